@@ -1,0 +1,100 @@
+/* count.h: every counter of the stack, named once. A function that drops a packet returns or passes the name of the reason;
+ * one place counts and frees. Names follow /proc/net/snmp and /proc/net/netstat where Linux has one ("linux name" is what nstat shows). */
+#ifndef SHUNT_COUNT_H
+#define SHUNT_COUNT_H
+
+/* X(identifier, "nstat-style name") */
+#define COUNTERS(X)                                                                                          \
+    X(OK, "")                                                                                                \
+    X(ETH_RUNT, "EthRunt")                                                                                   \
+    X(ETH_TYPE, "EthUnknownType")                                                                            \
+    X(ETH_NOT_US, "EthNotForUs")                                                                             \
+    X(ARP_BAD, "ArpMalformed")                                                                               \
+    X(ARP_CONFLICT, "ArpAddressConflict")                                                                    \
+    X(NEIGH_FULL, "NeighQueueFull")                                                                          \
+    X(NEIGH_FAILED, "NeighUnreachable")                                                                      \
+    X(IP_IN, "IpInReceives")                                                                                 \
+    X(IP_DELIVERED, "IpInDelivers")                                                                          \
+    X(IP_OUT, "IpOutRequests")                                                                               \
+    X(IP_HDR, "IpInHdrErrors")                                                                               \
+    X(IP_TRUNC, "IpInTruncatedPkts")                                                                         \
+    X(IP_CSUM, "IpExtInCsumErrors")                                                                          \
+    X(IP_ADDR, "IpInAddrErrors")                                                                             \
+    X(IP_PROTO, "IpInUnknownProtos")                                                                         \
+    X(IP_NOROUTE, "IpOutNoRoutes")                                                                           \
+    X(IP_OUT_DISCARD, "IpOutDiscards")                                                                       \
+    X(IP_REASM_REQ, "IpReasmReqds")                                                                          \
+    X(IP_REASM_OK, "IpReasmOKs")                                                                             \
+    X(IP_REASM_FAIL, "IpReasmFails")                                                                         \
+    X(IP_FRAG_CREATE, "IpFragCreates")                                                                       \
+    X(IP_FRAG_FAIL, "IpFragFails")                                                                           \
+    X(ICMP_IN, "IcmpInMsgs")                                                                                 \
+    X(ICMP_ERR, "IcmpInErrors")                                                                              \
+    X(ICMP_CSUM, "IcmpInCsumErrors")                                                                         \
+    X(ICMP_OUT, "IcmpOutMsgs")                                                                               \
+    X(ICMP_RATELIMIT, "IcmpOutRateLimitHost")                                                                \
+    X(UDP_IN, "UdpInDatagrams")                                                                              \
+    X(UDP_NOPORT, "UdpNoPorts")                                                                              \
+    X(UDP_ERR, "UdpInErrors")                                                                                \
+    X(UDP_OUT, "UdpOutDatagrams")                                                                            \
+    X(UDP_RCVBUF, "UdpRcvbufErrors")                                                                         \
+    X(UDP_CSUM, "UdpInCsumErrors")                                                                           \
+    X(TCP_ACTIVE_OPEN, "TcpActiveOpens")                                                                     \
+    X(TCP_PASSIVE_OPEN, "TcpPassiveOpens")                                                                   \
+    X(TCP_ATTEMPT_FAIL, "TcpAttemptFails")                                                                   \
+    X(TCP_ESTAB_RESET, "TcpEstabResets")                                                                     \
+    X(TCP_IN, "TcpInSegs")                                                                                   \
+    X(TCP_OUT, "TcpOutSegs")                                                                                 \
+    X(TCP_RETRANS, "TcpRetransSegs")                                                                         \
+    X(TCP_ERR, "TcpInErrs")                                                                                  \
+    X(TCP_OUT_RST, "TcpOutRsts")                                                                             \
+    X(TCP_CSUM, "TcpInCsumErrors")                                                                           \
+    X(TCP_LISTEN_OVERFLOW, "TcpExtListenOverflows")                                                          \
+    X(TCP_LISTEN_DROP, "TcpExtListenDrops")                                                                  \
+    X(TCP_REQQ_DROP, "TcpExtTCPReqQFullDrop")                                                                \
+    X(TCP_PAWS, "TcpExtPAWSEstab")                                                                           \
+    X(TCP_SEQ, "TcpExtTCPOutOfWindow")                                                                       \
+    X(TCP_RST_SEQ, "TcpExtTCPRstSequence")                                                                   \
+    X(TCP_ACK_UNSENT, "TcpExtTCPAckUnsent")                                                                  \
+    X(TCP_ACK_OLD, "TcpExtTCPAckOld")                                                                        \
+    X(TCP_NOACK, "TcpExtTCPNoAckFlag")                                                                       \
+    X(TCP_CHALLENGE, "TcpExtTCPChallengeACK")                                                                \
+    X(TCP_SYN_CHALLENGE, "TcpExtTCPSYNChallenge")                                                            \
+    X(TCP_DUP_DATA, "TcpExtTCPDuplicateData")                                                                \
+    X(TCP_OFO, "TcpExtTCPOFOQueue")                                                                          \
+    X(TCP_OFO_DROP, "TcpExtTCPOFODrop")                                                                      \
+    X(TCP_RCV_FULL, "TcpExtTCPRcvQDrop")                                                                     \
+    X(TCP_CLOSED_DATA, "TcpExtTCPAbortOnData")                                                               \
+    X(TCP_ABORT_CLOSE, "TcpExtTCPAbortOnClose")                                                              \
+    X(TCP_ABORT_TIMEOUT, "TcpExtTCPAbortOnTimeout")                                                          \
+    X(TCP_ABORT_MEM, "TcpExtTCPAbortOnMemory")                                                               \
+    X(TCP_ABORT_LINGER, "TcpExtTCPAbortOnLinger")                                                            \
+    X(TCP_TIMEOUT, "TcpExtTCPTimeouts")                                                                      \
+    X(TCP_FAST_RETRANS, "TcpExtTCPFastRetrans")                                                              \
+    X(TCP_SLOW_START_RETRANS, "TcpExtTCPSlowStartRetrans")                                                   \
+    X(TCP_SACK_RECOVERY, "TcpExtTCPSackRecovery")                                                            \
+    X(TCP_RENO_RECOVERY, "TcpExtTCPRenoRecovery")                                                            \
+    X(TCP_SACK_BAD, "TcpExtTCPSACKDiscard")                                                                  \
+    X(TCP_DELACK, "TcpExtDelayedACKs")                                                                       \
+    X(TCP_TW, "TcpExtTW")                                                                                    \
+    X(TCP_TW_OVERFLOW, "TcpExtTCPTimeWaitOverflow")                                                          \
+    X(TCP_TW_RECYCLED, "TcpExtTWRecycled")                                                                   \
+    X(TCP_KEEPALIVE, "TcpExtTCPKeepAlive")                                                                   \
+    X(TCP_PROBE, "TcpExtTCPWinProbe")                                                                        \
+    X(TCP_FAST_PATH, "TcpExtTCPHPHits")                                                                      \
+    X(NOMEM_PKT, "ShuntNoPacketBuffer")                                                                      \
+    X(NOMEM_PCB, "ShuntNoControlBlock")                                                                      \
+    X(TX_FULL, "ShuntTxQueueFull")                                                                           \
+    X(LOCK_RECOVERED, "ShuntLockRecovered")
+
+enum count {
+#define X(id, name) COUNT_##id,
+    COUNTERS(X)
+#undef X
+    COUNT_MAX
+};
+
+/* The printed name; "" for COUNT_OK. */
+const char *count_name(enum count c);
+
+#endif

@@ -1,0 +1,53 @@
+/* list.h: an intrusive circular doubly linked list. Nodes may live in the segment: the pointers are valid in every
+ * process of the family, because the segment is mapped at one address. */
+#ifndef SHUNT_LIST_H
+#define SHUNT_LIST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct list {
+    struct list *next, *prev;
+};
+
+#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
+#define list_for_each(n, head)          for (struct list *n = (head)->next; n != (head); n = n->next)
+/* Safe against removal of n itself in the body. */
+#define list_for_each_safe(n, head)                                                                          \
+    for (struct list *n = (head)->next, *n##_next = n->next; n != (head); n = n##_next, n##_next = n->next)
+
+static inline void list_init(struct list *l)
+{
+    l->next = l->prev = l;
+}
+
+static inline bool list_empty(const struct list *l)
+{
+    return l->next == l;
+}
+
+static inline void list_add_tail(struct list *head, struct list *n)
+{
+    n->prev = head->prev;
+    n->next = head;
+    head->prev->next = n;
+    head->prev = n;
+}
+
+static inline void list_add_head(struct list *head, struct list *n)
+{
+    n->next = head->next;
+    n->prev = head;
+    head->next->prev = n;
+    head->next = n;
+}
+
+/* Unlinks n and leaves it initialised, so that a second list_del is harmless. */
+static inline void list_del(struct list *n)
+{
+    n->prev->next = n->next;
+    n->next->prev = n->prev;
+    list_init(n);
+}
+
+#endif

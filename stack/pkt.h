@@ -1,0 +1,37 @@
+/* pkt.h: packet buffers. A packet is an rte_mbuf; what the stack itself must remember of it is in the mbuf's private area
+ * (struct pkt_meta), which pools made by pkt_pool_create reserve.
+ */
+#ifndef SHUNT_PKT_H
+#define SHUNT_PKT_H
+
+#include <rte_mbuf.h>
+#include <stdint.h>
+
+/* Headroom of PKT_HEADROOM bytes takes the headers of every layer: 14 + 4 (VLAN) + 40 (IPv6) + 60 (TCP), rounded. */
+#define PKT_HEADROOM  RTE_PKTMBUF_HEADROOM
+#define PKT_DATA_ROOM 2048 /* bytes a buffer, without headroom */
+
+/* Private area of each mbuf, one cache line. On the receive side it is of the segment's first mbuf, on the send side of a send-queue unit. */
+struct pkt_meta {
+    struct rte_mbuf *link; /* next in a socket's queue; mbuf->next stays the chain's */
+    uint32_t seq;          /* TCP: sequence number of the first byte (host order) */
+    uint32_t len;          /* TCP: payload bytes, all of the chain */
+    uint32_t off;          /* bytes already consumed */
+    uint8_t flags;         /* owner's: TCP send unit: SACKED, LOST, RETRANS; receive: FIN */
+    uint8_t retrans;       /* times retransmitted */
+    uint16_t aux;
+    uint64_t time_us;      /* when last sent, or received */
+    uint64_t delivered;    /* rate sampling, later */
+    void *user;            /* UDP: struct dgram_info is stored behind it */
+    uint64_t pad[2];
+};
+
+static inline struct pkt_meta *pkt_meta(struct rte_mbuf *m)
+{
+    return (struct pkt_meta *)rte_mbuf_to_priv(m);
+}
+
+/* Private bytes to give rte_pktmbuf_pool_create. */
+#define PKT_PRIV_SIZE RTE_ALIGN_CEIL(sizeof(struct pkt_meta), RTE_MBUF_PRIV_ALIGN)
+
+#endif

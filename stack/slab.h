@@ -1,0 +1,41 @@
+/* slab.h: fixed-size objects in a range of the segment, named by index or by pointer.
+ *
+ * The range for max objects is reserved at init; memory is used once an object is first handed out. A freed object goes on a
+ * LIFO free list threaded through its first 8 bytes. Slabs are type-stable: the memory of an object never becomes something
+ * else, so that a stale pointer can be looked at under the lock and found out.
+ * Context: the lock of the shard that owns the slab.
+ */
+#ifndef SHUNT_SLAB_H
+#define SHUNT_SLAB_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "seg.h"
+
+struct slab {
+    char *base;
+    void *free;      /* LIFO of freed objects */
+    uint32_t size;   /* bytes an object, a multiple of 8 */
+    uint32_t max;    /* objects */
+    uint32_t fresh;  /* objects [0, fresh) have been handed out at least once */
+    uint32_t in_use; /* handed out now */
+};
+
+/* size is rounded up to a multiple of 64. 0 or -ENOMEM. */
+int slab_init(struct slab *s, struct seg *seg, uint32_t size, uint32_t max);
+/* A zeroed object, NULL when max are in use. */
+void *slab_alloc(struct slab *s);
+void slab_free(struct slab *s, void *obj);
+
+static inline uint32_t slab_index(const struct slab *s, const void *obj)
+{
+    return (uint32_t)(((const char *)obj - s->base) / s->size);
+}
+
+static inline void *slab_at(const struct slab *s, uint32_t index)
+{
+    return s->base + (size_t)index * s->size;
+}
+
+#endif

@@ -1,0 +1,118 @@
+/* stack.h: the stack as a whole (what a network namespace is to the kernel) and its shards. Layer 0-2 data that every
+ * layer above reads; how the tables behind the pointers look is known to their owners only.
+ *
+ * Everything here lives in the segment. One shard's lock guards everything of that shard; shard 0's lock also guards what the stack has once
+ * (interfaces, routes, neighbours, port table, files, epoll sets, processes).
+ */
+#ifndef SHUNT_STACK_H
+#define SHUNT_STACK_H
+
+#include <pthread.h>
+#include <rte_mbuf.h>
+#include <stdint.h>
+
+#include "addr.h"
+#include "count.h"
+#include "list.h"
+#include "netdev.h"
+#include "seg.h"
+#include "slab.h"
+#include "timer.h"
+#include "tunable.h"
+
+#define SHARD_MAX   1
+#define IFADDR_MAX  8
+#define TX_BATCH    64
+#define RX_BATCH    32
+#define WAKE_MAX    128
+
+struct ifaddr {
+    struct ipaddr addr;
+    uint8_t prefix_len; /* of the family's own width: 0-32 for IPv4 */
+    uint8_t state;      /* IFADDR_TENTATIVE while a conflict is probed (RFC 5227), IFADDR_VALID, IFADDR_CONFLICT */
+};
+enum { IFADDR_FREE, IFADDR_TENTATIVE, IFADDR_VALID, IFADDR_CONFLICT };
+
+/* What the family shares about a link. Index 0 is loopback. */
+struct ifnet {
+    char name[16];
+    uint8_t mac[6];
+    uint8_t index;
+    uint8_t up;
+    uint32_t caps, mtu, tso_max; /* copies of the netdev's */
+    struct ifaddr addr[IFADDR_MAX];
+    uint32_t naddr;
+    uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, rx_dropped, tx_dropped;
+};
+
+struct route_table;
+struct neigh_table;
+struct port_table;
+struct tcp_table;
+struct udp_table;
+struct frag_table;
+struct ready_state;
+struct waiter;
+
+/* Frames that wait to be handed to a netdev. */
+struct txq {
+    uint32_t n;
+    struct rte_mbuf *m[TX_BATCH];
+};
+
+struct shard {
+    pthread_mutex_t lock; /* robust, process-shared. Order: shard 0 first */
+    struct stack *st;
+    uint32_t id;
+    uint64_t now_ns; /* CLOCK_MONOTONIC, set by the caller of shard_poll and of every api call */
+    uint64_t last_poll_ns;
+    uint64_t rnd[2]; /* state of rnd_u32 */
+    struct rte_mempool *pool;
+    struct wheel wheel;
+    struct txq tx[NETDEV_MAX];
+    struct rte_mbuf *lo_head, *lo_tail; /* loopback frames, linked by pkt_meta.link */
+    uint32_t lo_len;
+    struct list dirty;   /* pcbs with events to hand up */
+    struct list acks;    /* tcbs that owe an ACK at the end of the burst (tcp_output's) */
+    struct tcp_table *tcp;
+    struct udp_table *udp;
+    struct frag_table *frag;
+    uint64_t count[COUNT_MAX];
+    /* wake-ups collected under the lock, sent after it is dropped (ready.h) */
+    uint32_t nwake;
+    uint16_t wake[WAKE_MAX];
+};
+
+struct stack {
+    struct seg *seg;
+    char name[32];
+    uint64_t boot_ns;
+    uint8_t secret[16];     /* siphash key: ISN (RFC 6528), ports (RFC 6056), hash tables */
+    struct tunables set;
+    uint8_t isolate;        /* profile isolate: the stack takes every destination */
+    uint32_t nif;
+    struct ifnet ifn[NETDEV_MAX];
+    struct route_table *routes;
+    struct neigh_table *neigh;
+    struct port_table *ports;
+    struct ready_state *ready; /* files, epoll sets, waiters */
+    void *family;           /* processes, keeper: preload/engine's */
+    uint32_t nshard;
+    struct shard shard[SHARD_MAX];
+};
+
+static inline uint64_t shard_ms(const struct shard *sh)
+{
+    return sh->now_ns / 1000000;
+}
+
+static inline uint64_t shard_us(const struct shard *sh)
+{
+    return sh->now_ns / 1000;
+}
+
+/* Puts the pcb's events on the dirty list (pcb.h). Context: the shard's lock. */
+struct pcb;
+void pcb_event(struct shard *sh, struct pcb *pcb, unsigned events);
+
+#endif

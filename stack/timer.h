@@ -1,0 +1,55 @@
+/* timer.h: a hierarchical timer wheel with a tick of one millisecond.
+ *
+ * Arming, re-arming and cancelling are O(1). A timer carries a kind instead of a function, because it lives in the segment:
+ * whoever runs the wheel dispatches on it. Time comes in as an argument.
+ * Context: the lock of the shard that owns the wheel.
+ */
+#ifndef SHUNT_TIMER_H
+#define SHUNT_TIMER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "list.h"
+
+#define WHEEL_LEVELS 5
+#define WHEEL_BITS   6
+#define WHEEL_SLOTS  (1u << WHEEL_BITS)
+#define WHEEL_NEVER  UINT64_MAX
+
+enum timer_kind {
+    TIMER_NONE,
+    TIMER_TCB,    /* struct tcb: whichever of its deadlines is due (tcp_timer) */
+    TIMER_SYNREQ, /* a half-open connection: SYN-ACK retransmission */
+    TIMER_TW,     /* a compact TIME_WAIT entry */
+    TIMER_NEIGH,  /* neighbour cache entry */
+    TIMER_FRAG,   /* reassembly queue */
+    TIMER_STACK,  /* housekeeping of the stack */
+};
+
+struct timer {
+    struct list node;
+    uint64_t expires_ms;
+    uint8_t kind;
+    bool armed;
+    uint8_t level, slot;
+};
+
+struct wheel {
+    uint64_t now_ms; /* all timers up to here have fired */
+    uint32_t armed;
+    uint64_t occupied[WHEEL_LEVELS]; /* a bit a slot */
+    struct list slot[WHEEL_LEVELS][WHEEL_SLOTS];
+};
+
+void wheel_init(struct wheel *w, uint64_t now_ms);
+void timer_init(struct timer *t, enum timer_kind kind);
+/* Fires at the first wheel_run with now_ms >= expires_ms; a past time fires at the next tick. Re-arms when armed. */
+void timer_arm(struct wheel *w, struct timer *t, uint64_t expires_ms);
+void timer_cancel(struct wheel *w, struct timer *t);
+/* Advances to now_ms and calls fire for each timer that is due, disarmed first. fire may arm and cancel any timer. */
+void wheel_run(struct wheel *w, uint64_t now_ms, void (*fire)(void *arg, struct timer *t), void *arg);
+/* A lower bound of the next expiry in ms that is never late (it may be early by a cascade), WHEEL_NEVER when none. */
+uint64_t wheel_next(const struct wheel *w);
+
+#endif

@@ -1,0 +1,67 @@
+/* tunable.h: every setting of --set KEY=VALUE, with its default and bounds. Names follow Linux's sysctl where it has one. */
+#ifndef SHUNT_TUNABLE_H
+#define SHUNT_TUNABLE_H
+
+#include <stdint.h>
+
+/* X(name, default, min, max, "unit and meaning") */
+#define TUNABLES(X)                                                                                          \
+    X(ip_default_ttl, 64, 1, 255, "TTL of what is sent")                                                     \
+    X(somaxconn, 4096, 1, 1 << 20, "upper bound of listen's backlog")                                        \
+    X(tcp_max_syn_backlog, 4096, 1, 1 << 20, "half-open connections a listener")                             \
+    X(tcp_fin_timeout, 60, 1, 3600, "seconds an orphan stays in FIN_WAIT_2")                                 \
+    X(tcp_timewait, 60, 0, 3600, "seconds in TIME_WAIT")                                                     \
+    X(tcp_max_tw_buckets, 262144, 0, 1 << 20, "TIME_WAIT entries")                                           \
+    X(tcp_tw_reuse, 2, 0, 2, "1: reuse TIME_WAIT for new connections, 2: loopback only")                     \
+    X(tcp_syn_retries, 6, 1, 127, "SYN retransmissions")                                                     \
+    X(tcp_synack_retries, 5, 0, 127, "SYN-ACK retransmissions")                                              \
+    X(tcp_retries1, 3, 1, 255, "retransmissions before the route is doubted")                                \
+    X(tcp_retries2, 15, 1, 255, "retransmissions before the connection is given up")                         \
+    X(tcp_orphan_retries, 8, 0, 255, "the same for an orphan")                                               \
+    X(tcp_keepalive_time, 7200, 1, 32767, "seconds idle before the first probe")                             \
+    X(tcp_keepalive_intvl, 75, 1, 32767, "seconds between probes")                                           \
+    X(tcp_keepalive_probes, 9, 1, 127, "unanswered probes before the end")                                   \
+    X(tcp_sack, 1, 0, 1, "offer SACK")                                                                       \
+    X(tcp_timestamps, 1, 0, 1, "offer timestamps")                                                           \
+    X(tcp_window_scaling, 1, 0, 1, "offer window scaling")                                                   \
+    X(tcp_syncookies, 1, 0, 2, "SYN cookies: 0 never, 1 when the queue is full, 2 always")                   \
+    X(tcp_abort_on_overflow, 0, 0, 1, "RST when the accept queue is full")                                   \
+    X(tcp_init_cwnd, 10, 1, 1000, "initial window in segments (RFC 6928)")                                   \
+    X(tcp_delack_min, 40, 1, 500, "milliseconds an ACK may be delayed")                                      \
+    X(tcp_rto_min, 200, 1, 10000, "milliseconds")                                                            \
+    X(tcp_congestion_control, 0, 0, 1, "0 cubic, 1 reno")                                                    \
+    X(tcp_rmem_default, 131072, 2304, 1 << 30, "bytes of a receive buffer at start")                         \
+    X(tcp_rmem_max, 6291456, 2304, 1 << 30, "bytes a receive buffer may grow to")                            \
+    X(tcp_wmem_default, 262144, 4608, 1 << 30, "bytes of a send buffer at start")                            \
+    X(tcp_wmem_max, 4194304, 4608, 1 << 30, "bytes a send buffer may grow to")                               \
+    X(rmem_default, 212992, 2304, 1 << 30, "bytes of a UDP receive buffer")                                  \
+    X(rmem_max, 212992, 2304, 1 << 30, "bound of SO_RCVBUF")                                                 \
+    X(wmem_default, 212992, 4608, 1 << 30, "bytes of a UDP send buffer")                                     \
+    X(wmem_max, 212992, 4608, 1 << 30, "bound of SO_SNDBUF")                                                 \
+    X(ip_local_port_min, 32768, 1, 65535, "first ephemeral port")                                            \
+    X(ip_local_port_max, 60999, 1, 65535, "last ephemeral port")                                             \
+    X(ip_unprivileged_port_start, 0, 0, 65535, "lower ports need root (0: nobody does, the stack is yours)") \
+    X(neigh_base_reachable, 30, 1, 3600, "seconds a neighbour is taken as reachable")                        \
+    X(neigh_retrans, 1000, 10, 60000, "milliseconds between probes")                                         \
+    X(neigh_probes, 3, 1, 100, "probes before a neighbour has failed")                                       \
+    X(neigh_unres_qlen, 101, 1, 10000, "packets queued for an unresolved neighbour")                         \
+    X(neigh_gc_thresh, 1024, 16, 1 << 20, "neighbour entries")                                               \
+    X(arp_probe, 1, 0, 1, "probe an address for conflicts before its use (RFC 5227, shortened)")             \
+    X(ipfrag_time, 30, 1, 600, "seconds an incomplete datagram is kept")                                     \
+    X(icmp_ratelimit, 1000, 0, 1000000, "ICMP errors a second, 0: no limit")                                 \
+    X(mem_mb, 1024, 64, 1 << 20, "MiB of packet memory that may be used")                                    \
+    X(spin_us, 50, 0, 1000000, "microseconds a blocking call spins at most before it sleeps")                \
+    X(keeper_linger, 2, 0, 3600, "seconds the keeper stays for TIME_WAIT alone after the last process")
+
+struct tunables {
+#define X(name, def, min, max, text) int64_t name;
+    TUNABLES(X)
+#undef X
+};
+
+void tunables_default(struct tunables *t);
+/* Sets by name. 0, -ENOENT for an unknown name, -EINVAL for no number, -ERANGE (with *min, *max set). For tcp_rmem and
+ * tcp_wmem takes Linux's "min default max" triple too; tcp_congestion_control takes a name. */
+int tunables_set(struct tunables *t, const char *key, const char *value, int64_t *min, int64_t *max);
+
+#endif
