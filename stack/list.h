@@ -10,7 +10,9 @@ struct list {
     struct list *next, *prev;
 };
 
+#ifndef container_of /* DPDK has one too */
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
+#endif
 #define list_for_each(n, head)          for (struct list *n = (head)->next; n != (head); n = n->next)
 /* Safe against removal of n itself in the body. */
 #define list_for_each_safe(n, head)                                                                          \

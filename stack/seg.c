@@ -1,0 +1,126 @@
+/* seg.c: the segment: creating, joining, and the bump allocator (seg.h has the rules).
+ *
+ * Where it is mapped. Members must agree on one address, and the creator chooses it before it knows who will
+ * join. The preferred one lies below the range that the kernel's mmap randomisation uses on x86-64 and inside
+ * what sanitizers leave to the application; a few alternatives follow, then whatever the kernel gives.
+ */
+#include "seg.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SEG_MAGIC     0x7368756e74736567ULL /* "shuntseg" */
+#define SEG_VERSION   1
+#define SEG_HEADER    4096
+#define SEG_ALIGN_MAX 4096
+
+#define SEG_PREFERRED 0x7e8000000000ULL
+#define SEG_STEP      (2 * SEG_BYTES)
+#define SEG_TRIES     8
+
+static void *map_at(int fd, uint64_t bytes, void *addr)
+{
+    int flags = MAP_SHARED | MAP_NORESERVE | (addr ? MAP_FIXED_NOREPLACE : 0);
+    void *p = mmap(addr, bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
+
+    if (p == MAP_FAILED)
+        return NULL;
+    /* A kernel or an emulator that does not know MAP_FIXED_NOREPLACE takes it as a hint. */
+    if (addr && p != addr) {
+        munmap(p, bytes);
+        errno = EEXIST;
+        return NULL;
+    }
+    return p;
+}
+
+static void *map_anywhere(int fd, uint64_t bytes)
+{
+    for (unsigned i = 0; i < SEG_TRIES; i++) {
+        void *p = map_at(fd, bytes, (void *)(uintptr_t)(SEG_PREFERRED + i * SEG_STEP));
+        if (p)
+            return p;
+    }
+    return map_at(fd, bytes, NULL);
+}
+
+int seg_create(const char *name, struct seg **out)
+{
+    char label[64];
+    struct seg *seg;
+    int fd, err;
+
+    snprintf(label, sizeof label, "shunt:%s", name);
+    fd = memfd_create(label, MFD_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    if (ftruncate(fd, SEG_BYTES) != 0) {
+        err = -errno;
+        close(fd);
+        return err;
+    }
+    seg = map_anywhere(fd, SEG_BYTES);
+    if (!seg) {
+        err = -errno;
+        close(fd);
+        return err;
+    }
+    seg->version = SEG_VERSION;
+    seg->fd = fd;
+    seg->base = seg;
+    seg->bytes = SEG_BYTES;
+    seg->used = SEG_HEADER;
+    seg->root = NULL;
+    seg->magic = SEG_MAGIC;
+    *out = seg;
+    return 0;
+}
+
+int seg_attach(int fd, struct seg **out)
+{
+    struct stat sb;
+    struct seg head, *seg;
+    ssize_t n;
+
+    if (fstat(fd, &sb) != 0)
+        return -errno;
+    n = pread(fd, &head, sizeof head, 0);
+    if (n < 0)
+        return -errno;
+    if (n != (ssize_t)sizeof head || head.magic != SEG_MAGIC || head.version != SEG_VERSION || !head.base ||
+        head.bytes != (uint64_t)sb.st_size)
+        return -EPROTO;
+    seg = map_at(fd, head.bytes, head.base);
+    if (!seg)
+        return errno == EEXIST ? -EBUSY : -errno;
+    *out = seg;
+    return 0;
+}
+
+void seg_destroy(struct seg *seg)
+{
+    int fd = seg->fd;
+
+    munmap(seg, seg->bytes);
+    close(fd);
+}
+
+void *seg_alloc(struct seg *seg, size_t bytes, size_t align)
+{
+    uint64_t at;
+
+    if (align == 0)
+        align = 1;
+    if (align > SEG_ALIGN_MAX || (align & (align - 1)) != 0)
+        return NULL;
+    at = (seg->used + align - 1) & ~(uint64_t)(align - 1);
+    if (at > seg->bytes || bytes > seg->bytes - at)
+        return NULL;
+    seg->used = at + bytes;
+    /* Fresh memfd pages read as zero, and no range is handed out twice. */
+    return (char *)seg->base + at;
+}

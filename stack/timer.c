@@ -1,0 +1,167 @@
+/* timer.c: the timer wheel (timer.h).
+ *
+ * Theory of operation. Level L has 64 slots of 64^L ms. A timer is placed by the highest group of 6 bits in
+ * which its expiry differs from now: at that level its slot lies ahead of the slot that now is in, within the
+ * same turn. From that follows all else: every event of level L comes before every event of level L+1, so the
+ * next event is the lowest occupied slot of the lowest occupied level, found by two count-trailing-zeros; and
+ * as long as now does not pass an occupied slot's start, no timer needs to move. When now reaches the start
+ * of a slot of level > 0, its timers are placed again, each at a lower level (a cascade). The top level alone
+ * may wrap around; an expiry beyond its turn is put on its last slot and placed again from there.
+ */
+#include "timer.h"
+
+#include <stddef.h>
+
+#define TOP        (WHEEL_LEVELS - 1)
+#define SHIFT(lvl) ((lvl)*WHEEL_BITS)
+#define SLOT_MASK  (WHEEL_SLOTS - 1)
+
+void wheel_init(struct wheel *w, uint64_t now_ms)
+{
+    w->now_ms = now_ms;
+    w->armed = 0;
+    for (unsigned l = 0; l < WHEEL_LEVELS; l++) {
+        w->occupied[l] = 0;
+        for (unsigned s = 0; s < WHEEL_SLOTS; s++)
+            list_init(&w->slot[l][s]);
+    }
+}
+
+void timer_init(struct timer *t, enum timer_kind kind)
+{
+    list_init(&t->node);
+    t->expires_ms = 0;
+    t->kind = (uint8_t)kind;
+    t->armed = false;
+    t->level = t->slot = 0;
+}
+
+/* Links t, whose expiry is after now, into the slot that the theory of operation names. */
+static void place(struct wheel *w, struct timer *t)
+{
+    uint64_t when = t->expires_ms;
+    unsigned level = (63 - (unsigned)__builtin_clzll(when ^ w->now_ms)) / WHEEL_BITS;
+
+    if (level >= TOP) {
+        uint64_t ahead = (when >> SHIFT(TOP)) - (w->now_ms >> SHIFT(TOP));
+
+        level = TOP;
+        if (ahead > SLOT_MASK)
+            when = ((w->now_ms >> SHIFT(TOP)) + SLOT_MASK) << SHIFT(TOP);
+    }
+    t->level = (uint8_t)level;
+    t->slot = (uint8_t)((when >> SHIFT(level)) & SLOT_MASK);
+    list_add_tail(&w->slot[level][t->slot], &t->node);
+    w->occupied[level] |= 1ULL << t->slot;
+}
+
+static void unplace(struct wheel *w, struct timer *t)
+{
+    list_del(&t->node);
+    if (list_empty(&w->slot[t->level][t->slot]))
+        w->occupied[t->level] &= ~(1ULL << t->slot);
+}
+
+void timer_arm(struct wheel *w, struct timer *t, uint64_t expires_ms)
+{
+    if (expires_ms <= w->now_ms)
+        expires_ms = w->now_ms + 1;
+    if (t->armed) {
+        if (t->expires_ms == expires_ms)
+            return;
+        unplace(w, t);
+    } else {
+        t->armed = true;
+        w->armed++;
+    }
+    t->expires_ms = expires_ms;
+    place(w, t);
+}
+
+void timer_cancel(struct wheel *w, struct timer *t)
+{
+    if (!t->armed)
+        return;
+    unplace(w, t);
+    t->armed = false;
+    w->armed--;
+}
+
+/* The next occupied slot: its level and number, and the time at which it starts. False when there is none. */
+static bool next_event(const struct wheel *w, unsigned *level, unsigned *slot, uint64_t *at_ms)
+{
+    for (unsigned l = 0; l < WHEEL_LEVELS; l++) {
+        uint64_t turn = w->now_ms >> SHIFT(l);
+        unsigned cur = turn & SLOT_MASK, ahead;
+        uint64_t bits = w->occupied[l];
+
+        if (!bits)
+            continue;
+        /* Distance from the slot after the current one; below the top level no slot lies behind it. */
+        bits = (cur == SLOT_MASK) ? bits : (bits >> (cur + 1)) | (bits << (SLOT_MASK - cur));
+        ahead = 1 + (unsigned)__builtin_ctzll(bits);
+        *level = l;
+        *slot = (cur + ahead) & SLOT_MASK;
+        *at_ms = (turn + ahead) << SHIFT(l);
+        return true;
+    }
+    return false;
+}
+
+uint64_t wheel_next(const struct wheel *w)
+{
+    unsigned level, slot;
+    uint64_t at;
+
+    return next_event(w, &level, &slot, &at) ? at : WHEEL_NEVER;
+}
+
+/* Moves the slot's timers to due when they expire now, else to the level they belong to by now. */
+static void open_slot(struct wheel *w, unsigned level, unsigned slot, struct list *due)
+{
+    struct list moving, *head = &w->slot[level][slot];
+
+    list_init(&moving);
+    moving.next = head->next;
+    moving.prev = head->prev;
+    moving.next->prev = moving.prev->next = &moving;
+    list_init(head);
+    w->occupied[level] &= ~(1ULL << slot);
+
+    while (!list_empty(&moving)) {
+        struct timer *t = container_of(moving.next, struct timer, node);
+
+        list_del(&t->node);
+        if (t->expires_ms <= w->now_ms)
+            list_add_tail(due, &t->node);
+        else
+            place(w, t);
+    }
+}
+
+void wheel_run(struct wheel *w, uint64_t now_ms, void (*fire)(void *arg, struct timer *t), void *arg)
+{
+    unsigned level, slot;
+    uint64_t at;
+
+    while (w->now_ms < now_ms) {
+        struct list due;
+
+        if (!next_event(w, &level, &slot, &at) || at > now_ms) {
+            w->now_ms = now_ms;
+            return;
+        }
+        w->now_ms = at;
+        list_init(&due);
+        open_slot(w, level, slot, &due);
+        /* A timer on due still counts as armed: fire may cancel or re-arm any of them. */
+        while (!list_empty(&due)) {
+            struct timer *t = container_of(due.next, struct timer, node);
+
+            list_del(&t->node);
+            t->armed = false;
+            w->armed--;
+            fire(arg, t);
+        }
+    }
+}
