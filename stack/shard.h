@@ -2,6 +2,8 @@
 #ifndef SHUNT_SHARD_H
 #define SHUNT_SHARD_H
 
+#include <stdbool.h>
+
 #include "stack.h"
 
 struct stack_config {
@@ -19,7 +21,9 @@ int stack_create(struct seg *seg, const struct stack_config *cfg, struct rte_mem
 /* Takes the shard's lock; recovers it from a dead owner (EOWNERDEAD, counted). Claims DPDK's lcore id of the shard for this thread, so that mempool
  * caches are used under the lock alone. */
 void shard_lock(struct shard *sh);
-void shard_unlock(struct shard *sh); /* wakes collected waiters afterwards */
+void shard_unlock(struct shard *sh); /* wakes collected waiters afterwards (and the leader when a timer is due before it would wake: stack.h) */
+/* The same as shard_lock when nobody holds the lock, else false at once: for the keeper, which must not hang on a stopped process. */
+bool shard_trylock(struct shard *sh);
 
 /* One round: receive a burst from every netdev and loopback, process it, run due timers, ACK, hand events up, transmit. Returns the number of frames
  * received. Context: the shard's lock. now_ns must not go back. */

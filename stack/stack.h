@@ -81,6 +81,10 @@ struct shard {
     /* wake-ups collected under the lock, sent after it is dropped (ready.h) */
     uint32_t nwake;
     uint16_t wake[WAKE_MAX];
+    /* Who sleeps on the devices for all (preload/engine/sleep.c). shard_unlock collects the leader's wake index too
+     * when the next timer is due before leader_until_ns, and then sets that to 0: once a sleep. */
+    struct waiter *leader;    /* NULL: nobody sleeps there */
+    uint64_t leader_until_ns; /* when it wakes by itself at the latest; 0: it needs no telling */
 };
 
 struct stack {
