@@ -17,6 +17,8 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include "kinds.h"
+
 #define SHUNT_API_VERSION 1
 #define SHUNT_FD_MAX      (1u << 20)
 #define SLEEP_FDS         (16 + 2) /* entries of a pollfd array that sleep_prepare may add */
@@ -29,6 +31,9 @@ struct ref {
     struct file *pin; /* NULL: by number */
 };
 
+/* decide() by operation. TCP: the placement to take, a decided socket's own except that BOTH answers DECIDE_CONNECT by the destination (STACK or KERNEL).
+ * UDP: DECIDE_CONNECT and DECIDE_SEND with an address answer by the destination, whatever the socket's placement is (STACK or KERNEL; the interposer makes a twin on demand), unless it is
+ * bound to an address of one side. */
 enum decide_op { DECIDE_BIND, DECIDE_CONNECT, DECIDE_LISTEN, DECIDE_SEND };
 
 struct shunt_api {

@@ -12,9 +12,8 @@
 #include <sys/epoll.h>
 #include <sys/types.h>
 
+#include "kinds.h"
 #include "stack.h"
-
-enum file_type { FILE_FREE, FILE_SOCK, FILE_EPOLL };
 
 struct file {
     struct list watches; /* struct watch.node */

@@ -13,8 +13,6 @@
 #include "pcb.h"
 #include "ready.h"
 
-enum placement { PLACE_UNDECIDED, PLACE_STACK, PLACE_KERNEL, PLACE_BOTH };
-
 struct sock {
     struct file file; /* first */
     struct pcb *pcb;  /* tcb or udpcb */
