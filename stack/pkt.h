@@ -1,17 +1,21 @@
-/* pkt.h: packet buffers. A packet is an rte_mbuf; what the stack itself must remember of it is in the mbuf's private area
- * (struct pkt_meta), which pools made by pkt_pool_create reserve.
+/* pkt.h: packet buffers. A packet is an rte_mbuf; what the stack itself must remember of it is in the mbuf's
+ * private area (struct pkt_meta), which pools made by pkt_pool_create reserve.
  */
 #ifndef SHUNT_PKT_H
 #define SHUNT_PKT_H
 
 #include <rte_mbuf.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-/* Headroom of PKT_HEADROOM bytes takes the headers of every layer: 14 + 4 (VLAN) + 40 (IPv6) + 60 (TCP), rounded. */
+/* Headroom of PKT_HEADROOM bytes takes the headers of every layer: 14 + 4 (VLAN) + 40 (IPv6) + 60 (TCP),
+ * rounded. */
 #define PKT_HEADROOM  RTE_PKTMBUF_HEADROOM
 #define PKT_DATA_ROOM 2048 /* bytes a buffer, without headroom */
 
-/* Private area of each mbuf, one cache line. On the receive side it is of the segment's first mbuf, on the send side of a send-queue unit. */
+/* Private area of each mbuf, one cache line. On the receive side it is of the segment's first mbuf, on the
+ * send side of a send-queue unit. */
 struct pkt_meta {
     struct rte_mbuf *link; /* next in a socket's queue; mbuf->next stays the chain's */
     uint32_t seq;          /* TCP: sequence number of the first byte (host order) */
@@ -20,9 +24,9 @@ struct pkt_meta {
     uint8_t flags;         /* owner's: TCP send unit: SACKED, LOST, RETRANS; receive: FIN */
     uint8_t retrans;       /* times retransmitted */
     uint16_t aux;
-    uint64_t time_us;      /* when last sent, or received */
-    uint64_t delivered;    /* rate sampling, later */
-    void *user;            /* UDP: struct dgram_info is stored behind it */
+    uint64_t time_us;   /* when last sent, or received */
+    uint64_t delivered; /* rate sampling, later */
+    void *user;         /* UDP: struct dgram_info is stored behind it */
     uint64_t pad[2];
 };
 
@@ -33,5 +37,30 @@ static inline struct pkt_meta *pkt_meta(struct rte_mbuf *m)
 
 /* Private bytes to give rte_pktmbuf_pool_create. */
 #define PKT_PRIV_SIZE RTE_ALIGN_CEIL(sizeof(struct pkt_meta), RTE_MBUF_PRIV_ALIGN)
+
+struct iovec;
+
+/* A pool of n packet buffers with PKT_PRIV_SIZE and PKT_HEADROOM, per-lcore cache of the given size (0:
+ * none). NULL and rte_errno on failure. EAL is up. */
+struct rte_mempool *pkt_pool_create(const char *name, unsigned n, unsigned cache, int socket_id);
+
+/* The helpers below take whole chains, keep pkt_len right and never free or replace the first mbuf. */
+
+/* Copies out up to len bytes from offset off of m to the iovecs, of which the first iov_off bytes are passed
+ * over. Bytes copied. */
+size_t pkt_copy_out(const struct rte_mbuf *m, uint32_t off, const struct iovec *iov, int iovcnt,
+                    size_t iov_off, size_t len);
+/* Copies out len bytes from offset off to buf; false when the packet is shorter. */
+bool pkt_read(const struct rte_mbuf *m, uint32_t off, uint32_t len, void *buf);
+/* Takes n bytes (at most pkt_len) off the front; later mbufs of the chain that become empty are freed. */
+void pkt_trim_front(struct rte_mbuf *m, uint32_t n);
+/* Shortens the packet to len bytes (no more than it has). */
+void pkt_trim_to(struct rte_mbuf *m, uint32_t len);
+/* Appends up to len bytes from the iovecs, of which the first iov_off bytes are passed over, to m's own
+ * tailroom (m is a single mbuf). Bytes copied. */
+size_t pkt_fill(struct rte_mbuf *m, const struct iovec *iov, int iovcnt, size_t iov_off, size_t len);
+/* Makes the first n bytes contiguous in the first mbuf. False when the packet is shorter or they don't fit;
+ * the packet is unchanged then. */
+bool pkt_pull(struct rte_mbuf *m, uint32_t n);
 
 #endif
