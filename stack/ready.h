@@ -1,10 +1,13 @@
-/* ready.h: open file descriptions, readiness, waiters and epoll sets; all in the segment, all under shard 0's lock.
+/* ready.h: open file descriptions, readiness, waiters and epoll sets; all in the segment, all under shard 0's
+ * lock.
  *
- * Theory of operation. A struct file is what Linux calls an open file description: it is shared by dup'ed and inherited descriptors, holds O_NONBLOCK and
- * counts its references (descriptors of all processes, and pins of calls that sleep). It is a socket (sock.h) or an epoll set.
- * A struct watch joins a file to someone interested: an epoll item or a waiter (a thread that is about to sleep). When a protocol raised events, ready_notify walks the
- * file's watches once: epoll items go on their set's ready list (and notify the set's own watches: nested sets, poll on a set), waiters are marked woken. A waiter that is
- * armed (really sleeping) is put on the shard's wake list, and its wake descriptor is written after the lock is dropped.
+ * Theory of operation. A struct file is what Linux calls an open file description: it is shared by dup'ed and
+ * inherited descriptors, holds O_NONBLOCK and counts its references (descriptors of all processes, and pins
+ * of calls that sleep). It is a socket (sock.h) or an epoll set. A struct watch joins a file to someone
+ * interested: an epoll item or a waiter (a thread that is about to sleep). When a protocol raised events,
+ * ready_notify walks the file's watches once: epoll items go on their set's ready list (and notify the set's
+ * own watches: nested sets, poll on a set), waiters are marked woken. A waiter that is armed (really
+ * sleeping) is put on the shard's wake list, and its wake descriptor is written after the lock is dropped.
  */
 #ifndef SHUNT_READY_H
 #define SHUNT_READY_H
@@ -20,34 +23,36 @@ struct file {
     uint32_t refs;       /* descriptors + pins */
     uint8_t type;        /* enum file_type */
     uint8_t shard;
-    uint16_t placement;  /* sock.h: undecided, stack, kernel twin... */
-    uint32_t oflags;     /* O_NONBLOCK, O_ASYNC */
-    uint64_t id;         /* unique, never reused: shown as the inode */
+    uint16_t placement; /* sock.h: undecided, stack, kernel twin... */
+    uint32_t oflags;    /* O_NONBLOCK, O_ASYNC */
+    uint64_t id;        /* unique, never reused: shown as the inode */
 };
 
 enum watch_kind { WATCH_FREE, WATCH_ITEM, WATCH_WAITER };
 
 struct watch {
-    struct list node;   /* in file->watches */
+    struct list node; /* in file->watches */
     struct file *file;
-    uint32_t mask;      /* EPOLL* bits of interest; EPOLLERR and EPOLLHUP are always added */
+    uint32_t mask; /* EPOLL* bits of interest; EPOLLERR and EPOLLHUP are always added. EPOLLEXCLUSIVE: one of
+                      those so marked is enough */
     uint8_t kind;
     struct waiter *waiter; /* WATCH_WAITER */
     struct list wnode;     /* in waiter->watches */
 };
 
-#define WAKE_FDS 128 /* wake descriptors (eventfds) every family member holds; waiters beyond sleep in short slices */
+#define WAKE_FDS                                                                                             \
+    128 /* wake descriptors (eventfds) every family member holds; waiters beyond sleep in short slices */
 #define WAKE_NONE 0xffff
 
 struct waiter {
     struct list watches;
-    struct list free;    /* of the process's idle waiters */
-    uint32_t woken;      /* set under the lock; read without it while spinning */
-    uint32_t armed;      /* sleeping or about to: must be written to */
-    uint16_t wake;       /* index of its wake descriptor, or WAKE_NONE */
-    int32_t pid;         /* owner; the keeper frees a dead one's */
+    struct list free; /* of the process's idle waiters */
+    uint32_t woken;   /* set under the lock; read without it while spinning */
+    uint32_t armed;   /* sleeping or about to: must be written to */
+    uint16_t wake;    /* index of its wake descriptor, or WAKE_NONE */
+    int32_t pid;      /* owner; the keeper frees a dead one's */
     int32_t tid;
-    uint8_t leader;      /* sleeps on the ports' Rx descriptors too */
+    uint8_t leader; /* sleeps on the ports' Rx descriptors too */
 };
 
 int ready_init(struct stack *st, uint32_t max_files);
@@ -55,19 +60,25 @@ int ready_init(struct stack *st, uint32_t max_files);
 /* Waiters. */
 struct waiter *waiter_new(struct stack *st, int pid, int tid); /* NULL: too many */
 void waiter_free(struct stack *st, struct waiter *w);          /* drops its watches */
-/* Watches file for mask; returns the bits that are ready at once (then need not sleep), or -ENOMEM. */
+/* Watches file for mask; returns the bits that are ready at once (then need not sleep), or -ENOMEM. With
+ * EPOLLEXCLUSIVE in mask (epoll_wait on a set, accept) an event wakes one such waiter instead of all; a woken
+ * one that leaves while the file is still ready passes the wake-up on. */
 int waiter_watch(struct stack *st, struct waiter *w, struct file *f, uint32_t mask);
 void waiter_unwatch(struct stack *st, struct waiter *w); /* all */
-void waiter_wake(struct stack *st, struct waiter *w);    /* marks and, when armed, queues the wake-up */
-void waiter_reap(struct stack *st, int pid);             /* a process died */
+bool waiter_wake(
+    struct stack *st,
+    struct waiter *w); /* marks and, when armed, queues the wake-up; false: it was marked already */
+void waiter_reap(struct stack *st, int pid); /* a process died */
 
-/* Tells all watches of f that bits of mask came. */
-void ready_notify(struct stack *st, struct file *f, uint32_t mask);
+/* Tells all watches of f that bits of mask came. True when a waiter was woken. */
+bool ready_notify(struct stack *st, struct file *f, uint32_t mask);
 
 /* Epoll sets; man 7 epoll. */
 struct file *eset_new(struct stack *st); /* refs 1 */
-int eset_ctl(struct stack *st, struct file *set, int op, int fd, struct file *target, const struct epoll_event *ev); /* -EEXIST, -ENOENT, -ELOOP, -EINVAL, -ENOMEM */
-int eset_collect(struct stack *st, struct file *set, struct epoll_event *ev, int max); /* number of events; never sleeps. Level, edge and one-shot as Linux */
+int eset_ctl(struct stack *st, struct file *set, int op, int fd, struct file *target,
+             const struct epoll_event *ev); /* -EEXIST, -ENOENT, -ELOOP, -EINVAL, -ENOMEM */
+int eset_collect(struct stack *st, struct file *set, struct epoll_event *ev,
+                 int max); /* number of events; never sleeps. Level, edge and one-shot as Linux */
 bool eset_has_ready(struct stack *st, struct file *set);
 uint32_t eset_items(const struct file *set); /* stack files registered */
 

@@ -1,0 +1,269 @@
+/* eset.c: epoll sets (ready.h; man 7 epoll).
+ *
+ * Theory of operation. An item is on its set's ready list when news came for it or when it was ready at the
+ * last look and is level-triggered. eset_collect takes items from the head, asks the file what is true now,
+ * reports it, and puts level-triggered items back at the tail: many ready descriptors get their turn in a
+ * circle, as in Linux (ep_send_events). Edge-triggered items come back with the next news alone; a one-shot
+ * that has fired keeps only its mode bits, so that no news matches it until EPOLL_CTL_MOD.
+ *
+ * The list is worked on in place, never spliced to a private head: a process killed in between leaves a list
+ * that still holds together.
+ *
+ * Items of all sets share one hash table. The bucket is the set's own offset plus the number, so that the
+ * items of a set with dense numbers lie side by side.
+ */
+#include <errno.h>
+
+#include "file.h"
+#include "hash.h"
+
+#define MODE_BITS      (EPOLLWAKEUP | EPOLLONESHOT | EPOLLET | EPOLLEXCLUSIVE)
+#define EXCLUSIVE_OK   (EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE)
+#define EP_MAX_NESTS   4 /* Linux's bound on sets in sets */
+#define SET_READY_BITS (EPOLLIN | EPOLLRDNORM)
+
+static struct eset *file_eset(struct file *f)
+{
+    return (struct eset *)f;
+}
+
+static struct eset_item **item_bucket(struct stack *st, const struct eset *e, int fd)
+{
+    struct ready_state *r = st->ready;
+    uint32_t h = (uint32_t)hash_mix(e->file.id, 0x9e3779b97f4a7c15ULL) + (uint32_t)fd;
+
+    return &r->bucket[h & r->bucket_mask];
+}
+
+static struct eset_item *item_find(struct stack *st, const struct eset *e, int fd, const struct file *f)
+{
+    struct eset_item *it = *item_bucket(st, e, fd);
+
+    while (it && !(it->set == e && it->fd == fd && it->w.file == f))
+        it = it->hnext;
+    return it;
+}
+
+struct file *eset_new(struct stack *st)
+{
+    struct eset *e = slab_alloc(&st->ready->esets);
+
+    if (!e)
+        return NULL;
+    file_init(st, &e->file, FILE_EPOLL);
+    list_init(&e->ready);
+    list_init(&e->items);
+    return &e->file;
+}
+
+static void unready(struct eset_item *it)
+{
+    if (list_empty(&it->rdy))
+        return;
+    list_del(&it->rdy);
+    it->set->nready--;
+}
+
+static void make_ready(struct eset_item *it)
+{
+    if (!list_empty(&it->rdy))
+        return;
+    list_add_tail(&it->set->ready, &it->rdy);
+    it->set->nready++;
+}
+
+void eset_item_free(struct stack *st, struct eset_item *it)
+{
+    struct eset_item **p = item_bucket(st, it->set, it->fd);
+
+    while (*p != it)
+        p = &(*p)->hnext;
+    *p = it->hnext;
+    unready(it);
+    list_del(&it->w.node);
+    list_del(&it->all);
+    it->set->nitems--;
+    if (it->w.file->type == FILE_EPOLL)
+        it->set->nested--;
+    it->w.kind = WATCH_FREE;
+    slab_free(&st->ready->items, it);
+}
+
+void eset_close(struct stack *st, struct eset *e)
+{
+    list_for_each_safe(n, &e->items) eset_item_free(st, container_of(n, struct eset_item, all));
+    e->file.type = FILE_FREE;
+    slab_free(&st->ready->esets, e);
+}
+
+bool eset_item_event(struct stack *st, struct eset_item *it)
+{
+    /* Also when it is on the list already: a waiter may have come since. */
+    make_ready(it);
+    return ready_notify(st, &it->set->file, SET_READY_BITS);
+}
+
+/* How many sets lie below e, at most; more than EP_MAX_NESTS when `avoid` is among them (a loop). */
+static int depth_below(const struct eset *e, const struct eset *avoid, int level)
+{
+    int deepest = 0;
+
+    if (e == avoid || level > EP_MAX_NESTS)
+        return EP_MAX_NESTS + 1;
+    if (!e->nested)
+        return 0;
+    list_for_each(n, &e->items)
+    {
+        struct file *f = container_of(n, struct eset_item, all)->w.file;
+
+        if (f->type == FILE_EPOLL) {
+            int d = 1 + depth_below(file_eset(f), avoid, level + 1);
+
+            deepest = d > deepest ? d : deepest;
+        }
+    }
+    return deepest;
+}
+
+static int depth_above(const struct eset *e, int level)
+{
+    int highest = 0;
+
+    if (level > EP_MAX_NESTS)
+        return level;
+    list_for_each(n, &e->file.watches)
+    {
+        struct watch *x = container_of(n, struct watch, node);
+
+        if (x->kind == WATCH_ITEM) {
+            int d = 1 + depth_above(((struct eset_item *)x)->set, level + 1);
+
+            highest = d > highest ? d : highest;
+        }
+    }
+    return highest;
+}
+
+/* After ADD and MOD: what is true already counts as news (edge-triggered sets rely on it). */
+static void look_now(struct stack *st, struct eset_item *it)
+{
+    if (file_poll(st, it->w.file) & it->w.mask)
+        eset_item_event(st, it);
+}
+
+static int item_add(struct stack *st, struct eset *e, int fd, struct file *f, uint32_t events, uint64_t data)
+{
+    struct eset_item *it, **bucket;
+
+    if (f->type == FILE_EPOLL) {
+        if (events & EPOLLEXCLUSIVE)
+            return -EINVAL;
+        if (depth_below(file_eset(f), e, 0) + 1 + depth_above(e, 0) > EP_MAX_NESTS)
+            return -ELOOP;
+    }
+    it = slab_alloc(&st->ready->items);
+    if (!it)
+        return -ENOMEM;
+    it->w.kind = WATCH_ITEM;
+    it->w.file = f;
+    it->w.mask = events | EPOLLERR | EPOLLHUP;
+    it->set = e;
+    it->fd = fd;
+    it->data = data;
+    list_init(&it->w.wnode);
+    list_init(&it->rdy);
+    list_add_tail(&e->items, &it->all);
+    list_add_tail(&f->watches, &it->w.node);
+    bucket = item_bucket(st, e, fd);
+    it->hnext = *bucket;
+    *bucket = it;
+    e->nitems++;
+    if (f->type == FILE_EPOLL)
+        e->nested++;
+    look_now(st, it);
+    return 0;
+}
+
+static int item_modify(struct stack *st, struct eset_item *it, uint32_t events, uint64_t data)
+{
+    if (it->w.mask & EPOLLEXCLUSIVE)
+        return -EINVAL;
+    it->w.mask = events | EPOLLERR | EPOLLHUP;
+    it->data = data;
+    look_now(st, it);
+    return 0;
+}
+
+int eset_ctl(struct stack *st, struct file *set, int op, int fd, struct file *target,
+             const struct epoll_event *ev)
+{
+    struct eset *e = file_eset(set);
+    struct eset_item *it;
+
+    if (op != EPOLL_CTL_DEL && !ev)
+        return -EFAULT;
+    if (set->type != FILE_EPOLL || set == target)
+        return -EINVAL;
+    if (op != EPOLL_CTL_DEL && (ev->events & EPOLLEXCLUSIVE)) {
+        if (op == EPOLL_CTL_MOD || (ev->events & ~(uint32_t)EXCLUSIVE_OK))
+            return -EINVAL;
+    }
+    it = item_find(st, e, fd, target);
+    switch (op) {
+    case EPOLL_CTL_ADD:
+        return it ? -EEXIST : item_add(st, e, fd, target, ev->events, ev->data.u64);
+    case EPOLL_CTL_MOD:
+        return it ? item_modify(st, it, ev->events, ev->data.u64) : -ENOENT;
+    case EPOLL_CTL_DEL:
+        if (!it)
+            return -ENOENT;
+        eset_item_free(st, it);
+        return 0;
+    default:
+        return -EINVAL;
+    }
+}
+
+int eset_collect(struct stack *st, struct file *set, struct epoll_event *ev, int max)
+{
+    struct eset *e = file_eset(set);
+    int n = 0;
+
+    for (uint32_t look = e->nready; look && n < max; look--) {
+        struct eset_item *it = container_of(e->ready.next, struct eset_item, rdy);
+        uint32_t events = file_poll(st, it->w.file) & it->w.mask;
+
+        unready(it);
+        if (!events)
+            continue;
+        ev[n].events = events;
+        ev[n].data.u64 = it->data;
+        n++;
+        if (it->w.mask & EPOLLONESHOT)
+            it->w.mask &= MODE_BITS;
+        else if (!(it->w.mask & EPOLLET))
+            make_ready(it);
+    }
+    if (e->nready && !list_empty(&e->file.watches))
+        ready_pass_on(st, set, SET_READY_BITS);
+    return n;
+}
+
+bool eset_has_ready(struct stack *st, struct file *set)
+{
+    struct eset *e = file_eset(set);
+
+    while (!list_empty(&e->ready)) {
+        struct eset_item *it = container_of(e->ready.next, struct eset_item, rdy);
+
+        if (file_poll(st, it->w.file) & it->w.mask)
+            return true;
+        unready(it);
+    }
+    return false;
+}
+
+uint32_t eset_items(const struct file *set)
+{
+    return ((const struct eset *)set)->nitems;
+}

@@ -1,0 +1,58 @@
+/* file.h: what the files of layer 6 share among themselves (file.c, ready.c, eset.c, sock*.c): where their
+ * objects come from, and how an epoll set looks inside. Others use ready.h and sock.h. All of it lies in the
+ * segment, under shard 0's lock.
+ */
+#ifndef SHUNT_FILE_H
+#define SHUNT_FILE_H
+
+#include "ready.h"
+#include "slab.h"
+
+#define WAITERS_MAX 65536
+
+struct ready_state {
+    struct slab socks;         /* struct sock */
+    struct slab opts;          /* struct sock_opt */
+    struct slab esets;         /* struct eset */
+    struct slab items;         /* struct eset_item */
+    struct slab watches;       /* struct watch of waiters */
+    struct slab waiters;       /* struct waiter */
+    uint64_t next_id;          /* of files */
+    struct eset_item **bucket; /* all items of all sets by (set, descriptor number) */
+    uint32_t bucket_mask;
+};
+
+struct eset {
+    struct file file;  /* first */
+    struct list ready; /* struct eset_item.rdy: perhaps ready, looked at by eset_collect */
+    struct list items; /* struct eset_item.all */
+    uint32_t nready, nitems;
+    uint32_t nested; /* items that are sets themselves */
+};
+
+/* One registration, named by (set, fd, file) as in Linux: the same number may come to mean another file while
+ * the old one lives on by a dup. */
+struct eset_item {
+    struct watch w; /* first; kind WATCH_ITEM. w.mask: events of interest, 0 but for the mode bits when a
+                       one-shot has fired */
+    struct eset *set;
+    struct list all, rdy;
+    struct eset_item *hnext;
+    int32_t fd;
+    uint64_t data;
+};
+
+/* Prepares a fresh file with one reference. */
+void file_init(struct stack *st, struct file *f, enum file_type type);
+
+/* For file_put: everybody who watches f is told and let go. */
+void ready_forget(struct stack *st, struct file *f);
+/* Wakes one more exclusive waiter of f, because what one of them was woken for is still there. */
+void ready_pass_on(struct stack *st, struct file *f, uint32_t mask);
+/* An event came for an item: on its set's ready list. True when a waiter was woken. */
+bool eset_item_event(struct stack *st, struct eset_item *it);
+void eset_item_free(struct stack *st, struct eset_item *it);
+/* file_put's: drops all items and the set. */
+void eset_close(struct stack *st, struct eset *e);
+
+#endif

@@ -1,0 +1,125 @@
+/* rx.c: the demultiplexer. The one place that knows all protocols: frames to eth_input, transport packets to
+ * TCP and UDP, ICMP errors to the transport whose packet they quote, timers to whoever armed them.
+ *
+ * A transport registers here by name, not by pointer: function pointers don't belong in the segment, and a
+ * switch is what the branch predictor likes.
+ */
+#include <netinet/ip_icmp.h>
+#include <rte_prefetch.h>
+
+#include "frag.h"
+#include "ip.h"
+#include "neigh.h"
+#include "pkt.h"
+#include "rx.h"
+#include "shard.h"
+#include "tcp.h"
+#include "udp.h"
+
+static void rx_icmp_error(struct shard *sh, const struct icmp_error *err)
+{
+    if (err->proto == IPPROTO_TCP)
+        tcp_icmp(sh, err);
+    else if (err->proto == IPPROTO_UDP)
+        udp_icmp(sh, err);
+}
+
+static void rx_frame(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
+{
+    struct icmp_error err;
+    struct rxinfo ri;
+
+    switch (eth_input(sh, ifindex, &m, &ri, &err)) {
+    case IP_DONE:
+        break;
+    case IP_TRANSPORT:
+        if (ri.proto == IPPROTO_TCP) {
+            tcp_input(sh, m, &ri);
+        } else if (ri.proto == IPPROTO_UDP) {
+            udp_input(sh, m, &ri);
+        } else { /* RFC 1122 section 3.2.2.1: code 2 SHOULD be sent for an unknown protocol */
+            icmp_send_error(sh, &ri, m, ICMP_DEST_UNREACH, ICMP_PROT_UNREACH);
+            pkt_drop(sh, m, COUNT_IP_PROTO);
+        }
+        break;
+    case IP_ICMP_ERROR:
+        rx_icmp_error(sh, &err);
+        rte_pktmbuf_free(m);
+        break;
+    }
+}
+
+static unsigned rx_netdev(struct shard *sh, unsigned ifindex, struct netdev *dev)
+{
+    struct rte_mbuf *m[RX_BATCH];
+    uint16_t n = dev->ops->rx(dev, (uint16_t)sh->id, m, RX_BATCH);
+
+    for (uint16_t i = 0; i < n && i < 2; i++)
+        rte_prefetch0(rte_pktmbuf_mtod(m[i], void *));
+    for (uint16_t i = 0; i < n; i++) {
+        if (i + 2 < n)
+            rte_prefetch0(rte_pktmbuf_mtod(m[i + 2], void *));
+        rx_frame(sh, ifindex, m[i]);
+    }
+    return n;
+}
+
+unsigned rx_devices(struct shard *sh)
+{
+    unsigned total = 0;
+
+    for (unsigned i = 1; i < sh->st->nif; i++) {
+        struct netdev *dev = netdev_get(i);
+
+        if (dev)
+            total += rx_netdev(sh, i, dev);
+    }
+    return total;
+}
+
+unsigned rx_loopback(struct shard *sh)
+{
+    struct rte_mbuf *m = sh->lo_head;
+    unsigned n = sh->lo_len;
+
+    sh->lo_head = sh->lo_tail = NULL;
+    sh->lo_len = 0;
+    for (struct rte_mbuf *next; m; m = next) {
+        next = pkt_meta(m)->link;
+        pkt_meta(m)->link = NULL;
+        rx_frame(sh, 0, m);
+    }
+    return n;
+}
+
+static void fire(void *arg, struct timer *t)
+{
+    struct shard *sh = arg;
+
+    switch ((enum timer_kind)t->kind) {
+    case TIMER_TCB:
+    case TIMER_SYNREQ:
+    case TIMER_TW:
+        tcp_timer(sh, t);
+        break;
+    case TIMER_NEIGH:
+        neigh_timer(sh, t);
+        break;
+    case TIMER_FRAG:
+        frag_timer(sh, t);
+        break;
+    case TIMER_STACK:
+        arp_timer(sh, t);
+        break;
+    case TIMER_NONE:
+        break;
+    }
+}
+
+void rx_timers(struct shard *sh)
+{
+    uint64_t now_ms = shard_ms(sh);
+
+    if (now_ms > sh->wheel.now_ms)
+        wheel_run(&sh->wheel, now_ms, fire, sh);
+}

@@ -1,0 +1,14 @@
+/* rx.h: from the devices to the transports: the receiving half of a poll. Context: the shard's lock. */
+#ifndef SHUNT_RX_H
+#define SHUNT_RX_H
+
+#include "stack.h"
+
+/* Receives and processes one burst of every netdev this process has. Number of frames. */
+unsigned rx_devices(struct shard *sh);
+/* Processes the loopback frames that wait at the call (not those made on the way). Number of frames. */
+unsigned rx_loopback(struct shard *sh);
+/* Runs the timers that are due at sh->now_ns. */
+void rx_timers(struct shard *sh);
+
+#endif

@@ -1,0 +1,221 @@
+/* shard.c: the lock, the poll loop and the transmit queues of a shard.
+ *
+ * Theory of operation. A shard has no thread of its own: whoever enters a socket call takes the lock, may
+ * poll, and leaves. The lock is a robust process-shared mutex, because a process of the family can be killed
+ * while it holds it. The next owner then gets EOWNERDEAD, declares the state consistent and goes on: updates
+ * are ordered such that a break in the middle leaks rather than frees twice (txq_flush shows the pattern).
+ *
+ * Loopback. Frames for interface 0 go on a list instead of to a device, and come back as input at the end of
+ * the same call (shard_flush), as Linux runs loopback's softirq at the end of the send. A peer on the same
+ * stack is thus woken by the sender's own call. What LO_ROUNDS don't finish is left for the next call:
+ * shard_next_timer_ns says "now" meanwhile.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <rte_lcore.h>
+
+#include "log.h"
+#include "pcb.h"
+#include "pkt.h"
+#include "ready.h"
+#include "rx.h"
+#include "shard.h"
+#include "sock.h"
+#include "tcp.h"
+
+#define LO_ROUNDS    256   /* bursts of loopback frames a flush works off at most */
+#define LO_QUEUE_MAX 4096  /* frames; Linux's netdev_max_backlog is 1000 */
+#define TX_RETRY_NS  50000 /* how soon to try again when a port was full */
+
+static void (*wake_fn)(unsigned wake_index);
+
+void shard_set_wake(void (*fn)(unsigned wake_index))
+{
+    wake_fn = fn;
+}
+
+/* r: what locking the mutex returned. */
+static void lock_taken(struct shard *sh, int r)
+{
+    if (__builtin_expect(r != 0, 0)) {
+        if (r != EOWNERDEAD) {
+            /* EDEADLK: this thread holds it. ENOTRECOVERABLE: an owner died in the recovery. Nothing can be saved. */
+            log_error("shard %u: lock unusable (%d)", sh->id, r);
+            abort();
+        }
+        pthread_mutex_consistent(&sh->lock);
+        sh->count[COUNT_LOCK_RECOVERED]++;
+        log_warn("a process died inside the stack; going on");
+    }
+    RTE_PER_LCORE(_lcore_id) = sh->id;
+}
+
+void shard_lock(struct shard *sh)
+{
+    lock_taken(sh, pthread_mutex_lock(&sh->lock));
+}
+
+/* The leader sleeps until what was the next timer when it lay down: a timer due earlier must wake it, or nobody runs it. */
+static void wake_leader(struct shard *sh)
+{
+    if (sh->leader_until_ns == 0 || shard_next_timer_ns(sh) >= sh->leader_until_ns)
+        return;
+    sh->leader_until_ns = 0;
+    if (sh->leader && sh->leader->wake != WAKE_NONE && sh->nwake < WAKE_MAX)
+        sh->wake[sh->nwake++] = sh->leader->wake;
+}
+
+bool shard_trylock(struct shard *sh)
+{
+    int r = pthread_mutex_trylock(&sh->lock);
+
+    if (r == EBUSY)
+        return false;
+    lock_taken(sh, r);
+    return true;
+}
+
+void shard_unlock(struct shard *sh)
+{
+    uint16_t wake[WAKE_MAX];
+    uint32_t n;
+
+    wake_leader(sh);
+    n = sh->nwake;
+
+    memcpy(wake, sh->wake, n * sizeof wake[0]);
+    sh->nwake = 0;
+    RTE_PER_LCORE(_lcore_id) = LCORE_ID_ANY;
+    pthread_mutex_unlock(&sh->lock);
+    /* After the lock is dropped: who wakes up wants it. */
+    for (uint32_t i = 0; i < n && wake_fn; i++)
+        wake_fn(wake[i]);
+}
+
+void pcb_event(struct shard *sh, struct pcb *pcb, unsigned events)
+{
+    if (!events)
+        return;
+    if (!pcb->events)
+        list_add_tail(&sh->dirty, &pcb->dirty);
+    pcb->events |= (uint8_t)events;
+}
+
+/* Turns a frame that was sent into one that was received: it never left memory, so that its checksums need no
+ * look; offload marks of the send side go. */
+static void lo_enqueue(struct shard *sh, struct rte_mbuf *m)
+{
+    struct ifnet *ifn = &sh->st->ifn[0];
+
+    if (sh->lo_len >= LO_QUEUE_MAX) {
+        ifn->tx_dropped++;
+        sh->count[COUNT_TX_FULL]++;
+        rte_pktmbuf_free(m);
+        return;
+    }
+    m->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
+    m->ol_flags |= RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+    m->packet_type = 0;
+    ifn->tx_packets++;
+    ifn->tx_bytes += m->pkt_len;
+    pkt_meta(m)->link = NULL;
+    if (sh->lo_tail)
+        pkt_meta(sh->lo_tail)->link = m;
+    else
+        sh->lo_head = m;
+    sh->lo_tail = m;
+    sh->lo_len++;
+}
+
+/* Hands the batch to the port and keeps what it doesn't take. The queue is empty while the port works: a
+ * process killed in there leaks frames, but none is sent or freed twice. A member of the family without the
+ * device leaves the frames to one that has it. */
+static void txq_flush(struct shard *sh, unsigned ifindex)
+{
+    struct txq *q = &sh->tx[ifindex];
+    struct ifnet *ifn = &sh->st->ifn[ifindex];
+    struct netdev *dev = netdev_get(ifindex);
+    struct rte_mbuf *m[TX_BATCH];
+    uint32_t n = q->n;
+    uint64_t bytes = 0, unsent = 0;
+
+    if (!n || !dev)
+        return;
+    for (uint32_t i = 0; i < n; i++) {
+        m[i] = q->m[i];
+        bytes += m[i]->pkt_len;
+    }
+    q->n = 0;
+    uint32_t sent = dev->ops->tx(dev, (uint16_t)sh->id, m, (uint16_t)n);
+    for (uint32_t i = sent; i < n; i++) {
+        q->m[i - sent] = m[i];
+        unsent += m[i]->pkt_len;
+    }
+    q->n = n - sent;
+    ifn->tx_packets += sent;
+    ifn->tx_bytes += bytes - unsent;
+}
+
+void shard_tx(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
+{
+    struct txq *q = &sh->tx[ifindex];
+
+    if (sh->st->ifn[ifindex].caps & NETDEV_LOOPBACK) {
+        lo_enqueue(sh, m);
+        return;
+    }
+    if (q->n == TX_BATCH)
+        txq_flush(sh, ifindex);
+    if (q->n == TX_BATCH) {
+        sh->st->ifn[ifindex].tx_dropped++;
+        sh->count[COUNT_TX_FULL]++;
+        rte_pktmbuf_free(m);
+        return;
+    }
+    q->m[q->n++] = m;
+}
+
+static void tx_flush_all(struct shard *sh)
+{
+    for (unsigned i = 0; i < sh->st->nif; i++)
+        if (sh->tx[i].n)
+            txq_flush(sh, i);
+}
+
+void shard_flush(struct shard *sh)
+{
+    tcp_burst_end(sh);
+    for (int round = 0; sh->lo_head && round < LO_ROUNDS; round++) {
+        rx_loopback(sh);
+        tcp_burst_end(sh);
+    }
+    sock_hand_up(sh);
+    tx_flush_all(sh);
+}
+
+unsigned shard_poll(struct shard *sh, uint64_t now_ns)
+{
+    /* CLOCK_MONOTONIC is one for all processes, but they read it before they get the lock. */
+    if (now_ns > sh->now_ns)
+        sh->now_ns = now_ns;
+    sh->last_poll_ns = sh->now_ns;
+    unsigned n = rx_devices(sh);
+    rx_timers(sh);
+    shard_flush(sh);
+    return n;
+}
+
+uint64_t shard_next_timer_ns(const struct shard *sh)
+{
+    uint64_t due_ms = wheel_next(&sh->wheel), due_ns = UINT64_MAX;
+
+    if (sh->lo_head)
+        return sh->now_ns;
+    if (due_ms != WHEEL_NEVER)
+        due_ns = due_ms * 1000000;
+    for (unsigned i = 0; i < sh->st->nif; i++)
+        if (sh->tx[i].n && sh->now_ns + TX_RETRY_NS < due_ns)
+            due_ns = sh->now_ns + TX_RETRY_NS;
+    return due_ns;
+}

@@ -1,0 +1,110 @@
+/* stack.c: the birth of a stack: its root object in the segment and, through their init functions, every
+ * table. Nothing here is ever torn down: the segment goes with the last process of the family.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "frag.h"
+#include "ip.h"
+#include "neigh.h"
+#include "port.h"
+#include "ready.h"
+#include "rnd.h"
+#include "route.h"
+#include "shard.h"
+#include "tcp.h"
+#include "udp.h"
+
+#define TCP_DEFAULT_MAX   (2u << 20)
+#define UDP_DEFAULT_MAX   (256u << 10)
+#define FILES_DEFAULT_MAX (2u << 20)
+/* Linux's loopback has 65536; an IPv4 packet can't be longer than this (RFC 791). */
+#define LOOPBACK_MTU 65535
+
+static int lock_init(pthread_mutex_t *m)
+{
+    pthread_mutexattr_t a;
+    int r = pthread_mutexattr_init(&a);
+
+    if (r)
+        return -r;
+    /* Error-checking: taking it twice in one thread is a bug that must not look like a hang. */
+    pthread_mutexattr_settype(&a, PTHREAD_MUTEX_ERRORCHECK);
+    pthread_mutexattr_setrobust(&a, PTHREAD_MUTEX_ROBUST);
+    r = pthread_mutexattr_setpshared(&a, PTHREAD_PROCESS_SHARED);
+    if (!r)
+        r = pthread_mutex_init(m, &a);
+    pthread_mutexattr_destroy(&a);
+    return -r;
+}
+
+static int shard_init(struct stack *st, uint32_t id, const struct stack_config *cfg, struct rte_mempool *pool)
+{
+    struct shard *sh = &st->shard[id];
+    int r;
+
+    sh->st = st;
+    sh->id = id;
+    sh->pool = pool;
+    sh->now_ns = sh->last_poll_ns = cfg->now_ns;
+    list_init(&sh->dirty);
+    list_init(&sh->acks);
+    wheel_init(&sh->wheel, shard_ms(sh));
+    rnd_seed(sh, cfg->secret);
+    r = lock_init(&sh->lock);
+    if (!r)
+        r = frag_init(sh);
+    if (!r)
+        r = tcp_init(sh, cfg->max_tcp ? cfg->max_tcp : TCP_DEFAULT_MAX);
+    if (!r)
+        r = udp_init(sh, cfg->max_udp ? cfg->max_udp : UDP_DEFAULT_MAX);
+    return r;
+}
+
+/* Loopback is interface 0. In profile isolate 127.0.0.0/8 is the stack's own; by default it stays the
+ * kernel's, and the interface carries what the stack sends to its own addresses. */
+static int loopback_init(struct stack *st)
+{
+    static const struct netdev lo = {.caps = NETDEV_LOOPBACK | NETDEV_NOARP | NETDEV_SCATTER | NETDEV_MEMLINK,
+                                     .mtu = LOOPBACK_MTU,
+                                     .name = "lo"};
+    struct ipaddr a = ipaddr_v4(htonl(INADDR_LOOPBACK));
+    int r = stack_add_if(st, &lo);
+
+    if (r < 0)
+        return r;
+    return st->isolate ? stack_add_addr(st, 0, &a, 8) : 0;
+}
+
+int stack_create(struct seg *seg, const struct stack_config *cfg, struct rte_mempool *pool,
+                 struct stack **out)
+{
+    struct stack *st = seg_alloc(seg, sizeof *st, 4096);
+    int r;
+
+    if (!st)
+        return -ENOMEM;
+    st->seg = seg;
+    strncpy(st->name, cfg->name, sizeof st->name - 1);
+    st->boot_ns = cfg->now_ns;
+    memcpy(st->secret, cfg->secret, sizeof st->secret);
+    st->set = cfg->set;
+    st->isolate = cfg->isolate;
+    st->nshard = 1;
+    r = route_init(st);
+    if (!r)
+        r = neigh_init(st);
+    if (!r)
+        r = port_table_init(st);
+    if (!r)
+        r = ready_init(st, cfg->max_files ? cfg->max_files : FILES_DEFAULT_MAX);
+    for (uint32_t i = 0; !r && i < st->nshard; i++)
+        r = shard_init(st, i, cfg, pool);
+    if (!r)
+        r = loopback_init(st);
+    if (r)
+        return r;
+    seg->root = st;
+    *out = st;
+    return 0;
+}
