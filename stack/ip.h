@@ -7,18 +7,20 @@
 #include "addr.h"
 #include "stack.h"
 
-/* What the layers below found out about a received packet. The mbuf starts at the transport header and ends with the payload. */
+/* What the layers below found out about a received packet. The mbuf starts at the transport header and ends
+ * with the payload. */
 struct rxinfo {
     struct ipaddr src, dst;
     uint8_t ifindex;
     uint8_t proto, ttl, tos;
-    uint8_t l4_good;    /* 1: the transport checksum need not be verified */
-    uint8_t bcast;      /* link-layer or IP broadcast or multicast */
-    uint16_t l3_len;    /* bytes of the IP header, which stands before the mbuf's data */
-    uint32_t len;       /* bytes from the transport header to the end */
+    uint8_t l4_good; /* 1: the transport checksum need not be verified */
+    uint8_t bcast;   /* link-layer or IP broadcast or multicast */
+    uint16_t l3_len; /* bytes of the IP header, which stands before the mbuf's data */
+    uint32_t len;    /* bytes from the transport header to the end */
 };
 
-/* A flow's way out, cached in the pcb that owns it. gen says whether it still holds (routes or neighbours changed). */
+/* A flow's way out, cached in the pcb that owns it. gen says whether it still holds (routes or neighbours
+ * changed). */
 struct flow {
     struct ipaddr src, dst;
     uint8_t proto, ttl, tos; /* ttl 0: default */
@@ -26,40 +28,52 @@ struct flow {
     uint8_t ifindex;         /* out: chosen interface. In: 0 or the bound one */
     uint8_t bound_if;
     uint8_t allow_bcast;
-    uint32_t gen;            /* 0: not resolved yet */
-    uint32_t mtu;            /* path MTU in bytes (interface MTU, or learnt by ICMP) */
-    uint32_t tso_max;        /* the interface's, 0: none */
-    uint32_t caps;           /* the interface's */
-    void *neigh;             /* neighbour entry, owned by the neighbour table */
+    uint32_t gen;     /* 0: not resolved yet */
+    uint32_t mtu;     /* path MTU in bytes (interface MTU, or learnt by ICMP) */
+    uint32_t tso_max; /* the interface's, 0: none */
+    uint32_t caps;    /* the interface's */
+    void *neigh;      /* neighbour entry, owned by the neighbour table */
 };
 
-/* Chooses interface, source address (when fl->src is any), next hop. 0, -ENETUNREACH, -EHOSTUNREACH, -EACCES (broadcast not
- * allowed), -EINVAL. Cheap when the cache holds. Context: shard lock. */
+/* Chooses interface, source address (when fl->src is any), next hop. 0, -ENETUNREACH, -EHOSTUNREACH, -EACCES
+ * (broadcast not allowed), -EINVAL. Cheap when the cache holds. Context: shard lock. A destination of "any"
+ * becomes this host's (fl->dst is set), as Linux has it. */
 int flow_resolve(struct shard *sh, struct flow *fl);
 
-/* Sends one transport packet: m starts at the transport header, l4_len and the transport's ol_flags are set (netdev.h), headroom is free for the
- * lower headers. Takes ownership in every case. Fragments when needed and allowed. 0 or -errno: -EMSGSIZE (DF), -ENETUNREACH, -EHOSTUNREACH, -ENOBUFS.
- * A packet that waits for its neighbour counts as sent. The frame goes to shard->tx and leaves at shard_flush. */
+/* A path MTU to dst learnt by an ICMP error that the transport found genuine (RFC 5927): flows to dst resolve
+ * again and see it in mtu. 0 (an old router that names none): the next lower plateau of RFC 1191. Never
+ * raises, never below 552 (as Linux's min_pmtu). */
+void ip_learn_mtu(struct shard *sh, const struct ipaddr *dst, uint32_t mtu);
+/* The transport saw forward progress on fl (new data acknowledged): its neighbour is reachable (RFC 4861
+ * section 7.3.1). Cheap. */
+void ip_confirm(struct shard *sh, const struct flow *fl);
+
+/* Sends one transport packet: m starts at the transport header, l4_len and the transport's ol_flags are set
+ * (netdev.h), headroom is free for the lower headers. Takes ownership in every case. Fragments when needed
+ * and allowed. 0 or -errno: -EMSGSIZE (DF), -ENETUNREACH, -EHOSTUNREACH, -ENOBUFS. A packet that waits for
+ * its neighbour counts as sent. The frame goes to shard->tx and leaves at shard_flush. */
 int ip_output(struct shard *sh, struct flow *fl, struct rte_mbuf *m);
 
-/* True if the address is one of the stack's own (any interface, loopback's 127/8 and ::1 in profile isolate). */
+/* True if the address is one of the stack's own (any interface, loopback's 127/8 and ::1 in profile isolate).
+ */
 bool ip_is_local(const struct stack *st, const struct ipaddr *a);
-/* True if the stack's routes or addresses cover a (design section 2): false sends the socket to the kernel. */
+/* True if the stack's routes or addresses cover a (design section 2): false sends the socket to the kernel.
+ */
 bool ip_covers(const struct stack *st, const struct ipaddr *a);
 /* Broadcast address of one of the interfaces, or 255.255.255.255. */
 bool ip_is_broadcast(const struct stack *st, const struct ipaddr *a);
 
 /* An ICMP error that names one of our packets; rx.c hands it to the transport. */
 struct icmp_error {
-    struct ipaddr src, dst;  /* of our packet: src is ours */
-    struct ipaddr from;      /* who reported */
+    struct ipaddr src, dst; /* of our packet: src is ours */
+    struct ipaddr from;     /* who reported */
     uint8_t proto, type, code;
-    uint16_t mtu;            /* next-hop MTU for "fragmentation needed", host order, 0 if not given */
+    uint16_t mtu; /* next-hop MTU for "fragmentation needed", host order, 0 if not given */
     uint16_t sport_be, dport_be;
-    uint32_t seq;            /* TCP: host order */
-    int err;                 /* the errno Linux gives for it (icmp_err_convert), positive */
-    uint8_t fatal;           /* hard error in Linux's table */
-    const uint8_t *data;     /* our packet from its IP header on, as far as quoted */
+    uint32_t seq;        /* TCP: host order */
+    int err;             /* the errno Linux gives for it (icmp_err_convert), positive */
+    uint8_t fatal;       /* hard error in Linux's table */
+    const uint8_t *data; /* our packet from its IP header on, as far as quoted */
     uint32_t data_len;
 };
 
@@ -69,29 +83,31 @@ enum ip_verdict {
     IP_ICMP_ERROR /* *err is filled in; *m is still the caller's to free */
 };
 
-/* Ethernet input of one frame: ARP, IPv4, reassembly and ICMP are handled inside. Takes ownership unless the verdict says otherwise;
- * *m may be replaced (reassembly). Every drop is counted. */
+/* Ethernet input of one frame: ARP, IPv4, reassembly and ICMP are handled inside. Takes ownership unless the
+ * verdict says otherwise; *m may be replaced (reassembly). Every drop is counted. */
 enum ip_verdict eth_input(struct shard *sh, unsigned ifindex, struct rte_mbuf **m, struct rxinfo *ri,
                           struct icmp_error *err);
 
-/* ICMP errors on behalf of a transport: m as the transport got it (its IP header stands before data). Does not free m. Rate-limited;
- * never about ICMP errors, broadcasts or non-first fragments (RFC 1122 3.2.2). */
-void icmp_send_error(struct shard *sh, const struct rxinfo *ri, struct rte_mbuf *m, uint8_t type, uint8_t code);
+/* ICMP errors on behalf of a transport: m as the transport got it (its IP header stands before data). Does
+ * not free m. Rate-limited; never about ICMP errors, broadcasts or non-first fragments (RFC 1122 3.2.2). */
+void icmp_send_error(struct shard *sh, const struct rxinfo *ri, struct rte_mbuf *m, uint8_t type,
+                     uint8_t code);
 
 /* Counts the reason and frees m. */
 void pkt_drop(struct shard *sh, struct rte_mbuf *m, enum count why);
 /* An empty packet with headroom, from the shard's pool; NULL counts NOMEM_PKT. */
 struct rte_mbuf *pkt_alloc(struct shard *sh);
 
-/* Internet checksum of a whole transport packet (from m's data) with pseudo-header; 0 when it verifies. All of a chain. */
+/* Internet checksum of a whole transport packet (from m's data) with pseudo-header; 0 when it verifies. All
+ * of a chain. */
 uint16_t ip_l4_cksum(const struct rte_mbuf *m, const struct ipaddr *src, const struct ipaddr *dst,
                      uint8_t proto, uint32_t len);
 
 /* Configuration (before the stack runs, or under shard 0's lock). 0 or -errno as rtnetlink would answer. */
 int stack_add_if(struct stack *st, const struct netdev *dev); /* index, or -ENOSPC */
 int stack_add_addr(struct stack *st, unsigned ifindex, const struct ipaddr *a, uint8_t prefix_len);
-int route_add(struct stack *st, const struct ipaddr *net, uint8_t prefix_len, const struct ipaddr *via /* NULL: on link */,
-              unsigned ifindex);
+int route_add(struct stack *st, const struct ipaddr *net, uint8_t prefix_len,
+              const struct ipaddr *via /* NULL: on link */, unsigned ifindex);
 /* RFC 5227: starts probing every tentative address; gratuitous ARP for the valid ones follows. */
 void arp_announce_start(struct shard *sh);
 /* 0: all addresses valid, 1: still probing, -EADDRINUSE: conflict (mac of the other end in mac). */

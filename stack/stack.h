@@ -77,6 +77,8 @@ struct shard {
     struct tcp_table *tcp;
     struct udp_table *udp;
     struct frag_table *frag;
+    uint64_t icmp_stamp_ns; /* token bucket of ICMP errors (icmp.c) */
+    uint32_t icmp_tokens;
     uint64_t count[COUNT_MAX];
     /* wake-ups collected under the lock, sent after it is dropped (ready.h) */
     uint32_t nwake;

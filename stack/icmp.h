@@ -1,0 +1,19 @@
+/* icmp.h: ICMP for IPv4 (RFC 792, RFC 1122 section 3.2.2); icmp_send_error is in ip.h.
+ *
+ * Differs: redirects are counted and ignored (a stack has one or two routers, and a redirect is what an
+ * attacker on the link sends); source quench is ignored as RFC 6633 asks; timestamp and address mask requests
+ * are not answered (RFC 1122 section 3.2.2.8 MAY; RFC 6918).
+ */
+#ifndef SHUNT_ICMP_H
+#define SHUNT_ICMP_H
+
+#include "ip.h"
+
+#define ICMP_ERROR_MAX 576 /* bytes of an error message with its IP header (RFC 1812 section 4.3.2.3) */
+#define ICMP_BURST     50  /* errors that may leave at once (Linux: icmp_msgs_burst) */
+
+/* A message for this stack, m at the ICMP header. Verdict and ownership as eth_input (never IP_TRANSPORT). */
+enum ip_verdict icmp_input(struct shard *sh, unsigned ifindex, struct rte_mbuf *m, const struct rxinfo *ri,
+                           struct icmp_error *err);
+
+#endif

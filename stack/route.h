@@ -1,0 +1,67 @@
+/* route.h: the routing table and what was learnt about paths. One table for both families: an IPv4 prefix is
+ * held in mapped form.
+ *
+ * Lives in the segment, guarded by shard 0's lock. gen moves with every change that may make a cached struct
+ * flow wrong: routes, addresses, a path MTU, a neighbour entry that went away. A flow with another gen
+ * resolves again (flow_resolve).
+ */
+#ifndef SHUNT_ROUTE_H
+#define SHUNT_ROUTE_H
+
+#include "ip.h"
+
+#define ROUTE_MAX 256
+#define PMTU_MAX  256
+
+struct route {
+    struct ipaddr net, via; /* via: any when the destination is on the link */
+    uint8_t plen;           /* of the 128-bit form: an IPv4 /24 is 120 */
+    uint8_t ifindex;
+};
+
+/* Path MTU to one destination, learnt by ICMP (RFC 1191). */
+struct pmtu {
+    struct ipaddr dst;
+    uint32_t mtu; /* 0: free */
+    uint64_t expires_ms;
+};
+
+struct route_table {
+    uint32_t gen; /* never 0 */
+    uint32_t n;
+    struct route r[ROUTE_MAX];  /* longest prefix first; of equal ones the first added first */
+    struct pmtu pmtu[PMTU_MAX]; /* by hash of dst; a later destination takes the place of an earlier one */
+};
+
+/* Allocates st->routes. 0 or -ENOMEM. */
+int route_table_init(struct stack *st);
+/* Makes all cached flows resolve again. */
+void route_flush_flows(struct stack *st);
+/* The route to dst, through interface bound_if when that is not 0. NULL: none. */
+const struct route *route_lookup(const struct stack *st, const struct ipaddr *dst, unsigned bound_if);
+/* Exactly as added. 0, -ESRCH. */
+int route_del(struct stack *st, const struct ipaddr *net, uint8_t prefix_len, const struct ipaddr *via,
+              unsigned ifindex);
+/* Learnt path MTU to dst, or 0. */
+uint32_t route_pmtu(const struct shard *sh, const struct ipaddr *dst);
+
+/* True if the first plen bits of a and b are equal. */
+static inline bool ipaddr_prefix_eq(const struct ipaddr *a, const struct ipaddr *b, unsigned plen)
+{
+    uint64_t mask;
+
+    if (plen == 0)
+        return true;
+    if (plen <= 64)
+        return ((a->d[0] ^ b->d[0]) & __builtin_bswap64(~0ULL << (64 - plen))) == 0;
+    mask = __builtin_bswap64(~0ULL << (128 - plen));
+    return a->d[0] == b->d[0] && ((a->d[1] ^ b->d[1]) & mask) == 0;
+}
+
+/* Prefix length in the 128-bit form. */
+static inline unsigned ipaddr_plen128(const struct ipaddr *a, unsigned prefix_len)
+{
+    return ipaddr_is_v4(a) ? 96 + prefix_len : prefix_len;
+}
+
+#endif
