@@ -7,6 +7,7 @@
 #include <netinet/ip_icmp.h>
 #include <rte_prefetch.h>
 
+#include "arp.h"
 #include "frag.h"
 #include "ip.h"
 #include "neigh.h"

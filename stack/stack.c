@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "frag.h"
+#include "ifnet.h"
 #include "ip.h"
 #include "neigh.h"
 #include "port.h"
@@ -18,8 +19,6 @@
 #define TCP_DEFAULT_MAX   (2u << 20)
 #define UDP_DEFAULT_MAX   (256u << 10)
 #define FILES_DEFAULT_MAX (2u << 20)
-/* Linux's loopback has 65536; an IPv4 packet can't be longer than this (RFC 791). */
-#define LOOPBACK_MTU 65535
 
 static int lock_init(pthread_mutex_t *m)
 {
@@ -53,27 +52,12 @@ static int shard_init(struct stack *st, uint32_t id, const struct stack_config *
     rnd_seed(sh, cfg->secret);
     r = lock_init(&sh->lock);
     if (!r)
-        r = frag_init(sh);
+        r = frag_table_init(sh);
     if (!r)
         r = tcp_init(sh, cfg->max_tcp ? cfg->max_tcp : TCP_DEFAULT_MAX);
     if (!r)
         r = udp_init(sh, cfg->max_udp ? cfg->max_udp : UDP_DEFAULT_MAX);
     return r;
-}
-
-/* Loopback is interface 0. In profile isolate 127.0.0.0/8 is the stack's own; by default it stays the
- * kernel's, and the interface carries what the stack sends to its own addresses. */
-static int loopback_init(struct stack *st)
-{
-    static const struct netdev lo = {.caps = NETDEV_LOOPBACK | NETDEV_NOARP | NETDEV_SCATTER | NETDEV_MEMLINK,
-                                     .mtu = LOOPBACK_MTU,
-                                     .name = "lo"};
-    struct ipaddr a = ipaddr_v4(htonl(INADDR_LOOPBACK));
-    int r = stack_add_if(st, &lo);
-
-    if (r < 0)
-        return r;
-    return st->isolate ? stack_add_addr(st, 0, &a, 8) : 0;
 }
 
 int stack_create(struct seg *seg, const struct stack_config *cfg, struct rte_mempool *pool,
@@ -91,9 +75,9 @@ int stack_create(struct seg *seg, const struct stack_config *cfg, struct rte_mem
     st->set = cfg->set;
     st->isolate = cfg->isolate;
     st->nshard = 1;
-    r = route_init(st);
+    r = route_table_init(st);
     if (!r)
-        r = neigh_init(st);
+        r = neigh_table_init(st);
     if (!r)
         r = port_table_init(st);
     if (!r)
@@ -101,7 +85,7 @@ int stack_create(struct seg *seg, const struct stack_config *cfg, struct rte_mem
     for (uint32_t i = 0; !r && i < st->nshard; i++)
         r = shard_init(st, i, cfg, pool);
     if (!r)
-        r = loopback_init(st);
+        r = ifnet_add_loopback(st);
     if (r)
         return r;
     seg->root = st;
