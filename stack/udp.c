@@ -1,0 +1,287 @@
+/* udp.c: UDP's tables and its input side (RFC 768). Theory of operation: udp_cb.h. */
+#include <errno.h>
+#include <netinet/ip_icmp.h>
+
+#include "cksum.h"
+#include "hash.h"
+#include "udp_cb.h"
+#include "wire_ip4.h"
+#include "wire_udp.h"
+
+int udp_init(struct shard *sh, uint32_t max_pcb)
+{
+    struct udp_table *t = seg_alloc(sh->st->seg, sizeof *t, 4096);
+
+    if (!t)
+        return -ENOMEM;
+    sh->udp = t;
+    return slab_init(&t->pcbs, sh->st->seg, sizeof(struct udpcb), max_pcb);
+}
+
+static struct list *bound_chain(const struct shard *sh, const struct endpoint *local)
+{
+    uint32_t h = ntohs(local->port_be);
+
+    /* Wildcards lie at their port's own index: few pages for many sockets. */
+    if (!ipaddr_is_any(&local->addr))
+        h += hash_addr(sh->st->secret, &local->addr, 0);
+    return &sh->udp->bound[h % UDP_BUCKETS];
+}
+
+static struct list *conn_chain(const struct shard *sh, const struct endpoint *local,
+                               const struct endpoint *remote)
+{
+    return &sh->udp->conn[hash_flow(sh->st->secret, local, remote) % UDP_BUCKETS];
+}
+
+void udp_hash(struct shard *sh, struct udpcb *u)
+{
+    struct list *head =
+        udp_connected(u) ? conn_chain(sh, &u->pcb.local, &u->pcb.remote) : bound_chain(sh, &u->pcb.local);
+
+    if (!head->next)
+        list_init(head);
+    list_add_head(head, &u->pcb.hash);
+    sh->udp->nconn += udp_connected(u);
+}
+
+void udp_unhash(struct shard *sh, struct udpcb *u)
+{
+    if (list_empty(&u->pcb.hash))
+        return;
+    list_del(&u->pcb.hash);
+    sh->udp->nconn -= udp_connected(u);
+}
+
+static bool endpoint_eq(const struct endpoint *a, const struct endpoint *b)
+{
+    return a->port_be == b->port_be && ipaddr_eq(&a->addr, &b->addr);
+}
+
+static struct udpcb *lookup_conn(struct shard *sh, const struct endpoint *to, const struct endpoint *from,
+                                 unsigned ifindex)
+{
+    struct list *head = conn_chain(sh, to, from);
+
+    if (!sh->udp->nconn || !head->next)
+        return NULL;
+    list_for_each(n, head)
+    {
+        struct udpcb *u = (struct udpcb *)container_of(n, struct pcb, hash);
+
+        if (endpoint_eq(&u->pcb.local, to) && endpoint_eq(&u->pcb.remote, from) &&
+            (!u->pcb.ifindex || !ifindex || u->pcb.ifindex == ifindex))
+            return u;
+    }
+    return NULL;
+}
+
+/* How well u, of the chain for `local`, fits a datagram to address `dst`; 0: not at all (Linux:
+ * compute_score). */
+static int score(const struct udpcb *u, const struct endpoint *local, const struct ipaddr *dst,
+                 unsigned ifindex)
+{
+    bool v4 = ipaddr_is_v4(dst);
+    int s = (u->pcb.flags & PCB_V6) ? 1 : 2;
+
+    if (!endpoint_eq(&u->pcb.local, local))
+        return 0;
+    if (v4 ? (u->pcb.flags & PCB_V6) && (u->pcb.flags & PCB_V6ONLY) : !(u->pcb.flags & PCB_V6))
+        return 0;
+    if (u->pcb.ifindex) {
+        if (ifindex && u->pcb.ifindex != ifindex)
+            return 0;
+        s += 4;
+    }
+    return s;
+}
+
+static struct udpcb *lookup_bound(struct shard *sh, const struct endpoint *local, const struct endpoint *to,
+                                  const struct endpoint *from, unsigned ifindex)
+{
+    struct list *head = bound_chain(sh, local);
+    struct udpcb *best = NULL;
+    int top = 0;
+    uint32_t equals = 0, pick;
+
+    if (!head->next)
+        return NULL;
+    list_for_each(n, head)
+    {
+        struct udpcb *u = (struct udpcb *)container_of(n, struct pcb, hash);
+        int s = score(u, local, &to->addr, ifindex);
+
+        if (s > top) {
+            top = s;
+            best = u;
+            equals = 0;
+        }
+        if (s && s == top && (u->pcb.flags & PCB_REUSEPORT))
+            equals++;
+    }
+    if (!best || !(best->pcb.flags & PCB_REUSEPORT) || equals < 2)
+        return best;
+    pick = (uint32_t)(((uint64_t)hash_flow(sh->st->secret, to, from) * equals) >> 32);
+    list_for_each(n, head)
+    {
+        struct udpcb *u = (struct udpcb *)container_of(n, struct pcb, hash);
+
+        if ((u->pcb.flags & PCB_REUSEPORT) && score(u, local, &to->addr, ifindex) == top && !pick--)
+            return u;
+    }
+    return best;
+}
+
+struct udpcb *udp_lookup(struct shard *sh, const struct endpoint *to, const struct endpoint *from,
+                         unsigned ifindex)
+{
+    struct endpoint any = {.addr = IPADDR_ANY, .port_be = to->port_be};
+    struct udpcb *u = lookup_conn(sh, to, from, ifindex);
+
+    if (!u)
+        u = lookup_bound(sh, to, to, from, ifindex);
+    if (!u)
+        u = lookup_bound(sh, &any, to, from, ifindex);
+    return u;
+}
+
+/* Queues m, data at the payload; aux: bytes of the IP header. Takes ownership. */
+static void deliver(struct shard *sh, struct udpcb *u, struct rte_mbuf *m, const struct rxinfo *ri)
+{
+    uint32_t cost = m->pkt_len + UDP_OVERHEAD;
+    struct pkt_meta *meta = pkt_meta(m);
+
+    /* As Linux: one datagram is always taken, however large. */
+    if (u->rcv_mem + cost > u->rcvbuf && u->rcv_head) {
+        u->drops++;
+        pkt_drop(sh, m, COUNT_UDP_RCVBUF);
+        return;
+    }
+    meta->link = NULL;
+    meta->aux = ri->l3_len;
+    meta->flags = ri->ifindex;
+    if (u->rcv_tail)
+        pkt_meta(u->rcv_tail)->link = m;
+    else
+        u->rcv_head = m;
+    u->rcv_tail = m;
+    u->rcv_mem += cost;
+    sh->count[COUNT_UDP_IN]++;
+    pcb_event(sh, &u->pcb, EV_IN);
+}
+
+/* A broadcast or multicast goes to every socket that it fits, a copy each. Takes ownership of m. */
+static void deliver_all(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri,
+                        const struct endpoint *to)
+{
+    struct endpoint any = {.addr = IPADDR_ANY, .port_be = to->port_be};
+    const struct endpoint *locals[2] = {to, &any};
+    struct udpcb *last = NULL;
+
+    for (int i = 0; i < 2; i++) {
+        struct list *head = bound_chain(sh, locals[i]);
+
+        if (!head->next)
+            continue;
+        list_for_each(n, head)
+        {
+            struct udpcb *u = (struct udpcb *)container_of(n, struct pcb, hash);
+            struct rte_mbuf *copy;
+
+            if (!score(u, locals[i], &to->addr, ri->ifindex))
+                continue;
+            if (last && (copy = rte_pktmbuf_clone(m, sh->pool)))
+                deliver(sh, last, copy, ri);
+            last = u;
+        }
+    }
+    if (last)
+        deliver(sh, last, m, ri);
+    else
+        pkt_drop(sh, m, COUNT_UDP_NOPORT);
+}
+
+void udp_input(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri)
+{
+    struct endpoint from = {.addr = ri->src}, to = {.addr = ri->dst};
+    struct udp_hdr_in h;
+    struct udpcb *u;
+
+    if (m->data_len < UDP_HDR_LEN || wire_udp_parse(rte_pktmbuf_mtod(m, uint8_t *), m->pkt_len, &h)) {
+        pkt_drop(sh, m, COUNT_UDP_ERR);
+        return;
+    }
+    /* What lies behind the datagram is padding; more than the last buffer holds of it is not honest. */
+    if (h.len < m->pkt_len && rte_pktmbuf_trim(m, (uint16_t)(m->pkt_len - h.len))) {
+        pkt_drop(sh, m, COUNT_UDP_ERR);
+        return;
+    }
+    if (!ri->l4_good && h.cksum_be && ip_l4_cksum(m, &ri->src, &ri->dst, IPPROTO_UDP, h.len)) {
+        sh->count[COUNT_UDP_CSUM]++;
+        pkt_drop(sh, m, COUNT_UDP_ERR);
+        return;
+    }
+    from.port_be = h.sport_be;
+    to.port_be = h.dport_be;
+    if (ri->bcast && (ipaddr_is_multicast(&to.addr) || ip_is_broadcast(sh->st, &to.addr))) {
+        rte_pktmbuf_adj(m, UDP_HDR_LEN);
+        deliver_all(sh, m, ri, &to);
+        return;
+    }
+    u = udp_lookup(sh, &to, &from, ri->ifindex);
+    if (!u) {
+        icmp_send_error(sh, ri, m, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH);
+        pkt_drop(sh, m, COUNT_UDP_NOPORT);
+        return;
+    }
+    rte_pktmbuf_adj(m, UDP_HDR_LEN);
+    deliver(sh, u, m, ri);
+}
+
+void udp_dgram_read(struct rte_mbuf *m, struct udp_dgram *d)
+{
+    const struct pkt_meta *meta = pkt_meta(m);
+    const uint8_t *udp = rte_pktmbuf_mtod(m, uint8_t *) - UDP_HDR_LEN;
+    const struct ip4_hdr *ip = (const struct ip4_hdr *)(udp - meta->aux);
+
+    d->from.addr = ipaddr_v4(ip->src_be);
+    d->to.addr = ipaddr_v4(ip->dst_be);
+    memcpy(&d->from.port_be, udp, 2);
+    memcpy(&d->to.port_be, udp + 2, 2);
+    d->ttl = ip->ttl;
+    d->tos = ip->tos;
+    d->ifindex = meta->flags;
+}
+
+void udp_icmp(struct shard *sh, const struct icmp_error *e)
+{
+    struct endpoint local = {e->src, e->sport_be}, remote = {e->dst, e->dport_be};
+    struct udpcb *u = udp_lookup(sh, &local, &remote, 0);
+    bool too_big = e->type == ICMP_DEST_UNREACH && e->code == ICMP_FRAG_NEEDED;
+    bool fatal = e->fatal;
+
+    if (!u)
+        return;
+    if (too_big) {
+        u->flow.gen = 0; /* the path's MTU changed */
+        fatal = u->pmtudisc != IP_PMTUDISC_DONT;
+    }
+    /* Linux (__udp4_lib_err): without IP_RECVERR only hard errors, and only to who has one peer. */
+    if (!(u->flags & UF_RECVERR) && (!fatal || !udp_connected(u)))
+        return;
+    u->pcb.so_error = e->err;
+    pcb_event(sh, &u->pcb, EV_ERR);
+}
+
+void udp_walk(const struct shard *sh,
+              void (*fn)(void *arg, const struct pcb *p, uint32_t recvq, uint32_t sendq), void *arg)
+{
+    const struct slab *s = &sh->udp->pcbs;
+
+    for (uint32_t i = 0; i < s->fresh; i++) {
+        const struct udpcb *u = slab_at(s, i);
+
+        if (u->pcb.proto == IPPROTO_UDP && (u->pcb.flags & PCB_BOUND))
+            fn(arg, &u->pcb, u->rcv_mem, 0);
+    }
+}
