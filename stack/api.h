@@ -100,6 +100,7 @@ struct shunt_api {
     int (*fork_prepare)(void); /* in the parent, before fork: a process slot with references for the child; 0 or -errno (the fork goes on, the child has no stack) */
     void (*fork_parent)(bool ok, int child_pid);
     void (*fork_child)(void);
+    uint32_t isolate; /* profile isolate: a kind of IP socket that the stack lacks is refused, not left to the kernel */
     void (*exit_process)(void); /* atexit: releases this process's descriptors at once instead of waiting for the keeper */
 };
 
