@@ -16,4 +16,8 @@
 enum ip_verdict icmp_input(struct shard *sh, unsigned ifindex, struct rte_mbuf *m, const struct rxinfo *ri,
                            struct icmp_error *err);
 
+/* icmp_send_error with what the type puts in bytes 4 to 7 (host order). */
+void icmp_send(struct shard *sh, const struct rxinfo *ri, struct rte_mbuf *m, uint8_t type, uint8_t code,
+               uint32_t rest);
+
 #endif

@@ -55,7 +55,16 @@ struct neigh {
     uint32_t q_len;
 };
 
+/* Conflict detection and announcements of our own IPv4 addresses (arp.c). */
+struct arp_state {
+    struct timer timer; /* TIMER_STACK */
+    uint8_t probes_left, announces_left;
+    uint8_t conflict_mac[ETH_ADDR_LEN]; /* who else has an address of ours */
+    uint64_t defended_ms;
+};
+
 struct neigh_table {
+    struct arp_state arp;
     struct slab slab;
     struct list lru;
     struct list bucket[NEIGH_BUCKETS];

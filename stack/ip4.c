@@ -1,0 +1,418 @@
+/* ip4.c: IPv4: input checks in the order of RFC 1122 section 3.2.1, choosing a flow's way out, output.
+ *
+ * Fast paths. Input of a plain packet for the interface's first address is a chain of compares on the first
+ * cache line of the frame. Output of a flow whose gen still holds fills in 20 bytes of header and 14 of
+ * Ethernet and queues the frame; no table is looked up.
+ */
+#include "ip4.h"
+
+#include <errno.h>
+
+#include "cksum.h"
+#include "eth.h"
+#include "frag.h"
+#include "icmp.h"
+#include "ifnet.h"
+#include "route.h"
+#include "wire_icmp.h"
+#include "wire_ip4.h"
+#include "wire_tcp.h"
+#include "wire_udp.h"
+
+#define IP_MAX_BYTES 65535 /* of a whole packet */
+
+/* ---- input ---- */
+
+/* RFC 1122 section 3.2.1.3: what no packet from outside may have as its source. 0.0.0.0 is for hosts that
+ * don't know theirs yet and talk to all (DHCP). */
+static bool source_is_martian(const struct stack *st, unsigned ifindex, const struct ip4_hdr *ip)
+{
+    uint32_t src = ntohl(ip->src_be);
+    struct ipaddr a;
+
+    if (src >> 28 >= 0xe)
+        return true;
+    if (ifindex == IFNET_LOOPBACK)
+        return false;
+    a = ipaddr_v4(ip->src_be);
+    if (src >> 24 == 127 || ip_is_local(st, &a))
+        return true;
+    if (src == 0)
+        return ip->dst_be != INADDR_BROADCAST;
+    return ip_is_broadcast(st, &a);
+}
+
+/* The same for the usual stack, one link with one address, without a loop. */
+static inline bool source_is_fine(const struct stack *st, unsigned ifindex, const struct ip4_hdr *ip)
+{
+    const struct ifnet *ifn = &st->ifn[ifindex];
+    uint32_t top = ntohl(ip->src_be) >> 24;
+
+    if (st->nif == 2 && ifindex == 1 && ifn->naddr == 1 && top != 0 && top != 127 && top < 0xe0)
+        return ip->src_be != ifn->addr[0].addr.w[3] && ip->src_be != ifaddr_broadcast(&ifn->addr[0]);
+    return !source_is_martian(st, ifindex, ip);
+}
+
+/* Fills in ri->dst and ri->bcast. False: not for this host (which does not forward, RFC 1122 section 3.3.1).
+ */
+static bool dst_is_us(const struct stack *st, unsigned ifindex, const struct ip4_hdr *ip, struct rxinfo *ri)
+{
+    const struct ifnet *ifn = &st->ifn[ifindex];
+
+    ri->dst = ipaddr_v4(ip->dst_be);
+    ri->bcast = 0;
+    if (__builtin_expect(ifn->addr[0].addr.w[3] == ip->dst_be && ifn->addr[0].state == IFADDR_VALID, 1))
+        return true;
+    if (ip_is_local(st, &ri->dst))
+        /* 127/8 never crosses a wire. */
+        return ifindex == IFNET_LOOPBACK || !ipaddr_is_loopback(&ri->dst);
+    if (ip_is_broadcast(st, &ri->dst) || ipaddr_is_multicast(&ri->dst)) {
+        ri->bcast = 1;
+        return true;
+    }
+    return false;
+}
+
+static bool header_cksum_ok(const struct rte_mbuf *m, const struct ip4_hdr *ip)
+{
+    uint64_t state = m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
+
+    if (__builtin_expect(state == RTE_MBUF_F_RX_IP_CKSUM_GOOD || state == RTE_MBUF_F_RX_IP_CKSUM_NONE, 1))
+        return true;
+    return state == RTE_MBUF_F_RX_IP_CKSUM_UNKNOWN && cksum(ip, ip4_hlen(ip)) == 0;
+}
+
+/* Version, lengths and checksum. COUNT_OK, or why not. Trims the link's padding. */
+static enum count check_header(struct rte_mbuf *m)
+{
+    const struct ip4_hdr *ip;
+    uint32_t total;
+
+    if (__builtin_expect(m->data_len < IP4_HDR_LEN, 0) && !pkt_pull(m, IP4_HDR_LEN))
+        return COUNT_IP_TRUNC;
+    ip = rte_pktmbuf_mtod(m, const struct ip4_hdr *);
+    switch (wire_ip4_check((const uint8_t *)ip, m->pkt_len)) {
+    case IP4_OK:
+        break;
+    case IP4_BAD_HEADER:
+        return COUNT_IP_HDR;
+    case IP4_BAD_TRUNC:
+        return COUNT_IP_TRUNC;
+    }
+    if (__builtin_expect(ip4_hlen(ip) > m->data_len, 0) && !pkt_pull(m, ip4_hlen(ip)))
+        return COUNT_IP_TRUNC;
+    if (!header_cksum_ok(m, ip))
+        return COUNT_IP_CSUM;
+    total = ntohs(ip->len_be);
+    if (m->pkt_len != total)
+        pkt_trim_to(m, total);
+    return COUNT_OK;
+}
+
+/* The transport header must be contiguous for who reads it. Frames that come as chains have it so as a rule:
+ * this is for those that don't. */
+static bool pull_l4(struct rte_mbuf *m, uint8_t proto)
+{
+    uint32_t need = proto == IPPROTO_TCP ? TCP_HDR_LEN : UDP_HDR_LEN;
+    const uint8_t *p;
+
+    if (m->nb_segs == 1)
+        return true; /* shorter than a header or not: the transport's to find out */
+    if (!pkt_pull(m, RTE_MIN(need, m->pkt_len)))
+        return false;
+    p = rte_pktmbuf_mtod(m, const uint8_t *);
+    if (proto != IPPROTO_TCP || m->pkt_len < TCP_HDR_LEN)
+        return true;
+    return pkt_pull(m, RTE_MIN((uint32_t)(p[12] >> 4) * 4, m->pkt_len));
+}
+
+static bool l4_is_good(const struct shard *sh, unsigned ifindex, const struct rte_mbuf *m)
+{
+    uint64_t state = m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
+
+    return state == RTE_MBUF_F_RX_L4_CKSUM_GOOD || state == RTE_MBUF_F_RX_L4_CKSUM_NONE ||
+           (sh->st->ifn[ifindex].caps & NETDEV_LOOPBACK);
+}
+
+static enum ip_verdict drop(struct shard *sh, struct rte_mbuf *m, enum count why)
+{
+    pkt_drop(sh, m, why);
+    return IP_DONE;
+}
+
+/* Options are parsed so that malformed ones are found out (RFC 1122 section 3.2.2.5: their sender is told);
+ * those that ask routers for something mean nothing at the end of the way. A source route is refused: it is
+ * an attacker's tool, and Linux refuses it too (accept_source_route 0). m at its transport header. */
+static bool options_ok(struct shard *sh, struct rte_mbuf *m, const struct ip4_hdr *ip,
+                       const struct rxinfo *ri)
+{
+    uint8_t at = 0;
+
+    switch (wire_ip4_opts((const uint8_t *)ip, ri->l3_len, &at)) {
+    case IP4_OPTS_OK:
+        return true;
+    case IP4_OPTS_BAD:
+        icmp_send(sh, ri, m, ICMP_T_PARAM, 0, (uint32_t)at << 24);
+        return false;
+    case IP4_OPTS_SOURCE_ROUTE:
+        break;
+    }
+    return false;
+}
+
+static inline void fill_rxinfo(struct rxinfo *ri, unsigned ifindex, const struct rte_mbuf *m,
+                               const struct ip4_hdr *ip)
+{
+    ri->src = ipaddr_v4(ip->src_be);
+    ri->ifindex = (uint8_t)ifindex;
+    ri->proto = ip->proto;
+    ri->ttl = ip->ttl;
+    ri->tos = ip->tos;
+    ri->l3_len = (uint16_t)ip4_hlen(ip);
+    ri->len = m->pkt_len - ri->l3_len;
+}
+
+enum ip_verdict ip4_input(struct shard *sh, unsigned ifindex, bool l2_multicast, struct rte_mbuf **mp,
+                          struct rxinfo *ri, struct icmp_error *err)
+{
+    struct rte_mbuf *m = *mp;
+    const struct ip4_hdr *ip;
+    enum count bad;
+
+    sh->count[COUNT_IP_IN]++;
+    bad = check_header(m);
+    if (__builtin_expect(bad != COUNT_OK, 0))
+        return drop(sh, m, bad);
+    ip = rte_pktmbuf_mtod(m, const struct ip4_hdr *);
+    if (!dst_is_us(sh->st, ifindex, ip, ri) || !source_is_fine(sh->st, ifindex, ip))
+        return drop(sh, m, COUNT_IP_ADDR);
+    /* RFC 1122 section 3.3.6: a link-layer broadcast with a unicast IP destination is discarded. */
+    if (__builtin_expect(l2_multicast, 0) && !ri->bcast)
+        return drop(sh, m, COUNT_IP_ADDR);
+    ri->l4_good = l4_is_good(sh, ifindex, m);
+    if (__builtin_expect((ip->off_be & htons(IP4_MF | IP4_OFFSET_MASK)) != 0, 0)) {
+        m = *mp = frag_input(sh, ifindex, m);
+        if (!m)
+            return IP_DONE;
+        ip = rte_pktmbuf_mtod(m, const struct ip4_hdr *);
+        /* What a port says about a fragment's checksum is not about the datagram. */
+        ri->l4_good = (sh->st->ifn[ifindex].caps & NETDEV_LOOPBACK) != 0;
+    }
+    fill_rxinfo(ri, ifindex, m, ip);
+    rte_pktmbuf_adj(m, ri->l3_len);
+    if (__builtin_expect(ri->l3_len > IP4_HDR_LEN, 0) && !options_ok(sh, m, ip, ri))
+        return drop(sh, m, COUNT_IP_HDR);
+    if (!pull_l4(m, ri->proto))
+        return drop(sh, m, COUNT_IP_TRUNC);
+    sh->count[COUNT_IP_DELIVERED]++;
+    if (__builtin_expect(ri->proto == IPPROTO_ICMP, 0))
+        return icmp_input(sh, ifindex, m, ri, err);
+    return IP_TRANSPORT;
+}
+
+/* ---- choosing the way ---- */
+
+/* Sends a flow to this host itself: by loopback, whatever interface the address belongs to. */
+static int resolve_local(struct shard *sh, struct flow *fl)
+{
+    struct ipaddr localhost = ipaddr_v4(htonl(INADDR_LOOPBACK));
+
+    if (ipaddr_is_any(&fl->src))
+        fl->src = ipaddr_is_loopback(&fl->dst) ? localhost : fl->dst;
+    fl->ifindex = IFNET_LOOPBACK;
+    fl->neigh = neigh_get(sh, IFNET_LOOPBACK, &localhost); /* one entry for all: it has no link address */
+    return 0;
+}
+
+/* The interface for a broadcast or multicast that no route names: the bound one, else the first that is no
+ * loopback. */
+static int default_if(const struct stack *st, unsigned bound_if)
+{
+    if (bound_if)
+        return bound_if < st->nif ? (int)bound_if : -ENODEV;
+    return st->nif > 1 ? 1 : -ENETUNREACH;
+}
+
+static int resolve_remote(struct shard *sh, struct flow *fl)
+{
+    struct stack *st = sh->st;
+    bool bcast = ip_is_broadcast(st, &fl->dst);
+    const struct route *r = route_lookup(st, &fl->dst, fl->bound_if);
+    const struct ipaddr *next_hop = &fl->dst;
+    const struct ifaddr *src;
+    int ifindex;
+
+    if (bcast && !fl->allow_bcast)
+        return -EACCES;
+    if (r) {
+        ifindex = r->ifindex;
+        if (!ipaddr_is_any(&r->via) && !bcast && !ipaddr_is_multicast(&fl->dst))
+            next_hop = &r->via;
+    } else {
+        if (!bcast && !ipaddr_is_multicast(&fl->dst))
+            return -ENETUNREACH;
+        ifindex = default_if(st, fl->bound_if);
+        if (ifindex < 0)
+            return ifindex;
+    }
+    if (ifindex == IFNET_LOOPBACK)
+        return -ENETUNREACH; /* 127/8 routed to lo, but not this host's: profile default */
+    if (ipaddr_is_any(&fl->src)) {
+        src = ifnet_source(&st->ifn[ifindex], next_hop);
+        if (!src)
+            return -ENETUNREACH;
+        fl->src = src->addr;
+    } else if (ipaddr_is_loopback(&fl->src)) {
+        return -EINVAL; /* as Linux: 127/8 doesn't leave the host */
+    }
+    fl->ifindex = (uint8_t)ifindex;
+    fl->neigh = neigh_get(sh, (unsigned)ifindex, next_hop);
+    return 0;
+}
+
+int flow_resolve(struct shard *sh, struct flow *fl)
+{
+    struct stack *st = sh->st;
+    const struct ifnet *ifn;
+    uint32_t pmtu;
+    int err;
+
+    if (__builtin_expect(fl->gen == st->routes->gen, 1))
+        return 0;
+    fl->gen = 0;
+    if (ipaddr_is_any(&fl->dst))
+        fl->dst = ipaddr_is_any(&fl->src) ? ipaddr_v4(htonl(INADDR_LOOPBACK)) : fl->src;
+    if (!ipaddr_is_v4(&fl->dst) || !(ipaddr_is_v4(&fl->src) || ipaddr_is_any(&fl->src)))
+        return -ENETUNREACH; /* IPv6 has no routes yet */
+    err = ip_is_local(st, &fl->dst) ? resolve_local(sh, fl) : resolve_remote(sh, fl);
+    if (err) {
+        if (err == -ENETUNREACH)
+            sh->count[COUNT_IP_NOROUTE]++;
+        return err;
+    }
+    if (!fl->neigh)
+        return -ENOBUFS;
+    ifn = &st->ifn[fl->ifindex];
+    pmtu = route_pmtu(sh, &fl->dst);
+    fl->mtu = RTE_MIN(ifn->mtu, (uint32_t)IP_MAX_BYTES);
+    if (pmtu && pmtu < fl->mtu)
+        fl->mtu = pmtu;
+    fl->tso_max = ifn->caps & NETDEV_TSO ? ifn->tso_max : 0;
+    fl->caps = ifn->caps;
+    fl->gen = st->routes->gen; /* last: neigh_get may have moved it */
+    return 0;
+}
+
+void ip_confirm(struct shard *sh, const struct flow *fl)
+{
+    /* Only when it saves a probe soon: a fresh entry is left alone. */
+    if (fl->gen == sh->st->routes->gen && fl->neigh) {
+        struct neigh *n = fl->neigh;
+
+        if (n->fresh_until_ns < sh->now_ns + (uint64_t)sh->st->set.neigh_base_reachable * 500000000)
+            neigh_confirm(sh, n);
+    }
+}
+
+/* ---- output ---- */
+
+static void send_frag(struct shard *sh, void *arg, struct rte_mbuf *frag)
+{
+    frag->l2_len = ETH_HDR_LEN;
+    frag->l3_len = IP4_HDR_LEN;
+    frag->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM;
+    eth_output(sh, arg, frag);
+}
+
+/* The transport's checksum must be in the packet before it is cut: no port can compute it over pieces. m
+ * starts at the transport header. */
+static bool finish_l4_cksum(const struct flow *fl, struct rte_mbuf *m)
+{
+    uint64_t kind = m->ol_flags & RTE_MBUF_F_TX_L4_MASK;
+    unsigned at = kind == RTE_MBUF_F_TX_UDP_CKSUM ? 6 : 16;
+    uint16_t sum;
+
+    if (kind == RTE_MBUF_F_TX_L4_NO_CKSUM)
+        return true;
+    if (m->data_len < at + 2)
+        return false;
+    sum = ip_l4_cksum(m, &fl->src, &fl->dst, fl->proto, m->pkt_len);
+    if (sum == 0 && kind == RTE_MBUF_F_TX_UDP_CKSUM)
+        sum = 0xffff; /* RFC 768: zero means "none" */
+    memcpy(rte_pktmbuf_mtod_offset(m, uint8_t *, at), &sum, sizeof sum);
+    m->ol_flags &= ~RTE_MBUF_F_TX_L4_MASK;
+    return true;
+}
+
+/* Puts the IP header before m. False: no headroom. */
+static bool push_header(struct shard *sh, const struct flow *fl, struct rte_mbuf *m, bool may_fragment)
+{
+    uint32_t src_be = ipaddr_get_v4(&fl->src), dst_be = ipaddr_get_v4(&fl->dst);
+    struct ip4_hdr *ip;
+
+    /* Room for both headers: eth_output takes its own for granted. */
+    if (__builtin_expect(rte_pktmbuf_headroom(m) < IP4_HDR_LEN + ETH_HDR_LEN, 0))
+        return false;
+    ip = (struct ip4_hdr *)rte_pktmbuf_prepend(m, IP4_HDR_LEN);
+    ip->ver_ihl = 0x45;
+    ip->tos = fl->tos;
+    ip->len_be = htons((uint16_t)m->pkt_len);
+    /* RFC 6864 section 4.1: an atomic datagram's identification means nothing. A large TCP segment is cut
+     * later, into atomic datagrams too. */
+    ip->id_be = may_fragment ? frag_ident_be(sh, src_be, dst_be, fl->proto) : 0;
+    ip->off_be = may_fragment ? 0 : htons(IP4_DF);
+    ip->ttl = fl->ttl ? fl->ttl : (uint8_t)sh->st->set.ip_default_ttl;
+    ip->proto = fl->proto;
+    ip->cksum = 0;
+    ip->src_be = src_be;
+    ip->dst_be = dst_be;
+    m->l2_len = ETH_HDR_LEN;
+    m->l3_len = IP4_HDR_LEN;
+    m->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM;
+    return true;
+}
+
+static int output_fragmented(struct shard *sh, struct flow *fl, struct rte_mbuf *m)
+{
+    int err;
+
+    if (!finish_l4_cksum(fl, m) || !push_header(sh, fl, m, true)) {
+        pkt_drop(sh, m, COUNT_IP_OUT_DISCARD);
+        return -ENOBUFS;
+    }
+    m->ol_flags &= ~(RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM);
+    err = frag_output(sh, m, fl->mtu, send_frag, fl->neigh);
+    if (err)
+        sh->count[COUNT_IP_FRAG_FAIL]++;
+    return err;
+}
+
+int ip_output(struct shard *sh, struct flow *fl, struct rte_mbuf *m)
+{
+    uint32_t total = m->pkt_len + IP4_HDR_LEN;
+    int err;
+
+    err = flow_resolve(sh, fl);
+    if (__builtin_expect(err != 0, 0)) {
+        pkt_drop(sh, m, COUNT_IP_OUT_DISCARD);
+        return err;
+    }
+    if (__builtin_expect(total > IP_MAX_BYTES, 0)) {
+        pkt_drop(sh, m, COUNT_IP_OUT_DISCARD);
+        return -EMSGSIZE;
+    }
+    sh->count[COUNT_IP_OUT]++;
+    if (__builtin_expect(total > fl->mtu, 0) && !(m->ol_flags & RTE_MBUF_F_TX_TCP_SEG)) {
+        if (fl->df) {
+            pkt_drop(sh, m, COUNT_IP_FRAG_FAIL);
+            return -EMSGSIZE;
+        }
+        return output_fragmented(sh, fl, m);
+    }
+    if (__builtin_expect(!push_header(sh, fl, m, !fl->df), 0)) {
+        pkt_drop(sh, m, COUNT_IP_OUT_DISCARD);
+        return -ENOBUFS;
+    }
+    eth_output(sh, fl->neigh, m);
+    return 0;
+}

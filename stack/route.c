@@ -1,0 +1,149 @@
+/* route.c: the routing table (route.h).
+ *
+ * A stack has a handful of routes, and a flow looks one up once in its life: an array sorted by prefix
+ * length, searched in order, is longest prefix match, and it is shared by the family without a pointer in it.
+ */
+#include "route.h"
+
+#include <errno.h>
+
+#include "hash.h"
+
+#define PMTU_EXPIRES_MS (600 * 1000) /* RFC 1191 section 6.3; Linux: mtu_expires */
+#define PMTU_MIN        552          /* Linux: min_pmtu */
+
+int route_table_init(struct stack *st)
+{
+    st->routes = seg_alloc(st->seg, sizeof *st->routes, 64);
+    if (!st->routes)
+        return -ENOMEM;
+    st->routes->gen = 1;
+    return 0;
+}
+
+void route_flush_flows(struct stack *st)
+{
+    if (++st->routes->gen == 0) /* 0 is a flow's "not resolved yet" */
+        st->routes->gen = 1;
+}
+
+static bool route_same(const struct route *r, const struct ipaddr *net, unsigned plen,
+                       const struct ipaddr *via, unsigned ifindex)
+{
+    return r->plen == plen && r->ifindex == ifindex && ipaddr_prefix_eq(&r->net, net, plen) &&
+           ipaddr_eq(&r->via, via);
+}
+
+int route_add(struct stack *st, const struct ipaddr *net, uint8_t prefix_len, const struct ipaddr *via,
+              unsigned ifindex)
+{
+    struct route_table *t = st->routes;
+    struct ipaddr none = IPADDR_ANY;
+    unsigned plen = ipaddr_plen128(net, prefix_len), at = 0;
+
+    if (prefix_len > (ipaddr_is_v4(net) ? 32 : 128))
+        return -EINVAL;
+    if (ifindex >= st->nif)
+        return -ENODEV;
+    /* The gateway must be a neighbour, as rtnetlink has it. */
+    if (via && !ipaddr_is_any(via)) {
+        const struct route *r = route_lookup(st, via, ifindex);
+
+        if (ipaddr_is_v4(via) != ipaddr_is_v4(net))
+            return -EINVAL;
+        if (!r || !ipaddr_is_any(&r->via))
+            return -ENETUNREACH;
+    } else {
+        via = &none;
+    }
+    for (unsigned i = 0; i < t->n; i++)
+        if (route_same(&t->r[i], net, plen, via, ifindex))
+            return -EEXIST;
+    if (t->n == ROUTE_MAX)
+        return -ENOBUFS;
+    while (at < t->n && t->r[at].plen >= plen)
+        at++;
+    memmove(&t->r[at + 1], &t->r[at], (t->n - at) * sizeof t->r[0]);
+    t->r[at] = (struct route){.net = *net, .via = *via, .plen = (uint8_t)plen, .ifindex = (uint8_t)ifindex};
+    t->n++;
+    route_flush_flows(st);
+    return 0;
+}
+
+int route_del(struct stack *st, const struct ipaddr *net, uint8_t prefix_len, const struct ipaddr *via,
+              unsigned ifindex)
+{
+    struct route_table *t = st->routes;
+    struct ipaddr none = IPADDR_ANY;
+    unsigned plen = ipaddr_plen128(net, prefix_len);
+
+    if (prefix_len > (ipaddr_is_v4(net) ? 32 : 128))
+        return -EINVAL;
+    for (unsigned i = 0; i < t->n; i++) {
+        if (!route_same(&t->r[i], net, plen, via ? via : &none, ifindex))
+            continue;
+        t->n--;
+        memmove(&t->r[i], &t->r[i + 1], (t->n - i) * sizeof t->r[0]);
+        route_flush_flows(st);
+        return 0;
+    }
+    return -ESRCH;
+}
+
+const struct route *route_lookup(const struct stack *st, const struct ipaddr *dst, unsigned bound_if)
+{
+    const struct route_table *t = st->routes;
+
+    for (unsigned i = 0; i < t->n; i++) {
+        const struct route *r = &t->r[i];
+
+        if (bound_if && r->ifindex != bound_if)
+            continue;
+        if (ipaddr_prefix_eq(&r->net, dst, r->plen) && st->ifn[r->ifindex].up)
+            return r;
+    }
+    return NULL;
+}
+
+static struct pmtu *pmtu_slot(const struct stack *st, const struct ipaddr *dst)
+{
+    return &st->routes->pmtu[hash_addr(st->secret, dst, 0) % PMTU_MAX];
+}
+
+uint32_t route_pmtu(const struct shard *sh, const struct ipaddr *dst)
+{
+    const struct pmtu *p = pmtu_slot(sh->st, dst);
+
+    return p->mtu && ipaddr_eq(&p->dst, dst) && shard_ms(sh) < p->expires_ms ? p->mtu : 0;
+}
+
+/* The plateau below mtu (RFC 1191 section 7, table 7-1), for routers that don't name theirs. */
+static uint32_t plateau_below(uint32_t mtu)
+{
+    static const uint16_t plateau[] = {32000, 17914, 8166, 4352, 2002, 1492, 1006, 508};
+
+    for (unsigned i = 0; i < sizeof plateau / sizeof plateau[0]; i++)
+        if (plateau[i] < mtu)
+            return plateau[i];
+    return PMTU_MIN;
+}
+
+void ip_learn_mtu(struct shard *sh, const struct ipaddr *dst, uint32_t mtu)
+{
+    const struct route *r = route_lookup(sh->st, dst, 0);
+    struct pmtu *p = pmtu_slot(sh->st, dst);
+    uint32_t now_is = route_pmtu(sh, dst);
+
+    if (!now_is && r)
+        now_is = sh->st->ifn[r->ifindex].mtu;
+    if (mtu == 0)
+        mtu = plateau_below(now_is);
+    if (mtu < PMTU_MIN)
+        mtu = PMTU_MIN;
+    if (!r || mtu >= now_is)
+        return;
+    p->dst = *dst;
+    p->mtu = mtu;
+    p->expires_ms = shard_ms(sh) + PMTU_EXPIRES_MS;
+    route_flush_flows(sh->st);
+}
