@@ -1,20 +1,34 @@
 /* dpdk.h: the only door to EAL and ethdev. Gives the stack a struct netdev a link.
  *
- * Process model: EAL is started once by the process that starts the stack; forks go on using ports and pools (FACTS). Descriptors that EAL, drivers and the engine open are
- * close-on-exec and lie in a private range high up, out of the program's way (fds.h).
+ * Process model: EAL is started once by the process that starts the stack; forks go on using ports and pools
+ * (FACTS). Descriptors that EAL, drivers and the engine open are close-on-exec and lie in a private range
+ * high up, out of the program's way (fds.h).
  */
 #ifndef SHUNT_DPDK_H
 #define SHUNT_DPDK_H
 
 #include <poll.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "../stack/netdev.h"
 
 struct rte_mempool;
 
-enum link_kind { LINK_TAP, LINK_PACKET, LINK_XDP, LINK_MEMIF, LINK_VHOST, LINK_VIRTIO, LINK_PCI, LINK_PCAP, LINK_NULL, LINK_VDEV, LINK_RIG };
+enum link_kind {
+    LINK_TAP,
+    LINK_PACKET,
+    LINK_XDP,
+    LINK_MEMIF,
+    LINK_VHOST,
+    LINK_VIRTIO,
+    LINK_PCI,
+    LINK_PCAP,
+    LINK_NULL,
+    LINK_VDEV,
+    LINK_RIG
+};
 
 /* A parsed link specification (design section 1). */
 struct link_spec {
@@ -24,37 +38,45 @@ struct link_spec {
     bool server;        /* memif: role=server */
     bool has_mac;
     uint8_t mac[6];
-    uint32_t mtu;       /* 0: the kind's default */
+    uint32_t mtu; /* 0: the kind's default */
 };
 
 /* Parses "tap:s0,host=198.18.0.1/24". 0, or -EINVAL with a one-line reason in err. */
 int link_parse(const char *spec, struct link_spec *out, char *err, size_t err_len);
 
 struct dpdk_config {
-    const char *name;    /* the stack's: file prefix, thread names */
-    uint32_t mem_mb;     /* bound of packet memory */
+    const char *name; /* the stack's: file prefix, thread names */
+    uint32_t mem_mb;  /* bound of packet memory */
     const struct link_spec *links;
     unsigned nlinks;
-    bool debug;          /* EAL's own log on */
+    bool debug; /* EAL's own log on */
 };
 
-/* Starts EAL (quietly; signal dispositions, affinity, thread name and the program's low descriptors are as before on return), the packet pool, and opens the links in order: dev[i] is link i.
- * 0 or -errno with a one-line reason that says what to do in err (e.g. "tap:s0 needs CAP_NET_ADMIN: run as root, or in 'unshare -rn'"). */
-int dpdk_start(const struct dpdk_config *cfg, struct netdev **dev, struct rte_mempool **pool, char *err, size_t err_len);
-/* For tests and failed starts: stops ports, removes what was created (tap, sockets). Only the last member of a family may call it. */
+/* Starts EAL (quietly; signal dispositions, affinity, thread name and the program's low descriptors are as
+ * before on return), the packet pool, and opens the links in order: dev[i] is link i. 0 or -errno with a
+ * one-line reason that says what to do in err (e.g. "tap:s0 needs CAP_NET_ADMIN: run as root, or in 'unshare
+ * -rn'"). */
+int dpdk_start(const struct dpdk_config *cfg, struct netdev **dev, struct rte_mempool **pool, char *err,
+               size_t err_len);
+/* For tests and failed starts: stops ports, removes what was created (tap, sockets). Only the last member of
+ * a family may call it. */
 void dpdk_stop(void);
-/* The keeper, last of its family: what must vanish from the file system and the kernel (socket files, taps, runtime directories). */
+/* The keeper, last of its family: what must vanish from the file system and the kernel (socket files, taps,
+ * runtime directories). */
 void dpdk_remove_traces(void);
 
-/* Sleeping on a port: appends Rx descriptors of dev to p (at most *n + room), POLLIN. Returns how many; 0 when the port has none and must be polled in slices. */
+/* Sleeping on a port: appends Rx descriptors of dev to p (at most *n + room), POLLIN. Returns how many; 0
+ * when the port has none and must be polled in slices. */
 int dpdk_rx_fds(struct netdev *dev, struct pollfd *p, int room);
-/* Arms / disarms the Rx interrupt; after arming poll once more before sleeping. drain: reads the event counters that fired. */
+/* Arms / disarms the Rx interrupt; after arming poll once more before sleeping. drain: reads the event
+ * counters that fired. */
 void dpdk_rx_arm(struct netdev *dev);
 void dpdk_rx_disarm(struct netdev *dev, const struct pollfd *p, int n);
 /* Nanoseconds a sleeper may sleep at most on a port without Rx descriptors, for how long it has been idle. */
 uint64_t dpdk_rx_slice_ns(struct netdev *dev, uint64_t idle_ns);
 bool dpdk_link_up(struct netdev *dev);
-/* Frees mbufs the port still holds after transmission (rte_eth_tx_done_cleanup), so that an idle sender's buffers come back. */
+/* Frees mbufs the port still holds after transmission (rte_eth_tx_done_cleanup), so that an idle sender's
+ * buffers come back. */
 void dpdk_tx_reclaim(struct netdev *dev);
 
 #endif

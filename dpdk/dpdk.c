@@ -1,0 +1,155 @@
+/* dpdk.c: see dpdk.h. The life of the links, and sleeping on them. */
+#include "dpdk.h"
+
+#include <errno.h>
+#include <rte_eal.h>
+#include <rte_ethdev.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "eal.h"
+#include "fds.h"
+#include "pool.h"
+#include "port.h"
+#include "sys.h"
+
+/* MiB of EAL's memory that aren't packets: rings, drivers' queues, tables. */
+#define OTHER_MB(mem_mb) ((mem_mb) / 16 > 8 ? (mem_mb) / 16 : 8)
+
+#define SLICE_MIN_NS 50000
+#define SLICE_MAX_NS 2000000
+
+static const char *const kind_name[] = {"tap", "packet", "xdp",  "memif", "vhost", "virtio",
+                                        "pci", "pcap",   "null", "vdev",  "rig"};
+
+static int open_one(struct port *p, char *err, size_t err_len)
+{
+    switch (p->spec.kind) {
+    case LINK_TAP:
+        return link_tap_open(p, err, err_len);
+    case LINK_PACKET:
+        return link_packet_open(p, err, err_len);
+    case LINK_RIG:
+        snprintf(err, err_len, "link '%s': rigs are not built yet", p->text);
+        return -EOPNOTSUPP;
+    default:
+        return link_ethdev_open(p, err, err_len);
+    }
+}
+
+static int open_links(const struct dpdk_config *cfg, struct netdev **dev, struct rte_mempool *pool, char *err,
+                      size_t err_len)
+{
+    for (unsigned i = 0; i < cfg->nlinks; i++) {
+        struct port *p = &ports[i];
+        p->spec = cfg->links[i];
+        p->pool = pool;
+        p->dev.mtu = p->spec.mtu;
+        snprintf(p->text, sizeof(p->text), "%s:%s", kind_name[p->spec.kind], p->spec.target);
+        snprintf(p->dev.name, sizeof(p->dev.name), "%s%u", kind_name[p->spec.kind], i);
+        if (p->spec.has_mac)
+            memcpy(p->dev.mac, p->spec.mac, sizeof(p->dev.mac));
+        nports = i + 1;
+        int rc = open_one(p, err, err_len);
+        if (rc < 0)
+            return rc;
+        dev[i] = &p->dev;
+    }
+    return 0;
+}
+
+int dpdk_start(const struct dpdk_config *cfg, struct netdev **dev, struct rte_mempool **pool, char *err,
+               size_t err_len)
+{
+    const char *pci[NETDEV_MAX];
+    struct eal_config eal = {.name = cfg->name, .mem_mb = cfg->mem_mb, .pci = pci, .debug = cfg->debug};
+    if (cfg->nlinks > NETDEV_MAX) {
+        snprintf(err, err_len, "too many links: at most %d", NETDEV_MAX);
+        return -E2BIG;
+    }
+    for (unsigned i = 0; i < cfg->nlinks; i++)
+        if (cfg->links[i].kind == LINK_PCI)
+            pci[eal.npci++] = cfg->links[i].target;
+    int rc = eal_start(&eal, err, err_len);
+    if (rc < 0)
+        return rc;
+    *pool = pool_create("shunt_pkt", (uint64_t)(cfg->mem_mb - OTHER_MB(cfg->mem_mb)) << 20);
+    if (!*pool) {
+        snprintf(err, err_len, "no memory for %u MiB of packets: lower mem_mb", cfg->mem_mb);
+        return -ENOMEM;
+    }
+    rc = open_links(cfg, dev, *pool, err, err_len);
+    if (rc < 0)
+        dpdk_stop();
+    return rc;
+}
+
+void dpdk_stop(void)
+{
+    for (unsigned i = 0; i < nports; i++)
+        if (ports[i].close)
+            ports[i].close(&ports[i]);
+    dpdk_remove_traces();
+    nports = 0;
+}
+
+void dpdk_remove_traces(void)
+{
+    for (unsigned i = 0; i < nports; i++) {
+        const struct link_spec *l = &ports[i].spec;
+        if (ports[i].close && (l->kind == LINK_VHOST || (l->kind == LINK_MEMIF && l->server)))
+            unlink(l->target);
+    }
+}
+
+/* --- sleeping --- */
+
+int dpdk_rx_fds(struct netdev *dev, struct pollfd *p, int room)
+{
+    const struct port *port = dev->priv;
+    int n = 0;
+    for (unsigned i = 0; i < port->nfd && n < room; i++)
+        p[n++] = (struct pollfd){.fd = port->fd[i], .events = POLLIN};
+    return n;
+}
+
+void dpdk_rx_arm(struct netdev *dev)
+{
+    const struct port *p = dev->priv;
+    if (p->rx_intr)
+        rte_eth_dev_rx_intr_enable(p->id, 0);
+}
+
+void dpdk_rx_disarm(struct netdev *dev, const struct pollfd *p, int n)
+{
+    const struct port *port = dev->priv;
+    uint64_t count;
+    if (port->rx_intr)
+        rte_eth_dev_rx_intr_disable(port->id, 0);
+    for (int i = 0; port->drain_fd && i < n; i++)
+        if (p[i].revents & POLLIN)
+            sys3(SYS_read, p[i].fd, &count, sizeof(count));
+}
+
+uint64_t dpdk_rx_slice_ns(struct netdev *dev, uint64_t idle_ns)
+{
+    uint64_t ns = idle_ns / 8;
+    return ns < SLICE_MIN_NS ? SLICE_MIN_NS : ns > SLICE_MAX_NS ? SLICE_MAX_NS : ns;
+}
+
+bool dpdk_link_up(struct netdev *dev)
+{
+    const struct port *p = dev->priv;
+    struct rte_eth_link link;
+    if (p->id == RTE_MAX_ETHPORTS || !p->has_link_state)
+        return true;
+    return rte_eth_link_get_nowait(p->id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
+}
+
+void dpdk_tx_reclaim(struct netdev *dev)
+{
+    const struct port *p = dev->priv;
+    if (p->id != RTE_MAX_ETHPORTS)
+        rte_eth_tx_done_cleanup(p->id, 0, 0);
+}

@@ -1,0 +1,472 @@
+/* fds.c: see fds.h.
+ *
+ * Theory of operation. The engine is linked with --wrap for each of the names below, so a call from EAL, a
+ * driver, a statically linked library or our own code ends here. Two things are done: calls that make a
+ * descriptor move it to the private range; calls that only use one go straight to the kernel, past
+ * libshunt.so's interposers (whose names the dynamic linker would otherwise find first). The fortified twins
+ * (__read_chk ...) are here because Debian builds DPDK with them; their check is on a buffer size the
+ * compiler knew, and is kept.
+ *
+ * A move is fcntl(F_DUPFD_CLOEXEC, lo). It needs RLIMIT_NOFILE above lo: the soft limit is raised and put
+ * back around it, under a lock, since the program may look at its limit at any time. An already open
+ * descriptor above the soft limit keeps working.
+ */
+#include "fds.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "sys.h"
+
+/* Above this the kernel's copy of a descriptor table makes each fork of the program slow. */
+#define FDS_HIGHEST (1 << 18)
+#define FDS_LOWEST  512 /* where the range starts at worst */
+
+static int range_lo, range_hi;
+static const char *divert_name; /* fds_divert_memfd */
+static int divert_fd;
+static pthread_mutex_t move_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void range_init(void)
+{
+    struct rlimit lim;
+    long hi = FDS_HIGHEST;
+    if (sys4(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &lim) == 0 && lim.rlim_max < (rlim_t)hi)
+        hi = (long)lim.rlim_max;
+    long lo = hi - FDS_RANGE;
+    if (lo < FDS_LOWEST)
+        lo = hi > FDS_LOWEST ? FDS_LOWEST : hi / 2;
+    range_lo = (int)lo;
+    range_hi = (int)hi;
+}
+
+void fds_range(int *lo, int *hi)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, range_init);
+    *lo = range_lo;
+    *hi = range_hi;
+}
+
+/* The duplicate at or above lo, close-on-exec; raises the soft limit for the moment when it stands in the
+ * way. */
+static long dup_high(int fd, int lo)
+{
+    long up = sys3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, lo);
+    if (up != -EINVAL && up != -EMFILE)
+        return up;
+    struct rlimit old, lim;
+    pthread_mutex_lock(&move_lock);
+    up = sys4(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &old);
+    if (up == 0) {
+        lim = old;
+        lim.rlim_cur = lim.rlim_max;
+        sys4(SYS_prlimit64, 0, RLIMIT_NOFILE, &lim, NULL);
+        up = sys3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, lo);
+        sys4(SYS_prlimit64, 0, RLIMIT_NOFILE, &old, NULL);
+    }
+    pthread_mutex_unlock(&move_lock);
+    return up;
+}
+
+int fds_move(int fd)
+{
+    int lo, hi;
+    fds_range(&lo, &hi);
+    if (fd >= lo && fd < hi)
+        return fd;
+    long up = dup_high(fd, lo);
+    if (up >= hi) { /* the range is full: a number past it would be the program's */
+        sys1(SYS_close, up);
+        return -EMFILE;
+    }
+    if (up >= 0)
+        sys1(SYS_close, fd);
+    return (int)up;
+}
+
+/* A system call's result as libc gives it. */
+static long ret_errno(long r)
+{
+    if (r < 0) {
+        errno = (int)-r;
+        return -1;
+    }
+    return r;
+}
+
+/* The same for a new descriptor: moved up; closed when that fails. */
+static int ret_fd(long fd)
+{
+    if (fd >= 0) {
+        int up = fds_move((int)fd);
+        if (up < 0)
+            sys1(SYS_close, fd);
+        fd = up;
+    }
+    return (int)ret_errno(fd);
+}
+
+/* --- calls that make descriptors --- */
+
+static bool is_runtime_path(const char *path)
+{
+    return strncmp(path, FDS_RUNTIME_DIR, sizeof(FDS_RUNTIME_DIR) - 1) == 0;
+}
+
+static int open_at(int dirfd, const char *path, int flags, mode_t mode)
+{
+    if (is_runtime_path(path))
+        return ret_fd(sys2(SYS_memfd_create, "shunt:eal", MFD_CLOEXEC));
+    return ret_fd(sys4(SYS_openat, dirfd, path, flags | O_CLOEXEC, mode));
+}
+
+#define OPEN_MODE(mode, flags, last)                                                                         \
+    mode_t mode = 0;                                                                                         \
+    if ((flags) & (O_CREAT | __O_TMPFILE)) {                                                                 \
+        va_list ap;                                                                                          \
+        va_start(ap, last);                                                                                  \
+        mode = (mode_t)va_arg(ap, int);                                                                      \
+        va_end(ap);                                                                                          \
+    }
+
+/* The linker makes these names; nobody calls them by a prototype. */
+#pragma GCC diagnostic ignored "-Wmissing-prototypes"
+
+int __wrap_open(const char *path, int flags, ...)
+{
+    OPEN_MODE(mode, flags, flags)
+    return open_at(AT_FDCWD, path, flags, mode);
+}
+
+int __wrap_open64(const char *path, int flags, ...)
+{
+    OPEN_MODE(mode, flags, flags)
+    return open_at(AT_FDCWD, path, flags, mode);
+}
+
+int __wrap_openat(int dirfd, const char *path, int flags, ...)
+{
+    OPEN_MODE(mode, flags, flags)
+    return open_at(dirfd, path, flags, mode);
+}
+
+int __wrap_openat64(int dirfd, const char *path, int flags, ...)
+{
+    OPEN_MODE(mode, flags, flags)
+    return open_at(dirfd, path, flags, mode);
+}
+
+static FILE *file_open(const char *path, const char *mode)
+{
+    int flags = mode[0] == 'r' ? O_RDONLY : O_CREAT | (mode[0] == 'w' ? O_TRUNC : O_APPEND) | O_WRONLY;
+    if (strchr(mode, '+'))
+        flags = (flags & ~O_ACCMODE) | O_RDWR;
+    int fd = open_at(AT_FDCWD, path, flags, 0666);
+    if (fd < 0)
+        return NULL;
+    FILE *f = fdopen(fd, mode);
+    if (!f)
+        sys1(SYS_close, fd);
+    return f;
+}
+
+FILE *__wrap_fopen(const char *path, const char *mode)
+{
+    return file_open(path, mode);
+}
+
+FILE *__wrap_fopen64(const char *path, const char *mode)
+{
+    return file_open(path, mode);
+}
+
+DIR *__wrap_opendir(const char *path)
+{
+    /* EAL wants to read its runtime directory through once; a small directory that always exists does as
+     * well. */
+    int fd = open_at(AT_FDCWD, is_runtime_path(path) ? "/proc/self/task" : path, O_RDONLY | O_DIRECTORY, 0);
+    return fd < 0 ? NULL : fdopendir(fd);
+}
+
+int __wrap_socket(int domain, int type, int protocol)
+{
+    return ret_fd(sys3(SYS_socket, domain, type | SOCK_CLOEXEC, protocol));
+}
+
+/* Both ends of a pair, or neither. */
+static int ret_pair(long r, int fd[2])
+{
+    if (r < 0)
+        return (int)ret_errno(r);
+    for (int i = 0; i < 2; i++) {
+        int up = fds_move(fd[i]);
+        if (up < 0) {
+            sys1(SYS_close, fd[0]);
+            sys1(SYS_close, fd[1]);
+            return (int)ret_errno(up);
+        }
+        fd[i] = up;
+    }
+    return 0;
+}
+
+int __wrap_socketpair(int domain, int type, int protocol, int fd[2])
+{
+    return ret_pair(sys4(SYS_socketpair, domain, type | SOCK_CLOEXEC, protocol, fd), fd);
+}
+
+int __wrap_pipe(int fd[2])
+{
+    return ret_pair(sys2(SYS_pipe2, fd, O_CLOEXEC), fd);
+}
+
+int __wrap_pipe2(int fd[2], int flags)
+{
+    return ret_pair(sys2(SYS_pipe2, fd, flags | O_CLOEXEC), fd);
+}
+
+int __wrap_accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags)
+{
+    return ret_fd(sys4(SYS_accept4, fd, sa, len, flags | SOCK_CLOEXEC));
+}
+
+int __wrap_accept(int fd, struct sockaddr *sa, socklen_t *len)
+{
+    return ret_fd(sys4(SYS_accept4, fd, sa, len, SOCK_CLOEXEC));
+}
+
+int __wrap_eventfd(unsigned count, int flags)
+{
+    return ret_fd(sys2(SYS_eventfd2, count, flags | O_CLOEXEC));
+}
+
+int __wrap_epoll_create1(int flags)
+{
+    return ret_fd(sys1(SYS_epoll_create1, flags | EPOLL_CLOEXEC));
+}
+
+int __wrap_epoll_create(int size)
+{
+    return ret_fd(sys1(SYS_epoll_create1, EPOLL_CLOEXEC));
+}
+
+void fds_divert_memfd(const char *name, int fd)
+{
+    divert_name = name;
+    divert_fd = fd;
+}
+
+int __wrap_memfd_create(const char *name, unsigned flags)
+{
+    if (divert_name && strcmp(name, divert_name) == 0) {
+        divert_name = NULL;
+        return divert_fd;
+    }
+    return ret_fd(sys2(SYS_memfd_create, name, flags | MFD_CLOEXEC));
+}
+
+int __wrap_timerfd_create(int clock, int flags)
+{
+    return ret_fd(sys2(SYS_timerfd_create, clock, flags | O_CLOEXEC));
+}
+
+int __wrap_dup(int fd)
+{
+    int lo, hi;
+    fds_range(&lo, &hi);
+    return ret_fd(dup_high(fd, lo));
+}
+
+/* Descriptors that arrive with a message (memif's and vhost's memory regions). */
+static void move_passed(struct msghdr *msg)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        int *fd = (int *)CMSG_DATA(c);
+        for (size_t i = 0; i < (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
+            int up = fds_move(fd[i]);
+            if (up >= 0)
+                fd[i] = up;
+        }
+    }
+}
+
+ssize_t __wrap_recvmsg(int fd, struct msghdr *msg, int flags)
+{
+    long r = sys3(SYS_recvmsg, fd, msg, flags | MSG_CMSG_CLOEXEC);
+    if (r >= 0 && msg->msg_controllen)
+        move_passed(msg);
+    return ret_errno(r);
+}
+
+/* --- calls that use them --- */
+
+int __wrap_close(int fd)
+{
+    return (int)ret_errno(sys1(SYS_close, fd));
+}
+
+ssize_t __wrap_read(int fd, void *buf, size_t n)
+{
+    return ret_errno(sys3(SYS_read, fd, buf, n));
+}
+
+ssize_t __wrap___read_chk(int fd, void *buf, size_t n, size_t room)
+{
+    if (n > room)
+        abort();
+    return ret_errno(sys3(SYS_read, fd, buf, n));
+}
+
+ssize_t __wrap_write(int fd, const void *buf, size_t n)
+{
+    return ret_errno(sys3(SYS_write, fd, buf, n));
+}
+
+ssize_t __wrap_readv(int fd, const struct iovec *iov, int n)
+{
+    return ret_errno(sys3(SYS_readv, fd, iov, n));
+}
+
+ssize_t __wrap_writev(int fd, const struct iovec *iov, int n)
+{
+    return ret_errno(sys3(SYS_writev, fd, iov, n));
+}
+
+int __wrap_poll(struct pollfd *p, nfds_t n, int timeout_ms)
+{
+#ifdef SYS_poll
+    return (int)ret_errno(sys3(SYS_poll, p, n, timeout_ms));
+#else
+    struct timespec ts = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
+    return (int)ret_errno(sys5(SYS_ppoll, p, n, timeout_ms < 0 ? NULL : &ts, NULL, 8));
+#endif
+}
+
+int __wrap___poll_chk(struct pollfd *p, nfds_t n, int timeout_ms, size_t room)
+{
+    if (n > room / sizeof(*p))
+        abort();
+    return __wrap_poll(p, n, timeout_ms);
+}
+
+int __wrap_epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
+{
+    return (int)ret_errno(sys4(SYS_epoll_ctl, epfd, op, fd, ev));
+}
+
+int __wrap_epoll_wait(int epfd, struct epoll_event *ev, int max, int timeout_ms)
+{
+    return (int)ret_errno(sys6(SYS_epoll_pwait, epfd, SYS_ARG(ev), max, timeout_ms, 0, 8));
+}
+
+int __wrap_ioctl(int fd, unsigned long req, ...)
+{
+    va_list ap;
+    va_start(ap, req);
+    void *arg = va_arg(ap, void *);
+    va_end(ap);
+    return (int)ret_errno(sys3(SYS_ioctl, fd, req, arg));
+}
+
+static int fd_control(int fd, int cmd, long arg)
+{
+    long r = sys3(SYS_fcntl, fd, cmd, arg);
+    if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
+        return ret_fd(r);
+    return (int)ret_errno(r);
+}
+
+int __wrap_fcntl(int fd, int cmd, ...)
+{
+    va_list ap;
+    va_start(ap, cmd);
+    long arg = va_arg(ap, long);
+    va_end(ap);
+    return fd_control(fd, cmd, arg);
+}
+
+int __wrap_fcntl64(int fd, int cmd, ...)
+{
+    va_list ap;
+    va_start(ap, cmd);
+    long arg = va_arg(ap, long);
+    va_end(ap);
+    return fd_control(fd, cmd, arg);
+}
+
+int __wrap_bind(int fd, const struct sockaddr *sa, socklen_t len)
+{
+    return (int)ret_errno(sys3(SYS_bind, fd, sa, len));
+}
+
+int __wrap_listen(int fd, int backlog)
+{
+    return (int)ret_errno(sys2(SYS_listen, fd, backlog));
+}
+
+int __wrap_connect(int fd, const struct sockaddr *sa, socklen_t len)
+{
+    return (int)ret_errno(sys3(SYS_connect, fd, sa, len));
+}
+
+int __wrap_shutdown(int fd, int how)
+{
+    return (int)ret_errno(sys2(SYS_shutdown, fd, how));
+}
+
+int __wrap_setsockopt(int fd, int level, int name, const void *val, socklen_t len)
+{
+    return (int)ret_errno(sys5(SYS_setsockopt, fd, level, name, val, len));
+}
+
+int __wrap_getsockopt(int fd, int level, int name, void *val, socklen_t *len)
+{
+    return (int)ret_errno(sys5(SYS_getsockopt, fd, level, name, val, len));
+}
+
+int __wrap_getsockname(int fd, struct sockaddr *sa, socklen_t *len)
+{
+    return (int)ret_errno(sys3(SYS_getsockname, fd, sa, len));
+}
+
+ssize_t __wrap_send(int fd, const void *buf, size_t n, int flags)
+{
+    return ret_errno(sys6(SYS_sendto, fd, SYS_ARG(buf), SYS_ARG(n), flags, 0, 0));
+}
+
+ssize_t __wrap_sendto(int fd, const void *buf, size_t n, int flags, const struct sockaddr *sa, socklen_t len)
+{
+    return ret_errno(sys6(SYS_sendto, fd, SYS_ARG(buf), SYS_ARG(n), flags, SYS_ARG(sa), len));
+}
+
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+    return ret_errno(sys3(SYS_sendmsg, fd, msg, flags));
+}
+
+ssize_t __wrap_recv(int fd, void *buf, size_t n, int flags)
+{
+    return ret_errno(sys6(SYS_recvfrom, fd, SYS_ARG(buf), SYS_ARG(n), flags, 0, 0));
+}
+
+ssize_t __wrap_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *sa, socklen_t *len)
+{
+    return ret_errno(sys6(SYS_recvfrom, fd, SYS_ARG(buf), SYS_ARG(n), flags, SYS_ARG(sa), SYS_ARG(len)));
+}

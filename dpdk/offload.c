@@ -1,0 +1,140 @@
+/* offload.c: see offload.h. */
+#include "offload.h"
+
+#include <rte_ethdev.h>
+#include <rte_gso.h>
+#include <rte_ip.h>
+#include <rte_tcp.h>
+#include <rte_udp.h>
+#include <string.h>
+
+/* Where the L4 checksum lies, from the start of the frame. */
+static unsigned l4_sum_offset(const struct rte_mbuf *m)
+{
+    unsigned l4 = m->l2_len + m->l3_len;
+    if ((m->ol_flags & RTE_MBUF_F_TX_L4_MASK) == RTE_MBUF_F_TX_UDP_CKSUM)
+        return l4 + (unsigned)offsetof(struct rte_udp_hdr, dgram_cksum);
+    return l4 + (unsigned)offsetof(struct rte_tcp_hdr, cksum);
+}
+
+static void l4_sum_set(struct rte_mbuf *m, uint16_t sum)
+{
+    memcpy(rte_pktmbuf_mtod_offset(m, char *, l4_sum_offset(m)), &sum, sizeof(sum));
+}
+
+static uint16_t pseudo_sum(struct rte_mbuf *m)
+{
+    void *ip = rte_pktmbuf_mtod_offset(m, void *, m->l2_len);
+    /* Without TCP_SEG in the flags the sum covers the length. */
+    if (m->ol_flags & RTE_MBUF_F_TX_IPV6)
+        return rte_ipv6_phdr_cksum(ip, 0);
+    return rte_ipv4_phdr_cksum(ip, 0);
+}
+
+void offload_pseudo(struct rte_mbuf *m)
+{
+    l4_sum_set(m, pseudo_sum(m));
+}
+
+/* The L4 checksum over the whole chain (RFC 9293 section 3.1, RFC 768). */
+static void l4_fill(struct rte_mbuf *m)
+{
+    uint32_t off = m->l2_len + m->l3_len;
+    uint16_t raw = 0;
+    l4_sum_set(m, 0);
+    if (rte_raw_cksum_mbuf(m, off, m->pkt_len - off, &raw) < 0)
+        return; /* lengths that contradict each other; the receiver will drop it */
+    uint32_t sum = (uint32_t)raw + pseudo_sum(m);
+    uint16_t folded = (uint16_t) ~((sum & 0xffff) + (sum >> 16));
+    /* UDP: zero means "no checksum" and is sent as its other form. */
+    if (folded == 0 && (m->ol_flags & RTE_MBUF_F_TX_L4_MASK) == RTE_MBUF_F_TX_UDP_CKSUM)
+        folded = 0xffff;
+    l4_sum_set(m, folded);
+}
+
+/* Does in software what of m's checksums the port doesn't. */
+static void checksums(struct rte_mbuf *m, uint64_t can)
+{
+    uint64_t l4 = m->ol_flags & RTE_MBUF_F_TX_L4_MASK;
+    if ((l4 == RTE_MBUF_F_TX_TCP_CKSUM && !(can & RTE_ETH_TX_OFFLOAD_TCP_CKSUM)) ||
+        (l4 == RTE_MBUF_F_TX_UDP_CKSUM && !(can & RTE_ETH_TX_OFFLOAD_UDP_CKSUM))) {
+        l4_fill(m);
+        m->ol_flags &= ~RTE_MBUF_F_TX_L4_MASK;
+    }
+    if (m->ol_flags & RTE_MBUF_F_TX_IP_CKSUM && !(can & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM)) {
+        struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod_offset(m, struct rte_ipv4_hdr *, m->l2_len);
+        ip->hdr_checksum = 0;
+        ip->hdr_checksum = rte_ipv4_cksum(ip);
+        m->ol_flags &= ~RTE_MBUF_F_TX_IP_CKSUM;
+    }
+}
+
+/* Cuts a TCP_SEG frame into frames of tso_segsz payload bytes. Takes ownership of m. */
+static unsigned segment(struct rte_mbuf *m, struct rte_mempool *pool, struct rte_mbuf **out, unsigned max)
+{
+    uint64_t flags =
+        (m->ol_flags & ~(RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_L4_MASK)) | RTE_MBUF_F_TX_TCP_CKSUM;
+    uint64_t lens = m->tx_offload;
+    struct rte_gso_ctx ctx = {.direct_pool = pool,
+                              .indirect_pool = pool,
+                              .gso_types = RTE_ETH_TX_OFFLOAD_TCP_TSO,
+                              .gso_size = (uint16_t)(m->l2_len + m->l3_len + m->l4_len + m->tso_segsz)};
+    int n = rte_gso_segment(m, &ctx, out, (uint16_t)max);
+    if (n <= 0) {
+        if (n == 0) { /* no larger than one segment: rte_gso left it alone */
+            m->ol_flags = flags;
+            out[0] = m;
+            return 1;
+        }
+        rte_pktmbuf_free(m);
+        return 0;
+    }
+    rte_pktmbuf_free(m); /* the segments hold references to its payload */
+    for (int i = 0; i < n; i++) {
+        out[i]->ol_flags = flags | (out[i]->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL));
+        out[i]->tx_offload = lens;
+        out[i]->tso_segsz = 0;
+    }
+    return (unsigned)n;
+}
+
+/* One buffer of all of m's bytes. Takes ownership of m; NULL when it doesn't fit or memory ran out. */
+static struct rte_mbuf *linearise(struct rte_mbuf *m, struct rte_mempool *pool)
+{
+    struct rte_mbuf *one = rte_pktmbuf_alloc(pool);
+    if (one && rte_pktmbuf_tailroom(one) >= m->pkt_len) {
+        char *to = rte_pktmbuf_append(one, (uint16_t)m->pkt_len);
+        for (const struct rte_mbuf *s = m; s; s = s->next) {
+            memcpy(to, rte_pktmbuf_mtod(s, char *), s->data_len);
+            to += s->data_len;
+        }
+        one->ol_flags = m->ol_flags & ~(RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL);
+        one->tx_offload = m->tx_offload;
+    } else {
+        rte_pktmbuf_free(one);
+        one = NULL;
+    }
+    rte_pktmbuf_free(m);
+    return one;
+}
+
+unsigned offload_apply(struct rte_mbuf *m, uint64_t tx_offloads, struct rte_mempool *pool,
+                       struct rte_mbuf **out, unsigned max)
+{
+    unsigned n = 1, kept = 0;
+    out[0] = m;
+    if (m->ol_flags & RTE_MBUF_F_TX_TCP_SEG && !(tx_offloads & RTE_ETH_TX_OFFLOAD_TCP_TSO))
+        n = segment(m, pool, out, max);
+    for (unsigned i = 0; i < n; i++) {
+        struct rte_mbuf *f = out[i];
+        if (f->nb_segs > 1 && !(tx_offloads & RTE_ETH_TX_OFFLOAD_MULTI_SEGS))
+            f = linearise(f, pool);
+        if (!f)
+            continue;
+        if (f->ol_flags & RTE_MBUF_F_TX_TCP_SEG) /* the port does all of it */
+            f->ol_flags |= RTE_MBUF_F_TX_TCP_CKSUM;
+        checksums(f, tx_offloads);
+        out[kept++] = f;
+    }
+    return kept;
+}

@@ -1,0 +1,21 @@
+/* offload.h: what a port doesn't do for a frame, done in software. Internal to dpdk/. */
+#ifndef SHUNT_OFFLOAD_H
+#define SHUNT_OFFLOAD_H
+
+#include <rte_mbuf.h>
+#include <stdint.h>
+
+#define OFFLOAD_SEGS 64 /* frames that one TCP_SEG frame may become: 64 KiB at an MSS of 1024 and more */
+
+/* Makes m ready for a port that offers tx_offloads (RTE_ETH_TX_OFFLOAD_*): fills in the checksums the port
+ * won't, cuts a TCP_SEG frame into segments, makes a chain one buffer. Takes ownership of m; the frames to
+ * send are in out (room for max), and are the caller's. Their number; 0 when memory ran out or the frame is
+ * malformed (m is freed then). */
+unsigned offload_apply(struct rte_mbuf *m, uint64_t tx_offloads, struct rte_mempool *pool,
+                       struct rte_mbuf **out, unsigned max);
+
+/* L4 checksum field of m to the pseudo-header's sum, as devices of the virtio kind want it (length included).
+ */
+void offload_pseudo(struct rte_mbuf *m);
+
+#endif

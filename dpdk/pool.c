@@ -1,0 +1,145 @@
+/* pool.c: see pool.h.
+ *
+ * Theory of operation. A mempool needs a store for its free objects; DPDK's own are rings, which pass every
+ * buffer of the pool through the processor's cache in turn, and whose producers and consumers leave the ring
+ * unusable when they are killed half-way. Ours is an array used as a stack: the buffer freed last, and so
+ * still in the cache, is taken first, and whoever is killed loses a few buffers at worst. It needs no lock of
+ * its own, because a shard's pool is used under the shard's lock only.
+ *
+ * The pool is created with its full size, but the range of memory for its buffers is populated chunk by
+ * chunk: when a request finds too few free objects, the store itself populates the next chunk. So a stack
+ * that carries little uses little memory, and a start takes no time for buffers that nobody needs. Range,
+ * store and pool lie in DPDK's shared memory: any member of the family may be the one that grows it.
+ */
+#include "pool.h"
+
+#include <rte_errno.h>
+#include <rte_malloc.h>
+#include <rte_mbuf.h>
+#include <rte_mempool.h>
+#include <rte_memzone.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "../stack/pkt.h"
+#include "sys.h"
+
+#define POOL_OPS   "shunt_lifo"
+#define POOL_CHUNK (512u << 10) /* bytes populated at a time; divides a huge page, so a chunk has one IOVA   \
+                                 */
+#define POOL_CACHE 256
+
+struct store {
+    uint32_t len; /* free objects */
+    char *next;   /* of the range: not yet populated */
+    char *end;
+    void *obj[];
+};
+
+static int store_alloc(struct rte_mempool *mp)
+{
+    const struct rte_memzone *range = mp->pool_config;
+    struct store *s = rte_zmalloc("shunt_store", sizeof(*s) + mp->size * sizeof(void *), RTE_CACHE_LINE_SIZE);
+    if (!s)
+        return -ENOMEM;
+    s->next = range->addr;
+    s->end = s->next + range->len;
+    mp->pool_data = s;
+    return 0;
+}
+
+static void store_free(struct rte_mempool *mp)
+{
+    rte_free(mp->pool_data);
+}
+
+static int store_put(struct rte_mempool *mp, void *const *obj, unsigned n)
+{
+    struct store *s = mp->pool_data;
+    memcpy(&s->obj[s->len], obj, n * sizeof(*obj));
+    s->len += n;
+    return 0;
+}
+
+/* Populates the next chunk of the range. False when there is none. */
+static bool store_grow(struct rte_mempool *mp)
+{
+    struct store *s = mp->pool_data;
+    char *chunk = s->next;
+    if (s->end - chunk < POOL_CHUNK || mp->populated_size >= mp->size)
+        return false;
+    s->next += POOL_CHUNK;
+#ifdef MADV_POPULATE_WRITE
+    sys3(SYS_madvise, chunk, POOL_CHUNK, MADV_POPULATE_WRITE); /* all page faults in one; only faster */
+#endif
+    return rte_mempool_populate_iova(mp, chunk, rte_malloc_virt2iova(chunk), POOL_CHUNK, NULL, NULL) > 0;
+}
+
+static int store_get(struct rte_mempool *mp, void **obj, unsigned n)
+{
+    struct store *s = mp->pool_data;
+    while (s->len < n)
+        if (!store_grow(mp))
+            return -ENOBUFS;
+    s->len -= n;
+    memcpy(obj, &s->obj[s->len], n * sizeof(*obj));
+    return 0;
+}
+
+static unsigned store_count(const struct rte_mempool *mp)
+{
+    return ((const struct store *)mp->pool_data)->len;
+}
+
+/* Populating also makes a packet buffer of each object. */
+static void store_add_object(struct rte_mempool *mp, void *obj_cb, void *obj, rte_iova_t iova)
+{
+    (*(rte_mempool_populate_obj_cb_t **)obj_cb)(mp, NULL, obj, iova);
+    rte_pktmbuf_init(mp, NULL, obj, 0);
+}
+
+static int store_populate(struct rte_mempool *mp, unsigned max, void *va, rte_iova_t iova, size_t len,
+                          rte_mempool_populate_obj_cb_t *obj_cb, void *arg)
+{
+    return rte_mempool_op_populate_default(mp, max, va, iova, len, store_add_object, &obj_cb);
+}
+
+static const struct rte_mempool_ops store_ops = {
+    .name = POOL_OPS,
+    .alloc = store_alloc,
+    .free = store_free,
+    .enqueue = store_put,
+    .dequeue = store_get,
+    .get_count = store_count,
+    .populate = store_populate,
+};
+RTE_MEMPOOL_REGISTER_OPS(store_ops)
+
+struct rte_mempool *pool_create(const char *name, uint64_t bytes)
+{
+    struct rte_pktmbuf_pool_private priv = {.mbuf_data_room_size = PKT_HEADROOM + PKT_DATA_ROOM,
+                                            .mbuf_priv_size = PKT_PRIV_SIZE};
+    unsigned elt = (unsigned)(sizeof(struct rte_mbuf) + PKT_PRIV_SIZE + PKT_HEADROOM + PKT_DATA_ROOM);
+    char zone[RTE_MEMZONE_NAMESIZE];
+    bytes = RTE_ALIGN_FLOOR(bytes, POOL_CHUNK);
+    snprintf(zone, sizeof(zone), "%s_range", name);
+    const struct rte_memzone *range = rte_memzone_reserve_aligned(
+        zone, bytes, SOCKET_ID_ANY, RTE_MEMZONE_2MB | RTE_MEMZONE_SIZE_HINT_ONLY, POOL_CHUNK);
+    if (!range)
+        return NULL;
+    unsigned n = (unsigned)(bytes / elt);
+    struct rte_mempool *mp =
+        rte_mempool_create_empty(name, n, elt, POOL_CACHE, sizeof(priv), SOCKET_ID_ANY, 0);
+    if (!mp)
+        return NULL;
+    rte_pktmbuf_pool_init(mp, &priv);
+    if (rte_mempool_set_ops_byname(mp, POOL_OPS, (void *)(uintptr_t)range) != 0)
+        return NULL;
+    /* The first chunk, by hand: the store exists from then on. */
+    if (rte_mempool_populate_iova(mp, range->addr, rte_malloc_virt2iova(range->addr), POOL_CHUNK, NULL,
+                                  NULL) <= 0)
+        return NULL;
+    ((struct store *)mp->pool_data)->next += POOL_CHUNK;
+    return mp;
+}

@@ -1,0 +1,300 @@
+/* port.c: a link on an ethdev: makes the virtual device, configures one queue pair with what it offers, and
+ * is its netdev. */
+#include "port.h"
+
+#include <errno.h>
+#include <rte_bus_vdev.h>
+#include <rte_errno.h>
+#include <rte_eth_vhost.h>
+#include <rte_ethdev.h>
+#include <rte_interrupts.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../stack/pkt.h"
+#include "eal.h"
+#include "offload.h"
+
+#define RX_DESC     512
+#define TX_DESC     512
+#define VIRTIO_DESC 256 /* FACTS: larger rings of virtio leave the cache */
+#define MEMIF_BSIZE 65535
+#define MEMIF_LOG2  5 /* 32 slots of 64 KiB a ring */
+#define MEMIF_MTU   65000
+#define ETHER_HDR   14
+#define PORT_TSO_MAX                                                                                         \
+    65000 /* payload of one TCP_SEG frame, so that IP's 16-bit length holds it with any header */
+#define TX_BURST 32
+
+struct port ports[NETDEV_MAX];
+unsigned nports;
+
+/* What the stack's frames may ask for (RFC-level work that a port can take over). */
+#define TX_WANTED                                                                                            \
+    (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM |           \
+     RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_MULTI_SEGS)
+#define RX_WANTED                                                                                            \
+    (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM |           \
+     RTE_ETH_RX_OFFLOAD_TCP_LRO | RTE_ETH_RX_OFFLOAD_SCATTER)
+
+static uint16_t port_rx(struct netdev *dev, uint16_t q, struct rte_mbuf **m, uint16_t n)
+{
+    const struct port *p = dev->priv;
+    return rte_eth_rx_burst(p->id, q, m, n);
+}
+
+/* Sends frames that need nothing more in software. Returns how many were taken. */
+static uint16_t port_send(struct port *p, uint16_t q, struct rte_mbuf **m, uint16_t n)
+{
+    uint16_t ready = p->prepare ? rte_eth_tx_prepare(p->id, q, m, n) : n;
+    return ready ? rte_eth_tx_burst(p->id, q, m, ready) : 0;
+}
+
+/* True when the port itself does all that m asks for. */
+static bool port_can(const struct port *p, const struct rte_mbuf *m)
+{
+    uint64_t can = p->tx_offloads, l4 = m->ol_flags & RTE_MBUF_F_TX_L4_MASK;
+    return !(l4 == RTE_MBUF_F_TX_TCP_CKSUM && !(can & RTE_ETH_TX_OFFLOAD_TCP_CKSUM)) &&
+           !(l4 == RTE_MBUF_F_TX_UDP_CKSUM && !(can & RTE_ETH_TX_OFFLOAD_UDP_CKSUM)) &&
+           !(m->ol_flags & RTE_MBUF_F_TX_IP_CKSUM && !(can & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM)) &&
+           !(m->ol_flags & RTE_MBUF_F_TX_TCP_SEG && !(can & RTE_ETH_TX_OFFLOAD_TCP_TSO)) &&
+           !(m->nb_segs > 1 && !(can & RTE_ETH_TX_OFFLOAD_MULTI_SEGS));
+}
+
+/* A frame that software must finish: true when it's gone (sent, or dropped for want of memory), false when
+ * the port is full. A frame cut into segments is never handed back: segments that find no room are lost as on
+ * a wire. */
+static bool port_send_finished(struct port *p, uint16_t q, struct rte_mbuf **m)
+{
+    struct rte_mbuf *out[OFFLOAD_SEGS];
+    unsigned n = offload_apply(*m, p->tx_offloads, p->pool, out, OFFLOAD_SEGS);
+    if (n == 1) {
+        *m = out[0]; /* asks for nothing in software now, when it is handed back */
+        return port_send(p, q, out, 1) == 1;
+    }
+    uint16_t sent = n ? port_send(p, q, out, (uint16_t)n) : 0;
+    rte_pktmbuf_free_bulk(out + sent, n - sent);
+    return true;
+}
+
+static uint16_t port_tx(struct netdev *dev, uint16_t q, struct rte_mbuf **m, uint16_t n)
+{
+    struct port *p = dev->priv;
+    if (p->has_link_state && !dpdk_link_up(dev)) {
+        rte_pktmbuf_free_bulk(m, n); /* nobody is there: lost, as on an unplugged cable */
+        return n;
+    }
+    for (uint16_t i = 0; i < n;) {
+        uint16_t run = i;
+        while (run < n && port_can(p, m[run]))
+            run++;
+        if (run > i) {
+            uint16_t sent = port_send(p, q, m + i, (uint16_t)(run - i));
+            if (sent < run - i)
+                return (uint16_t)(i + sent);
+            i = run;
+        }
+        if (i < n && !port_send_finished(p, q, &m[i]))
+            return i;
+        i += i < n;
+    }
+    return n;
+}
+
+static const struct netdev_ops port_ops = {.rx = port_rx, .tx = port_tx};
+
+/* --- opening --- */
+
+/* Removes a socket file that nobody listens on, left by a killed owner: else a server can't bind. */
+static void stale_socket_remove(const char *path)
+{
+    struct stat st;
+    if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+        unlink(path);
+}
+
+static void mac_text(const struct link_spec *l, char *buf, size_t len)
+{
+    buf[0] = 0;
+    if (l->has_mac)
+        snprintf(buf, len, ",mac=%02x:%02x:%02x:%02x:%02x:%02x", l->mac[0], l->mac[1], l->mac[2], l->mac[3],
+                 l->mac[4], l->mac[5]);
+}
+
+/* The device's name and arguments as EAL takes them. */
+static void devargs(const struct port *p, unsigned index, char *name, size_t name_len, char *args, size_t len)
+{
+    const struct link_spec *l = &p->spec;
+    char mac[32];
+    mac_text(l, mac, sizeof(mac));
+    args[0] = 0;
+    switch (l->kind) {
+    case LINK_MEMIF:
+        snprintf(name, name_len, "net_memif%u", index);
+        snprintf(args, len, "role=%s,id=0,socket=%s,socket-abstract=no,bsize=%d,rsize=%d%s",
+                 l->server ? "server" : "client", l->target, MEMIF_BSIZE, MEMIF_LOG2, mac);
+        break;
+    case LINK_VHOST:
+        snprintf(name, name_len, "net_vhost%u", index);
+        snprintf(args, len, "iface=%s,queues=1,tso=1", l->target);
+        break;
+    case LINK_VIRTIO:
+        snprintf(name, name_len, "net_virtio_user%u", index);
+        snprintf(args, len, "path=%s,queues=1,queue_size=%d,mrg_rxbuf=1,in_order=1,packed_vq=1%s", l->target,
+                 VIRTIO_DESC, mac);
+        break;
+    case LINK_XDP:
+        snprintf(name, name_len, "net_af_xdp%u", index);
+        snprintf(args, len, "iface=%s", l->target);
+        break;
+    case LINK_NULL:
+        snprintf(name, name_len, "net_null%u", index);
+        break;
+    default: { /* LINK_VDEV: the user's own, name first */
+        size_t n = strcspn(l->target, ",");
+        snprintf(name, name_len, "%.*s", (int)n, l->target);
+        snprintf(args, len, "%s", l->target[n] ? l->target + n + 1 : "");
+    }
+    }
+}
+
+static int fail(const struct port *p, int rc, char *err, size_t err_len, const char *what)
+{
+    const char *why = eal_error();
+    snprintf(err, err_len, "link '%s': %s: %s%s%s", p->text, what, strerror(-rc), *why ? ": " : "", why);
+    return rc;
+}
+
+/* Makes the device; p->id is its port. */
+static int device_create(struct port *p, unsigned index, char *err, size_t err_len)
+{
+    char name[64], args[384];
+    if (p->spec.kind == LINK_PCI) {
+        if (rte_eth_dev_get_port_by_name(p->spec.target, &p->id) != 0)
+            return fail(p, -ENODEV, err, err_len,
+                        "no network device that DPDK can drive there (bound to vfio-pci?)");
+        return 0;
+    }
+    if (p->spec.kind == LINK_VHOST || (p->spec.kind == LINK_MEMIF && p->spec.server))
+        stale_socket_remove(p->spec.target);
+    devargs(p, index, name, sizeof(name), args, sizeof(args));
+    int rc = rte_vdev_init(name, args);
+    if (rc < 0)
+        return fail(p, rc, err, err_len, "cannot make the device");
+    if (rte_eth_dev_get_port_by_name(name, &p->id) != 0)
+        return fail(p, -ENODEV, err, err_len, "it is no network device");
+    return 0;
+}
+
+static uint16_t descriptors(const struct port *p, uint16_t wanted, const struct rte_eth_desc_lim *lim)
+{
+    if (p->spec.kind == LINK_VIRTIO)
+        wanted = VIRTIO_DESC;
+    if (lim->nb_max && wanted > lim->nb_max)
+        wanted = lim->nb_max;
+    return wanted < lim->nb_min ? lim->nb_min : wanted;
+}
+
+static int device_configure(struct port *p, char *err, size_t err_len)
+{
+    struct rte_eth_dev_info info;
+    int rc = rte_eth_dev_info_get(p->id, &info);
+    if (rc < 0)
+        return fail(p, rc, err, err_len, "cannot be asked what it offers");
+    struct rte_eth_conf conf = {
+        .rxmode = {.offloads = info.rx_offload_capa & RX_WANTED, .mtu = p->dev.mtu},
+        .txmode = {.offloads = info.tx_offload_capa & TX_WANTED},
+        .intr_conf = {.rxq = p->spec.kind == LINK_VIRTIO || p->spec.kind == LINK_VHOST ||
+                             p->spec.kind == LINK_PCI},
+    };
+    conf.rxmode.max_lro_pkt_size = info.max_lro_pkt_size;
+    if (p->dev.mtu + ETHER_HDR + 4 > info.max_rx_pktlen || p->spec.kind == LINK_MEMIF)
+        conf.rxmode.mtu =
+            1500; /* what the driver can be told; frames up to the link's own size pass all the same */
+    rc = rte_eth_dev_configure(p->id, 1, 1, &conf);
+    if (rc < 0 && conf.intr_conf.rxq) {
+        conf.intr_conf.rxq = 0;
+        rc = rte_eth_dev_configure(p->id, 1, 1, &conf);
+    }
+    if (rc < 0)
+        return fail(p, rc, err, err_len, "cannot be configured");
+    p->rx_intr = conf.intr_conf.rxq;
+    p->tx_offloads = conf.txmode.offloads;
+    struct rte_eth_rxconf rx = info.default_rxconf;
+    struct rte_eth_txconf tx = info.default_txconf;
+    rx.offloads = conf.rxmode.offloads;
+    tx.offloads = conf.txmode.offloads;
+    rc = rte_eth_rx_queue_setup(p->id, 0, descriptors(p, RX_DESC, &info.rx_desc_lim), SOCKET_ID_ANY, &rx,
+                                p->pool);
+    if (rc == 0)
+        rc = rte_eth_tx_queue_setup(p->id, 0, descriptors(p, TX_DESC, &info.tx_desc_lim), SOCKET_ID_ANY, &tx);
+    return rc < 0 ? fail(p, rc, err, err_len, "queues cannot be set up") : 0;
+}
+
+/* Fills in the netdev from what the port turned out to be. */
+static void device_describe(struct port *p)
+{
+    struct rte_ether_addr mac;
+    if (p->spec.has_mac) {
+        memcpy(mac.addr_bytes, p->spec.mac, sizeof(mac.addr_bytes));
+        /* A port that can't change its address still sends and receives frames of any. */
+        rte_eth_dev_default_mac_addr_set(p->id, &mac);
+        memcpy(p->dev.mac, p->spec.mac, sizeof(p->dev.mac));
+    } else if (rte_eth_macaddr_get(p->id, &mac) == 0) {
+        memcpy(p->dev.mac, mac.addr_bytes, sizeof(p->dev.mac));
+    }
+    if (p->spec.kind == LINK_VHOST)
+        p->tx_offloads |= RTE_ETH_TX_OFFLOAD_TCP_TSO; /* the driver has it, and doesn't say so */
+    if (p->spec.kind == LINK_VHOST || p->spec.kind == LINK_VIRTIO || p->spec.kind == LINK_MEMIF)
+        p->dev.caps |= NETDEV_MEMLINK;
+    if (p->tx_offloads & RTE_ETH_TX_OFFLOAD_MULTI_SEGS)
+        p->dev.caps |= NETDEV_SCATTER;
+    if (p->tx_offloads & RTE_ETH_TX_OFFLOAD_TCP_TSO) {
+        p->dev.caps |= NETDEV_TSO;
+        p->dev.tso_max = PORT_TSO_MAX;
+    }
+    p->has_link_state =
+        p->spec.kind == LINK_MEMIF || p->spec.kind == LINK_VHOST || p->spec.kind == LINK_VIRTIO;
+    p->prepare = p->spec.kind == LINK_VIRTIO || p->spec.kind == LINK_PCI || p->spec.kind == LINK_VDEV;
+    p->dev.ops = &port_ops;
+    p->dev.priv = p;
+}
+
+static void device_close(struct port *p)
+{
+    rte_eth_dev_stop(p->id);
+    rte_eth_dev_close(p->id);
+}
+
+int link_ethdev_open(struct port *p, char *err, size_t err_len)
+{
+    eal_error_clear();
+    if (!p->dev.mtu)
+        p->dev.mtu = p->spec.kind == LINK_MEMIF ? MEMIF_MTU : 1500;
+    int rc = device_create(p, (unsigned)(p - ports), err, err_len);
+    if (rc < 0)
+        return rc;
+    p->close = device_close;
+    rc = device_configure(p, err, err_len);
+    if (rc < 0)
+        return rc;
+    rc = rte_eth_dev_start(p->id);
+    if (rc < 0)
+        return fail(p, rc, err, err_len, "cannot be started");
+    if (p->spec.kind == LINK_XDP || p->spec.kind == LINK_PCI || p->spec.kind == LINK_VDEV)
+        rte_eth_promiscuous_enable(p->id); /* for a MAC address of ours; what isn't for us, layer 3 drops */
+    device_describe(p);
+    if (p->rx_intr) {
+        int fd = rte_eth_dev_rx_intr_ctl_q_get_fd(p->id, 0);
+        if (fd >= 0) {
+            p->fd[0] = fd;
+            p->nfd = 1;
+            p->drain_fd = true;
+        } else {
+            p->rx_intr = false;
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,50 @@
+/* port.h: one open link. Internal to dpdk/.
+ *
+ * Theory of operation. A link is a struct port: a netdev, and behind it either an ethdev (port.c) or a kernel
+ * descriptor that frames are read from and written to (vnet.c). struct port is process-private and inherited
+ * by fork; what the family must agree on lies in port->shared, in DPDK's shared memory, guarded by the
+ * shard's lock as every call of a netdev is.
+ */
+#ifndef SHUNT_PORT_H
+#define SHUNT_PORT_H
+
+#include <rte_mbuf.h>
+
+#include "dpdk.h"
+
+#define PORT_FDS 4
+
+struct vnet;
+
+struct port {
+    struct netdev dev;
+    struct link_spec spec;
+    char text[208]; /* the link as the user wrote it, for messages */
+    struct rte_mempool *pool;
+    uint16_t id;          /* ethdev's, or RTE_MAX_ETHPORTS */
+    uint64_t tx_offloads; /* RTE_ETH_TX_OFFLOAD_* the port does by itself */
+    bool prepare;         /* the driver wants rte_eth_tx_prepare */
+    bool has_link_state;  /* frames sent while the peer is away are dropped */
+    bool rx_intr;         /* Rx interrupts by ethdev: armed and disarmed */
+    int fd[PORT_FDS];     /* become readable when frames come */
+    unsigned nfd;
+    bool drain_fd;     /* fd[] are event counters, to be read out */
+    struct vnet *vnet; /* vnet.c's, in shared memory */
+    void (*close)(struct port *p);
+};
+
+/* All open links in order. */
+extern struct port ports[NETDEV_MAX];
+extern unsigned nports;
+
+/* Opens p->spec as an ethdev and starts it. 0 or -errno with the reason in err. */
+int link_ethdev_open(struct port *p, char *err, size_t err_len);
+/* Opens a tap: or packet: link. The same results. */
+int link_tap_open(struct port *p, char *err, size_t err_len);
+int link_packet_open(struct port *p, char *err, size_t err_len);
+
+/* vnet.c: frames through a descriptor, each with a struct virtio_net_hdr before it. Sets p->dev's ops, caps
+ * and offloads. 0 or -errno. */
+int vnet_attach(struct port *p, int fd);
+
+#endif
