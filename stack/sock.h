@@ -1,32 +1,63 @@
-/* sock.h: sockets: a struct file over a protocol control block. What is below socket(2) and above TCP and UDP: address families' sockaddrs, placement,
- * generic options, pending errors.
+/* sock.h: sockets: a struct file over a protocol control block. What is below socket(2) and above TCP and
+ * UDP: address families' sockaddrs, placement, generic options, pending errors.
  *
- * Placement (design section 2). A fresh IP socket is UNDECIDED: it has options recorded and no pcb's name yet. bind, connect, listen or the first send decides:
- * STACK; KERNEL (the interposer makes a kernel socket, replays the recorded options and puts it on the number; the file goes away); BOTH (a wildcard in profile default: the number is a kernel
- * socket and the file serves the wire).
+ * Placement (design section 2). A fresh IP socket is UNDECIDED: it has options recorded and no pcb's name
+ * yet. bind, connect, listen or the first send decides: STACK; KERNEL (the interposer makes a kernel socket,
+ * replays the recorded options and puts it on the number; the file goes away); BOTH (a wildcard in profile
+ * default: the number is a kernel socket and the file serves the wire).
+ *
+ * Lifetimes. The pcb is made with the socket, so that options have where to go. accept makes a socket for a
+ * pcb that exists already. sock_close detaches the pcb (pcb.user becomes NULL) and hands it to its protocol's
+ * close, after which this layer never looks at it again.
+ *
+ * Context of all functions: shard 0's lock, sh->now_ns set. They return 0 or a count, or -errno as Linux
+ * gives it; none waits.
  */
 #ifndef SHUNT_SOCK_H
 #define SHUNT_SOCK_H
 
 #include <sys/socket.h>
+#include <sys/types.h>
 
+#include "kinds.h"
 #include "pcb.h"
 #include "ready.h"
+
+struct tcb;
+struct udpcb;
+
+enum sock_op {
+    SOCK_OP_BIND,
+    SOCK_OP_CONNECT,
+    SOCK_OP_LISTEN,
+    SOCK_OP_SEND
+}; /* in the order of api.h's decide_op */
+
+/* Options that are kept and given back but change nothing below (sock_opt.c names them). */
+#define SOCK_STORED 32
 
 struct sock {
     struct file file; /* first */
     struct pcb *pcb;  /* tcb or udpcb */
     struct shard *sh;
     uint16_t domain, type, protocol; /* as getsockopt SO_DOMAIN, SO_TYPE, SO_PROTOCOL */
-    uint8_t shut;                    /* 1: read, 2: write */
     uint8_t listening;
+    uint8_t connecting;  /* a connect went out whose end nobody was told yet */
+    uint8_t foreign_dev; /* SO_BINDTODEVICE names no interface of the stack: a socket for the kernel */
     int64_t rcvtimeo_us, sndtimeo_us; /* 0: for ever */
-    struct list opts;                 /* struct sock_opt: recorded setsockopt calls, until decided (UDP and BOTH: kept) */
-    /* more of sock.c's own may follow */
-    uint32_t rcvlowat;
-    int32_t owner; /* F_SETOWN */
-    uint32_t mark, priority;
-    struct list opt_spare;
+    struct list opts; /* struct sock_opt: recorded setsockopt calls, until decided (UDP and BOTH: kept) */
+    uint32_t nopts;
+    int32_t stored[SOCK_STORED];
+};
+
+/* A recorded setsockopt call, for the kernel socket that may take this one's place. */
+#define SOCK_OPT_MAX   64  /* calls recorded a socket */
+#define SOCK_OPT_BYTES 144 /* longest value (struct group_req) */
+struct sock_opt {
+    struct list node; /* in sock.opts, oldest first */
+    int32_t level, name;
+    uint32_t len;
+    uint8_t val[SOCK_OPT_BYTES];
 };
 
 static inline struct sock *file_sock(struct file *f)
@@ -34,10 +65,71 @@ static inline struct sock *file_sock(struct file *f)
     return (struct sock *)f;
 }
 
-int sock_new(struct stack *st, int domain, int type, int protocol, struct sock **out); /* -EAFNOSUPPORT, -EPROTONOSUPPORT, -ESOCKTNOSUPPORT, -ENOBUFS... as Linux */
+static inline bool sock_is_tcp(const struct sock *s)
+{
+    return s->protocol == IPPROTO_TCP;
+}
+
+static inline struct tcb *sock_tcb(const struct sock *s)
+{
+    return (struct tcb *)s->pcb;
+}
+
+static inline struct udpcb *sock_udp(const struct sock *s)
+{
+    return (struct udpcb *)s->pcb;
+}
+
+/* --- sock.c: life, connections, readiness --- */
+/* -EAFNOSUPPORT, -EPROTONOSUPPORT, -ESOCKTNOSUPPORT, -EINVAL, -ENFILE. type without SOCK_NONBLOCK and
+ * SOCK_CLOEXEC. One reference. */
+int sock_new(struct stack *st, int domain, int type, int protocol, struct sock **out);
 void sock_close(struct stack *st, struct sock *s); /* file_put's */
-uint32_t sock_poll(struct sock *s);
+int sock_listen(struct stack *st, struct sock *s, int backlog);
+/* TCP: -EINPROGRESS once the SYN is out; then -EALREADY until the end, then the end's result once, then
+ * -EISCONN. */
+int sock_connect(struct stack *st, struct sock *s, const struct sockaddr *sa, socklen_t len);
+int sock_connect_result(struct sock *s);                              /* 0, -EALREADY, or the error, taken */
+int sock_accept(struct stack *st, struct sock *s, struct sock **out); /* -EAGAIN; *out with one reference */
+int sock_shutdown(struct sock *s, int how);
+uint32_t sock_poll(struct sock *s);  /* EPOLL* bits */
+int sock_take_error(struct sock *s); /* the pending error as -errno, or 0 */
 /* Drains the shard's dirty list: pcb events to ready_notify. Layer 7 calls it once a burst. */
 void sock_hand_up(struct shard *sh);
+
+/* --- sock_addr.c: sockaddrs --- */
+/* For bind, and for connect and send. 0, -EINVAL (length), -EAFNOSUPPORT, -ENETUNREACH (IPv4 on an
+ * IPV6_V6ONLY socket). An unspecified address becomes IPADDR_ANY. */
+int sock_addr_get(const struct sock *s, const struct sockaddr *sa, socklen_t len, struct endpoint *out);
+/* Writes as much as *len says; *len becomes the full length. -EINVAL when *len is negative. */
+int sock_addr_put(const struct sock *s, const struct endpoint *e, struct sockaddr *sa, socklen_t *len);
+
+/* --- sock_name.c --- */
+int sock_bind(struct stack *st, struct sock *s, const struct sockaddr *sa, socklen_t len);
+int sock_getsockname(struct sock *s, struct sockaddr *sa, socklen_t *len);
+int sock_getpeername(struct sock *s, struct sockaddr *sa, socklen_t *len);
+
+/* --- sock_place.c --- */
+/* The placement that op on this address asks for (enum placement), changing nothing; for a socket already
+ * decided its own, except that BOTH names the side, STACK or KERNEL, that a peer to connect or send to is on.
+ * UNDECIDED: connect to AF_UNSPEC, which decides nothing. -errno: the address is malformed. */
+int sock_decide(struct stack *st, struct sock *s, enum sock_op op, const struct sockaddr *sa, socklen_t len);
+void sock_set_placement(struct stack *st, struct sock *s, enum placement p);
+int sock_opt_recorded(struct sock *s, int i, int *level, int *name, void *val,
+                      socklen_t *len); /* -ENOENT: no i-th */
+void sock_opts_forget(struct stack *st, struct sock *s);
+
+/* --- sock_opt.c --- */
+int sock_setsockopt(struct stack *st, struct sock *s, int level, int name, const void *val, socklen_t len);
+int sock_getsockopt(struct stack *st, struct sock *s, int level, int name, void *val, socklen_t *len);
+void sock_opt_init(struct sock *s); /* defaults of what is stored */
+/* A stored option's value (IP_FREEBIND, IP_BIND_ADDRESS_NO_PORT ...); 0 for one that is not stored. */
+int sock_stored(const struct sock *s, int level, int name);
+
+/* --- sock_io.c --- */
+/* skip: bytes of msg's iovecs done by earlier rounds of the same call. Results: tcp.h, udp.h. */
+ssize_t sock_sendmsg(struct stack *st, struct sock *s, const struct msghdr *msg, int flags, size_t skip);
+ssize_t sock_recvmsg(struct stack *st, struct sock *s, struct msghdr *msg, int flags, size_t skip);
+int sock_ioctl(struct stack *st, struct sock *s, unsigned long req, void *arg); /* -ENOTTY: not a socket's */
 
 #endif

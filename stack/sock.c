@@ -1,0 +1,263 @@
+/* sock.c: the life of a socket, connections, and how protocol events become readiness (sock.h). */
+#include <errno.h>
+#include <netinet/in.h>
+
+#include "file.h"
+#include "port.h"
+#include "shard.h"
+#include "sock.h"
+#include "tcp.h"
+#include "udp.h"
+
+/* The states of <netinet/tcp.h> that matter here (that header and <linux/tcp.h> exclude each other). */
+enum { ST_SYN_SENT = 2, ST_SYN_RECV = 3, ST_CLOSE = 7 };
+
+/* What Linux's inet_create says to (type, protocol) for AF_INET and AF_INET6. Raw sockets are not served:
+ * they have the errno of a protocol that isn't there. */
+static int check_protocol(int type, int protocol, int *chosen)
+{
+    int own = type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;
+
+    if (type < 0 || type > SOCK_PACKET || protocol < 0 || protocol >= IPPROTO_MAX)
+        return -EINVAL;
+    if (type == SOCK_RAW)
+        return -EPROTONOSUPPORT;
+    if (type != SOCK_STREAM && type != SOCK_DGRAM)
+        return -ESOCKTNOSUPPORT;
+    if (protocol != IPPROTO_IP && protocol != own)
+        return -EPROTONOSUPPORT;
+    *chosen = own;
+    return 0;
+}
+
+static struct sock *sock_alloc(struct stack *st, int domain, int type, int protocol)
+{
+    struct sock *s = slab_alloc(&st->ready->socks);
+
+    if (!s)
+        return NULL;
+    file_init(st, &s->file, FILE_SOCK);
+    s->sh = &st->shard[0];
+    s->domain = (uint16_t)domain;
+    s->type = (uint16_t)type;
+    s->protocol = (uint16_t)protocol;
+    list_init(&s->opts);
+    sock_opt_init(s);
+    return s;
+}
+
+static void attach(struct sock *s, struct pcb *pcb)
+{
+    s->pcb = pcb;
+    pcb->user = s;
+}
+
+int sock_new(struct stack *st, int domain, int type, int protocol, struct sock **out)
+{
+    struct shard *sh = &st->shard[0];
+    struct pcb *pcb;
+    struct sock *s;
+    int r;
+
+    if (domain != AF_INET && domain != AF_INET6)
+        return -EAFNOSUPPORT;
+    r = check_protocol(type, protocol, &protocol);
+    if (r)
+        return r;
+    s = sock_alloc(st, domain, type, protocol);
+    if (!s)
+        return -ENFILE;
+    uint16_t flags = domain == AF_INET6 ? PCB_V6 : 0;
+    pcb = type == SOCK_STREAM ? (struct pcb *)tcp_open(sh, flags) : (struct pcb *)udp_open(sh, flags);
+    if (!pcb) {
+        slab_free(&st->ready->socks, s);
+        return -ENOBUFS;
+    }
+    attach(s, pcb);
+    if (st->isolate)
+        s->file.placement = PLACE_STACK;
+    *out = s;
+    return 0;
+}
+
+void sock_close(struct stack *st, struct sock *s)
+{
+    sock_opts_forget(st, s);
+    s->pcb->user = NULL;
+    if (sock_is_tcp(s))
+        tcp_close(s->sh, sock_tcb(s));
+    else
+        udp_close(s->sh, sock_udp(s));
+    s->pcb = NULL;
+    s->file.type = FILE_FREE;
+    slab_free(&st->ready->socks, s);
+}
+
+int sock_take_error(struct sock *s)
+{
+    int err = s->pcb->so_error;
+
+    s->pcb->so_error = 0;
+    return -err;
+}
+
+int sock_listen(struct stack *st, struct sock *s, int backlog)
+{
+    struct endpoint any = {.addr = s->pcb->local.addr};
+    int64_t max = st->set.somaxconn;
+    int r = 0;
+
+    if (s->type != SOCK_STREAM)
+        return -EOPNOTSUPP;
+    if (!s->listening && tcp_state(sock_tcb(s)) != ST_CLOSE)
+        return -EINVAL;
+    if ((unsigned)backlog > max) /* as Linux: negative is large */
+        backlog = (int)max;
+    if (!(s->pcb->flags & PCB_BOUND))
+        r = port_bind(st, s->sh, s->pcb, &any);
+    if (!r)
+        r = tcp_listen(s->sh, sock_tcb(s), backlog);
+    if (!r)
+        s->listening = 1;
+    return r;
+}
+
+/* connect(AF_UNSPEC): back to a socket without a peer. */
+static int disconnect(struct sock *s)
+{
+    s->connecting = 0;
+    s->listening = 0;
+    return sock_is_tcp(s) ? tcp_disconnect(s->sh, sock_tcb(s)) : udp_disconnect(s->sh, sock_udp(s));
+}
+
+static int connect_tcp(struct stack *st, struct sock *s, const struct endpoint *peer)
+{
+    int r;
+
+    if (s->connecting)
+        return sock_connect_result(s);
+    if (tcp_state(sock_tcb(s)) != ST_CLOSE)
+        return -EISCONN;
+    if (ipaddr_is_multicast(&peer->addr) || ip_is_broadcast(st, &peer->addr))
+        return -ENETUNREACH; /* tcp_v4_connect */
+    r = tcp_connect(s->sh, sock_tcb(s), peer);
+    if (r == -EINPROGRESS)
+        s->connecting = 1;
+    return r;
+}
+
+int sock_connect(struct stack *st, struct sock *s, const struct sockaddr *sa, socklen_t len)
+{
+    struct endpoint peer;
+    int r;
+
+    if (len < sizeof sa->sa_family)
+        return -EINVAL;
+    if (sa->sa_family == AF_UNSPEC)
+        return disconnect(s);
+    r = sock_addr_get(s, sa, len, &peer);
+    if (r)
+        return r;
+    if (ipaddr_is_any(&peer.addr)) /* this host, as in BSD and Linux */
+        peer.addr = ipaddr_v4(htonl(INADDR_LOOPBACK));
+    return sock_is_tcp(s) ? connect_tcp(st, s, &peer) : udp_connect(s->sh, sock_udp(s), &peer);
+}
+
+int sock_connect_result(struct sock *s)
+{
+    int state, err;
+
+    if (!sock_is_tcp(s))
+        return 0;
+    state = tcp_state(sock_tcb(s));
+    if (state == ST_SYN_SENT || state == ST_SYN_RECV)
+        return -EALREADY;
+    if (!s->connecting)
+        return 0;
+    s->connecting = 0;
+    if (state != ST_CLOSE)
+        return 0;
+    err = sock_take_error(s);
+    return err ? err : -ECONNABORTED;
+}
+
+int sock_accept(struct stack *st, struct sock *s, struct sock **out)
+{
+    struct slab *slab = &st->ready->socks;
+    struct sock *child;
+    struct tcb *t;
+
+    if (s->type != SOCK_STREAM)
+        return -EOPNOTSUPP;
+    if (!s->listening)
+        return -EINVAL;
+    if (slab->in_use == slab->max) /* before a connection is taken off the queue and lost */
+        return -ENFILE;
+    t = tcp_accept(s->sh, sock_tcb(s));
+    if (!t)
+        return s->pcb->so_error ? sock_take_error(s) : -EAGAIN;
+    child = sock_alloc(st, s->domain, s->type, s->protocol);
+    child->rcvtimeo_us = s->rcvtimeo_us;
+    child->sndtimeo_us = s->sndtimeo_us;
+    memcpy(child->stored, s->stored, sizeof child->stored);
+    child->file.placement = PLACE_STACK;
+    attach(child, (struct pcb *)t);
+    *out = child;
+    return 0;
+}
+
+int sock_shutdown(struct sock *s, int how)
+{
+    if (how < SHUT_RD || how > SHUT_RDWR)
+        return -EINVAL;
+    if (!sock_is_tcp(s))
+        return udp_shutdown(s->sh, sock_udp(s), how);
+    if (s->listening) { /* inet_shutdown: the reading side ends the listening, the writing side means nothing
+                         */
+        if (how == SHUT_WR)
+            return 0;
+        disconnect(s);
+        pcb_event(s->sh, s->pcb, EV_IN | EV_HUP);
+        return 0;
+    }
+    return tcp_shutdown(s->sh, sock_tcb(s), how);
+}
+
+uint32_t sock_poll(struct sock *s)
+{
+    return sock_is_tcp(s) ? tcp_poll(sock_tcb(s)) : udp_poll(sock_udp(s));
+}
+
+/* The bits of EPOLL* that a protocol event may have set. */
+static uint32_t event_bits(unsigned ev)
+{
+    uint32_t mask = 0;
+
+    if (ev & EV_IN)
+        mask |= EPOLLIN | EPOLLRDNORM;
+    if (ev & EV_OUT)
+        mask |= EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND;
+    if (ev & EV_ERR)
+        mask |= EPOLLERR;
+    if (ev & EV_HUP)
+        mask |= EPOLLHUP | EPOLLRDHUP | EPOLLIN | EPOLLRDNORM | EPOLLOUT;
+    if (ev & EV_RDHUP)
+        mask |= EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
+    if (ev & EV_PRI)
+        mask |= EPOLLPRI | EPOLLRDBAND;
+    return mask;
+}
+
+void sock_hand_up(struct shard *sh)
+{
+    while (!list_empty(&sh->dirty)) {
+        struct pcb *pcb = container_of(sh->dirty.next, struct pcb, dirty);
+        unsigned ev = pcb->events;
+        struct sock *s = pcb->user;
+
+        pcb->events = 0;
+        list_del(&pcb->dirty);
+        if (s && !list_empty(&s->file.watches))
+            ready_notify(sh->st, &s->file, event_bits(ev));
+    }
+}

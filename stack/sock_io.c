@@ -1,0 +1,140 @@
+/* sock_io.c: data in and out of a socket, and the ioctls that ask about it. */
+#include <errno.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+
+#include "sock.h"
+#include "shard.h"
+#include "tcp.h"
+#include "udp.h"
+
+#define UIO_MAX 1024 /* IOV_MAX of Linux */
+
+enum { ST_LISTEN = 10 };
+
+/* Where a call that did skip bytes already goes on: iov[i] from byte off. */
+static void iov_seek(const struct msghdr *msg, size_t skip, size_t *i, size_t *off)
+{
+    for (*i = 0; *i < msg->msg_iovlen && skip >= msg->msg_iov[*i].iov_len; ++*i)
+        skip -= msg->msg_iov[*i].iov_len;
+    *off = skip;
+}
+
+static ssize_t send_tcp(struct sock *s, const struct msghdr *msg, int flags, size_t skip)
+{
+    if (flags & (MSG_OOB | MSG_FASTOPEN))
+        return -EOPNOTSUPP;
+    return tcp_send(s->sh, sock_tcb(s), msg->msg_iov, (int)msg->msg_iovlen, skip, flags & MSG_MORE);
+}
+
+static ssize_t send_udp(struct stack *st, struct sock *s, const struct msghdr *msg, int flags)
+{
+    const struct sockaddr *sa = msg->msg_name;
+    bool named = sa && msg->msg_namelen;
+    struct endpoint to;
+    int r;
+
+    /* AF_UNSPEC: no address at all for AF_INET6 sockets, INADDR_ANY and up for AF_INET ones (udp_sendmsg,
+     * udpv6_sendmsg). */
+    if (named && s->domain == AF_INET6 && msg->msg_namelen >= sizeof sa->sa_family &&
+        sa->sa_family == AF_UNSPEC)
+        named = false;
+    if (!named)
+        return udp_send(s->sh, sock_udp(s), msg, NULL, flags);
+    if (s->domain == AF_INET && msg->msg_namelen >= sizeof(struct sockaddr_in) &&
+        sa->sa_family == AF_UNSPEC) {
+        struct sockaddr_in sin;
+
+        memcpy(&sin, sa, sizeof sin);
+        sin.sin_family = AF_INET;
+        r = sock_addr_get(s, (const struct sockaddr *)&sin, sizeof sin, &to);
+    } else {
+        r = sock_addr_get(s, sa, msg->msg_namelen, &to);
+    }
+    if (r)
+        return r;
+    if (ipaddr_is_any(&to.addr))
+        to.addr = ipaddr_v4(htonl(INADDR_LOOPBACK));
+    return udp_send(s->sh, sock_udp(s), msg, &to, flags);
+}
+
+ssize_t sock_sendmsg(struct stack *st, struct sock *s, const struct msghdr *msg, int flags, size_t skip)
+{
+    if (msg->msg_iovlen > UIO_MAX)
+        return -EMSGSIZE;
+    return sock_is_tcp(s) ? send_tcp(s, msg, flags, skip) : send_udp(st, s, msg, flags);
+}
+
+static ssize_t recv_tcp(struct sock *s, struct msghdr *msg, int flags, size_t skip)
+{
+    struct tcb *t = sock_tcb(s);
+    size_t i, off, peek = (flags & MSG_PEEK) ? skip : 0;
+    int tflags = flags & (MSG_PEEK | MSG_TRUNC);
+    ssize_t n, more;
+
+    if (flags & MSG_OOB)
+        return -EINVAL; /* Linux: no urgent data */
+    msg->msg_namelen = 0;
+    msg->msg_controllen = 0;
+    msg->msg_flags = 0;
+    if (!skip)
+        return tcp_recv(s->sh, t, msg->msg_iov, (int)msg->msg_iovlen, tflags, 0);
+    iov_seek(msg, skip, &i, &off);
+    if (i == msg->msg_iovlen)
+        return 0;
+    /* The started iovec by itself, then the rest: no copy of the array. */
+    struct iovec part = {(char *)msg->msg_iov[i].iov_base + off, msg->msg_iov[i].iov_len - off};
+    n = tcp_recv(s->sh, t, &part, 1, tflags, peek);
+    if (n < (ssize_t)part.iov_len || ++i == msg->msg_iovlen)
+        return n;
+    more =
+        tcp_recv(s->sh, t, msg->msg_iov + i, (int)(msg->msg_iovlen - i), tflags, peek ? peek + (size_t)n : 0);
+    return more > 0 ? n + more : n;
+}
+
+ssize_t sock_recvmsg(struct stack *st, struct sock *s, struct msghdr *msg, int flags, size_t skip)
+{
+    if (msg->msg_iovlen > UIO_MAX)
+        return -EMSGSIZE;
+    if (flags & MSG_ERRQUEUE) /* nothing is ever in it */
+        return -EAGAIN;
+    if (sock_is_tcp(s))
+        return recv_tcp(s, msg, flags, skip);
+    return (flags & MSG_OOB) ? -EOPNOTSUPP : udp_recv(s->sh, sock_udp(s), msg, flags);
+}
+
+int sock_ioctl(struct stack *st, struct sock *s, unsigned long req, void *arg)
+{
+    bool tcp = sock_is_tcp(s), listening = tcp && tcp_state(sock_tcb(s)) == ST_LISTEN;
+    size_t v;
+
+    switch (req) {
+    case FIONREAD: /* SIOCINQ */
+        if (listening)
+            return -EINVAL;
+        v = tcp ? tcp_recv_avail(sock_tcb(s)) : udp_next_len(sock_udp(s));
+        break;
+    case SIOCOUTQ: /* TIOCOUTQ */
+        if (listening)
+            return -EINVAL;
+        v = tcp ? tcp_send_unacked(sock_tcb(s)) : 0;
+        break;
+    case SIOCOUTQNSD:
+        if (!tcp)
+            return -ENOTTY;
+        if (listening)
+            return -EINVAL;
+        v = tcp_send_unsent(sock_tcb(s));
+        break;
+    case SIOCATMARK:
+        if (!tcp)
+            return -ENOTTY;
+        v = 0;
+        break;
+    default:
+        return -ENOTTY;
+    }
+    *(int *)arg = (int)v;
+    return 0;
+}

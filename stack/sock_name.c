@@ -1,0 +1,66 @@
+/* sock_name.c: bind, getsockname, getpeername. */
+#include <errno.h>
+#include <netinet/in.h>
+
+#include "port.h"
+#include "shard.h"
+#include "sock.h"
+#include "tcp.h"
+#include "udp.h"
+
+enum { ST_SYN_SENT = 2, ST_CLOSE = 7, ST_LISTEN = 10 };
+
+/* True if a socket may be bound to a (inet_addr_valid_or_nonlocal). */
+static bool bindable(const struct stack *st, const struct sock *s, const struct ipaddr *a)
+{
+    return ipaddr_is_any(a) || ip_is_local(st, a) || ipaddr_is_multicast(a) || ip_is_broadcast(st, a) ||
+           sock_stored(s, IPPROTO_IP, IP_FREEBIND) || sock_stored(s, IPPROTO_IP, IP_TRANSPARENT);
+}
+
+int sock_bind(struct stack *st, struct sock *s, const struct sockaddr *sa, socklen_t len)
+{
+    struct pcb *pcb = s->pcb;
+    struct endpoint local;
+    int r = sock_addr_get(s, sa, len, &local);
+
+    if (r == -ENETUNREACH || (r == 0 && s->domain == AF_INET6 && sa->sa_family == AF_INET))
+        return r ? -EINVAL
+                 : -EAFNOSUPPORT; /* inet6_bind: an IPv4 address on a V6ONLY socket; a sockaddr_in */
+    if (r)
+        return r;
+    if (!bindable(st, s, &local.addr))
+        return -EADDRNOTAVAIL;
+    if ((pcb->flags & PCB_BOUND) || (sock_is_tcp(s) && tcp_state(sock_tcb(s)) != ST_CLOSE))
+        return -EINVAL;
+    if (!local.port_be && sock_stored(s, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT)) {
+        pcb->local.addr = local.addr; /* connect chooses the port, when it knows the peer */
+        pcb->flags |= PCB_ADDR_LOCKED;
+        return 0;
+    }
+    r = sock_is_tcp(s) ? port_bind(st, s->sh, pcb, &local) : udp_bind(s->sh, sock_udp(s), &local);
+    if (r)
+        return r;
+    if (!ipaddr_is_any(&local.addr))
+        pcb->flags |= PCB_ADDR_LOCKED;
+    if (local.port_be)
+        pcb->flags |= PCB_PORT_LOCKED;
+    return 0;
+}
+
+int sock_getsockname(struct sock *s, struct sockaddr *sa, socklen_t *len)
+{
+    return sock_addr_put(s, &s->pcb->local, sa, len);
+}
+
+int sock_getpeername(struct sock *s, struct sockaddr *sa, socklen_t *len)
+{
+    if (sock_is_tcp(s)) {
+        int state = tcp_state(sock_tcb(s));
+
+        if (state == ST_CLOSE || state == ST_SYN_SENT || state == ST_LISTEN)
+            return -ENOTCONN;
+    }
+    if (!s->pcb->remote.port_be)
+        return -ENOTCONN;
+    return sock_addr_put(s, &s->pcb->remote, sa, len);
+}

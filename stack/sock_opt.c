@@ -1,0 +1,516 @@
+/* sock_opt.c: getsockopt and setsockopt: what belongs to the socket, to IP, or to nobody yet; TCP's and UDP's
+ * own go to them.
+ *
+ * Theory of operation. A call is tried in turn: the socket's own options (a switch), the transport
+ * (tcp_setopt, udp_setopt), then the table of stored options: those that are kept and given back but have no
+ * effect in this stack, because what they tune doesn't exist here (busy polling, routing marks) or isn't
+ * built yet. An option in none of the three has Linux's errno for an unknown one.
+ *
+ * Recording. As long as a socket may still become a kernel one its successful calls are kept in order, to be
+ * replayed there.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <sys/time.h>
+
+#include "file.h"
+#include "shard.h"
+#include "sock.h"
+#include "tcp.h"
+#include "udp.h"
+
+/* Linux's numbers that glibc 2.36 or the headers in use lack. */
+#define OPT_IPV6_TRANSPARENT 75
+#define OPT_IPV6_FREEBIND    78
+#define SOCK_MIN_SNDBUF      4608
+#define SOCK_MIN_RCVBUF      2304
+#define ST_LISTEN            10
+
+/* X(level, name, default, least, greatest); a boolean is 0 to 1, and any other number counts as 1. */
+#define STORED(X)                                                                                            \
+    X(SOL_SOCKET, SO_OOBINLINE, 0, 0, 1)                                                                     \
+    X(SOL_SOCKET, SO_PRIORITY, 0, INT_MIN, INT_MAX)                                                          \
+    X(SOL_SOCKET, SO_MARK, 0, INT_MIN, INT_MAX)                                                              \
+    X(SOL_SOCKET, SO_TIMESTAMP, 0, 0, 1)                                                                     \
+    X(SOL_SOCKET, SO_TIMESTAMPNS, 0, 0, 1)                                                                   \
+    X(SOL_SOCKET, SO_BUSY_POLL, 0, 0, INT_MAX)                                                               \
+    X(SOL_SOCKET, SO_MAX_PACING_RATE, -1, INT_MIN, INT_MAX)                                                  \
+    X(SOL_SOCKET, SO_KEEPALIVE, 0, 0, 1)                                                                     \
+    X(SOL_SOCKET, SO_RCVLOWAT, 1, INT_MIN, INT_MAX)                                                          \
+    X(IPPROTO_IP, IP_FREEBIND, 0, 0, 1)                                                                      \
+    X(IPPROTO_IP, IP_TRANSPARENT, 0, 0, 1)                                                                   \
+    X(IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 0, 0, 1)                                                          \
+    X(IPPROTO_IP, IP_RECVERR, 0, 0, 1)                                                                       \
+    X(IPPROTO_IP, IP_PKTINFO, 0, 0, 1)                                                                       \
+    X(IPPROTO_IP, IP_RECVTOS, 0, 0, 1)                                                                       \
+    X(IPPROTO_IP, IP_RECVTTL, 0, 0, 1)                                                                       \
+    X(IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_WANT, IP_PMTUDISC_DONT, IP_PMTUDISC_OMIT)                     \
+    X(IPPROTO_IP, IP_MULTICAST_LOOP, 1, 0, 1)                                                                \
+    X(IPPROTO_IP, IP_MULTICAST_ALL, 1, 0, 1)                                                                 \
+    X(IPPROTO_IPV6, IPV6_UNICAST_HOPS, -1, -1, 255)                                                          \
+    X(IPPROTO_IPV6, IPV6_MULTICAST_HOPS, 1, -1, 255)                                                         \
+    X(IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 1, 0, 1)                                                            \
+    X(IPPROTO_IPV6, IPV6_TCLASS, 0, -1, 255)                                                                 \
+    X(IPPROTO_IPV6, IPV6_RECVPKTINFO, 0, 0, 1)                                                               \
+    X(IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 0, 0, 1)                                                              \
+    X(IPPROTO_IPV6, IPV6_RECVTCLASS, 0, 0, 1)                                                                \
+    X(IPPROTO_IPV6, IPV6_RECVERR, 0, 0, 1)                                                                   \
+    X(IPPROTO_IPV6, IPV6_MTU_DISCOVER, IP_PMTUDISC_WANT, IP_PMTUDISC_DONT, IP_PMTUDISC_OMIT)                 \
+    X(IPPROTO_IPV6, IPV6_DONTFRAG, 0, 0, 1)                                                                  \
+    X(IPPROTO_IPV6, OPT_IPV6_FREEBIND, 0, 0, 1)                                                              \
+    X(IPPROTO_IPV6, OPT_IPV6_TRANSPARENT, 0, 0, 1)
+
+static const struct stored_opt {
+    int level, name, def, least, greatest;
+} stored_opts[] = {
+#define X(level, name, def, least, greatest) {level, name, def, least, greatest},
+    STORED(X)
+#undef X
+};
+
+#define NSTORED (sizeof stored_opts / sizeof stored_opts[0])
+_Static_assert(NSTORED <= SOCK_STORED, "sock.stored is too short");
+
+static int find_stored(int level, int name)
+{
+    for (unsigned i = 0; i < NSTORED; i++)
+        if (stored_opts[i].level == level && stored_opts[i].name == name)
+            return (int)i;
+    return -1;
+}
+
+void sock_opt_init(struct sock *s)
+{
+    for (unsigned i = 0; i < NSTORED; i++)
+        s->stored[i] = stored_opts[i].def;
+}
+
+int sock_stored(const struct sock *s, int level, int name)
+{
+    int i = find_stored(level, name);
+
+    return i < 0 ? 0 : s->stored[i];
+}
+
+static void set_pcb_flag(struct sock *s, uint16_t flag, bool on)
+{
+    s->pcb->flags = (uint16_t)(on ? s->pcb->flags | flag : s->pcb->flags & ~flag);
+}
+
+static int proto_setopt(struct sock *s, int level, int name, const void *val, uint32_t len)
+{
+    return sock_is_tcp(s) ? tcp_setopt(s->sh, sock_tcb(s), level, name, val, len)
+                          : udp_setopt(s->sh, sock_udp(s), level, name, val, len);
+}
+
+static int proto_getopt(struct sock *s, int level, int name, void *val, uint32_t *len)
+{
+    return sock_is_tcp(s) ? tcp_getopt(s->sh, sock_tcb(s), level, name, val, len)
+                          : udp_getopt(s->sh, sock_udp(s), level, name, val, len);
+}
+
+/* SO_SNDBUF and SO_RCVBUF: Linux doubles what is asked for, to make up for its overhead, and shows the
+ * doubled value. The protocol is given the result. */
+static int set_buf(struct stack *st, struct sock *s, int name, bool force, int v)
+{
+    bool snd = name == SO_SNDBUF;
+    uint32_t max = (uint32_t)(snd ? st->set.wmem_max : st->set.rmem_max);
+    uint32_t n = (uint32_t)v;
+    int eff;
+
+    if (force)
+        n = v < 0 ? 0 : n;
+    else if (n > max)
+        n = max;
+    if (n > INT_MAX / 2)
+        n = INT_MAX / 2;
+    eff = (int)n * 2;
+    if (eff < (snd ? SOCK_MIN_SNDBUF : SOCK_MIN_RCVBUF))
+        eff = snd ? SOCK_MIN_SNDBUF : SOCK_MIN_RCVBUF;
+    return proto_setopt(s, SOL_SOCKET, name, &eff, sizeof eff);
+}
+
+/* SO_RCVTIMEO, SO_SNDTIMEO (sock_set_timeout). */
+static int set_timeo(int64_t *us, const void *val, socklen_t len)
+{
+    struct timeval tv;
+
+    if (len < sizeof tv)
+        return -EINVAL;
+    memcpy(&tv, val, sizeof tv);
+    if (tv.tv_usec < 0 || tv.tv_usec >= 1000000)
+        return -EDOM;
+    if (tv.tv_sec < 0)
+        *us = 1; /* Linux: no waiting at all; 0 stands for "for ever" here */
+    else if (tv.tv_sec > INT64_MAX / 2000000)
+        *us = 0;
+    else
+        *us = (int64_t)tv.tv_sec * 1000000 + tv.tv_usec;
+    return 0;
+}
+
+static int set_device(struct stack *st, struct sock *s, const void *val, socklen_t len)
+{
+    char name[16] = "";
+
+    memcpy(name, val, len < sizeof name - 1 ? len : sizeof name - 1);
+    s->foreign_dev = 0;
+    s->pcb->ifindex = 0;
+    if (!name[0])
+        return 0;
+    for (unsigned i = 1; i < st->nif; i++) {
+        if (!strcmp(st->ifn[i].name, name)) {
+            s->pcb->ifindex = (uint8_t)i;
+            return 0;
+        }
+    }
+    /* An interface of the host's: the socket is meant for the kernel, if it can still go there. */
+    if (s->file.placement != PLACE_UNDECIDED)
+        return -ENODEV;
+    s->foreign_dev = 1;
+    return 0;
+}
+
+static int set_socket_int(struct stack *st, struct sock *s, int name, int v)
+{
+    switch (name) {
+    case SO_REUSEADDR:
+        set_pcb_flag(s, PCB_REUSEADDR, v);
+        return 0;
+    case SO_REUSEPORT:
+        set_pcb_flag(s, PCB_REUSEPORT, v);
+        return 0;
+    case SO_BROADCAST:
+        set_pcb_flag(s, PCB_BROADCAST, v);
+        return 0;
+    case SO_DONTROUTE:
+        set_pcb_flag(s, PCB_DONTROUTE, v);
+        return 0;
+    case SO_SNDBUF:
+    case SO_RCVBUF:
+        return set_buf(st, s, name, false, v);
+    case SO_SNDBUFFORCE:
+        return set_buf(st, s, SO_SNDBUF, true, v);
+    case SO_RCVBUFFORCE:
+        return set_buf(st, s, SO_RCVBUF, true, v);
+    case SO_BSDCOMPAT:    /* nothing since Linux 2.2 */
+    case SO_INCOMING_CPU: /* one shard */
+        return 0;
+    case SO_TYPE:
+    case SO_DOMAIN:
+    case SO_PROTOCOL:
+    case SO_ERROR:
+    case SO_ACCEPTCONN:
+        return -ENOPROTOOPT; /* read-only */
+    default:
+        return 1; /* not ours */
+    }
+}
+
+static int set_socket(struct stack *st, struct sock *s, int name, const void *val, socklen_t len)
+{
+    int v;
+
+    if (name == SO_BINDTODEVICE)
+        return set_device(st, s, val, len);
+    if (len < sizeof v)
+        return -EINVAL;
+    memcpy(&v, val, sizeof v);
+    if (name == SO_RCVTIMEO)
+        return set_timeo(&s->rcvtimeo_us, val, len);
+    if (name == SO_SNDTIMEO)
+        return set_timeo(&s->sndtimeo_us, val, len);
+    if (name == SO_LINGER && len < sizeof(struct linger))
+        return -EINVAL;
+    if (name == SO_LINGER && !sock_is_tcp(s))
+        return 0; /* nothing is queued below a datagram socket */
+    return set_socket_int(st, s, name, v);
+}
+
+/* IPPROTO_IP takes an int or a single byte (do_ip_setsockopt). */
+static int set_ip(struct stack *st, struct sock *s, int name, const void *val, socklen_t len)
+{
+    int v = 0;
+
+    if (len >= sizeof v)
+        memcpy(&v, val, sizeof v);
+    else if (len)
+        v = *(const uint8_t *)val;
+    switch (name) {
+    case IP_TOS:
+        /* TCP owns the two ECN bits (RFC 3168). */
+        s->pcb->tos = (uint8_t)(sock_is_tcp(s) ? (v & ~3) | (s->pcb->tos & 3) : v);
+        return 0;
+    case IP_TTL:
+        if (!len || (v != -1 && (v < 1 || v > 255)))
+            return -EINVAL;
+        s->pcb->ttl = (uint8_t)(v == -1 ? 0 : v);
+        return 0;
+    case IP_OPTIONS:
+        return len ? -ENOPROTOOPT : 0;
+    case IP_ADD_MEMBERSHIP:
+    case IP_DROP_MEMBERSHIP:
+    case IP_MULTICAST_IF:
+        /* No multicast here yet: ENODEV, as from a host without a multicast route. The kernel may well do it
+         * for a socket that is still undecided. */
+        return s->file.placement == PLACE_UNDECIDED ? 0 : -ENODEV;
+    default:
+        return 1;
+    }
+}
+
+static int set_ip6(struct sock *s, int name, const void *val, socklen_t len)
+{
+    int v;
+
+    if (s->domain != AF_INET6)
+        return -ENOPROTOOPT;
+    if (len < sizeof v)
+        return -EINVAL;
+    memcpy(&v, val, sizeof v);
+    if (name == IPV6_V6ONLY) {
+        if (s->pcb->flags & PCB_BOUND)
+            return -EINVAL;
+        set_pcb_flag(s, PCB_V6ONLY, v);
+        return 0;
+    }
+    return 1;
+}
+
+static int set_stored(struct sock *s, int level, int name, const void *val, socklen_t len)
+{
+    int i = find_stored(level, name), v = 0;
+    const struct stored_opt *o;
+
+    if (i < 0)
+        return -ENOPROTOOPT;
+    o = &stored_opts[i];
+    if (len >= sizeof v)
+        memcpy(&v, val, sizeof v);
+    else if (len && level == IPPROTO_IP)
+        v = *(const uint8_t *)val;
+    else
+        return -EINVAL;
+    if (o->least == 0 && o->greatest == 1)
+        v = !!v;
+    if (v < o->least || v > o->greatest)
+        return -EINVAL;
+    s->stored[i] = v;
+    return 0;
+}
+
+static int set_any(struct stack *st, struct sock *s, int level, int name, const void *val, socklen_t len)
+{
+    int r = 1;
+
+    if (level == SOL_SOCKET)
+        r = set_socket(st, s, name, val, len);
+    else if (level == IPPROTO_IP)
+        r = set_ip(st, s, name, val, len);
+    else if (level == IPPROTO_IPV6)
+        r = set_ip6(s, name, val, len);
+    else if (level != s->protocol)
+        return -ENOPROTOOPT;
+    if (r <= 0)
+        return r;
+    r = proto_setopt(s, level, name, val, len);
+    return r == -ENOPROTOOPT && level != s->protocol ? set_stored(s, level, name, val, len) : r;
+}
+
+/* Keeps the call; a repeated one takes its predecessor's place, group memberships add up. */
+static int record(struct stack *st, struct sock *s, int level, int name, const void *val, socklen_t len)
+{
+    bool adds = level == IPPROTO_IP && (name == IP_ADD_MEMBERSHIP || name == IP_DROP_MEMBERSHIP);
+    struct sock_opt *o = NULL;
+
+    if (len > SOCK_OPT_BYTES)
+        return -ENOBUFS;
+    list_for_each(n, &s->opts)
+    {
+        struct sock_opt *x = container_of(n, struct sock_opt, node);
+
+        if (!adds && x->level == level && x->name == name)
+            o = x;
+    }
+    if (!o) {
+        o = s->nopts < SOCK_OPT_MAX ? slab_alloc(&st->ready->opts) : NULL;
+        if (!o)
+            return -ENOBUFS;
+        s->nopts++;
+        list_add_tail(&s->opts, &o->node);
+    } else { /* the order of the last calls counts */
+        list_del(&o->node);
+        list_add_tail(&s->opts, &o->node);
+    }
+    o->level = level;
+    o->name = name;
+    o->len = len;
+    memcpy(o->val, val, len);
+    return 0;
+}
+
+int sock_setsockopt(struct stack *st, struct sock *s, int level, int name, const void *val, socklen_t len)
+{
+    bool may_move = !st->isolate && (s->file.placement != PLACE_STACK || !sock_is_tcp(s));
+    int r;
+
+    if ((int)len < 0)
+        return -EINVAL;
+    r = set_any(st, s, level, name, val, len);
+    return r == 0 && may_move ? record(st, s, level, name, val, len) : r;
+}
+
+/* Copies an int as far as *len goes, as Linux does for SOL_SOCKET. */
+static int put_int(int v, void *val, socklen_t *len)
+{
+    if (*len > sizeof v)
+        *len = sizeof v;
+    memcpy(val, &v, *len);
+    return 0;
+}
+
+static int put_timeo(int64_t us, void *val, socklen_t *len)
+{
+    struct timeval tv = {.tv_sec = us / 1000000, .tv_usec = us % 1000000};
+
+    if (*len > sizeof tv)
+        *len = sizeof tv;
+    memcpy(val, &tv, *len);
+    return 0;
+}
+
+static int get_device(const struct stack *st, const struct sock *s, void *val, socklen_t *len)
+{
+    const char *name = st->ifn[s->pcb->ifindex].name;
+
+    if (!s->pcb->ifindex) {
+        *len = 0;
+        return 0;
+    }
+    if (*len < sizeof st->ifn[0].name)
+        return -EINVAL;
+    *len = (socklen_t)strlen(name) + 1;
+    memcpy(val, name, *len);
+    return 0;
+}
+
+static int get_socket(struct stack *st, struct sock *s, int name, void *val, socklen_t *len)
+{
+    const uint16_t flags = s->pcb->flags;
+
+    switch (name) {
+    case SO_REUSEADDR:
+        return put_int(!!(flags & PCB_REUSEADDR), val, len);
+    case SO_REUSEPORT:
+        return put_int(!!(flags & PCB_REUSEPORT), val, len);
+    case SO_BROADCAST:
+        return put_int(!!(flags & PCB_BROADCAST), val, len);
+    case SO_DONTROUTE:
+        return put_int(!!(flags & PCB_DONTROUTE), val, len);
+    case SO_TYPE:
+        return put_int(s->type, val, len);
+    case SO_DOMAIN:
+        return put_int(s->domain, val, len);
+    case SO_PROTOCOL:
+        return put_int(s->protocol, val, len);
+    case SO_ERROR:
+        return put_int(-sock_take_error(s), val, len);
+    case SO_ACCEPTCONN:
+        return put_int(s->listening, val, len);
+    case SO_SNDLOWAT:
+        return put_int(1, val, len);
+    case SO_INCOMING_CPU:
+    case SO_BSDCOMPAT:
+        return put_int(0, val, len);
+    case SO_RCVTIMEO:
+        return put_timeo(s->rcvtimeo_us, val, len);
+    case SO_SNDTIMEO:
+        return put_timeo(s->sndtimeo_us, val, len);
+    case SO_BINDTODEVICE:
+        return get_device(st, s, val, len);
+    case SO_COOKIE:
+        if (*len < sizeof s->file.id)
+            return -EINVAL;
+        *len = sizeof s->file.id;
+        memcpy(val, &s->file.id, *len);
+        return 0;
+    case SO_LINGER:
+        if (sock_is_tcp(s))
+            return 1;
+        if (*len > sizeof(struct linger))
+            *len = sizeof(struct linger);
+        memset(val, 0, *len);
+        return 0;
+    default:
+        return 1;
+    }
+}
+
+/* IPPROTO_IP: a short buffer gets a single byte, when the value fits one (do_ip_getsockopt). */
+static int put_ip_int(int v, void *val, socklen_t *len)
+{
+    if (*len > 0 && *len < sizeof v && v >= 0 && v <= 255) {
+        *(uint8_t *)val = (uint8_t)v;
+        *len = 1;
+        return 0;
+    }
+    return put_int(v, val, len);
+}
+
+static int get_ip(struct stack *st, struct sock *s, int name, void *val, socklen_t *len)
+{
+    switch (name) {
+    case IP_TOS:
+        return put_ip_int(s->pcb->tos, val, len);
+    case IP_TTL:
+        return put_ip_int(s->pcb->ttl ? s->pcb->ttl : (int)st->set.ip_default_ttl, val, len);
+    case IP_OPTIONS:
+        *len = 0;
+        return 0;
+    default:
+        return 1;
+    }
+}
+
+static int get_ip6(struct stack *st, struct sock *s, int name, void *val, socklen_t *len)
+{
+    if (s->domain != AF_INET6)
+        return -ENOPROTOOPT;
+    if (name == IPV6_V6ONLY)
+        return put_int(!!(s->pcb->flags & PCB_V6ONLY), val, len);
+    if (name == IPV6_UNICAST_HOPS) {
+        int v = sock_stored(s, IPPROTO_IPV6, name);
+
+        return put_int(v < 0 ? (int)st->set.ip_default_ttl : v, val, len);
+    }
+    return 1;
+}
+
+int sock_getsockopt(struct stack *st, struct sock *s, int level, int name, void *val, socklen_t *len)
+{
+    int r = 1, i;
+
+    if ((int)*len < 0)
+        return -EINVAL;
+    if (level == SOL_SOCKET)
+        r = get_socket(st, s, name, val, len);
+    else if (level == IPPROTO_IP)
+        r = get_ip(st, s, name, val, len);
+    else if (level == IPPROTO_IPV6)
+        r = get_ip6(st, s, name, val, len);
+    else if (level != s->protocol)
+        /* Linux: EOPNOTSUPP from getsockopt of a level nobody knows, ENOPROTOOPT of one that has no such name
+         */
+        return level == IPPROTO_TCP || level == IPPROTO_UDP ? -EOPNOTSUPP : -ENOPROTOOPT;
+    if (r <= 0)
+        return r;
+    r = proto_getopt(s, level, name, val, len);
+    if (r != -ENOPROTOOPT)
+        return r;
+    i = find_stored(level, name);
+    if (i < 0)
+        return -ENOPROTOOPT;
+    return level == IPPROTO_IP ? put_ip_int(s->stored[i], val, len) : put_int(s->stored[i], val, len);
+}

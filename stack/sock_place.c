@@ -1,0 +1,88 @@
+/* sock_place.c: which sockets go where (design section 2), and the recorded options that a kernel socket must
+ * be given. */
+#include <errno.h>
+#include <netinet/in.h>
+
+#include "file.h"
+#include "ip.h"
+#include "sock.h"
+
+/* Where a socket bound to a belongs. */
+static enum placement place_local(const struct stack *st, const struct ipaddr *a)
+{
+    if (ipaddr_is_any(a))
+        return PLACE_BOTH;
+    if (ip_is_local(st, a))
+        return PLACE_STACK;
+    /* A directed broadcast address of the stack's links; 255.255.255.255 is as much the host's. */
+    if (ip_is_broadcast(st, a) && ipaddr_get_v4(a) != INADDR_BROADCAST)
+        return PLACE_STACK;
+    return PLACE_KERNEL;
+}
+
+/* Where the peer a is found. */
+static enum placement place_remote(const struct stack *st, const struct ipaddr *a)
+{
+    if (ipaddr_is_any(a) || ipaddr_is_loopback(a))
+        return PLACE_KERNEL;
+    if (ip_covers(st, a) || ip_is_broadcast(st, a))
+        return PLACE_STACK;
+    return PLACE_KERNEL;
+}
+
+int sock_decide(struct stack *st, struct sock *s, enum sock_op op, const struct sockaddr *sa, socklen_t len)
+{
+    bool remote = op == SOCK_OP_CONNECT || op == SOCK_OP_SEND;
+    enum placement now = s->file.placement;
+    struct endpoint e;
+    int r;
+
+    if (now == PLACE_STACK || now == PLACE_KERNEL || (now == PLACE_BOTH && !remote))
+        return (int)now;
+    if (op == SOCK_OP_LISTEN)
+        return s->foreign_dev ? PLACE_KERNEL : PLACE_BOTH;
+    if (remote && (!sa || (len >= sizeof sa->sa_family && sa->sa_family == AF_UNSPEC)))
+        return (int)now;
+    r = sock_addr_get(s, sa, len, &e);
+    if (r)
+        return r;
+    if (s->foreign_dev)
+        return PLACE_KERNEL;
+    return (int)(remote ? place_remote(st, &e.addr) : place_local(st, &e.addr));
+}
+
+void sock_set_placement(struct stack *st, struct sock *s, enum placement p)
+{
+    s->file.placement = (uint16_t)p;
+    /* A BOTH socket may still lose its stack side (connect to a peer of the kernel's), but its kernel twin
+     * has the options by then. UDP sockets may get a twin late. */
+    if (p == PLACE_STACK && sock_is_tcp(s))
+        sock_opts_forget(st, s);
+}
+
+void sock_opts_forget(struct stack *st, struct sock *s)
+{
+    list_for_each_safe(n, &s->opts)
+    {
+        list_del(n);
+        slab_free(&st->ready->opts, container_of(n, struct sock_opt, node));
+    }
+    s->nopts = 0;
+}
+
+int sock_opt_recorded(struct sock *s, int i, int *level, int *name, void *val, socklen_t *len)
+{
+    list_for_each(n, &s->opts)
+    {
+        const struct sock_opt *o = container_of(n, struct sock_opt, node);
+
+        if (i--)
+            continue;
+        *level = o->level;
+        *name = o->name;
+        memcpy(val, o->val, *len < o->len ? *len : o->len);
+        *len = o->len;
+        return 0;
+    }
+    return -ENOENT;
+}
