@@ -1,0 +1,74 @@
+/* config.h: what the environment asks for (README, "Options of run"): the only place that reads SHUNT_
+ * variables.
+ *
+ *   SHUNT_LINK     link specifications, ';' between
+ *   SHUNT_ADDR     the stack's addresses in CIDR form: a group a link, ';' between the groups in the links'
+ * order, ',' or white space within a group. "198.18.0.2/24,198.18.0.3/24;198.19.0.2/24": two on the first
+ * link, one on the second. More groups than links is an error; without a link (profile isolate) the first
+ * group is loopback's. SHUNT_GATEWAY  the default route's next hop, on the link whose address covers it
+ *   SHUNT_ROUTE    further routes "CIDR via IP", ';' or ',' between
+ *   SHUNT_MAC      link addresses, ';' between in the links' order; absent: derived from name, link number
+ * and address SHUNT_MTU      bytes, of all links SHUNT_NAME, SHUNT_PROFILE, SHUNT_CAPTURE, SHUNT_LOG,
+ * SHUNT_FALLBACK, and SHUNT_<TUNABLE> for what tunable.h lists
+ */
+#ifndef SHUNT_ENGINE_CONFIG_H
+#define SHUNT_ENGINE_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../../dpdk/dpdk.h"
+#include "../../stack/addr.h"
+#include "../../stack/netdev.h"
+#include "../../stack/stack.h"
+#include "../../stack/tunable.h"
+
+#define CONFIG_LINKS  (NETDEV_MAX - 1) /* loopback has the first place */
+#define CONFIG_ROUTES 32
+#define CONFIG_SPEC   256
+
+enum profile { PROFILE_DEFAULT, PROFILE_LATENCY, PROFILE_ISOLATE };
+
+struct config_addr {
+    struct ipaddr addr;
+    uint8_t prefix_len;
+};
+
+struct config_link {
+    char text[CONFIG_SPEC]; /* as the user wrote it */
+    struct config_addr addr[IFADDR_MAX];
+    unsigned naddr;
+};
+
+struct config_route {
+    struct ipaddr net, via;
+    uint8_t prefix_len;
+};
+
+struct config {
+    char name[32];
+    bool name_given; /* by SHUNT_NAME: must be free; else a number is appended when it is not */
+    enum profile profile;
+    unsigned nlinks;
+    struct config_link link[CONFIG_LINKS]; /* with nlinks 0, link[0]'s addresses are loopback's */
+    struct link_spec spec[CONFIG_LINKS];
+    unsigned nroutes;
+    struct config_route route[CONFIG_ROUTES]; /* the gateway's is 0.0.0.0/0 */
+    struct tunables set;
+};
+
+/* Reads the environment into *c and sets the log level. 0, or -EINVAL after one line that says what is wrong
+ * and what to do. Unknown SHUNT_ variables are warned of, once. */
+int config_read(struct config *c);
+
+/* The address of link i derived from the stack's name, the link's number and first address: locally
+ * administered, unicast, the same from run to run. Links with an address of the user's own keep it. */
+void config_derive_macs(struct config *c);
+
+/* Index of the link whose addresses cover a, or -1. */
+int config_link_of(const struct config *c, const struct ipaddr *a);
+
+/* "198.18.0.2", for messages. buf of 46 bytes; returns buf. */
+const char *config_show_addr(const struct ipaddr *a, char buf[46]);
+
+#endif

@@ -1,0 +1,244 @@
+/* ctl.c: shunt-ctl, what scripts/shunt cannot do as a shell script: it asks running stacks on their control
+ * sockets, and it looks into a program's file to say whether libshunt.so can be preloaded into it.
+ *
+ *   shunt-ctl ls                 every stack of this user
+ *   shunt-ctl ask NAME COMMAND   one command of control.h's protocol
+ *   shunt-ctl check PROGRAM      0, or 1 after one line that says why not
+ */
+#include <dirent.h>
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "ctldir.h"
+
+#define ANSWER_MS 1000
+
+/* --- asking --- */
+
+/* The whole answer of the stack at path, NUL-terminated, to be freed; NULL: none. */
+static char *ask(const char *path, const char *command)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    struct pollfd p = {.events = POLLIN};
+    size_t len = 0, room = 0;
+    char *answer = NULL, line[600];
+    ssize_t n = -1;
+
+    snprintf(a.sun_path, sizeof a.sun_path, "%s", path);
+    p.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (p.fd < 0)
+        return NULL;
+    snprintf(line, sizeof line, "%s\n", command);
+    if (connect(p.fd, (struct sockaddr *)&a, sizeof a) == 0 &&
+        send(p.fd, line, strlen(line), MSG_NOSIGNAL) == (ssize_t)strlen(line)) {
+        while (poll(&p, 1, ANSWER_MS) > 0) {
+            if (room - len < 4096) {
+                room = room ? 2 * room : 65536;
+                answer = realloc(answer, room);
+                if (!answer)
+                    break;
+            }
+            n = read(p.fd, answer + len, room - len - 1);
+            if (n <= 0)
+                break;
+            len += (size_t)n;
+        }
+    }
+    close(p.fd);
+    if (n != 0 || len == 0) { /* no end: not answered in time */
+        free(answer);
+        return NULL;
+    }
+    answer[len] = '\0';
+    return answer;
+}
+
+/* Prints an answer to "ls" as one paragraph. */
+static void show(char *answer)
+{
+    char *rest = answer, *line, *name = "?", *keeper = "?";
+
+    while ((line = strsep(&rest, "\n"))) {
+        if (strncmp(line, "name ", 5) == 0)
+            name = line + 5;
+        else if (strncmp(line, "keeper ", 7) == 0)
+            keeper = line + 7;
+        else if (strncmp(line, "pids ", 5) == 0)
+            printf("%s: pids %s%s, keeper %s\n", name, line + 5, strcmp(line + 5, "-") == 0 ? " (ended)" : "",
+                   keeper);
+        else if (*line)
+            printf("    %s\n", line);
+    }
+}
+
+static bool is_socket_name(const char *name)
+{
+    size_t len = strlen(name), suffix = strlen(CTLDIR_SUFFIX);
+
+    return len > suffix && strcmp(name + len - suffix, CTLDIR_SUFFIX) == 0;
+}
+
+static int ls(void)
+{
+    char dir[CTLDIR_PATH], path[CTLDIR_PATH + 256];
+    struct dirent *e;
+    int rc;
+
+    for (unsigned i = 0; (rc = ctldir_get(i, dir)) != -ENOENT; i++) {
+        DIR *d = rc == 0 && ctldir_is_ours(dir) ? opendir(dir) : NULL;
+
+        while (d && (e = readdir(d))) {
+            char *answer;
+
+            if (!is_socket_name(e->d_name))
+                continue;
+            snprintf(path, sizeof path, "%s/%s", dir, e->d_name);
+            answer = ask(path, "ls");
+            if (answer)
+                show(answer);
+            free(answer);
+        }
+        if (d)
+            closedir(d);
+    }
+    return 0;
+}
+
+static int ask_one(const char *name, const char *command)
+{
+    char dir[CTLDIR_PATH], path[CTLDIR_PATH + 256];
+    int rc;
+
+    for (unsigned i = 0; (rc = ctldir_get(i, dir)) != -ENOENT; i++) {
+        char *answer;
+
+        if (rc || !ctldir_is_ours(dir))
+            continue;
+        snprintf(path, sizeof path, "%s/%.200s%s", dir, name, CTLDIR_SUFFIX);
+        answer = ask(path, command);
+        if (answer) {
+            fputs(answer, stdout);
+            free(answer);
+            return 0;
+        }
+    }
+    fprintf(stderr, "shunt: no running stack %s ('shunt ls' shows them)\n", name);
+    return 1;
+}
+
+/* --- looking into a program --- */
+
+struct image {
+    const unsigned char *at;
+    size_t len;
+};
+
+static bool image_has(const struct image *im, const char *text)
+{
+    return memmem(im->at, im->len, text, strlen(text)) != NULL;
+}
+
+/* Says no, with the reason. */
+static int no(const char *program, const char *why)
+{
+    fprintf(stderr, "shunt: %s %s\n", program, why);
+    return 1;
+}
+
+static int check_elf(const char *program, const struct image *im)
+{
+    const Elf64_Ehdr *eh = (const void *)im->at;
+    bool interp = false;
+
+    if (im->len < sizeof *eh || eh->e_ident[EI_CLASS] != ELFCLASS64)
+        return no(program, "is no 64-bit program: libshunt.so cannot be loaded into it");
+    if (eh->e_phentsize != sizeof(Elf64_Phdr) || eh->e_phoff > im->len ||
+        eh->e_phnum > (im->len - eh->e_phoff) / sizeof(Elf64_Phdr))
+        return no(program, "is a damaged ELF file");
+    for (unsigned i = 0; i < eh->e_phnum; i++)
+        interp |= ((const Elf64_Phdr *)(im->at + eh->e_phoff))[i].p_type == PT_INTERP;
+    if (image_has(im, "Go build ID: \"") || image_has(im, "Go buildinf:"))
+        return no(
+            program,
+            "is a Go program: it calls the kernel directly, past the C library, where shunt cannot see it");
+    if (!interp)
+        return no(program,
+                  "is linked statically: nothing can be preloaded into it; use a dynamically linked build");
+    return 0;
+}
+
+/* Programs that the kernel starts with other rights than the caller's ignore LD_PRELOAD (ld.so(8), secure
+ * execution). */
+static int check_rights(const char *program, const struct stat *sb)
+{
+    if (((sb->st_mode & S_ISUID) && sb->st_uid != geteuid()) ||
+        ((sb->st_mode & S_ISGID) && sb->st_gid != getegid()))
+        return no(program,
+                  "is set-user-ID: the loader ignores LD_PRELOAD; run it as the user that it becomes");
+    if (geteuid() != 0 && getxattr(program, "security.capability", NULL, 0) > 0)
+        return no(program,
+                  "has file capabilities: the loader ignores LD_PRELOAD; run it as root or from a copy");
+    return 0;
+}
+
+static int check(const char *program, int depth)
+{
+    struct image im;
+    struct stat sb;
+    void *at;
+    int fd = open(program, O_RDONLY | O_CLOEXEC), rc = 0;
+
+    if (fd < 0) /* executable but not readable, say: nothing to find fault with */
+        return 0;
+    if (fstat(fd, &sb) != 0 || !S_ISREG(sb.st_mode) || sb.st_size < 4) {
+        close(fd);
+        return 0;
+    }
+    at = mmap(NULL, (size_t)sb.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    close(fd);
+    if (at == MAP_FAILED)
+        return 0;
+    im = (struct image){at, (size_t)sb.st_size};
+    if (memcmp(im.at, ELFMAG, SELFMAG) == 0) {
+        rc = check_rights(program, &sb);
+        if (!rc)
+            rc = check_elf(program, &im);
+    } else if (im.at[0] == '#' && im.at[1] == '!' && depth == 0) {
+        char line[256], *rest = line, *interpreter;
+
+        snprintf(line, sizeof line, "%.*s", (int)(im.len - 2 < 250 ? im.len - 2 : 250),
+                 (const char *)im.at + 2);
+        line[strcspn(line, "\n")] = '\0';
+        do
+            interpreter = strsep(&rest, " \t");
+        while (interpreter && !*interpreter);
+        if (interpreter)
+            rc = check(interpreter, 1);
+    }
+    munmap(at, (size_t)sb.st_size);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "ls") == 0)
+        return ls();
+    if (argc == 4 && strcmp(argv[1], "ask") == 0)
+        return ask_one(argv[2], argv[3]);
+    if (argc == 3 && strcmp(argv[1], "check") == 0)
+        return check(argv[2], 0);
+    fputs("usage: shunt-ctl ls | ask NAME COMMAND | check PROGRAM\n", stderr);
+    return 2;
+}

@@ -1,0 +1,128 @@
+/* engine.h: what the files of the engine share.
+ *
+ * The engine is the part of libshunt-engine.so that belongs to a process rather than to the stack: it starts
+ * the stack as the environment says, lets threads sleep on it, and keeps it going when no thread does. Its
+ * files: config   the environment, checked start    from nothing to a running stack wake     the wake
+ * descriptors sleep    how a thread sleeps, and who sleeps on the devices keeper   the process that polls
+ * when nobody else does, and ends what a dead program left control  the keeper's Unix socket; ls: what it
+ * answers process  fork and exit
+ *
+ * struct engine is process-private and inherited by forks. struct engine_shared lies in the segment.
+ */
+#ifndef SHUNT_ENGINE_H
+#define SHUNT_ENGINE_H
+
+#include <sys/un.h>
+#include <time.h>
+
+#include "../../dpdk/sys.h"
+#include "../../stack/api.h"
+#include "../../stack/family.h"
+#include "../../stack/ready.h"
+#include "../../stack/shard.h"
+#include "config.h"
+
+#define NS_IN_MS 1000000u
+#define NS_IN_S  1000000000u
+
+enum keeper_mode {
+    KEEPER_WATCH, /* looks every millisecond or so whether the program polls */
+    KEEPER_DOZE,  /* a leader sleeps on the devices: the keeper sleeps until it is told that it left */
+    KEEPER_POLL,  /* the keeper is the leader */
+};
+
+/* Context: shard 0's lock. */
+struct engine_shared {
+    struct waiter *keeper; /* the keeper's, armed whenever it sleeps; NULL before it runs and after it left */
+    int32_t keeper_pid;
+    uint8_t keeper_mode;                 /* enum keeper_mode */
+    struct waiter *wake_owner[WAKE_FDS]; /* who sleeps on which wake descriptor */
+    uint32_t wake_next;                  /* where the search for a free one goes on */
+    uint64_t rx_packets,
+        last_rx_ns; /* frames ever received, as last seen by a leader, and when that changed */
+};
+
+struct engine {
+    struct config cfg;
+    struct stack *st;
+    struct engine_shared *shared;
+    unsigned ndev;
+    struct netdev *dev[CONFIG_LINKS]; /* the links, in the configuration's order */
+    int wake_fd[WAKE_FDS];
+    int control_fd; /* listening; -1: none */
+    struct sockaddr_un control_addr;
+    struct shunt_api api;
+    pthread_key_t thread_key; /* its destructor gives a thread's waiter back */
+};
+
+extern struct engine engine;
+
+/* CLOCK_MONOTONIC in nanoseconds. */
+static inline uint64_t now_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * NS_IN_S + (uint64_t)ts.tv_nsec;
+}
+
+/* --- wake.c --- */
+
+/* Makes the wake descriptors, before the first fork. 0 or -errno. */
+int wake_init(void);
+/* Gives w a wake descriptor unless it has one; with none free it stays WAKE_NONE. Context: shard 0's lock. */
+void wake_assign(struct waiter *w);
+/* Takes it away again. Context: shard 0's lock. */
+void wake_release(struct waiter *w);
+/* Empties it. Context: the sleeper itself. */
+void wake_drain(unsigned index);
+/* Wakes whoever sleeps on it. Context: any, without the lock. */
+void wake_write(unsigned index);
+
+/* --- sleep.c: the functions of struct shunt_api; api.h says what they do --- */
+
+/* Context of all but the _locked: none of the locks. */
+int sleep_init(void);
+struct waiter *sleep_waiter_get(void);
+void sleep_waiter_put(struct waiter *w);
+int sleep_prepare(struct waiter *w, struct pollfd *p, nfds_t *n, uint64_t *deadline_ns);
+void sleep_finish(struct waiter *w, struct pollfd *p, nfds_t n);
+/* The same for who holds shard 0's lock and has brought its clock up to date. */
+int sleep_prepare_locked(struct shard *sh, struct waiter *w, struct pollfd *p, nfds_t *n,
+                         uint64_t *deadline_ns);
+void sleep_finish_locked(struct shard *sh, struct waiter *w, struct pollfd *p, nfds_t n);
+/* In the child of a fork: the parent's threads and their waiters are not its own. */
+void sleep_after_fork(void);
+
+/* --- process.c: the family's processes; api.h says what the first four do --- */
+
+int process_fork_prepare(void);
+void process_fork_parent(bool ok, int child_pid);
+void process_fork_child(void);
+void process_exit(void);
+/* Enters the process that starts the stack. 0, or -errno after one line. */
+int process_first(void);
+/* This process's place; NULL: it has none. */
+struct proc *process_self(void);
+/* The family's table as the keeper sees it: places [0, process_slots()), a pid each, 0: free, -1: of a child
+ * about to be made. Context: shard 0's lock. */
+unsigned process_slots(void);
+int process_pid(unsigned slot);
+/* Releases what a dead process held: descriptors, sleepers, the place. Context: shard 0's lock. */
+void process_reap(unsigned slot);
+
+/* --- keeper.c --- */
+
+/* Starts the keeper as a process that is no child of this one. Returns once it runs. 0 or -errno. */
+int keeper_start(void);
+/* Tells the keeper to look at the table of processes. Context: any, without the lock. */
+void keeper_kick(void);
+/* In the keeper: asks it to leave as soon as it can, if the family's processes are gone; false if there are
+ * some. */
+bool keeper_hurry(void);
+/* In the keeper: true if the family's processes are gone. */
+bool keeper_is_leaving(void);
+/* Told by a leader that leaves: wakes the keeper if it dozes. Context: shard 0's lock. */
+void keeper_take_over(void);
+
+#endif

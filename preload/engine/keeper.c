@@ -1,0 +1,620 @@
+/* keeper.c: the process that keeps the stack going when no thread of the program does, and ends what a dead
+ * program left.
+ *
+ * Theory of operation.
+ *
+ * Birth. A grandchild of the process that starts the stack, made before the program has its first socket. The
+ * process between is made by clone without an exit signal, so that neither SIGCHLD nor a plain wait() tells
+ * the program of it, and is awaited with __WALL; the keeper itself then belongs to init. It is made by _Fork,
+ * not fork: the program's atfork handlers are not the keeper's business, and _Fork sets up what robust
+ * mutexes need of a process (thread id, robust list), which a bare clone does not. It leaves the program's
+ * session, directory and descriptors, ignores its signals and never returns. What it cannot leave is the
+ * program's memory as it was: it must not use the C library's heap, whose locks another thread of the program
+ * may have held at the fork.
+ *
+ * Work. Three modes, in engine_shared.keeper_mode under the lock:
+ *   WATCH  some thread of the program is at work. Every tick (1 to 4 ms) the keeper looks whether anybody has
+ * polled since its last look; if nobody has and nobody sleeps on the devices, it polls once itself: the
+ * program computes. POLL   that has been so for POLL_AFTER_NS: the keeper becomes the leader (sleep.c) and
+ * sleeps on the devices and timers instead of ticking. A thread of the program that goes to sleep takes that
+ * place over, and the keeper goes to WATCH. DOZE   a thread of the program has slept as leader for
+ * DOZE_AFTER_NS: the keeper sleeps too. A leader that leaves wakes it (one write); as it comes back to DOZE
+ * only after DOZE_AFTER_NS of quiet, that is at most 50 times a second. An idle stack is in DOZE or POLL;
+ * both wake 4 times a second to see whether the leader is alive.
+ *
+ * Who dies how. A leader that is stopped (SIGSTOP) or went away without a word lets a due timer or a readable
+ * port lie: the keeper deposes it. A process that dies with the lock held leaves it to the next owner (robust
+ * mutex). One that is stopped with the lock held stops the stack until it goes on; the keeper only ever tries
+ * the lock, so that its socket answers.
+ *
+ * Processes. Each process of the family is watched by a pidfd; when it becomes readable the process's
+ * descriptors in the segment are released, as the kernel does for its own. When the last one is gone, what
+ * its connections still have to send is sent (orphans), TIME_WAIT is kept for keeper_linger seconds, and the
+ * keeper leaves and takes with it what would stay behind.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+
+#include "../../dpdk/dpdk.h"
+#include "../../dpdk/fds.h"
+#include "../../stack/log.h"
+#include "../../stack/tcp.h"
+#include "control.h"
+#include "engine.h"
+#include "leak.h"
+
+#define TICK_NS       (1ull * NS_IN_MS)
+#define TICK_MAX      4  /* ticks when the program has polled all along */
+#define TICK_STRETCH  32 /* ticks after which the next one is longer by one */
+#define POLL_AFTER_NS (16ull * NS_IN_MS)
+#define DOZE_AFTER_NS (20ull * NS_IN_MS)
+#define CHECK_NS      (250ull * NS_IN_MS) /* how often a dozing keeper looks at the leader */
+#define STALE_NS      (50ull * NS_IN_MS)  /* how late a leader may be */
+#define LOCK_TRIES    64
+#define LEAVE_TICK_NS                                                                                        \
+    (20ull * NS_IN_MS)                    /* how often a keeper without a program looks whether all is done  \
+                                           */
+#define HURRY_NS      (500ull * NS_IN_MS) /* what data of orphans gets when another stack wants the place */
+#define DRAIN_NS      (10ull * NS_IN_MS)  /* for the other end of a memory link to take the last frames */
+#define POLL_ROUNDS   64
+#define PROCESS_EVENT (2ull << 40)
+#define SIGNAL_EVENT  (3ull << 40)
+
+struct keeper {
+    struct waiter *w;
+    int epfd; /* control socket, processes, signals */
+    int sigfd;
+    uint64_t seen_poll_ns; /* sh->last_poll_ns at the keeper's last look */
+    uint64_t others_ns;    /* when somebody else had polled */
+    uint64_t quiet_ns;     /* since when a leader has slept undisturbed */
+    unsigned streak;       /* ticks in a row at which others had polled */
+    bool suspect;          /* a port was readable at the last check */
+    bool look_at_processes;
+    uint64_t gone_ns;       /* when the last process went; 0: there are some */
+    uint64_t hurry_ns;      /* when the keeper was asked to leave; 0: not */
+    uint64_t sent, sent_ns; /* frames sent by all links, and when that last changed */
+    int pidfd[FAMILY_MAX];  /* by slot of the family's table; 0: none */
+    int pid[FAMILY_MAX];
+};
+
+static struct keeper keeper;
+
+/* --- told by others --- */
+
+void keeper_take_over(void)
+{
+    struct engine_shared *s = engine.shared;
+
+    if (!s->keeper || s->keeper_mode != KEEPER_DOZE)
+        return;
+    s->keeper_mode = KEEPER_WATCH;
+    waiter_wake(engine.st, s->keeper);
+}
+
+void keeper_kick(void)
+{
+    struct waiter *w = engine.shared->keeper;
+
+    if (w)
+        wake_write(w->wake);
+}
+
+/* --- the lock --- */
+
+/* Takes the lock unless it stays taken for a while: its owner may have been stopped. */
+static struct shard *try_enter(void)
+{
+    struct shard *sh = &engine.st->shard[0];
+
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        if (shard_trylock(sh)) {
+            uint64_t now = now_ns();
+
+            if (now > sh->now_ns)
+                sh->now_ns = now;
+            return sh;
+        }
+        sys0(SYS_sched_yield);
+    }
+    return NULL;
+}
+
+/* --- processes --- */
+
+static void watch_process(unsigned slot, int pid)
+{
+    struct epoll_event ev = {.events = EPOLLIN, .data.u64 = PROCESS_EVENT + slot};
+    int fd = (int)sys2(SYS_pidfd_open, pid, 0);
+
+    if (keeper.pidfd[slot] > 0)
+        sys1(SYS_close, keeper.pidfd[slot]);
+    keeper.pidfd[slot] = 0;
+    keeper.pid[slot] = pid;
+    if (fd < 0) {
+        /* Gone already. Without descriptors to spare it is looked at again later. */
+        if (fd == -ESRCH)
+            process_reap(slot);
+        else
+            keeper.pid[slot] = 0;
+        return;
+    }
+    keeper.pidfd[slot] = fd;
+    sys4(SYS_epoll_ctl, keeper.epfd, EPOLL_CTL_ADD, fd, &ev);
+}
+
+/* Compares the family's table with who is watched. Context: the lock. */
+static void look_at_processes(void)
+{
+    unsigned alive = 0;
+
+    for (unsigned i = 0; i < process_slots(); i++) {
+        int pid = process_pid(i);
+
+        if (pid > 0 && pid != keeper.pid[i])
+            watch_process(i, pid);
+        if (pid <= 0 && keeper.pid[i]) {
+            if (keeper.pidfd[i] > 0)
+                sys1(SYS_close, keeper.pidfd[i]);
+            keeper.pidfd[i] = keeper.pid[i] = 0;
+        }
+        if (process_pid(i) != 0)
+            alive++;
+    }
+    if (alive)
+        keeper.gone_ns = 0;
+    else if (!keeper.gone_ns)
+        keeper.gone_ns = now_ns();
+    keeper.look_at_processes = false;
+}
+
+/* The process in slot died. Context: the lock. */
+static void process_died(unsigned slot)
+{
+    if (keeper.pidfd[slot] <= 0)
+        return;
+    if (process_pid(slot) == keeper.pid[slot])
+        process_reap(slot);
+    keeper.look_at_processes = true;
+}
+
+/* --- modes. Context: the lock. Each returns until when to sleep. --- */
+
+static void poll_some(struct shard *sh)
+{
+    for (int i = 0; i < POLL_ROUNDS && shard_poll(sh, now_ns()) > 0; i++)
+        ;
+}
+
+/* True if anybody else polled since the last call. */
+static bool others_polled(struct shard *sh, uint64_t now)
+{
+    if (sh->last_poll_ns == keeper.seen_poll_ns)
+        return false;
+    keeper.seen_poll_ns = sh->last_poll_ns;
+    keeper.others_ns = now;
+    return true;
+}
+
+static uint64_t do_watch(struct shard *sh, uint64_t now)
+{
+    bool others = others_polled(sh, now);
+    unsigned ticks;
+
+    if (sh->leader && sh->leader != keeper.w) {
+        if (others)
+            keeper.quiet_ns = now;
+        if (now - keeper.quiet_ns >= DOZE_AFTER_NS) {
+            engine.shared->keeper_mode = KEEPER_DOZE;
+            keeper.suspect = false;
+            return now + CHECK_NS;
+        }
+    } else {
+        keeper.quiet_ns = now;
+        if (!others) {
+            if (now - keeper.others_ns >= POLL_AFTER_NS)
+                engine.shared->keeper_mode = KEEPER_POLL;
+            poll_some(sh);
+            keeper.seen_poll_ns = sh->last_poll_ns;
+        }
+    }
+    keeper.streak = others ? keeper.streak + 1 : 0;
+    ticks = 1 + keeper.streak / TICK_STRETCH;
+    return now + (ticks < TICK_MAX ? ticks : TICK_MAX) * TICK_NS;
+}
+
+/* True if a frame waits at a port that has a descriptor. */
+static bool port_is_readable(void)
+{
+    struct pollfd p[SLEEP_FDS];
+    struct timespec zero = {0, 0};
+    int n = 0;
+
+    for (unsigned i = 0; i < engine.ndev; i++) {
+        int k = dpdk_rx_fds(engine.dev[i], p + n, SLEEP_FDS - n);
+
+        n += k > 0 ? k : 0;
+    }
+    return n && sys5(SYS_ppoll, p, n, &zero, NULL, 8) > 0;
+}
+
+static uint64_t do_doze(struct shard *sh, uint64_t now)
+{
+    bool late = sh->leader && (shard_next_timer_ns(sh) < now - STALE_NS ||
+                               (sh->leader_until_ns && sh->leader_until_ns < now - STALE_NS));
+    bool others = others_polled(sh, now), readable = sh->leader && port_is_readable();
+
+    if (sh->leader && !late && !(readable && keeper.suspect && !others)) {
+        keeper.suspect = readable;
+        return now + (readable ? STALE_NS : CHECK_NS);
+    }
+    if (sh->leader) {
+        log_debug("the sleeper on the devices does not move: the keeper takes its place");
+        sh->leader = NULL;
+        sh->leader_until_ns = 0;
+        engine.shared->keeper_mode = KEEPER_POLL;
+        return now;
+    }
+    engine.shared->keeper_mode = KEEPER_WATCH;
+    keeper.quiet_ns = keeper.others_ns = now;
+    keeper.streak = 0;
+    return now + TICK_NS;
+}
+
+/* After a sleep in mode POLL. */
+static void leave_poll(struct shard *sh, uint64_t now)
+{
+    bool others = others_polled(sh, now);
+
+    if (!others && (!sh->leader || sh->leader == keeper.w))
+        return;
+    engine.shared->keeper_mode = KEEPER_WATCH;
+    keeper.quiet_ns = keeper.others_ns = now;
+    keeper.streak = 0;
+}
+
+/* --- the end --- */
+
+static uint64_t frames_sent(void)
+{
+    uint64_t n = 0;
+
+    for (unsigned i = 1; i < engine.st->nif; i++)
+        n += engine.st->ifn[i].tx_packets;
+    return n;
+}
+
+static bool anything_queued(const struct shard *sh)
+{
+    for (unsigned i = 0; i < engine.st->nif; i++)
+        if (sh->tx[i].n)
+            return true;
+    return sh->lo_head != NULL;
+}
+
+/* True when a stack without processes has nothing left to do. Context: the lock. */
+static bool all_done(struct shard *sh, uint64_t now)
+{
+    uint64_t sent = frames_sent();
+
+    if (sent != keeper.sent) {
+        keeper.sent = sent;
+        keeper.sent_ns = now;
+    }
+    if (control_busy() && now < keeper.gone_ns + 60ull * NS_IN_S)
+        return false;
+    if (keeper.hurry_ns && now >= keeper.hurry_ns + HURRY_NS)
+        return true;
+    if (tcp_orphans(sh) || anything_queued(sh) || now < keeper.sent_ns + DRAIN_NS)
+        return false;
+    return keeper.hurry_ns || !tcp_timewaits(sh) ||
+           now >= keeper.gone_ns + (uint64_t)engine.st->set.keeper_linger * NS_IN_S;
+}
+
+static _Noreturn void leave(struct shard *sh)
+{
+    engine.shared->keeper = NULL;
+    leak_report(sh);
+    shard_unlock(sh);
+    dpdk_remove_traces();
+    control_unclaim();
+    sys1(SYS_exit_group, 0);
+    __builtin_unreachable();
+}
+
+bool keeper_is_leaving(void)
+{
+    return keeper.gone_ns != 0;
+}
+
+bool keeper_hurry(void)
+{
+    if (!keeper.gone_ns)
+        return false;
+    if (!keeper.hurry_ns)
+        keeper.hurry_ns = now_ns();
+    return true;
+}
+
+/* --- the loop --- */
+
+/* Prepares the sleep: the descriptors in p, until when in *deadline_ns. False: don't sleep. */
+static bool prepare(struct pollfd *p, nfds_t *n, uint64_t *deadline_ns)
+{
+    struct engine_shared *s = engine.shared;
+    struct shard *sh = try_enter();
+    uint64_t now = now_ns(), until = UINT64_MAX;
+    bool woken = false;
+
+    *n = 0;
+    p[(*n)++] = (struct pollfd){.fd = keeper.epfd, .events = POLLIN};
+    if (!sh) { /* somebody is at work, or was stopped at it */
+        p[(*n)++] = (struct pollfd){.fd = engine.wake_fd[keeper.w->wake], .events = POLLIN};
+        *deadline_ns = now + TICK_NS * TICK_MAX;
+        return true;
+    }
+    if (keeper.look_at_processes)
+        look_at_processes();
+    if (keeper.gone_ns && all_done(sh, now))
+        leave(sh);
+    if (s->keeper_mode == KEEPER_DOZE)
+        until = do_doze(sh, now);
+    if (s->keeper_mode == KEEPER_WATCH)
+        until = do_watch(sh, now);
+    if (s->keeper_mode == KEEPER_POLL) {
+        until = keeper.gone_ns ? now + LEAVE_TICK_NS : now + CHECK_NS;
+        woken = sleep_prepare_locked(sh, keeper.w, p, n, &until);
+        keeper.seen_poll_ns = sh->last_poll_ns;
+    } else {
+        p[(*n)++] = (struct pollfd){.fd = engine.wake_fd[keeper.w->wake], .events = POLLIN};
+        keeper.w->woken = 0;
+        keeper.w->armed = 1;
+    }
+    shard_unlock(sh);
+    *deadline_ns = until;
+    return !woken;
+}
+
+/* After the sleep: steps down from leading, takes note of what woke it. */
+static void finish(struct pollfd *p, nfds_t n)
+{
+    struct shard *sh = try_enter();
+
+    if (p[n - 1].fd == engine.wake_fd[keeper.w->wake] && p[n - 1].revents) {
+        wake_drain(keeper.w->wake);
+        keeper.look_at_processes = true;
+    }
+    if (!sh)
+        return; /* still the leader, if it was: the next round comes at once */
+    if (engine.shared->keeper_mode == KEEPER_POLL) {
+        leave_poll(sh, now_ns());
+        sleep_finish_locked(sh, keeper.w, p, n);
+        keeper.seen_poll_ns = sh->last_poll_ns;
+    } else {
+        keeper.w->armed = 0;
+    }
+    shard_unlock(sh);
+}
+
+static void handle_event(uint64_t what, uint64_t now)
+{
+    if (what >= SIGNAL_EVENT) {
+        struct signalfd_siginfo si;
+
+        /* Somebody wants this machine or container to end: don't stay for TIME_WAIT. A program that runs is
+         * served on. */
+        sys3(SYS_read, keeper.sigfd, &si, sizeof si);
+        keeper_hurry();
+    } else if (what >= PROCESS_EVENT) {
+        struct shard *sh = try_enter();
+
+        if (!sh)
+            return; /* level-triggered: comes again */
+        process_died((unsigned)(what - PROCESS_EVENT));
+        look_at_processes();
+        shard_unlock(sh);
+    } else {
+        control_event(what, now);
+    }
+}
+
+static void handle_events(void)
+{
+    struct epoll_event ev[16];
+    uint64_t now = now_ns();
+    long n = sys6(SYS_epoll_pwait, keeper.epfd, SYS_ARG(ev), 16, 0, 0, 8);
+
+    for (long i = 0; i < n; i++)
+        handle_event(ev[i].data.u64, now);
+}
+
+static _Noreturn void run(void)
+{
+    struct pollfd p[SLEEP_FDS + 2];
+
+    for (;;) {
+        uint64_t deadline_ns, now, expire_ns;
+        struct timespec ts;
+        nfds_t n;
+        bool sleep = prepare(p, &n, &deadline_ns);
+
+        now = now_ns();
+        expire_ns = control_expire(now);
+        if (expire_ns < deadline_ns)
+            deadline_ns = expire_ns;
+        if (sleep && deadline_ns > now) {
+            ts.tv_sec = (time_t)((deadline_ns - now) / NS_IN_S);
+            ts.tv_nsec = (long)((deadline_ns - now) % NS_IN_S);
+            sys5(SYS_ppoll, p, n, &ts, NULL, 8);
+        }
+        finish(p, n);
+        handle_events();
+    }
+}
+
+/* --- birth --- */
+
+/* Every signal to its default or ignored; none of the program's handlers may ever run here. */
+static void forget_signals(void)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP, SIGKILL, SIGSTOP};
+    struct {
+        void *handler;
+        unsigned long flags;
+        void *restorer;
+        uint64_t mask;
+    } action;
+    uint64_t mask = 1ull << (SIGTERM - 1);
+
+    for (int sig = 1; sig <= 64; sig++) {
+        memset(&action, 0, sizeof action);
+        action.handler = (void *)SIG_IGN;
+        for (unsigned i = 0; i < sizeof faults / sizeof faults[0]; i++)
+            if (faults[i] == sig)
+                action.handler = (void *)SIG_DFL;
+        sys4(SYS_rt_sigaction, sig, &action, NULL, 8);
+    }
+    /* SIGTERM is read from a descriptor. */
+    sys4(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, 8);
+    keeper.sigfd = (int)sys4(SYS_signalfd4, -1, &mask, 8, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+static void close_between(unsigned lo, unsigned hi)
+{
+    struct rlimit lim;
+
+    if (lo > hi || sys3(SYS_close_range, lo, hi, 0) == 0)
+        return;
+    /* Before Linux 5.9. */
+    sys4(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &lim);
+    for (unsigned fd = lo; fd <= hi && fd < lim.rlim_max; fd++)
+        sys1(SYS_close, fd);
+}
+
+/* Only the engine's descriptors stay; 0, 1 and 2 become /dev/null. */
+static void forget_descriptors(void)
+{
+    struct rlimit lim;
+    int lo, hi;
+
+    fds_range(&lo, &hi);
+    if (leak_wants_stderr())
+        leak_keep_stderr();
+    close_between(0, (unsigned)lo - 1);
+    close_between((unsigned)hi, ~0u);
+    sys4(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR, 0);
+    sys3(SYS_dup3, 0, 1, 0);
+    sys3(SYS_dup3, 0, 2, 0);
+    /* One descriptor a process of the family. */
+    if (sys4(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &lim) == 0) {
+        lim.rlim_cur = lim.rlim_max;
+        sys4(SYS_prlimit64, 0, RLIMIT_NOFILE, &lim, NULL);
+    }
+}
+
+/* What ps shows: the process's name and, over the program's arguments, "shunt-keeper NAME". */
+static void rename_process(void)
+{
+    char stat[1024], *p;
+    unsigned long start, end;
+    long n;
+    int fd = (int)sys4(SYS_openat, AT_FDCWD, "/proc/self/stat", O_RDONLY, 0);
+
+    prctl(PR_SET_NAME, "shunt-keeper");
+    if (fd < 0)
+        return;
+    n = sys3(SYS_read, fd, stat, sizeof stat - 1);
+    sys1(SYS_close, fd);
+    if (n <= 0)
+        return;
+    stat[n] = '\0';
+    /* Fields 48 and 49 of proc(5), arg_start and arg_end; the second, comm, may hold spaces and ends with the
+     * last ')'. */
+    p = strrchr(stat, ')');
+    for (int field = 2; p && field < 48; field++)
+        p = strchr(p + 1, ' ');
+    if (!p || sscanf(p, " %lu %lu", &start, &end) != 2 || !start || end <= start)
+        return;
+    memset((char *)start, 0, end - start);
+    snprintf((char *)start, end - start, "shunt-keeper %s", engine.st->name);
+}
+
+static _Noreturn void keeper_main(int ready_fd)
+{
+    struct epoll_event ev = {.events = EPOLLIN, .data.u64 = SIGNAL_EVENT};
+    struct engine_shared *s = engine.shared;
+    struct shard *sh = &engine.st->shard[0];
+
+    sys0(SYS_setsid);
+    sys1(SYS_chdir, "/");
+    forget_descriptors();
+    forget_signals();
+    rename_process();
+    keeper.epfd = (int)sys1(SYS_epoll_create1, EPOLL_CLOEXEC);
+    sys4(SYS_epoll_ctl, keeper.epfd, EPOLL_CTL_ADD, keeper.sigfd, &ev);
+    control_open(keeper.epfd);
+    shard_lock(sh);
+    keeper.w = waiter_new(engine.st, (int)sys0(SYS_getpid), (int)sys0(SYS_gettid));
+    if (keeper.w) {
+        wake_assign(keeper.w);
+        s->keeper = keeper.w;
+        s->keeper_pid = keeper.w->pid;
+        s->keeper_mode = KEEPER_WATCH;
+        keeper.others_ns = keeper.quiet_ns = now_ns();
+        keeper.seen_poll_ns = sh->last_poll_ns;
+        keeper.look_at_processes = true;
+    }
+    shard_unlock(sh);
+    if (!keeper.w || keeper.epfd < 0)
+        sys1(SYS_exit_group, 1);
+    sys3(SYS_write, ready_fd, "k", 1);
+    sys1(SYS_close, ready_fd);
+    run();
+}
+
+/* In the process between: makes the keeper and is gone. */
+static _Noreturn void between(int ready_fd)
+{
+    pid_t pid = _Fork();
+
+    if (pid == 0)
+        keeper_main(ready_fd);
+    sys1(SYS_exit_group, pid < 0);
+    __builtin_unreachable();
+}
+
+int keeper_start(void)
+{
+    uint64_t all = ~0ull, old;
+    int ready[2];
+    char c;
+    long pid, got;
+
+    if (pipe2(ready, O_CLOEXEC) != 0)
+        return -errno;
+    sys4(SYS_rt_sigprocmask, SIG_BLOCK, &all, &old, 8);
+    /* No exit signal: nobody is told of its end but who asks for it with __WALL. */
+    pid = sys5(SYS_clone, 0, 0, 0, 0, 0);
+    if (pid == 0)
+        between(ready[1]);
+    sys1(SYS_close, ready[1]);
+    if (pid > 0)
+        while (sys4(SYS_wait4, pid, NULL, __WALL, NULL) == -EINTR)
+            ;
+    sys4(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, 8);
+    while (pid > 0 && (got = sys3(SYS_read, ready[0], &c, 1)) == -EINTR)
+        ;
+    sys1(SYS_close, ready[0]);
+    if (pid < 0)
+        return (int)pid;
+    return got == 1 ? 0 : -ECHILD;
+}

@@ -1,0 +1,231 @@
+/* ls.c: what the control socket answers (control.h has the protocol).
+ *
+ * The lock is held only to look at what can change, and never waited for: a stack that was stopped inside
+ * says "busy" instead of keeping the asker. Text is built outside of it where that is simple.
+ */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "../../stack/tcp.h"
+#include "../../stack/udp.h"
+#include "control.h"
+#include "engine.h"
+
+static const char *const tcp_names[] = {"",           "ESTAB",      "SYN-SENT",  "SYN-RECV",
+                                        "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT", "CLOSE",
+                                        "CLOSE-WAIT", "LAST-ACK",   "LISTEN",    "CLOSING"};
+#define TCP_NAMES (sizeof tcp_names / sizeof tcp_names[0])
+
+struct tally {
+    unsigned tcp[TCP_NAMES], udp;
+};
+
+static void tally_tcp(void *arg, const struct tcp_view *v)
+{
+    struct tally *t = arg;
+
+    if (v->state > 0 && v->state < (int)TCP_NAMES)
+        t->tcp[v->state]++;
+}
+
+static void tally_udp(void *arg, const struct pcb *p, uint32_t recvq, uint32_t sendq)
+{
+    ((struct tally *)arg)->udp++;
+}
+
+static struct shard *try_lock(void)
+{
+    struct shard *sh = &engine.st->shard[0];
+
+    for (int i = 0; i < 100; i++) {
+        struct timespec pause = {0, 100000};
+
+        if (shard_trylock(sh))
+            return sh;
+        sys2(SYS_nanosleep, &pause, NULL);
+    }
+    return NULL;
+}
+
+static void add_pids(struct text *t)
+{
+    bool any = false;
+
+    for (unsigned i = 0; i < process_slots(); i++) {
+        int pid = process_pid(i);
+
+        if (pid > 0) {
+            text_add(t, " %d", pid);
+            any = true;
+        }
+    }
+    if (!any)
+        text_add(t, " -");
+}
+
+static void add_links(struct text *t)
+{
+    const struct stack *st = engine.st;
+
+    for (unsigned i = 0; i < st->nif; i++) {
+        const struct ifnet *ifn = &st->ifn[i];
+        char addr[46];
+
+        if (i == 0 && !ifn->naddr)
+            continue;
+        text_add(t, "link %s", i ? engine.cfg.link[i - 1].text : "lo");
+        if (i)
+            text_add(t, " mac %02x:%02x:%02x:%02x:%02x:%02x mtu %u", ifn->mac[0], ifn->mac[1], ifn->mac[2],
+                     ifn->mac[3], ifn->mac[4], ifn->mac[5], ifn->mtu);
+        for (unsigned k = 0; k < ifn->naddr; k++)
+            text_add(t, " addr %s/%u", config_show_addr(&ifn->addr[k].addr, addr), ifn->addr[k].prefix_len);
+        text_add(t, "\n");
+    }
+}
+
+static void answer_ls(struct text *t)
+{
+    struct tally n = {0};
+    struct shard *sh = try_lock();
+
+    text_add(t, "name %s\nkeeper %d\npids", engine.st->name, engine.shared->keeper_pid);
+    if (!sh) {
+        text_add(t, " ? (busy or stopped)\n");
+        return;
+    }
+    add_pids(t);
+    text_add(t, "\n");
+    add_links(t);
+    tcp_walk(sh, tally_tcp, &n);
+    udp_walk(sh, tally_udp, &n);
+    shard_unlock(sh);
+    text_add(t, "sockets");
+    for (unsigned i = 1; i < TCP_NAMES; i++)
+        if (n.tcp[i])
+            text_add(t, " %s %u", tcp_names[i], n.tcp[i]);
+    text_add(t, " UDP %u\n", n.udp);
+}
+
+static void add_endpoint(struct text *t, const struct endpoint *e)
+{
+    char addr[46];
+
+    if (ipaddr_is_any(&e->addr))
+        text_add(t, " *");
+    else
+        text_add(t, ipaddr_is_v4(&e->addr) ? " %s" : " [%s]", config_show_addr(&e->addr, addr));
+    if (e->port_be)
+        text_add(t, ":%u", ntohs(e->port_be));
+    else
+        text_add(t, ":*");
+}
+
+static void add_tcp(void *arg, const struct tcp_view *v)
+{
+    struct text *t = arg;
+
+    text_add(t, "tcp %s %u %u", v->state > 0 && v->state < (int)TCP_NAMES ? tcp_names[v->state] : "?",
+             v->recvq, v->sendq);
+    add_endpoint(t, &v->local);
+    add_endpoint(t, &v->remote);
+    text_add(t, "\n");
+}
+
+static void add_udp(void *arg, const struct pcb *p, uint32_t recvq, uint32_t sendq)
+{
+    struct text *t = arg;
+
+    text_add(t, "udp %s %u %u", p->remote.port_be ? "ESTAB" : "UNCONN", recvq, sendq);
+    add_endpoint(t, &p->local);
+    add_endpoint(t, &p->remote);
+    text_add(t, "\n");
+}
+
+static void answer_sockets(struct text *t)
+{
+    struct shard *sh = try_lock();
+
+    if (!sh) {
+        text_add(t, "busy\n");
+        return;
+    }
+    tcp_walk(sh, add_tcp, t);
+    udp_walk(sh, add_udp, t);
+    shard_unlock(sh);
+    text_add(t, "end\n");
+}
+
+static void answer_counters(struct text *t)
+{
+    for (unsigned c = 1; c < COUNT_MAX; c++) {
+        uint64_t n = 0;
+
+        /* Each is one aligned word: read without the lock. */
+        for (unsigned i = 0; i < engine.st->nshard; i++)
+            n += engine.st->shard[i].count[c];
+        if (n)
+            text_add(t, "%s %llu\n", count_name((enum count)c), (unsigned long long)n);
+    }
+    text_add(t, "end\n");
+}
+
+/* "running PID..." or, for a stack without processes, "leaving KEEPER-PID". */
+static void answer_state(struct text *t, bool leaving)
+{
+    if (leaving) {
+        text_add(t, "leaving %d\n", engine.shared->keeper_pid);
+        return;
+    }
+    text_add(t, "running");
+    add_pids(t);
+    text_add(t, "\n");
+}
+
+/* True if this stack has the link in that network namespace: one device can't be had twice. A memory link has
+ * two ends with one name, told apart by what follows it. */
+static bool has_link(const char *netns, const char *spec)
+{
+    size_t len = strncmp(spec, "memif:", 6) == 0 ? strlen(spec) : strcspn(spec, ",");
+    struct stat ns = {0};
+
+    if (stat("/proc/self/ns/net", &ns) != 0 || strtoul(netns, NULL, 10) != (unsigned long)ns.st_ino)
+        return false;
+    for (unsigned i = 0; i < engine.cfg.nlinks; i++) {
+        const char *mine = engine.cfg.link[i].text;
+
+        if (strncmp(mine, spec, len) == 0 && (mine[len] == '\0' || mine[len] == ','))
+            return true;
+    }
+    return false;
+}
+
+static void answer_yield(struct text *t, const char *args)
+{
+    const char *spec = strchr(args, ' ');
+
+    if (!spec || !has_link(args, spec + 1))
+        text_add(t, "no\n");
+    else
+        answer_state(t, keeper_hurry());
+}
+
+void ls_answer(struct text *t, const char *command)
+{
+    if (strcmp(command, "ls") == 0)
+        answer_ls(t);
+    else if (strcmp(command, "sockets") == 0)
+        answer_sockets(t);
+    else if (strcmp(command, "counters") == 0)
+        answer_counters(t);
+    else if (strcmp(command, "state") == 0)
+        answer_state(t, keeper_is_leaving());
+    else if (strcmp(command, "quit") == 0)
+        answer_state(t, keeper_hurry());
+    else if (strncmp(command, "yield ", 6) == 0)
+        answer_yield(t, command + 6);
+    else
+        text_add(t, "unknown command\n");
+}

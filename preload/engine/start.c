@@ -1,0 +1,274 @@
+/* start.c: from the environment to a running stack, and the engine's one exported symbol.
+ *
+ * Order. The name is claimed before anything else that others could see, and a lingering keeper that holds
+ * one of our links is asked to leave before the link is opened. The wake descriptors and everything in the
+ * segment are made before the keeper, which inherits them, and the keeper before the program has a socket.
+ * What fails on the way is undone and told in one line.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <rte_mempool.h>
+
+#include "../../dpdk/fds.h"
+#include "../../stack/api_fill.h"
+#include "../../stack/ip.h"
+#include "../../stack/log.h"
+#include "control.h"
+#include "engine.h"
+#include "leak.h"
+
+#define PROBE_NS (150ull * NS_IN_MS) /* how long address conflicts are looked for at most */
+
+struct engine engine = {.control_fd = -1};
+
+/* One line, and the error. */
+#define failed(err, ...) (log_print(LOG_LEVEL_ERROR, __VA_ARGS__), (err))
+
+static int random_bytes(void *buf, size_t len)
+{
+    return sys3(SYS_getrandom, buf, len, 0) == (long)len ? 0 : -EIO;
+}
+
+static int make_stack(struct rte_mempool *pool)
+{
+    struct stack_config sc = {
+        .set = engine.cfg.set, .isolate = engine.cfg.profile == PROFILE_ISOLATE, .now_ns = now_ns()};
+    struct seg *seg;
+    int rc = seg_create(engine.cfg.name, &seg);
+
+    if (rc)
+        return failed(
+            rc, "no memory for the stack's tables (%s): %llu GiB of address space are needed (ulimit -v)",
+            strerror(-rc), (unsigned long long)(SEG_BYTES >> 30));
+    memcpy(sc.name, engine.cfg.name, sizeof sc.name);
+    rc = random_bytes(sc.secret, sizeof sc.secret);
+    if (!rc)
+        rc = stack_create(seg, &sc, pool, &engine.st);
+    if (!rc) {
+        engine.shared = seg_alloc(seg, sizeof *engine.shared, 64);
+        rc = engine.shared ? 0 : -ENOMEM;
+    }
+    if (rc) {
+        seg_destroy(seg);
+        return failed(rc, "cannot make the stack's tables: %s", strerror(-rc));
+    }
+    return 0;
+}
+
+static int add_addrs(unsigned ifindex, const struct config_link *l)
+{
+    char shown[46];
+
+    for (unsigned i = 0; i < l->naddr; i++) {
+        int rc = stack_add_addr(engine.st, ifindex, &l->addr[i].addr, l->addr[i].prefix_len);
+
+        if (rc)
+            return failed(rc, "SHUNT_ADDR: cannot use %s/%u: %s", config_show_addr(&l->addr[i].addr, shown),
+                          l->addr[i].prefix_len, strerror(-rc));
+    }
+    return 0;
+}
+
+static int add_routes(void)
+{
+    char shown[46];
+
+    for (unsigned i = 0; i < engine.cfg.nroutes; i++) {
+        const struct config_route *r = &engine.cfg.route[i];
+        int link = config_link_of(&engine.cfg, &r->via);
+        int rc = route_add(engine.st, &r->net, r->prefix_len, &r->via, (unsigned)link + 1);
+
+        if (rc)
+            return failed(rc, "the route to %s/%u by that gateway is refused: %s",
+                          config_show_addr(&r->net, shown), r->prefix_len, strerror(-rc));
+    }
+    return 0;
+}
+
+static int add_links(void)
+{
+    int rc;
+
+    for (unsigned i = 0; i < engine.ndev; i++) {
+        struct netdev *dev = engine.dev[i];
+        int ifindex = stack_add_if(engine.st, dev);
+
+        if (ifindex < 0)
+            return failed(ifindex, "%s: %s", engine.cfg.link[i].text, strerror(-ifindex));
+        dev->index = (uint8_t)ifindex;
+        netdev_register((unsigned)ifindex, dev);
+        rc = add_addrs((unsigned)ifindex, &engine.cfg.link[i]);
+        if (rc)
+            return rc;
+    }
+    if (!engine.ndev && (rc = add_addrs(0, &engine.cfg.link[0])))
+        return rc;
+    return add_routes();
+}
+
+/* Sleeps until a frame may have come, or a millisecond. */
+static void wait_a_little(void)
+{
+    struct pollfd p[SLEEP_FDS];
+    struct timespec ts = {0, NS_IN_MS};
+    int n = 0;
+
+    for (unsigned i = 0; i < engine.ndev; i++) {
+        int k = dpdk_rx_fds(engine.dev[i], p + n, SLEEP_FDS - n);
+
+        n += k > 0 ? k : 0;
+    }
+    sys5(SYS_ppoll, p, n, &ts, NULL, 8);
+}
+
+/* RFC 5227: asks whether somebody else has one of our addresses. */
+static int probe_addresses(void)
+{
+    struct shard *sh = &engine.st->shard[0];
+    uint64_t end = now_ns() + PROBE_NS;
+    uint8_t mac[6];
+    int state = 1;
+
+    if (!engine.ndev || !engine.cfg.set.arp_probe)
+        return 0;
+    shard_lock(sh);
+    arp_announce_start(sh);
+    shard_flush(sh);
+    shard_unlock(sh);
+    while (state == 1 && now_ns() < end) {
+        wait_a_little();
+        shard_lock(sh);
+        shard_poll(sh, now_ns());
+        state = arp_announce_state(engine.st, mac);
+        shard_unlock(sh);
+    }
+    if (state >= 0)
+        return 0;
+    for (unsigned i = 0; i < engine.st->nif; i++)
+        for (unsigned k = 0; k < engine.st->ifn[i].naddr; k++)
+            if (engine.st->ifn[i].addr[k].state == IFADDR_CONFLICT) {
+                char shown[46];
+
+                return failed(
+                    state,
+                    "%s is taken: %02x:%02x:%02x:%02x:%02x:%02x answers for it: choose another address",
+                    config_show_addr(&engine.st->ifn[i].addr[k].addr, shown), mac[0], mac[1], mac[2], mac[3],
+                    mac[4], mac[5]);
+            }
+    return failed(state, "an address is taken: choose another one");
+}
+
+/* A socket to make the program's descriptors from: fstat and the like see a socket. */
+static int make_placeholder(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0) /* a kernel or a sandbox without IP */
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return fd < 0 ? -errno : fd;
+}
+
+static int make_api(void)
+{
+    struct shunt_api *a = &engine.api;
+    int fd = make_placeholder(), rc = sleep_init();
+
+    if (fd < 0 || rc)
+        return failed(fd < 0 ? fd : rc, "cannot make a socket: %s", strerror(fd < 0 ? -fd : -rc));
+    api_fill(a, engine.st);
+    a->version = SHUNT_API_VERSION;
+    a->placeholder = fd;
+    fds_range(&a->private_lo, &a->private_hi);
+    a->waiter_get = sleep_waiter_get;
+    a->waiter_put = sleep_waiter_put;
+    a->sleep_prepare = sleep_prepare;
+    a->sleep_finish = sleep_finish;
+    a->spin_us = engine.cfg.profile == PROFILE_LATENCY ? UINT32_MAX : (uint32_t)engine.cfg.set.spin_us;
+    a->fork_prepare = process_fork_prepare;
+    a->fork_parent = process_fork_parent;
+    a->fork_child = process_fork_child;
+    a->exit_process = process_exit;
+    return 0;
+}
+
+static int open_links(struct rte_mempool **pool)
+{
+    struct dpdk_config dc = {.name = engine.cfg.name,
+                             .mem_mb = (uint32_t)engine.cfg.set.mem_mb,
+                             .links = engine.cfg.spec,
+                             .nlinks = engine.cfg.nlinks,
+                             .debug = log_level >= LOG_LEVEL_DEBUG};
+    char why[256] = "the links cannot be opened";
+    int rc;
+
+    config_derive_macs(&engine.cfg);
+    for (unsigned i = 0; i < engine.cfg.nlinks; i++)
+        control_evict(i);
+    rc = dpdk_start(&dc, engine.dev, pool, why, sizeof why);
+    if (rc)
+        return failed(rc, "%s", why);
+    engine.ndev = engine.cfg.nlinks;
+    return 0;
+}
+
+static int start_parts(void)
+{
+    struct rte_mempool *pool;
+    int rc = open_links(&pool);
+
+    if (!rc)
+        rc = make_stack(pool);
+    if (!rc)
+        rc = add_links();
+    if (!rc)
+        rc = probe_addresses();
+    if (!rc && (rc = wake_init()))
+        rc = failed(rc, "no descriptors left: raise the hard limit (ulimit -Hn)");
+    if (rc)
+        return rc;
+    shard_set_wake(wake_write);
+    rc = process_first();
+    if (!rc)
+        rc = make_api();
+    if (rc)
+        return rc;
+    leak_baseline(&engine.st->shard[0]);
+    rc = keeper_start();
+    if (rc)
+        return failed(rc, "the keeper process does not start: %s", strerror(-rc));
+    return 0;
+}
+
+__attribute__((visibility("default"))) int shunt_engine_start(uint32_t version, const struct shunt_api **out)
+{
+    uint64_t begin = now_ns();
+    int rc;
+
+    if (version != SHUNT_API_VERSION)
+        return failed(-EPROTO,
+                      "libshunt.so and libshunt-engine.so are of different builds: install both again");
+    rc = config_read(&engine.cfg);
+    if (rc)
+        return rc;
+    rc = control_claim();
+    if (rc)
+        return rc;
+    rc = start_parts();
+    if (rc) {
+        dpdk_stop();
+        control_unclaim();
+        return rc;
+    }
+    /* The claim is the keeper's now. */
+    if (engine.control_fd >= 0)
+        sys1(SYS_close, engine.control_fd);
+    engine.control_fd = -1;
+    *out = &engine.api;
+    log_info("stack %s is up after %llu ms", engine.cfg.name,
+             (unsigned long long)((now_ns() - begin) / NS_IN_MS));
+    return 0;
+}
