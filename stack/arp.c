@@ -76,12 +76,12 @@ static void conflict(struct shard *sh, unsigned ifindex, struct ifaddr *a, const
     }
     if (a->state != IFADDR_VALID)
         return;
-    log_warn("%u.%u.%u.%u is also used by %02x:%02x:%02x:%02x:%02x:%02x", ip[0], ip[1], ip[2], ip[3], mac[0],
-             mac[1], mac[2], mac[3], mac[4], mac[5]);
     /* Section 2.4 (c): keep the address and defend it, at most every DEFEND_INTERVAL. */
     if (s->defended_ms && shard_ms(sh) - s->defended_ms < ARP_DEFEND_INTERVAL_MS)
         return;
     s->defended_ms = shard_ms(sh);
+    log_warn("%u.%u.%u.%u is also used by %02x:%02x:%02x:%02x:%02x:%02x", ip[0], ip[1], ip[2], ip[3], mac[0],
+             mac[1], mac[2], mac[3], mac[4], mac[5]);
     send_request(sh, ifindex, a->addr.w[3], a->addr.w[3], broadcast_mac);
 }
 
