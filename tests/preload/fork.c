@@ -1,0 +1,340 @@
+/* fork.c: sockets across fork: listeners, connections, who closes what, children that outlive their parent.
+ */
+#include "check.h"
+
+CHECK(child_serves_inherited_connection)
+{
+    int sv[2];
+    char b[8];
+    pid_t p;
+
+    tcp_pair(sv);
+    p = fork_tied();
+    if (p == 0) {
+        ssize_t n;
+
+        close(sv[0]);
+        n = recv(sv[1], b, sizeof(b), 0);
+        _exit(n == 4 && send(sv[1], b, 4, 0) == 4 ? 0 : 1);
+    }
+    close(sv[1]);
+    R(send(sv[0], "ping", 4, 0));
+    R(recv(sv[0], b, 4, MSG_WAITALL));
+    TEXT(b, 4);
+    V(child_status(p));
+    NEED(settle(sv[0], POLLIN));
+    R(recv(sv[0], b, 1, 0));
+}
+
+/* The connection ends only when the last process has closed it. */
+CHECK(both_hold_it)
+{
+    int sv[2];
+    pid_t p;
+    char b;
+
+    tcp_pair(sv);
+    p = fork_tied();
+    if (p == 0) {
+        nap(60);
+        _exit(0);
+    }
+    R(close(sv[0]));
+    EV(poll_for(sv[1], POLLIN, 20));
+    V(child_status(p));
+    NEED(settle(sv[1], POLLIN));
+    R(recv(sv[1], &b, 1, 0));
+}
+
+CHECK(child_exit_leaves_parents_sockets)
+{
+    int sv[2];
+    char b;
+
+    tcp_pair(sv);
+    for (int i = 0; i < 5; i++) {
+        pid_t p = fork_tied();
+
+        if (p == 0)
+            exit(0);
+        NEED(child_status(p) == 0);
+    }
+    R(send(sv[0], "x", 1, 0));
+    R(recv(sv[1], &b, 1, 0));
+    EV(poll_for(sv[0], POLLIN, 0));
+}
+
+CHECK(child_close_leaves_the_parent)
+{
+    int sv[2];
+    pid_t p;
+    char b;
+
+    tcp_pair(sv);
+    p = fork_tied();
+    if (p == 0) {
+        close(sv[0]);
+        close(sv[1]);
+        _exit(0);
+    }
+    V(child_status(p));
+    R(send(sv[0], "x", 1, 0));
+    R(recv(sv[1], &b, 1, 0));
+}
+
+CHECK(child_shutdown_is_for_all)
+{
+    int sv[2];
+    pid_t p;
+
+    tcp_pair(sv);
+    p = fork_tied();
+    if (p == 0)
+        _exit(shutdown(sv[0], SHUT_WR) ? 1 : 0);
+    V(child_status(p));
+    R(send(sv[0], "x", 1, MSG_NOSIGNAL));
+    NEED(settle(sv[1], POLLIN));
+    R(recv(sv[1], (char[1]){0}, 1, 0));
+}
+
+CHECK(flags_are_shared)
+{
+    int sv[2];
+    pid_t p;
+
+    tcp_pair(sv);
+    p = fork_tied();
+    if (p == 0)
+        _exit(fcntl(sv[0], F_SETFL, O_NONBLOCK) ? 1 : 0);
+    V(child_status(p));
+    V(fcntl(sv[0], F_GETFL) == (O_RDWR | O_NONBLOCK));
+    R(recv(sv[0], (char[1]){0}, 1, 0));
+}
+
+CHECK(fork_per_connection)
+{
+    struct sockaddr_in a;
+    int l = listen4(&a), served = 0;
+    pid_t server = fork_tied();
+
+    if (server == 0) {
+        for (int i = 0; i < 8; i++) {
+            int s = accept(l, NULL, NULL);
+
+            if (fork() == 0) {
+                char b[4];
+
+                close(l);
+                if (recv(s, b, 4, MSG_WAITALL) == 4)
+                    send(s, b, 4, 0);
+                _exit(0);
+            }
+            close(s);
+        }
+        while (wait(NULL) > 0)
+            ;
+        _exit(0);
+    }
+    close(l);
+    for (int i = 0; i < 8; i++) {
+        int c = tcp4();
+        char b[8];
+
+        NEED(connect(c, SA(a)) == 0 && send(c, "ping", 4, 0) == 4);
+        served += recv(c, b, 4, MSG_WAITALL) == 4 && recv(c, b, 1, 0) == 0;
+        close(c);
+    }
+    V(served);
+    V(child_status(server));
+}
+
+/* Workers that share a listener: each connection goes to exactly one. */
+CHECK(prefork)
+{
+    struct sockaddr_in a;
+    int l = listen4(&a), replies = 0;
+    pid_t w[3];
+
+    for (int i = 0; i < 3; i++) {
+        w[i] = fork_tied();
+        if (w[i] == 0) {
+            for (;;) {
+                int s = accept(l, NULL, NULL);
+                char b;
+
+                if (s < 0 || recv(s, &b, 1, 0) != 1)
+                    _exit(1);
+                if (b == 'q')
+                    _exit(0);
+                send(s, &b, 1, 0);
+                close(s);
+            }
+        }
+    }
+    for (int i = 0; i < 30; i++) {
+        int c = tcp4();
+        char b = 'r';
+
+        NEED(connect(c, SA(a)) == 0 && send(c, &b, 1, 0) == 1);
+        replies += recv(c, &b, 1, 0) == 1;
+        close(c);
+    }
+    V(replies);
+    for (int i = 0; i < 3; i++) {
+        int c = tcp4();
+
+        NEED(connect(c, SA(a)) == 0 && send(c, "q", 1, 0) == 1);
+    }
+    for (int i = 0; i < 3; i++)
+        V(child_status(w[i]));
+}
+
+CHECK(parent_exits_first)
+{
+    struct sockaddr_in a;
+    int l = listen4(&a), c = tcp4();
+    char b[8];
+    pid_t mid = fork_tied();
+
+    if (mid == 0) {
+        if (fork() == 0) { /* the grandchild goes on alone, as a daemon does */
+            int s = accept(l, NULL, NULL);
+
+            while (getppid() == mid)
+                nap(1);
+            if (recv(s, b, 5, MSG_WAITALL) == 5)
+                send(s, "alive", 5, 0);
+            _exit(0);
+        }
+        _exit(0);
+    }
+    V(child_status(mid));
+    close(l);
+    R(connect(c, SA(a)));
+    R(send(c, "query", 5, 0));
+    R(recv(c, b, 5, MSG_WAITALL));
+    TEXT(b, 5);
+    R(recv(c, b, 1, 0));
+}
+
+CHECK(child_makes_new_sockets)
+{
+    struct sockaddr_in a;
+    int l = listen4(&a), s;
+    char b[4];
+    pid_t p = fork_tied();
+
+    if (p == 0) {
+        int c = tcp4();
+
+        if (connect(c, SA(a)) < 0 || send(c, "new", 3, 0) != 3)
+            _exit(1);
+        _exit(0);
+    }
+    s = FD(accept(l, NULL, NULL));
+    R(recv(s, b, 3, MSG_WAITALL));
+    R(recv(s, b, 1, 0));
+    V(child_status(p));
+}
+
+CHECK(parent_connects_to_child)
+{
+    int pfd[2], c = tcp4();
+    struct sockaddr_in a;
+    char b[4];
+    pid_t p;
+
+    NEED(pipe(pfd) == 0);
+    p = fork_tied();
+    if (p == 0) {
+        int l = listen4(&a), s;
+
+        if (write(pfd[1], &a, sizeof(a)) != sizeof(a))
+            _exit(1);
+        s = accept(l, NULL, NULL);
+        _exit(send(s, "hi", 2, 0) == 2 ? 0 : 1);
+    }
+    NEED(read(pfd[0], &a, sizeof(a)) == sizeof(a));
+    R(connect(c, SA(a)));
+    R(recv(c, b, 2, MSG_WAITALL));
+    V(child_status(p));
+    R(recv(c, b, 1, 0));
+    R(connect(tcp4(), SA(a)));
+}
+
+CHECK(deep_tree)
+{
+    int sv[2];
+    char b[8] = "";
+    pid_t p;
+
+    tcp_pair(sv);
+    p = fork_tied();
+    if (p == 0) {
+        for (int depth = 0; depth < 6; depth++) {
+            pid_t q = fork_tied();
+
+            if (q != 0)
+                _exit(child_status(q));
+        }
+        _exit(send(sv[0], "deep", 4, 0) == 4 ? 0 : 1);
+    }
+    R(recv(sv[1], b, 4, MSG_WAITALL));
+    TEXT(b, 4);
+    V(child_status(p));
+}
+
+CHECK(interleaved_writers)
+{
+    int sv[2], counts[3] = {0};
+    char b[3000];
+    pid_t p[3];
+
+    tcp_pair(sv);
+    for (int i = 0; i < 3; i++) {
+        p[i] = fork_tied();
+        if (p[i] == 0) {
+            char c = (char)('a' + i);
+
+            for (int k = 0; k < 1000; k++)
+                if (send(sv[0], &c, 1, 0) != 1)
+                    _exit(1);
+            _exit(0);
+        }
+    }
+    V(read_all(sv[1], b, sizeof(b)));
+    for (size_t i = 0; i < sizeof(b); i++)
+        counts[b[i] - 'a']++;
+    show("each writer's bytes", "%d %d %d", counts[0], counts[1], counts[2]);
+    for (int i = 0; i < 3; i++)
+        V(child_status(p[i]));
+}
+
+CHECK(epoll_after_fork)
+{
+    int sv[2], ep = epoll_create1(0);
+    struct epoll_event ev = {.events = EPOLLIN, .data.u32 = 5}, got = {0};
+    pid_t p;
+
+    tcp_pair(sv);
+    NEED(epoll_ctl(ep, EPOLL_CTL_ADD, sv[1], &ev) == 0);
+    p = fork_tied();
+    if (p == 0) { /* the child's set is the parent's set */
+        struct epoll_event e;
+
+        _exit(epoll_wait(ep, &e, 1, SETTLE_MS) == 1 && e.data.u32 == 5 ? 0 : 1);
+    }
+    NEED(send(sv[0], "x", 1, 0) == 1);
+    V(child_status(p));
+    R(epoll_wait(ep, &got, 1, SETTLE_MS));
+    V(got.data.u32);
+}
+
+CHECK(no_extra_children)
+{
+    int sv[2];
+
+    tcp_pair(sv);
+    R(waitpid(-1, NULL, WNOHANG));
+    R(wait(NULL));
+}
