@@ -20,6 +20,7 @@ struct ready_state {
     uint64_t next_id;          /* of files */
     struct eset_item **bucket; /* all items of all sets by (set, descriptor number) */
     uint32_t bucket_mask;
+    struct family *family; /* family.c's own */
 };
 
 struct eset {

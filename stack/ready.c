@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 
+#include "family.h"
 #include "file.h"
 #include "shard.h"
 #include "sock.h"
@@ -36,7 +37,7 @@ int ready_init(struct stack *st, uint32_t max_files)
         slab_init(&r->watches, st->seg, sizeof(struct watch), max_files) ||
         slab_init(&r->waiters, st->seg, sizeof(struct waiter), WAITERS_MAX))
         return -ENOMEM;
-    return 0;
+    return family_init(st);
 }
 
 struct waiter *waiter_new(struct stack *st, int pid, int tid)
@@ -57,6 +58,11 @@ void waiter_free(struct stack *st, struct waiter *w)
 {
     waiter_unwatch(st, w);
     list_del(&w->free);
+    /* A leader that died or left without a word. */
+    if (st->shard[0].leader == w) {
+        st->shard[0].leader = NULL;
+        st->shard[0].leader_until_ns = 0;
+    }
     w->pid = 0;
     w->armed = 0;
     w->leader = 0;

@@ -53,6 +53,7 @@ struct waiter {
     int32_t pid;      /* owner; the keeper frees a dead one's */
     int32_t tid;
     uint8_t leader; /* sleeps on the ports' Rx descriptors too */
+    uint8_t nfds;   /* entries of the pollfd array that its sleep_prepare added */
 };
 
 int ready_init(struct stack *st, uint32_t max_files);

@@ -19,6 +19,7 @@
 #include "pcb.h"
 #include "pkt.h"
 #include "ready.h"
+#include "ready.h"
 #include "rx.h"
 #include "shard.h"
 #include "sock.h"
@@ -40,7 +41,8 @@ static void lock_taken(struct shard *sh, int r)
 {
     if (__builtin_expect(r != 0, 0)) {
         if (r != EOWNERDEAD) {
-            /* EDEADLK: this thread holds it. ENOTRECOVERABLE: an owner died in the recovery. Nothing can be saved. */
+            /* EDEADLK: this thread holds it. ENOTRECOVERABLE: an owner died in the recovery. Nothing can be
+             * saved. */
             log_error("shard %u: lock unusable (%d)", sh->id, r);
             abort();
         }
@@ -56,7 +58,8 @@ void shard_lock(struct shard *sh)
     lock_taken(sh, pthread_mutex_lock(&sh->lock));
 }
 
-/* The leader sleeps until what was the next timer when it lay down: a timer due earlier must wake it, or nobody runs it. */
+/* The leader sleeps until what was the next timer when it lay down: a timer due earlier must wake it, or
+ * nobody runs it. */
 static void wake_leader(struct shard *sh)
 {
     if (sh->leader_until_ns == 0 || shard_next_timer_ns(sh) >= sh->leader_until_ns)

@@ -30,6 +30,16 @@ static enum placement place_remote(const struct stack *st, const struct ipaddr *
     return PLACE_KERNEL;
 }
 
+/* The sides are open to a datagram socket for each datagram anew, unless bind tied it to one. */
+static bool tied(const struct sock *s)
+{
+    enum placement now = s->file.placement;
+
+    if (now == PLACE_UNDECIDED || now == PLACE_BOTH)
+        return false;
+    return sock_is_tcp(s) || now == PLACE_KERNEL || (s->pcb->flags & PCB_ADDR_LOCKED);
+}
+
 int sock_decide(struct stack *st, struct sock *s, enum sock_op op, const struct sockaddr *sa, socklen_t len)
 {
     bool remote = op == SOCK_OP_CONNECT || op == SOCK_OP_SEND;
@@ -37,7 +47,7 @@ int sock_decide(struct stack *st, struct sock *s, enum sock_op op, const struct 
     struct endpoint e;
     int r;
 
-    if (now == PLACE_STACK || now == PLACE_KERNEL || (now == PLACE_BOTH && !remote))
+    if (st->isolate || tied(s) || (!remote && now != PLACE_UNDECIDED))
         return (int)now;
     if (op == SOCK_OP_LISTEN)
         return s->foreign_dev ? PLACE_KERNEL : PLACE_BOTH;

@@ -1,0 +1,72 @@
+/* api.c: the way in and out of the stack for the interposers (api.h, api_int.h).
+ *
+ * A call is: lock, clock, look up the file, work, hand up events, transmit, unlock, wake. Nothing here waits
+ * but for the lock. */
+#include <errno.h>
+#include <time.h>
+
+#include "api_int.h"
+
+struct api_self api_self;
+
+void api_bind(struct stack *st, struct proc *p)
+{
+    api_self.st = st;
+    api_self.proc = p;
+}
+
+struct shard *api_enter(void)
+{
+    struct shard *sh = &api_self.st->shard[0];
+    struct timespec ts;
+    uint64_t now_ns;
+
+    shard_lock(sh);
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    now_ns = (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+    if (now_ns > sh->now_ns)
+        sh->now_ns = now_ns;
+    return sh;
+}
+
+void api_leave(struct shard *sh)
+{
+    shard_flush(sh);
+    shard_unlock(sh);
+}
+
+struct file *api_enter_file(struct ref r, int *err)
+{
+    struct shard *sh = api_enter();
+    struct file *f = api_file(r);
+
+    if (f)
+        return f;
+    shard_unlock(sh);
+    *err = -EBADF;
+    return NULL;
+}
+
+struct sock *api_enter_sock(struct ref r, int *err)
+{
+    struct file *f = api_enter_file(r, err);
+
+    if (!f)
+        return NULL;
+    if (f->type == FILE_SOCK)
+        return file_sock(f);
+    shard_unlock(&api_self.st->shard[0]);
+    *err = -ENOTSOCK;
+    return NULL;
+}
+
+void api_fill(struct shunt_api *t)
+{
+    t->version = SHUNT_API_VERSION;
+    t->fdt = api_self.proc ? api_self.proc->fds : NULL;
+    t->isolate = api_self.st && api_self.st->isolate;
+    api_fill_fd(t);
+    api_fill_sock(t);
+    api_fill_io(t);
+    api_fill_ready(t);
+}

@@ -1,0 +1,135 @@
+/* api_fd.c: descriptors of this process: making, duplicating, closing, pinning, flags. */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "api_int.h"
+
+/* What may be kept in a file's flags: the rest belongs to the placeholder. */
+#define FILE_FLAGS (O_NONBLOCK | O_ASYNC)
+
+static int fd_socket(int fd, int domain, int type, int protocol)
+{
+    struct stack *st = api_self.st;
+    struct shard *sh = api_enter();
+    struct sock *s;
+    int r = sock_new(st, domain, type, protocol, &s);
+
+    if (!r) {
+        r = proc_install(st, api_self.proc, fd, &s->file);
+        if (r)
+            file_put(st, &s->file);
+    }
+    api_leave(sh);
+    return r;
+}
+
+static int fd_dup(struct ref r, int newfd)
+{
+    int err = 0;
+    struct file *f = api_enter_file(r, &err);
+
+    if (!f)
+        return err;
+    file_hold(f);
+    err = proc_install(api_self.st, api_self.proc, newfd, f);
+    if (err)
+        file_put(api_self.st, f);
+    api_leave(&api_self.st->shard[0]);
+    return err;
+}
+
+static int fd_close(int fd)
+{
+    struct shard *sh = api_enter();
+    int r = proc_close(api_self.st, api_self.proc, fd);
+
+    api_leave(sh);
+    return r;
+}
+
+static int fd_pin(struct ref *r)
+{
+    int err = 0;
+    struct file *f = api_enter_file(*r, &err);
+
+    if (!f)
+        return err;
+    err = proc_pin(api_self.st, api_self.proc, f);
+    if (!err)
+        r->pin = f;
+    shard_unlock(&api_self.st->shard[0]);
+    return err;
+}
+
+static void fd_unpin(struct ref *r)
+{
+    struct shard *sh = api_enter();
+
+    if (r->pin)
+        proc_unpin(api_self.st, api_self.proc, r->pin);
+    r->pin = NULL;
+    api_leave(sh); /* it may have been the last reference */
+}
+
+static int fd_get_flags(struct ref r)
+{
+    int err = 0;
+    struct file *f = api_enter_file(r, &err);
+
+    if (!f)
+        return err;
+    err = (int)f->oflags;
+    shard_unlock(&api_self.st->shard[0]);
+    return err;
+}
+
+static int fd_set_flags(struct ref r, int flags)
+{
+    int err = 0;
+    struct file *f = api_enter_file(r, &err);
+
+    if (!f)
+        return err;
+    f->oflags = (uint32_t)(flags & FILE_FLAGS);
+    shard_unlock(&api_self.st->shard[0]);
+    return 0;
+}
+
+static int fd_file_type(struct ref r)
+{
+    int err = 0;
+    struct file *f = api_enter_file(r, &err);
+
+    if (!f)
+        return err;
+    err = f->type;
+    shard_unlock(&api_self.st->shard[0]);
+    return err;
+}
+
+static int fd_same_file(int fd, int from)
+{
+    struct shard *sh = api_enter();
+    const struct proc *p = api_self.proc;
+    const struct file *f = proc_file(p, fd);
+    int found = -1;
+
+    for (int i = from < 0 ? 0 : from; f && found < 0 && (uint32_t)i < p->fd_end; i++)
+        if (p->fds[i] == f)
+            found = i;
+    shard_unlock(sh);
+    return found;
+}
+
+void api_fill_fd(struct shunt_api *t)
+{
+    t->socket = fd_socket;
+    t->dup = fd_dup;
+    t->close = fd_close;
+    t->pin = fd_pin;
+    t->unpin = fd_unpin;
+    t->get_flags = fd_get_flags;
+    t->set_flags = fd_set_flags;
+    t->file_type = fd_file_type;
+    t->same_file = fd_same_file;
+}

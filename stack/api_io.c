@@ -1,0 +1,126 @@
+/* api_io.c: data: sendmsg, recvmsg, sendfile. A call that finds nothing to do looks at the devices once
+ * before it says so. */
+#include <errno.h>
+
+#include "api_int.h"
+#include "sendfile.h"
+
+/* Linux's MAX_RW_COUNT: what one call moves at most. */
+#define RW_COUNT_MAX 0x7ffff000u
+
+static ssize_t do_sendmsg(struct ref r, const struct msghdr *msg, int flags, size_t skip)
+{
+    int err = 0;
+    struct sock *s = api_enter_sock(r, &err);
+    ssize_t n;
+
+    if (!s)
+        return err;
+    n = sock_sendmsg(api_self.st, s, msg, flags, skip);
+    if (n == -EAGAIN) {
+        shard_poll(s->sh, s->sh->now_ns);
+        n = sock_sendmsg(api_self.st, s, msg, flags, skip);
+    }
+    api_leave(s->sh);
+    return n;
+}
+
+static ssize_t do_recvmsg(struct ref r, struct msghdr *msg, int flags, size_t skip)
+{
+    /* An attempt that finds nothing has set both to zero. */
+    socklen_t namelen = msg->msg_namelen;
+    size_t controllen = msg->msg_controllen;
+    int err = 0;
+    struct sock *s = api_enter_sock(r, &err);
+    ssize_t n;
+
+    if (!s)
+        return err;
+    n = sock_recvmsg(api_self.st, s, msg, flags, skip);
+    if (n == -EAGAIN) {
+        shard_poll(s->sh, s->sh->now_ns);
+        msg->msg_namelen = namelen;
+        msg->msg_controllen = controllen;
+        n = sock_recvmsg(api_self.st, s, msg, flags, skip);
+    }
+    if (n == -EAGAIN) { /* for the caller's next round */
+        msg->msg_namelen = namelen;
+        msg->msg_controllen = controllen;
+    }
+    api_leave(s->sh);
+    return n;
+}
+
+static int take_chunk(struct ref r, struct file_chunk *c, size_t count)
+{
+    int err = 0;
+    struct sock *s = api_enter_sock(r, &err);
+
+    if (!s)
+        return err;
+    if (!sock_is_tcp(s)) {
+        err = -EINVAL; /* Differs: Linux sends a file as datagrams of a page each */
+    } else {
+        err = chunk_take(s, c, count);
+        if (err == -EAGAIN) {
+            shard_poll(s->sh, s->sh->now_ns);
+            err = chunk_take(s, c, count);
+        }
+    }
+    api_leave(s->sh);
+    return err;
+}
+
+/* Also when the socket is gone by now: the buffers must go back under the lock. */
+static ssize_t give_chunk(struct ref r, struct file_chunk *c, bool more)
+{
+    struct shard *sh = api_enter();
+    struct file *f = api_file(r);
+    ssize_t n = -EBADF;
+
+    if (f && f->type == FILE_SOCK && sock_is_tcp(file_sock(f)) && c->bytes)
+        n = chunk_send(file_sock(f), c, more);
+    chunk_drop(c);
+    api_leave(sh);
+    return n;
+}
+
+static ssize_t do_sendfile(struct ref r, int in_fd, off_t *off, size_t count)
+{
+    struct file_chunk c;
+    size_t done = 0;
+    ssize_t n = 0;
+
+    if (*off < 0)
+        return -EINVAL;
+    if (count > RW_COUNT_MAX)
+        count = RW_COUNT_MAX;
+    while (done < count) {
+        bool at_end = false;
+        ssize_t got;
+
+        n = take_chunk(r, &c, count - done);
+        if (n)
+            break;
+        got = chunk_read(&c, in_fd, *off, &at_end);
+        if (got <= 0)
+            c.bytes = 0;
+        n = give_chunk(r, &c, !at_end && done + (size_t)(got > 0 ? got : 0) < count);
+        if (got <= 0 || n < 0) {
+            n = got <= 0 ? got : n;
+            break;
+        }
+        *off += n;
+        done += (size_t)n;
+        if (n < got || at_end)
+            break;
+    }
+    return done ? (ssize_t)done : n;
+}
+
+void api_fill_io(struct shunt_api *t)
+{
+    t->sendmsg = do_sendmsg;
+    t->recvmsg = do_recvmsg;
+    t->sendfile = do_sendfile;
+}

@@ -1,0 +1,99 @@
+/* api_ready.c: readiness, epoll sets and watches. */
+#include <errno.h>
+
+#include "api_int.h"
+
+static int do_poll(struct ref r)
+{
+    int err = 0;
+    struct file *f = api_enter_file(r, &err);
+
+    if (!f)
+        return err;
+    err = (int)file_poll(api_self.st, f);
+    shard_unlock(&api_self.st->shard[0]);
+    return err;
+}
+
+static unsigned do_poll_devices(void)
+{
+    struct shard *sh = api_enter();
+    unsigned n = shard_poll(sh, sh->now_ns);
+
+    shard_unlock(sh);
+    return n;
+}
+
+static int do_eset_create(int epfd)
+{
+    struct shard *sh = api_enter();
+    struct file *f = eset_new(api_self.st);
+    int r = f ? proc_install(api_self.st, api_self.proc, epfd, f) : -ENOMEM;
+
+    if (f && r)
+        file_put(api_self.st, f);
+    api_leave(sh);
+    return r;
+}
+
+static int do_eset_ctl(struct ref set, int op, int fd, struct epoll_event *ev)
+{
+    int err = 0;
+    struct file *f = api_enter_file(set, &err), *target;
+
+    if (!f)
+        return err;
+    target = proc_file(api_self.proc, fd);
+    err = target ? eset_ctl(api_self.st, f, op, fd, target, ev) : -EBADF;
+    api_leave(&api_self.st->shard[0]);
+    return err;
+}
+
+static int do_eset_wait(struct ref set, struct epoll_event *ev, int max)
+{
+    int err = 0;
+    struct file *f = api_enter_file(set, &err);
+    struct shard *sh = &api_self.st->shard[0];
+
+    if (!f)
+        return err;
+    if (f->type == FILE_EPOLL && max > 0) {
+        shard_poll(sh, sh->now_ns);
+        err = eset_collect(api_self.st, f, ev, max);
+    } else {
+        err = -EINVAL;
+    }
+    shard_unlock(sh);
+    return err;
+}
+
+static int do_watch(struct waiter *w, struct ref r, uint32_t mask)
+{
+    int err = 0;
+    struct file *f = api_enter_file(r, &err);
+
+    if (!f)
+        return err;
+    err = waiter_watch(api_self.st, w, f, mask);
+    shard_unlock(&api_self.st->shard[0]);
+    return err;
+}
+
+static void do_unwatch(struct waiter *w)
+{
+    struct shard *sh = api_enter();
+
+    waiter_unwatch(api_self.st, w);
+    shard_unlock(sh);
+}
+
+void api_fill_ready(struct shunt_api *t)
+{
+    t->poll = do_poll;
+    t->poll_devices = do_poll_devices;
+    t->eset_create = do_eset_create;
+    t->eset_ctl = do_eset_ctl;
+    t->eset_wait = do_eset_wait;
+    t->watch = do_watch;
+    t->unwatch = do_unwatch;
+}

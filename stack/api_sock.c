@@ -1,0 +1,150 @@
+/* api_sock.c: placement, names, connections and options: each call is sock.h's, between enter and leave. */
+#include <errno.h>
+
+#include "api_int.h"
+
+_Static_assert((int)SOCK_OP_SEND == (int)DECIDE_SEND && (int)SOCK_OP_BIND == (int)DECIDE_BIND, "same order");
+
+/* The result of call, made with the socket `s` of ref `r` under the lock. */
+#define WITH_SOCK(r, call)                                                                                   \
+    ({                                                                                                       \
+        int ret_ = 0;                                                                                        \
+        struct sock *s = api_enter_sock((r), &ret_);                                                         \
+        if (s) {                                                                                             \
+            ret_ = (call);                                                                                   \
+            api_leave(&api_self.st->shard[0]);                                                               \
+        }                                                                                                    \
+        ret_;                                                                                                \
+    })
+
+static int do_placement(struct ref r)
+{
+    return WITH_SOCK(r, s->file.placement);
+}
+
+static int do_decide(struct ref r, enum decide_op op, const struct sockaddr *sa, socklen_t len)
+{
+    return WITH_SOCK(r, sock_decide(api_self.st, s, (enum sock_op)op, sa, len));
+}
+
+static int do_set_placement(struct ref r, int placement)
+{
+    return WITH_SOCK(r, (sock_set_placement(api_self.st, s, (enum placement)placement), 0));
+}
+
+static int do_opt_recorded(struct ref r, int i, int *level, int *name, void *val, socklen_t *len)
+{
+    return WITH_SOCK(r, sock_opt_recorded(s, i, level, name, val, len));
+}
+
+static int do_bind(struct ref r, const struct sockaddr *sa, socklen_t len)
+{
+    return WITH_SOCK(r, sock_bind(api_self.st, s, sa, len));
+}
+
+static int do_listen(struct ref r, int backlog)
+{
+    return WITH_SOCK(r, sock_listen(api_self.st, s, backlog));
+}
+
+static int do_connect(struct ref r, const struct sockaddr *sa, socklen_t len)
+{
+    return WITH_SOCK(r, sock_connect(api_self.st, s, sa, len));
+}
+
+static int do_connect_result(struct ref r)
+{
+    return WITH_SOCK(r, sock_connect_result(s));
+}
+
+/* Takes a connection, looking at the devices once when there is none. */
+static int take_child(struct sock *s, struct sock **child)
+{
+    int r = sock_accept(api_self.st, s, child);
+
+    if (r == -EAGAIN) {
+        shard_poll(s->sh, s->sh->now_ns);
+        r = sock_accept(api_self.st, s, child);
+    }
+    return r;
+}
+
+static int accept_into(struct sock *s, int newfd, struct sockaddr *sa, socklen_t *len)
+{
+    struct sock *child;
+    int r;
+
+    if (sa && (int)*len < 0)
+        return -EINVAL;
+    r = take_child(s, &child);
+    if (r)
+        return r;
+    r = proc_install(api_self.st, api_self.proc, newfd, &child->file);
+    if (r) {
+        file_put(api_self.st, &child->file);
+        return r;
+    }
+    if (sa) /* the name, whatever became of the connection since */
+        sock_addr_put(child, &child->pcb->remote, sa, len);
+    return 0;
+}
+
+static int do_accept(struct ref r, int newfd, struct sockaddr *sa, socklen_t *len)
+{
+    return WITH_SOCK(r, accept_into(s, newfd, sa, len));
+}
+
+static int do_shutdown(struct ref r, int how)
+{
+    return WITH_SOCK(r, sock_shutdown(s, how));
+}
+
+static int do_getsockname(struct ref r, struct sockaddr *sa, socklen_t *len)
+{
+    return WITH_SOCK(r, sock_getsockname(s, sa, len));
+}
+
+static int do_getpeername(struct ref r, struct sockaddr *sa, socklen_t *len)
+{
+    return WITH_SOCK(r, sock_getpeername(s, sa, len));
+}
+
+static int do_getsockopt(struct ref r, int level, int name, void *val, socklen_t *len)
+{
+    return WITH_SOCK(r, sock_getsockopt(api_self.st, s, level, name, val, len));
+}
+
+static int do_setsockopt(struct ref r, int level, int name, const void *val, socklen_t len)
+{
+    return WITH_SOCK(r, sock_setsockopt(api_self.st, s, level, name, val, len));
+}
+
+static int do_ioctl(struct ref r, unsigned long req, void *arg)
+{
+    return WITH_SOCK(r, sock_ioctl(api_self.st, s, req, arg));
+}
+
+static int do_timeo_us(struct ref r, int64_t *rcv, int64_t *snd)
+{
+    return WITH_SOCK(r, (*rcv = s->rcvtimeo_us, *snd = s->sndtimeo_us, 0));
+}
+
+void api_fill_sock(struct shunt_api *t)
+{
+    t->placement = do_placement;
+    t->decide = do_decide;
+    t->set_placement = do_set_placement;
+    t->opt_recorded = do_opt_recorded;
+    t->bind = do_bind;
+    t->listen = do_listen;
+    t->connect = do_connect;
+    t->connect_result = do_connect_result;
+    t->accept = do_accept;
+    t->shutdown = do_shutdown;
+    t->getsockname = do_getsockname;
+    t->getpeername = do_getpeername;
+    t->getsockopt = do_getsockopt;
+    t->setsockopt = do_setsockopt;
+    t->ioctl = do_ioctl;
+    t->timeo_us = do_timeo_us;
+}

@@ -1,0 +1,196 @@
+/* family.c: see family.h. */
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "family.h"
+#include "file.h"
+
+#define PINS_MAX      65536
+#define FORK_STALE_NS (10ULL * 1000000000) /* a fork that neither side finished is given up after this */
+
+struct pin {
+    struct list node;
+    struct file *file;
+};
+
+struct family {
+    struct slab pins;
+    struct proc proc[FAMILY_MAX];
+};
+
+int family_init(struct stack *st)
+{
+    struct family *fam = seg_alloc(st->seg, sizeof *fam, 4096);
+    size_t bytes = (size_t)SHUNT_FD_MAX * sizeof(struct file *);
+    char *tables = seg_alloc(st->seg, bytes * FAMILY_MAX, 4096);
+
+    if (!fam || !tables || slab_init(&fam->pins, st->seg, sizeof(struct pin), PINS_MAX))
+        return -ENOMEM;
+    for (unsigned i = 0; i < FAMILY_MAX; i++)
+        fam->proc[i].fds = (struct file **)(void *)(tables + bytes * i);
+    st->ready->family = fam;
+    return 0;
+}
+
+struct proc *family_at(struct stack *st, unsigned slot)
+{
+    return &st->ready->family->proc[slot];
+}
+
+static struct proc *take_place(struct stack *st)
+{
+    struct family *fam = st->ready->family;
+
+    for (unsigned i = 0; i < FAMILY_MAX; i++) {
+        struct proc *p = &fam->proc[i];
+
+        /* Parent and child were killed in the middle of their fork. */
+        if (p->state == PROC_FORKING && st->shard[0].now_ns - p->since_ns > FORK_STALE_NS)
+            family_reap(st, p);
+        if (p->state == PROC_FREE) {
+            p->nfds = p->fd_end = 0;
+            for (unsigned b = 0; b < PIN_BUCKETS; b++)
+                list_init(&p->pins[b]);
+            return p;
+        }
+    }
+    return NULL;
+}
+
+struct proc *family_enter(struct stack *st, int pid, uint64_t start_time)
+{
+    struct proc *p = take_place(st);
+
+    if (p)
+        family_child(p, pid, start_time);
+    return p;
+}
+
+void family_child(struct proc *child, int pid, uint64_t start_time)
+{
+    child->pid = pid;
+    if (start_time)
+        child->start_time = start_time;
+    child->state = PROC_LIVE;
+}
+
+struct proc *family_fork(struct stack *st, struct proc *parent)
+{
+    struct proc *c = take_place(st);
+
+    if (!c)
+        return NULL;
+    c->pid = -1;
+    c->forker = parent->pid;
+    c->start_time = 0;
+    c->since_ns = st->shard[0].now_ns;
+    c->state = PROC_FORKING;
+    for (uint32_t fd = 0; fd < parent->fd_end; fd++) {
+        if (parent->fds[fd]) {
+            file_hold(parent->fds[fd]);
+            proc_install(st, c, (int)fd, parent->fds[fd]);
+        }
+    }
+    /* A signal handler may fork inside of a sleeping call, and the child return into that call. */
+    for (unsigned b = 0; b < PIN_BUCKETS; b++) {
+        list_for_each(n, &parent->pins[b])
+        {
+            if (proc_pin(st, c, container_of(n, struct pin, node)->file)) {
+                family_reap(st, c);
+                return NULL;
+            }
+        }
+    }
+    return c;
+}
+
+static void pin_free(struct stack *st, struct pin *pin)
+{
+    struct file *f = pin->file;
+
+    list_del(&pin->node);
+    slab_free(&st->ready->family->pins, pin);
+    file_put(st, f);
+}
+
+void family_reap(struct stack *st, struct proc *p)
+{
+    size_t bytes = (size_t)SHUNT_FD_MAX * sizeof(struct file *);
+    int pid = p->pid;
+
+    if (p->state == PROC_FREE)
+        return;
+    /* The place is given free last: a process killed in here leaves it to the next one to go on. */
+    for (int fd = (int)p->fd_end - 1; fd >= 0; fd--)
+        proc_close(st, p, fd);
+    for (unsigned b = 0; b < PIN_BUCKETS; b++)
+        list_for_each_safe(n, &p->pins[b]) pin_free(st, container_of(n, struct pin, node));
+    if (pid > 0)
+        waiter_reap(st, pid);
+    madvise(p->fds, bytes, MADV_REMOVE);
+    p->pid = 0;
+    p->start_time = 0;
+    p->state = PROC_FREE;
+}
+
+int proc_install(struct stack *st, struct proc *p, int fd, struct file *f)
+{
+    struct file *old;
+
+    if ((unsigned)fd >= SHUNT_FD_MAX)
+        return -EBADF;
+    old = p->fds[fd];
+    __atomic_store_n(&p->fds[fd], f, __ATOMIC_RELEASE);
+    if (old) {
+        file_put(st, old);
+        return 0;
+    }
+    p->nfds++;
+    if ((uint32_t)fd >= p->fd_end)
+        p->fd_end = (uint32_t)fd + 1;
+    return 0;
+}
+
+int proc_close(struct stack *st, struct proc *p, int fd)
+{
+    struct file *f = proc_file(p, fd);
+
+    if (!f)
+        return -EBADF;
+    __atomic_store_n(&p->fds[fd], NULL, __ATOMIC_RELEASE);
+    p->nfds--;
+    while (p->fd_end && !p->fds[p->fd_end - 1])
+        p->fd_end--;
+    file_put(st, f);
+    return 0;
+}
+
+static struct list *pin_bucket(struct proc *p, const struct file *f)
+{
+    return &p->pins[f->id % PIN_BUCKETS];
+}
+
+int proc_pin(struct stack *st, struct proc *p, struct file *f)
+{
+    struct pin *pin = slab_alloc(&st->ready->family->pins);
+
+    if (!pin)
+        return -ENOMEM;
+    pin->file = f;
+    file_hold(f);
+    list_add_head(pin_bucket(p, f), &pin->node);
+    return 0;
+}
+
+void proc_unpin(struct stack *st, struct proc *p, struct file *f)
+{
+    list_for_each(n, pin_bucket(p, f))
+    {
+        struct pin *pin = container_of(n, struct pin, node);
+
+        if (pin->file == f) {
+            pin_free(st, pin);
+            return;
+        }
+    }
+}

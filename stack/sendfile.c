@@ -1,0 +1,117 @@
+/* sendfile.c: see sendfile.h. */
+#include <errno.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "pkt.h"
+#include "sendfile.h"
+#include "shard.h"
+#include "tcp.h"
+
+/* Whether the connection takes data at all: what a send of nothing says. */
+static int refusal(struct sock *s)
+{
+    struct iovec none = {NULL, 0};
+    ssize_t r = tcp_send(s->sh, sock_tcb(s), &none, 1, 0, false);
+
+    return r < 0 ? (int)r : -EAGAIN;
+}
+
+/* Buffers hold full segments, so that the send queue needs not cut them. */
+static uint16_t buffer_fill(struct sock *s)
+{
+    uint32_t len = sizeof(int);
+    int mss = 0;
+
+    if (tcp_getopt(s->sh, sock_tcb(s), IPPROTO_TCP, TCP_MAXSEG, &mss, &len) || mss <= 0 ||
+        mss > PKT_DATA_ROOM)
+        return PKT_DATA_ROOM;
+    return (uint16_t)mss;
+}
+
+int chunk_take(struct sock *s, struct file_chunk *c, size_t count)
+{
+    size_t space = tcp_send_space(sock_tcb(s));
+
+    c->n = 0;
+    c->bytes = 0;
+    c->fill = buffer_fill(s);
+    if (!space)
+        return refusal(s);
+    if (count > space)
+        count = space;
+    while (c->n < CHUNK_BUFS && c->bytes < count) {
+        struct rte_mbuf *m = pkt_alloc(s->sh);
+
+        if (!m)
+            break;
+        c->m[c->n++] = m;
+        c->bytes += c->fill;
+    }
+    if (c->bytes > count)
+        c->bytes = (uint32_t)count;
+    return c->n ? 0 : -ENOBUFS;
+}
+
+ssize_t chunk_read(struct file_chunk *c, int fd, off_t off, bool *at_end)
+{
+    struct iovec iov[CHUNK_BUFS];
+    uint32_t left = c->bytes;
+    struct stat sb;
+    long n;
+
+    for (unsigned i = 0; i < c->n; i++) {
+        uint32_t len = left < c->fill ? left : c->fill;
+
+        iov[i] = (struct iovec){rte_pktmbuf_mtod(c->m[i], void *), len};
+        left -= len;
+    }
+    /* The system calls themselves: neither errno of the program's nor an interposer is in the way. */
+    n = syscall(SYS_preadv, fd, iov, c->n, off, 0);
+    if (n < 0)
+        return errno == EISDIR ? -EINVAL : -errno;
+    left = (uint32_t)n;
+    for (unsigned i = 0; i < c->n; i++) {
+        uint16_t len = (uint16_t)(left < c->fill ? left : c->fill);
+
+        c->m[i]->data_len = len;
+        c->m[i]->pkt_len = len;
+        left -= len;
+    }
+    /* The last bytes must not wait for more to come (MSG_MORE). */
+    *at_end = (uint32_t)n < c->bytes || fstat(fd, &sb) || !S_ISREG(sb.st_mode) || off + n >= sb.st_size;
+    c->bytes = (uint32_t)n;
+    return n;
+}
+
+ssize_t chunk_send(struct sock *s, struct file_chunk *c, bool more)
+{
+    ssize_t done = 0, r = 0;
+
+    for (unsigned i = 0; i < c->n; i++) {
+        struct rte_mbuf *m = c->m[i];
+        uint32_t len = m->pkt_len;
+        bool last = i + 1 == c->n || !c->m[i + 1]->pkt_len;
+
+        if (!len || r < 0) {
+            rte_pktmbuf_free(m);
+            continue;
+        }
+        r = tcp_send_mbuf(s->sh, sock_tcb(s), m, more || !last);
+        if (r < 0)
+            rte_pktmbuf_free(m);
+        else
+            done += len;
+    }
+    c->n = 0;
+    return done ? done : r;
+}
+
+void chunk_drop(struct file_chunk *c)
+{
+    for (unsigned i = 0; i < c->n; i++)
+        rte_pktmbuf_free(c->m[i]);
+    c->n = 0;
+}
