@@ -15,7 +15,7 @@
  * - eal_create_runtime_dir, rte_mp_channel_init: no files, no socket, no thread for secondary processes; the
  * files below the made-up directory are memfds (fds.c).
  * - eal_log_init: it would call openlog(3) over the program's own, and write to standard error.
- * - get_tsc_freq_arch: else EAL measures for 100 ms.
+ * - get_tsc_freq_arch: else EAL measures for 100 ms. eal_cpu_*: else it asks /sys for 10 ms.
  * - rte_ctrl_thread_create: threads are named shunt-*; it also tells us the interrupt thread's function,
  * which is how a fork gets one of its own (eal_control_restart). With a pci: link EAL's own memory set-up is
  * used when the machine has huge pages, because a device may need their physical addresses.
@@ -55,6 +55,8 @@ int eal_set_runtime_dir(const char *run_dir); /* EAL's own, in its archive but n
 #define TSC_NS  2000000 /* how long the TSC is measured when CPUID doesn't know its frequency */
 
 static bool on_huge_pages;
+static bool with_devices; /* a pci: link */
+static cpu_set_t usable_cpus;
 static bool log_all;
 static char last_error[256];
 
@@ -84,6 +86,25 @@ int __wrap_rte_mp_channel_init(void)
 int __wrap_eal_log_init(const char *id, int facility)
 {
     return 0;
+}
+
+/* EAL looks for each of 128 CPUs below each of 32 memory nodes in /sys: 5,000 system calls. The CPUs the
+ * program may use are all that matter, and their node only with a device. */
+int __real_eal_cpu_detected(unsigned lcore);
+int __wrap_eal_cpu_detected(unsigned lcore)
+{
+    return with_devices ? __real_eal_cpu_detected(lcore) : lcore == 0 || CPU_ISSET(lcore, &usable_cpus);
+}
+
+unsigned __real_eal_cpu_socket_id(unsigned lcore);
+unsigned __wrap_eal_cpu_socket_id(unsigned lcore)
+{
+    return with_devices ? __real_eal_cpu_socket_id(lcore) : 0;
+}
+
+unsigned __wrap_eal_cpu_core_id(unsigned lcore)
+{
+    return lcore;
 }
 
 uint64_t __real_get_tsc_freq_arch(void);
@@ -291,6 +312,8 @@ static bool machine_has_huge_pages(void)
 
 static int eal_init(const struct eal_config *cfg, const cpu_set_t *cpus)
 {
+    with_devices = cfg->npci > 0;
+    usable_cpus = *cpus;
     char lcores[RTE_MAX_LCORE * 5], mem[16], prefix[64];
     char *argv[ARGS_MAX] = {"shunt", "--no-telemetry", "--file-prefix", prefix, "--lcores", lcores, "-m",
                             mem};

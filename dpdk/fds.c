@@ -16,6 +16,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -283,6 +284,43 @@ int __wrap_memfd_create(const char *name, unsigned flags)
 int __wrap_timerfd_create(int clock, int flags)
 {
     return ret_fd(sys2(SYS_timerfd_create, clock, flags | O_CLOEXEC));
+}
+
+/* The commands of bpf(2) that return a new descriptor. */
+static bool bpf_makes_fd(long cmd)
+{
+    switch (cmd) {
+    case BPF_MAP_CREATE:
+    case BPF_PROG_LOAD:
+    case BPF_OBJ_GET:
+    case BPF_RAW_TRACEPOINT_OPEN:
+    case BPF_BTF_LOAD:
+    case BPF_PROG_GET_FD_BY_ID:
+    case BPF_MAP_GET_FD_BY_ID:
+    case BPF_BTF_GET_FD_BY_ID:
+    case BPF_LINK_CREATE:
+    case BPF_LINK_GET_FD_BY_ID:
+    case BPF_ITER_CREATE:
+        return true;
+    }
+    return false;
+}
+
+/* libbpf calls bpf(2) this way, whose results are descriptors for some commands. */
+long __wrap_syscall(long nr, ...)
+{
+    va_list ap;
+    long a[6];
+    va_start(ap, nr);
+    for (int i = 0; i < 6; i++)
+        a[i] = va_arg(ap, long);
+    va_end(ap);
+    long r = sys6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+    if (nr == SYS_bpf && bpf_makes_fd(a[0]))
+        return ret_fd(r);
+    if (nr == SYS_memfd_create || nr == SYS_openat || nr == SYS_userfaultfd || nr == SYS_perf_event_open)
+        return ret_fd(r);
+    return ret_errno(r);
 }
 
 int __wrap_dup(int fd)

@@ -25,9 +25,10 @@
 #include "../stack/pkt.h"
 #include "sys.h"
 
-#define POOL_OPS   "shunt_lifo"
-#define POOL_CHUNK (512u << 10) /* bytes populated at a time; divides a huge page, so a chunk has one IOVA   \
-                                 */
+#define POOL_OPS "shunt_lifo"
+#define POOL_CHUNK                                                                                           \
+    (512u << 10) /* bytes populated at a time; divides a huge page, so a chunk has one IOVA                  \
+                  */
 #define POOL_CACHE 256
 
 struct store {
