@@ -1,0 +1,67 @@
+/* call_close.c: close, close_range, closefrom. The engine's own descriptors are not there for the program: a
+ * loop over all numbers passes them by. */
+#include <errno.h>
+#include <limits.h>
+#include <linux/close_range.h>
+#include <unistd.h>
+
+#include "fdtab.h"
+#include "libc.h"
+
+/* The stack first: while its number is still taken nobody else can get it. */
+static int stack_close(int fd)
+{
+    fdtab_forget(fd);
+    return libc.close(fd);
+}
+
+EXPORT int close(int fd)
+{
+    if (fd_is_stack(fd))
+        return stack_close(fd);
+    if (fd_is_private(fd))
+        return (int)to_errno(-EBADF);
+    return libc.close(fd);
+}
+
+int __close(int fd) ALIAS(close);
+
+static void forget_range(unsigned lo, unsigned hi)
+{
+    int end = fdtab_end();
+    for (unsigned fd = lo; fd <= hi && (int)fd < end; fd++)
+        fdtab_forget((int)fd);
+}
+
+/* [lo, hi] without the engine's numbers. */
+static int close_around(unsigned lo, unsigned hi, int flags)
+{
+    unsigned a = (unsigned)api->private_lo, b = (unsigned)api->private_hi;
+    int r = 0;
+    if (hi < a || lo >= b || guard.depth > 0)
+        return libc.close_range(lo, hi, flags);
+    if (lo < a)
+        r = libc.close_range(lo, a - 1, flags);
+    if (r == 0 && hi >= b)
+        r = libc.close_range(b, hi, flags);
+    return r;
+}
+
+EXPORT int close_range(unsigned lo, unsigned hi, int flags)
+{
+    if (!api || lo > hi || guard.vforked)
+        return libc.close_range(lo, hi, flags);
+    int r = close_around(lo, hi, flags);
+    if (r == 0 && !(flags & CLOSE_RANGE_CLOEXEC))
+        forget_range(lo, hi);
+    return r;
+}
+
+EXPORT void closefrom(int lo)
+{
+    if (lo < 0)
+        lo = 0;
+    if (close_range((unsigned)lo, UINT_MAX, 0) < 0) /* a kernel before 5.9 */
+        for (int fd = lo, end = (int)sysconf(_SC_OPEN_MAX); fd < end; fd++)
+            close(fd);
+}

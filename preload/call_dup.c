@@ -1,0 +1,55 @@
+/* call_dup.c: dup, dup2, dup3. The kernel duplicates the number, then the stack follows. */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "fdtab.h"
+#include "libc.h"
+
+/* After a dup that worked: to names what fd names. */
+static int follow(int fd, int to)
+{
+    int r = fdtab_dup(fd, to);
+    if (r < 0) {
+        libc.close(to);
+        return (int)to_errno(r);
+    }
+    return to;
+}
+
+/* The engine's descriptors: not there as a source, beyond the limit as a target. */
+static bool forbidden(int fd, int to)
+{
+    return fd_is_private(fd) || fd_is_private(to);
+}
+
+static bool concerns_us(int fd, int to)
+{
+    return fd_is_stack(fd) || fd_is_stack(to);
+}
+
+EXPORT int dup(int fd)
+{
+    if (fd_is_private(fd))
+        return (int)to_errno(-EBADF);
+    int to = libc.dup(fd);
+    return to >= 0 && fd_is_stack(fd) ? follow(fd, to) : to;
+}
+
+EXPORT int dup2(int fd, int to)
+{
+    if (forbidden(fd, to))
+        return (int)to_errno(-EBADF);
+    int r = libc.dup2(fd, to);
+    return r >= 0 && fd != to && concerns_us(fd, to) ? follow(fd, to) : r;
+}
+
+EXPORT int dup3(int fd, int to, int flags)
+{
+    if (forbidden(fd, to))
+        return (int)to_errno(-EBADF);
+    int r = libc.dup3(fd, to, flags);
+    return r >= 0 && concerns_us(fd, to) ? follow(fd, to) : r;
+}
+
+int __dup2(int fd, int to) ALIAS_NOTHROW(dup2);

@@ -1,0 +1,322 @@
+/* call_epoll.c: epoll sets of kernel and stack descriptors.
+ *
+ * Theory of operation. The number of a set is a kernel epoll descriptor; the set's stack half is a file of
+ * the engine (api->eset_create) installed at the same number, from the set's creation when a stack runs, else
+ * from the first stack descriptor that is added. Kernel descriptors go into the kernel's half, stack
+ * descriptors into the engine's, a listener with a twin and a nested set into both: then each side reports
+ * what it has, and both reports are true. epoll_wait asks the engine's half at every call, and the kernel's
+ * when it may have items (FD_KERNEL): before sleeping always, in a busy loop every KERNEL_NS, so that a
+ * system call is not the price of every turn. Events that the kernel hands out are handed on, never dropped
+ * (edge-triggered ones would be lost): it is only asked for what fits. When both have more than fits they
+ * take turns. A socket that is added while undecided and then goes to the kernel (or gets a twin) has to be
+ * in the kernel's half from then on: such registrations are remembered.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+
+#include "boot.h"
+#include "fdtab.h"
+#include "libc.h"
+#include "place.h"
+#include "wait.h"
+
+#define KERNEL_NS   20000
+#define PENDING_MAX 1024
+
+/* --- registrations of undecided sockets --- */
+
+static struct pending {
+    int epfd, fd; /* epfd -1: free */
+    struct epoll_event ev;
+} pending[PENDING_MAX];
+static int npending; /* one past the last entry in use */
+static pthread_mutex_t pending_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void pending_drop(int epfd, int fd)
+{
+    for (int i = 0; i < npending; i++)
+        if (pending[i].fd == fd && (epfd < 0 || pending[i].epfd == epfd))
+            pending[i].epfd = -1;
+    while (npending > 0 && pending[npending - 1].epfd < 0)
+        npending--;
+}
+
+static void pending_note(int epfd, int op, int fd, const struct epoll_event *ev)
+{
+    guard_enter(); /* a handler may come here as well */
+    pthread_mutex_lock(&pending_lock);
+    pending_drop(epfd, fd);
+    for (int i = 0; op != EPOLL_CTL_DEL && i < PENDING_MAX; i++) {
+        if (i < npending && pending[i].epfd >= 0)
+            continue;
+        pending[i] = (struct pending){.epfd = epfd, .fd = fd, .ev = *ev};
+        if (i == npending)
+            npending++;
+        break;
+    }
+    pthread_mutex_unlock(&pending_lock);
+    guard_leave();
+}
+
+void epoll_moved(int fd)
+{
+    if (__atomic_load_n(&npending, __ATOMIC_RELAXED) == 0)
+        return;
+    guard_enter();
+    pthread_mutex_lock(&pending_lock);
+    for (int i = 0; i < npending; i++) {
+        struct pending *e = &pending[i];
+        if (e->fd == fd && e->epfd >= 0 && libc.epoll_ctl(e->epfd, EPOLL_CTL_ADD, fd, &e->ev) == 0)
+            fdtab_bits[e->epfd] |= FD_KERNEL;
+    }
+    pending_drop(-1, fd);
+    pthread_mutex_unlock(&pending_lock);
+    guard_leave();
+}
+
+void epoll_closed(int fd)
+{
+    if (__atomic_load_n(&npending, __ATOMIC_RELAXED) == 0)
+        return;
+    guard_enter();
+    pthread_mutex_lock(&pending_lock);
+    for (int i = 0; i < npending; i++)
+        if (pending[i].epfd == fd)
+            pending[i].epfd = -1;
+    pending_drop(-1, fd);
+    pthread_mutex_unlock(&pending_lock);
+    guard_leave();
+}
+
+void epoll_child(void)
+{
+    pthread_mutex_init(&pending_lock, NULL);
+}
+
+/* --- sets --- */
+
+/* Gives the kernel set epfd a stack half. */
+static int attach(int epfd, unsigned char bits)
+{
+    if ((unsigned)epfd >= SHUNT_FD_MAX)
+        return -EINVAL;
+    int r = API(eset_create(epfd));
+    if (r == 0)
+        fdtab_set(epfd, bits | FD_EPSET);
+    return r;
+}
+
+static int created(int epfd)
+{
+    if (epfd >= 0 && api && fdtab && guard.depth == 0) {
+        int r = attach(epfd, 0);
+        if (r < 0) {
+            libc.close(epfd);
+            return (int)to_errno(r);
+        }
+    }
+    return epfd;
+}
+
+EXPORT int epoll_create(int size)
+{
+    return created(libc.epoll_create(size));
+}
+
+EXPORT int epoll_create1(int flags)
+{
+    return created(libc.epoll_create1(flags));
+}
+
+/* --- epoll_ctl --- */
+
+/* Is epfd an epoll set at all? The kernel says so without changing anything: the placeholder on fd's number
+ * is in no set. */
+static int check_set(int epfd, int fd)
+{
+    if (libc.epoll_ctl(epfd, EPOLL_CTL_DEL, fd, NULL) < 0 && errno != ENOENT)
+        return -errno;
+    return 0;
+}
+
+static int kernel_ctl(int epfd, int op, int fd, struct epoll_event *ev)
+{
+    if (op != EPOLL_CTL_DEL && fd_is_stack(epfd))
+        fdtab_bits[epfd] |= FD_KERNEL;
+    return libc.epoll_ctl(epfd, op, fd, ev) < 0 ? -errno : 0;
+}
+
+static int stack_ctl(int epfd, int op, int fd, struct epoll_event *ev)
+{
+    if (!fd_is_stack(epfd)) {
+        int r = check_set(epfd, fd);
+        if (r < 0)
+            return r;
+        if (op != EPOLL_CTL_ADD)
+            return -ENOENT;
+        r = attach(epfd, FD_KERNEL); /* older than the stack: what it has is not known here */
+        if (r < 0)
+            return r;
+    }
+    int r = API(eset_ctl(by_fd(epfd), op, fd, ev));
+    if (r < 0)
+        return r;
+    if (fd_has(fd, FD_TWIN) || fd_has(fd, FD_EPSET)) {
+        kernel_ctl(epfd, op, fd, ev);
+        return 0;
+    }
+    if (op == EPOLL_CTL_DEL ? npending > 0 : API(placement(by_fd(fd))) == PLACE_UNDECIDED)
+        pending_note(epfd, op, fd, ev);
+    return 0;
+}
+
+EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
+{
+    if (!fd_is_stack(fd)) {
+        if (!fd_is_stack(epfd))
+            return libc.epoll_ctl(epfd, op, fd, ev);
+        return (int)to_errno(kernel_ctl(epfd, op, fd, ev));
+    }
+    if (!ev && op != EPOLL_CTL_DEL)
+        return (int)to_errno(-EFAULT);
+    if (epfd == fd)
+        return (int)to_errno(-EINVAL);
+    return (int)to_errno(stack_ctl(epfd, op, fd, ev));
+}
+
+/* --- epoll_wait --- */
+
+struct set {
+    struct wait w; /* first */
+    int epfd;
+    struct epoll_event *ev;
+    int max;
+    struct pollfd p[1 + SLEEP_FDS];
+};
+
+static int kernel_events(int epfd, struct epoll_event *ev, int max)
+{
+    int n = max > 0 ? libc.epoll_wait(epfd, ev, max, 0) : 0;
+    return n < 0 ? (errno == EINTR ? 0 : -errno) : n;
+}
+
+static int stack_events(int epfd, struct epoll_event *ev, int max)
+{
+    return max > 0 ? API(eset_wait(by_fd(epfd), ev, max)) : 0;
+}
+
+/* Both halves into one array; turn: the kernel's first. */
+static int both_events(int epfd, struct epoll_event *ev, int max)
+{
+    bool kernel_first = fd_has(epfd, FD_TURN);
+    fdtab_bits[epfd] ^= FD_TURN;
+    int a = kernel_first ? kernel_events(epfd, ev, max) : stack_events(epfd, ev, max);
+    if (a < 0)
+        return a;
+    int b = kernel_first ? stack_events(epfd, ev + a, max - a) : kernel_events(epfd, ev + a, max - a);
+    return b < 0 ? (a ? a : b) : a + b;
+}
+
+/* Whether this thread owes the kernel's half a look, though the stack's keeps it busy. */
+static bool kernel_due(void)
+{
+    static __thread uint64_t last_ns __attribute__((tls_model("initial-exec")));
+    uint64_t now = wait_now_ns();
+    if (now - last_ns < KERNEL_NS)
+        return false;
+    last_ns = now;
+    return true;
+}
+
+static int look(struct set *s)
+{
+    if (!fd_has(s->epfd, FD_KERNEL))
+        return stack_events(s->epfd, s->ev, s->max);
+    if (kernel_due())
+        return both_events(s->epfd, s->ev, s->max);
+    int n = stack_events(s->epfd, s->ev, s->max);
+    return n ? n : kernel_events(s->epfd, s->ev, s->max);
+}
+
+static int set_check(struct wait *w)
+{
+    struct set *s = (struct set *)w;
+    return api->poll(by_fd(s->epfd)) != 0;
+}
+
+static int set_watch(struct wait *w, struct waiter *by)
+{
+    struct set *s = (struct set *)w;
+    return api->watch(by, by_fd(s->epfd), EPOLLIN);
+}
+
+/* The kernel's half is always slept on: another process of the family may have put something there. */
+static int set_wait(struct set *s, uint64_t deadline_ns, const sigset_t *sigmask)
+{
+    s->w = (struct wait){.check = set_check,
+                         .watch = set_watch,
+                         .p = s->p,
+                         .n = 1,
+                         .deadline_ns = deadline_ns,
+                         .sigmask = sigmask,
+                         .never_restart = true};
+    s->p[0] = (struct pollfd){.fd = s->epfd, .events = POLLIN};
+    wait_begin(&s->w);
+    for (;;) {
+        int n = look(s);
+        if (n != 0 || deadline_ns == 0)
+            return n;
+        int r = wait_run(&s->w);
+        if (r < 0)
+            return r;
+        if (s->p[0].revents)
+            fdtab_bits[s->epfd] |= FD_KERNEL;
+        if (r == 0)
+            return look(s);
+    }
+}
+
+static int stack_epoll_wait(int epfd, struct epoll_event *ev, int max, uint64_t deadline_ns,
+                            const sigset_t *mask)
+{
+    struct set s = {.epfd = epfd, .ev = ev, .max = max};
+    if (!fd_has(epfd, FD_EPSET))
+        return -EINVAL;
+    if (max <= 0 || max > (int)(INT_MAX / sizeof(*ev)))
+        return -EINVAL;
+    if (!ev)
+        return -EFAULT;
+    return set_wait(&s, deadline_ns, mask);
+}
+
+static uint64_t deadline_of_ms(int ms)
+{
+    return ms == 0 ? 0 : ms < 0 ? NEVER : wait_deadline_us((int64_t)ms * 1000);
+}
+
+EXPORT int epoll_wait(int epfd, struct epoll_event *ev, int max, int ms)
+{
+    if (!fd_is_stack(epfd))
+        return libc.epoll_wait(epfd, ev, max, ms);
+    return (int)to_errno(stack_epoll_wait(epfd, ev, max, deadline_of_ms(ms), NULL));
+}
+
+EXPORT int epoll_pwait(int epfd, struct epoll_event *ev, int max, int ms, const sigset_t *mask)
+{
+    if (!fd_is_stack(epfd))
+        return libc.epoll_pwait(epfd, ev, max, ms, mask);
+    return (int)to_errno(stack_epoll_wait(epfd, ev, max, deadline_of_ms(ms), mask));
+}
+
+EXPORT int epoll_pwait2(int epfd, struct epoll_event *ev, int max, const struct timespec *t,
+                        const sigset_t *mask)
+{
+    if (!fd_is_stack(epfd))
+        return libc.epoll_pwait2(epfd, ev, max, t, mask);
+    if (t && (t->tv_sec < 0 || t->tv_nsec < 0 || t->tv_nsec > 999999999))
+        return (int)to_errno(-EINVAL);
+    bool now = t && t->tv_sec == 0 && t->tv_nsec == 0;
+    return (int)to_errno(stack_epoll_wait(epfd, ev, max, now ? 0 : wait_deadline(t), mask));
+}

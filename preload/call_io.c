@@ -1,0 +1,89 @@
+/* call_io.c: read, write and their vector and positional kin.
+ * A file of the stack may also be an epoll set, which can be neither read nor written: EINVAL, as in Linux.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "fdtab.h"
+#include "io.h"
+#include "libc.h"
+
+/* The engine says what a socket call on an epoll set gets. */
+static ssize_t io_result(ssize_t r)
+{
+    return to_errno(r == -ENOTSOCK ? -EINVAL : r);
+}
+
+/* Linux: a read or write of nothing on a stream ends before the socket looks at it. A datagram can be empty.
+ */
+EXPORT ssize_t read(int fd, void *buf, size_t n)
+{
+    if (!fd_is_stack(fd))
+        return libc.read(fd, buf, n);
+    return n == 0 ? 0 : io_result(io_recv_buf(fd, buf, n, 0));
+}
+
+EXPORT ssize_t write(int fd, const void *buf, size_t n)
+{
+    if (!fd_is_stack(fd))
+        return libc.write(fd, buf, n);
+    return io_result(io_send_buf(fd, buf, n, 0));
+}
+
+ssize_t __read(int fd, void *buf, size_t n) ALIAS(read);
+ssize_t __write(int fd, const void *buf, size_t n) ALIAS(write);
+
+static ssize_t vec(int fd, const struct iovec *iov, int n, int flags, bool out)
+{
+    struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n};
+    size_t sum = 0;
+    if (n < 0 || n > IOV_MAX)
+        return -EINVAL;
+    if (n > 0 && !iov)
+        return -EFAULT;
+    for (int i = 0; i < n; i++)
+        sum += iov[i].iov_len;
+    if (out)
+        return io_send(fd, &msg, flags);
+    return sum == 0 ? 0 : io_recv(fd, &msg, flags);
+}
+
+EXPORT ssize_t readv(int fd, const struct iovec *iov, int n)
+{
+    if (!fd_is_stack(fd))
+        return libc.readv(fd, iov, n);
+    return io_result(vec(fd, iov, n, 0, false));
+}
+
+EXPORT ssize_t writev(int fd, const struct iovec *iov, int n)
+{
+    if (!fd_is_stack(fd))
+        return libc.writev(fd, iov, n);
+    return io_result(vec(fd, iov, n, 0, true));
+}
+
+/* pread, pwrite and their kin are not interposed: a socket has no position, and the placeholder tells so
+ * (ESPIPE). The v2 calls take offset -1: no position. */
+static int v2_flags(int flags)
+{
+    return flags & RWF_NOWAIT ? MSG_DONTWAIT : 0;
+}
+
+EXPORT ssize_t preadv2(int fd, const struct iovec *iov, int n, off_t off, int flags)
+{
+    if (!fd_is_stack(fd) || off != -1)
+        return libc.preadv2(fd, iov, n, off, flags);
+    return io_result(vec(fd, iov, n, v2_flags(flags), false));
+}
+
+EXPORT ssize_t pwritev2(int fd, const struct iovec *iov, int n, off_t off, int flags)
+{
+    if (!fd_is_stack(fd) || off != -1)
+        return libc.pwritev2(fd, iov, n, off, flags);
+    return io_result(vec(fd, iov, n, v2_flags(flags), true));
+}
+
+ssize_t preadv64v2(int fd, const struct iovec *iov, int n, off64_t off, int flags) ALIAS(preadv2);
+ssize_t pwritev64v2(int fd, const struct iovec *iov, int n, off64_t off, int flags) ALIAS(pwritev2);

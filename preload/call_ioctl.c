@@ -1,0 +1,55 @@
+/* call_ioctl.c: ioctl. FIONBIO and FIOASYNC are status flags; FIOCLEX is the number's and the kernel's; the
+ * rest is the stack's own interface (SIOCGIF*) and queues. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <sys/ioctl.h>
+
+#include "fdtab.h"
+#include "libc.h"
+
+static int set_flag(int fd, int flag, const void *arg)
+{
+    if (!arg)
+        return -EFAULT;
+    int flags = API(get_flags(by_fd(fd)));
+    if (flags < 0)
+        return flags;
+    return API(set_flags(by_fd(fd), *(const int *)arg ? flags | flag : flags & ~flag));
+}
+
+static int stack_ioctl(int fd, unsigned long req, void *arg)
+{
+    int r;
+    switch ((unsigned)req) { /* the kernel looks at 32 bits */
+    case FIONBIO:
+        return set_flag(fd, O_NONBLOCK, arg);
+    case FIOASYNC:
+        return set_flag(fd, O_ASYNC, arg);
+    case FIOCLEX:
+    case FIONCLEX:
+    case TCGETS: /* isatty: the placeholder says ENOTTY */
+        r = libc.ioctl(fd, req, arg);
+        return r < 0 ? -errno : r;
+    default:
+        return API(ioctl(by_fd(fd), (unsigned)req, arg));
+    }
+}
+
+EXPORT int ioctl(int fd, unsigned long req, ...)
+{
+    va_list ap;
+    va_start(ap, req);
+    void *arg = va_arg(ap, void *);
+    va_end(ap);
+    if (!fd_is_stack(fd) || fd_has(fd, FD_EPSET))
+        return libc.ioctl(fd, req, arg);
+    return (int)to_errno(stack_ioctl(fd, req, arg));
+}
+
+/* libc's calls its own ioctl. */
+EXPORT int sockatmark(int fd)
+{
+    int mark = 0;
+    return ioctl(fd, 0x8905 /* SIOCATMARK */, &mark) < 0 ? -1 : mark;
+}

@@ -1,0 +1,297 @@
+/* call_msg.c: recv, recvfrom, recvmsg, recvmmsg, send, sendto, sendmsg, sendmmsg; and io.h's receiving and
+ * sending.
+ *
+ * Theory of operation. Each try is one call of the engine; -EAGAIN goes to block_wait (wait.c), which says
+ * whether to try again. A stream's send goes on until all is in the send queue, or what is there already is
+ * the result. A datagram goes where its destination says (place.h); a socket with a twin receives from both,
+ * in turns.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "fdtab.h"
+#include "io.h"
+#include "libc.h"
+#include "place.h"
+#include "signals.h"
+#include "wait.h"
+
+static bool is_stream(struct ref r)
+{
+    int type = 0;
+    socklen_t len = sizeof(type);
+    return API(getsockopt(r, SOL_SOCKET, SO_TYPE, &type, &len)) == 0 && type == SOCK_STREAM;
+}
+
+/* Bytes in msg's buffers, or -errno as Linux's import_iovec. */
+static ssize_t total(const struct msghdr *msg)
+{
+    size_t sum = 0;
+    if (msg->msg_iovlen > IOV_MAX)
+        return -EMSGSIZE;
+    if (msg->msg_iovlen > 0 && !msg->msg_iov)
+        return -EFAULT;
+    for (size_t i = 0; i < msg->msg_iovlen; i++) {
+        sum += msg->msg_iov[i].iov_len;
+        if (msg->msg_iov[i].iov_len > SSIZE_MAX || sum > SSIZE_MAX)
+            return -EINVAL;
+    }
+    return (ssize_t)sum;
+}
+
+/* --- receiving --- */
+
+static ssize_t kernel_recv(int fd, struct msghdr *msg, int flags)
+{
+    ssize_t r = libc.recvmsg(fd, msg, flags | MSG_DONTWAIT);
+    return r < 0 ? -errno : r;
+}
+
+static ssize_t try_recv(struct ref r, struct msghdr *msg, int flags, size_t skip)
+{
+    static __thread unsigned turn __attribute__((tls_model("initial-exec")));
+    if (!fd_has(r.fd, FD_TWIN))
+        return API(recvmsg(r, msg, flags, skip));
+    bool kernel_first = ++turn & 1;
+    ssize_t n = kernel_first ? kernel_recv(r.fd, msg, flags) : API(recvmsg(r, msg, flags, skip));
+    if (n == -EAGAIN)
+        n = kernel_first ? API(recvmsg(r, msg, flags, skip)) : kernel_recv(r.fd, msg, flags);
+    return n;
+}
+
+/* MSG_WAITALL on a stream: until msg is full, the end, an error or a handler; what was had until then is the
+ * result. */
+static ssize_t recv_rest(struct block *b, struct msghdr *msg, int flags, size_t want, size_t had)
+{
+    while (had < want) {
+        ssize_t n = try_recv(b->ref, msg, flags, had);
+        if (n == -EAGAIN && (n = block_wait(b)) == 0)
+            continue;
+        if (n <= 0)
+            break;
+        had += (size_t)n;
+    }
+    return (ssize_t)had;
+}
+
+ssize_t io_recv(int fd, struct msghdr *msg, int flags)
+{
+    struct block b __attribute__((cleanup(block_end))) =
+        block_begin(fd, EPOLLIN, flags & (MSG_DONTWAIT | MSG_ERRQUEUE));
+    ssize_t n, want = total(msg);
+    if (want < 0)
+        return want;
+    do
+        n = try_recv(b.ref, msg, flags, 0);
+    while (n == -EAGAIN && (n = block_wait(&b)) == 0);
+    if (__builtin_expect((flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL, 0) && n > 0 && n < want &&
+        is_stream(b.ref))
+        n = recv_rest(&b, msg, flags, (size_t)want, (size_t)n);
+    return n;
+}
+
+/* --- sending --- */
+
+/* Where a datagram (or a stream's first send) with an address goes. 0: on with the stack; 1: to the kernel;
+ * or -errno. */
+static int place_send(int fd, const struct msghdr *msg)
+{
+    int place = decide_ask(fd, DECIDE_SEND, msg->msg_name, msg->msg_namelen);
+    if (place < 0)
+        return place;
+    if (place == PLACE_KERNEL) {
+        int r = is_stream(by_fd(fd)) ? decide_to_kernel(fd) : twin_for_send(fd);
+        return r < 0 ? r : 1;
+    }
+    if (API(placement(by_fd(fd))) == PLACE_UNDECIDED)
+        API(set_placement(by_fd(fd), PLACE_STACK));
+    return 0;
+}
+
+/* The number is a kernel socket, or has one as its twin: non-blocking privately, so a full buffer is waited
+ * out here. */
+static ssize_t kernel_send(int fd, const struct msghdr *msg, int flags)
+{
+    ssize_t n = libc.sendmsg(fd, msg, flags);
+    while (n < 0 && errno == EAGAIN && fd_has(fd, FD_TWIN) && !(flags & MSG_DONTWAIT) &&
+           !(API(get_flags(by_fd(fd))) & O_NONBLOCK)) {
+        struct pollfd p = {.fd = fd, .events = POLLOUT};
+        if (libc.poll(&p, 1, -1) < 0)
+            break;
+        n = libc.sendmsg(fd, msg, flags);
+    }
+    return n < 0 ? -errno : n;
+}
+
+static ssize_t send_rest(struct block *b, const struct msghdr *msg, int flags, size_t want)
+{
+    size_t sent = 0;
+    for (;;) {
+        ssize_t n = API(sendmsg(b->ref, msg, flags, sent));
+        if (n > 0)
+            sent += (size_t)n;
+        if ((n >= 0 && sent >= want) || n == 0)
+            return (ssize_t)sent;
+        if (n < 0 && n != -EAGAIN)
+            return sent ? (ssize_t)sent : n;
+        int r = block_wait(b);
+        if (r < 0)
+            return sent ? (ssize_t)sent : r;
+    }
+}
+
+ssize_t io_send(int fd, const struct msghdr *msg, int flags)
+{
+    ssize_t want = total(msg);
+    if (want < 0)
+        return want;
+    if (msg->msg_name) {
+        int r = place_send(fd, msg);
+        if (r)
+            return r < 0 ? r : kernel_send(fd, msg, flags);
+    }
+    struct block b __attribute__((cleanup(block_end))) = block_begin(fd, EPOLLOUT, flags & MSG_DONTWAIT);
+    ssize_t n = send_rest(&b, msg, flags, (size_t)want);
+    if (n == -EPIPE && !(flags & MSG_NOSIGNAL) && is_stream(b.ref))
+        signals_sigpipe();
+    return n;
+}
+
+/* --- one buffer --- */
+
+ssize_t io_recv_buf(int fd, void *buf, size_t n, int flags)
+{
+    struct iovec iov = {.iov_base = buf, .iov_len = n > SSIZE_MAX ? SSIZE_MAX : n};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    return io_recv(fd, &msg, flags);
+}
+
+ssize_t io_send_buf(int fd, const void *buf, size_t n, int flags)
+{
+    struct iovec iov = {.iov_base = (void *)buf, .iov_len = n > SSIZE_MAX ? SSIZE_MAX : n};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    return io_send(fd, &msg, flags);
+}
+
+/* --- the calls --- */
+
+EXPORT ssize_t recv(int fd, void *buf, size_t n, int flags)
+{
+    if (!fd_is_stack(fd))
+        return libc.recv(fd, buf, n, flags);
+    return to_errno(io_recv_buf(fd, buf, n, flags));
+}
+
+EXPORT ssize_t recvfrom(int fd, void *restrict buf, size_t n, int flags, __SOCKADDR_ARG sa,
+                        socklen_t *restrict len)
+{
+    struct sockaddr *to = sa.__sockaddr__;
+    if (!fd_is_stack(fd))
+        return libc.recvfrom(fd, buf, n, flags, to, len);
+    if (to && !len)
+        return to_errno(-EFAULT);
+    struct iovec iov = {.iov_base = buf, .iov_len = n > SSIZE_MAX ? SSIZE_MAX : n};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_name = to, .msg_namelen = to ? *len : 0};
+    if (to && (int)*len < 0)
+        return to_errno(-EINVAL);
+    ssize_t r = io_recv(fd, &msg, flags);
+    if (r >= 0 && to)
+        *len = msg.msg_namelen;
+    return to_errno(r);
+}
+
+EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
+{
+    if (!fd_is_stack(fd))
+        return libc.recvmsg(fd, msg, flags);
+    if (!msg)
+        return to_errno(-EFAULT);
+    return to_errno(io_recv(fd, msg, flags));
+}
+
+/* Linux looks at the timeout only after each datagram, so that it does not end the wait for the first. */
+static int stack_recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct timespec *timeout)
+{
+    uint64_t deadline = timeout ? wait_deadline(timeout) : NEVER;
+    unsigned got = 0;
+    if (timeout && (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec > 999999999))
+        return -EINVAL;
+    while (got < n) {
+        ssize_t r = io_recv(fd, &v[got].msg_hdr, flags & ~MSG_WAITFORONE);
+        if (r < 0)
+            return got ? (int)got : (int)r;
+        v[got++].msg_len = (unsigned)r;
+        if (flags & MSG_WAITFORONE)
+            flags |= MSG_DONTWAIT;
+        if (v[got - 1].msg_hdr.msg_flags & MSG_OOB)
+            break;
+        if (timeout && wait_now_ns() >= deadline)
+            break;
+    }
+    if (timeout) {
+        uint64_t now = wait_now_ns(), left = deadline > now ? deadline - now : 0;
+        *timeout =
+            (struct timespec){.tv_sec = (time_t)(left / 1000000000u), .tv_nsec = (long)(left % 1000000000u)};
+    }
+    return (int)got;
+}
+
+EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct timespec *timeout)
+{
+    if (!fd_is_stack(fd))
+        return libc.recvmmsg(fd, v, n, flags, timeout);
+    return (int)to_errno(stack_recvmmsg(fd, v, n, flags, timeout));
+}
+
+EXPORT ssize_t send(int fd, const void *buf, size_t n, int flags)
+{
+    if (!fd_is_stack(fd))
+        return libc.send(fd, buf, n, flags);
+    return to_errno(io_send_buf(fd, buf, n, flags));
+}
+
+ssize_t __send(int fd, const void *buf, size_t n, int flags) ALIAS(send);
+
+EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags, __CONST_SOCKADDR_ARG sa, socklen_t len)
+{
+    const struct sockaddr *to = sa.__sockaddr__;
+    if (!fd_is_stack(fd))
+        return libc.sendto(fd, buf, n, flags, to, len);
+    struct iovec iov = {.iov_base = (void *)buf, .iov_len = n > SSIZE_MAX ? SSIZE_MAX : n};
+    struct msghdr msg = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_name = (void *)to, .msg_namelen = to ? len : 0};
+    return to_errno(io_send(fd, &msg, flags));
+}
+
+EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+    if (!fd_is_stack(fd))
+        return libc.sendmsg(fd, msg, flags);
+    if (!msg)
+        return to_errno(-EFAULT);
+    return to_errno(io_send(fd, msg, flags));
+}
+
+static int stack_sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
+{
+    unsigned sent = 0;
+    if (n > IOV_MAX)
+        n = IOV_MAX;
+    while (sent < n) {
+        ssize_t r = io_send(fd, &v[sent].msg_hdr, flags);
+        if (r < 0)
+            return sent ? (int)sent : (int)r;
+        v[sent++].msg_len = (unsigned)r;
+    }
+    return (int)sent;
+}
+
+EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
+{
+    if (!fd_is_stack(fd))
+        return libc.sendmmsg(fd, v, n, flags);
+    return (int)to_errno(stack_sendmmsg(fd, v, n, flags));
+}

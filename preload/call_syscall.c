@@ -1,0 +1,174 @@
+/* call_syscall.c: syscall(2), libc's function for any system call by number. What concerns sockets goes
+ * through the interposers, which pass on what is not the stack's. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/select.h>
+#include <sys/sendfile.h>
+#include <unistd.h>
+
+#include "diag.h"
+#include "fdtab.h"
+#include "fork.h"
+#include "libc.h"
+
+#define P(x) ((void *)(x))
+
+/* pselect6's sixth argument. */
+struct mask_arg {
+    const sigset_t *mask;
+    size_t size;
+};
+
+static long socket_call(long nr, long a, long b, long c, long d, long e, long f, bool *done)
+{
+    switch (nr) {
+    case SYS_socket:
+        return socket((int)a, (int)b, (int)c);
+    case SYS_bind:
+        return bind((int)a, (struct sockaddr *)b, (socklen_t)c);
+    case SYS_listen:
+        return listen((int)a, (int)b);
+    case SYS_accept:
+        return accept((int)a, (struct sockaddr *)b, P(c));
+    case SYS_accept4:
+        return accept4((int)a, (struct sockaddr *)b, P(c), (int)d);
+    case SYS_connect:
+        return connect((int)a, (struct sockaddr *)b, (socklen_t)c);
+    case SYS_shutdown:
+        return shutdown((int)a, (int)b);
+    case SYS_getsockname:
+        return getsockname((int)a, (struct sockaddr *)b, P(c));
+    case SYS_getpeername:
+        return getpeername((int)a, (struct sockaddr *)b, P(c));
+    case SYS_getsockopt:
+        return getsockopt((int)a, (int)b, (int)c, P(d), P(e));
+    case SYS_setsockopt:
+        return setsockopt((int)a, (int)b, (int)c, P(d), (socklen_t)e);
+    case SYS_recvfrom:
+        return recvfrom((int)a, P(b), (size_t)c, (int)d, (struct sockaddr *)e, P(f));
+    case SYS_sendto:
+        return sendto((int)a, P(b), (size_t)c, (int)d, (struct sockaddr *)e, (socklen_t)f);
+    case SYS_recvmsg:
+        return recvmsg((int)a, P(b), (int)c);
+    case SYS_sendmsg:
+        return sendmsg((int)a, P(b), (int)c);
+    case SYS_recvmmsg:
+        return recvmmsg((int)a, P(b), (unsigned)c, (int)d, P(e));
+    case SYS_sendmmsg:
+        return sendmmsg((int)a, P(b), (unsigned)c, (int)d);
+    }
+    *done = false;
+    return 0;
+}
+
+static long file_call(long nr, long a, long b, long c, long d, long e, long f, bool *done)
+{
+    switch (nr) {
+    case SYS_read:
+        return read((int)a, P(b), (size_t)c);
+    case SYS_write:
+        return write((int)a, P(b), (size_t)c);
+    case SYS_readv:
+        return readv((int)a, P(b), (int)c);
+    case SYS_writev:
+        return writev((int)a, P(b), (int)c);
+    case SYS_close:
+        return close((int)a);
+    case SYS_close_range:
+        return close_range((unsigned)a, (unsigned)b, (int)c);
+    case SYS_dup:
+        return dup((int)a);
+#ifdef SYS_dup2
+    case SYS_dup2:
+        return dup2((int)a, (int)b);
+#endif
+    case SYS_dup3:
+        return dup3((int)a, (int)b, (int)c);
+    case SYS_fcntl:
+        return fcntl((int)a, (int)b, c);
+    case SYS_ioctl:
+        return ioctl((int)a, (unsigned long)b, c);
+    case SYS_sendfile:
+        return sendfile((int)a, (int)b, P(c), (size_t)d);
+    case SYS_splice:
+        return splice((int)a, P(b), (int)c, P(d), (size_t)e, (unsigned)f);
+    }
+    *done = false;
+    return 0;
+}
+
+/* The kernel's ppoll and pselect6 write back the time that is left; libc's don't, and neither does this. */
+static long wait_call(long nr, long a, long b, long c, long d, long e, long f, bool *done)
+{
+    switch (nr) {
+#ifdef SYS_poll
+    case SYS_poll:
+        return poll(P(a), (nfds_t)b, (int)c);
+    case SYS_select:
+        return select((int)a, P(b), P(c), P(d), P(e));
+    case SYS_epoll_create:
+        return epoll_create((int)a);
+    case SYS_epoll_wait:
+        return epoll_wait((int)a, P(b), (int)c, (int)d);
+#endif
+    case SYS_ppoll:
+        return ppoll(P(a), (nfds_t)b, P(c), P(d));
+    case SYS_pselect6:
+        return pselect((int)a, P(b), P(c), P(d), P(e), f ? ((struct mask_arg *)f)->mask : NULL);
+    case SYS_epoll_create1:
+        return epoll_create1((int)a);
+    case SYS_epoll_ctl:
+        return epoll_ctl((int)a, (int)b, (int)c, P(d));
+    case SYS_epoll_pwait:
+        return epoll_pwait((int)a, P(b), (int)c, (int)d, P(e));
+    case SYS_epoll_pwait2:
+        return epoll_pwait2((int)a, P(b), (int)c, P(d), P(e));
+    }
+    *done = false;
+    return 0;
+}
+
+static long other_call(long nr, long a, bool *done)
+{
+    if (nr == SYS_io_uring_setup && fdtab) { /* rings would bypass the stack; programs fall back to epoll */
+        diag_unsupported(UNSUP_IO_URING);
+        errno = ENOSYS;
+        return -1;
+    }
+    if (nr == SYS_exit_group)
+        fork_exit();
+    *done = false;
+    return 0;
+}
+
+EXPORT long syscall(long nr, ...)
+{
+    long a[6], r = 0;
+    va_list ap;
+    va_start(ap, nr);
+    for (int i = 0; i < 6; i++)
+        a[i] = va_arg(ap, long);
+    va_end(ap);
+    bool done = false;
+    if ((fdtab || nr == SYS_socket) && guard.depth == 0 && !guard.vforked) {
+        done = true;
+        r = socket_call(nr, a[0], a[1], a[2], a[3], a[4], a[5], &done);
+        if (!done) {
+            done = true;
+            r = file_call(nr, a[0], a[1], a[2], a[3], a[4], a[5], &done);
+        }
+        if (!done) {
+            done = true;
+            r = wait_call(nr, a[0], a[1], a[2], a[3], a[4], a[5], &done);
+        }
+        if (!done) {
+            done = true;
+            r = other_call(nr, a[0], &done);
+        }
+    }
+    return done ? r : libc.syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+}

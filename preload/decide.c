@@ -1,0 +1,80 @@
+/* decide.c: a socket's way from undecided to the stack or to the kernel.
+ *
+ * Theory of operation. A fresh IP socket is a file of the stack over a duplicate of the placeholder. The
+ * first call that names an address asks the engine (api->decide), which knows addresses and routes. STACK:
+ * nothing moves. KERNEL: a kernel socket gets the recorded options and the status flags, takes over every
+ * number that this process has for the file (dup3, each number's FD_CLOEXEC kept), and the file is closed;
+ * from then on the calls on it never come here again. BOTH: twin.c. Limit: numbers that other processes of
+ * the family inherited before the decision stay where they are.
+ */
+#include <fcntl.h>
+
+#include "libc.h"
+#include "place.h"
+
+int decide_ask(int fd, enum decide_op op, const struct sockaddr *sa, socklen_t len)
+{
+    return API(decide(by_fd(fd), op, sa, len));
+}
+
+/* Puts the kernel descriptor k on number fd, which keeps its FD_CLOEXEC. */
+static int take_number(int k, int fd)
+{
+    int flags = libc.fcntl(fd, F_GETFD, NULL);
+    return libc.dup3(k, fd, flags > 0 && (flags & FD_CLOEXEC) ? O_CLOEXEC : 0) < 0 ? -errno : 0;
+}
+
+static void copy_status(int fd, int k)
+{
+    int flags = API(get_flags(by_fd(fd)));
+    int have = libc.fcntl(k, F_GETFL, NULL);
+    if (flags >= 0 && have >= 0)
+        libc.fcntl(k, F_SETFL,
+                   (void *)(long)((have & ~(O_NONBLOCK | O_ASYNC)) | (flags & (O_NONBLOCK | O_ASYNC))));
+}
+
+static void move_numbers(int fd, int k)
+{
+    for (int n = 0; (n = API(same_file(fd, n))) >= 0; n++) {
+        if (n == fd)
+            continue; /* last: its entry names the file */
+        if (take_number(k, n) == 0) {
+            epoll_moved(n);
+            fdtab_forget(n);
+        }
+    }
+}
+
+int decide_to_kernel(int fd)
+{
+    bool twin = fd_has(fd, FD_TWIN);
+    int k = twin ? fd : twin_new(fd);
+    if (k < 0)
+        return k;
+    copy_status(fd, k);
+    if (!twin)
+        move_numbers(fd, k);
+    int r = twin ? 0 : take_number(k, fd);
+    if (!twin)
+        libc.close(k);
+    if (r < 0)
+        return r;
+    for (int n = 0; twin && (n = API(same_file(fd, n))) >= 0; n++)
+        if (n != fd)
+            fdtab_forget(n);
+    if (!twin)
+        epoll_moved(fd);
+    fdtab_forget(fd);
+    return 0;
+}
+
+void decide_to_stack(int fd)
+{
+    if (fd_has(fd, FD_TWIN)) {
+        for (int n = 0; (n = API(same_file(fd, n))) >= 0; n++) {
+            take_number(api->placeholder, n);
+            fdtab_bits[n] &= ~FD_TWIN;
+        }
+    }
+    API(set_placement(by_fd(fd), PLACE_STACK));
+}

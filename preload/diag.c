@@ -1,0 +1,55 @@
+/* diag.c: see diag.h. Writes with the bare system call: no buffer of stdio, no interposer, safe in any
+ * context. */
+#include "diag.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libc.h"
+
+static const char *const levels[] = {"error", "warn", "info", "debug"};
+
+static int level_of(const char *name, int otherwise)
+{
+    for (int i = 0; name && i < 4; i++)
+        if (strcmp(name, levels[i]) == 0)
+            return i;
+    return otherwise;
+}
+
+void diag_line(const char *level, const char *fmt, ...)
+{
+    int saved = errno;
+    if (level_of(level, 0) <= level_of(getenv("SHUNT_LOG"), 1)) {
+        char line[512];
+        va_list ap;
+        int n = snprintf(line, sizeof(line), "shunt: %s: ", level);
+        va_start(ap, fmt);
+        n += vsnprintf(line + n, sizeof(line) - n, fmt, ap);
+        va_end(ap);
+        if (n > (int)sizeof(line) - 2)
+            n = sizeof(line) - 2;
+        line[n++] = '\n';
+        raw_syscall(SYS_write, 2, (long)line, n, 0, 0, 0);
+    }
+    errno = saved;
+}
+
+static const char *const texts[UNSUP_MAX] = {
+    [UNSUP_IO_URING] = "io_uring is not served by the stack: io_uring_setup fails with ENOSYS",
+    [UNSUP_VMSPLICE] = "tee and vmsplice do not take a socket of the stack: EINVAL",
+    [UNSUP_EXEC] = "a socket of the stack is inherited by exec: it is not connected there",
+    [UNSUP_RAW_CLONE] = "a process made by a raw clone() has no stack: its sockets are not connected",
+    [UNSUP_SYSCALL] = "syscall() was given a socket of the stack for a call that is not interposed",
+    [UNSUP_SIGIO] = "signal-driven I/O is not served by the stack",
+};
+static unsigned counts[UNSUP_MAX];
+
+void diag_unsupported(enum unsupported what)
+{
+    if (__atomic_fetch_add(&counts[what], 1, __ATOMIC_RELAXED) == 0)
+        diag_line("warn", "%s", texts[what]);
+}

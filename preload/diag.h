@@ -1,0 +1,20 @@
+/* diag.h: what the interposers say to the user: one line each on standard error, starting `shunt: `. */
+#ifndef SHUNT_PRELOAD_DIAG_H
+#define SHUNT_PRELOAD_DIAG_H
+
+/* Level is error, warn, info or debug; written when SHUNT_LOG admits it (default warn). Keeps errno. */
+void diag_line(const char *level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* What the stack can't do, each counted, and logged once. */
+enum unsupported {
+    UNSUP_IO_URING,  /* io_uring_setup after a stack was started: ENOSYS */
+    UNSUP_VMSPLICE,  /* vmsplice, tee on a socket */
+    UNSUP_EXEC,      /* a socket without FD_CLOEXEC at exec */
+    UNSUP_RAW_CLONE, /* fork by a raw clone: the child has no stack */
+    UNSUP_SYSCALL,   /* syscall(2) on a socket of the stack that has no interposer */
+    UNSUP_SIGIO,     /* F_SETSIG, F_NOTIFY ... on a socket of the stack */
+    UNSUP_MAX
+};
+void diag_unsupported(enum unsupported what);
+
+#endif

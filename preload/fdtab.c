@@ -1,0 +1,90 @@
+/* fdtab.c: see fdtab.h. */
+#include "fdtab.h"
+
+#include <fcntl.h>
+#include <stdint.h>
+
+#include "libc.h"
+#include "place.h"
+
+struct file **fdtab;
+unsigned char fdtab_bits[SHUNT_FD_MAX];
+const struct shunt_api *api;
+
+static int end; /* grows only */
+
+bool fd_is_private(int fd)
+{
+    return api && fd >= api->private_lo && fd < api->private_hi && guard.depth == 0;
+}
+
+static void grow(int fd)
+{
+    int e = __atomic_load_n(&end, __ATOMIC_RELAXED);
+    while (fd >= e &&
+           !__atomic_compare_exchange_n(&end, &e, fd + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+}
+
+int fdtab_end(void)
+{
+    return fdtab ? __atomic_load_n(&end, __ATOMIC_RELAXED) : 0;
+}
+
+int fdtab_number(bool cloexec)
+{
+    int fd = libc.fcntl(api->placeholder, cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, NULL);
+    if (fd < 0)
+        return -errno;
+    if (fd >= (int)SHUNT_FD_MAX) {
+        libc.close(fd);
+        return -EMFILE;
+    }
+    return fd;
+}
+
+void fdtab_set(int fd, unsigned char bits)
+{
+    fdtab_bits[fd] = bits;
+    grow(fd);
+}
+
+void fdtab_forget(int fd)
+{
+    if (!fd_is_stack(fd))
+        return;
+    epoll_closed(fd);
+    API(close(fd));
+    fdtab_bits[fd] = 0;
+}
+
+int fdtab_dup(int fd, int to)
+{
+    if (!fd_is_stack(fd)) {
+        fdtab_forget(to);
+        return 0;
+    }
+    if ((unsigned)to >= SHUNT_FD_MAX)
+        return -EMFILE;
+    int r = API(dup(by_fd(fd), to));
+    if (r < 0)
+        return r;
+    fdtab_set(to, fdtab_bits[fd]);
+    return 0;
+}
+
+/* The segment has a page for each stretch of the table that is looked at; a table that nobody filled is not
+ * walked. */
+void fdtab_follow(const struct shunt_api *a)
+{
+    if (!a) {
+        __atomic_store_n(&fdtab, NULL, __ATOMIC_RELEASE);
+        return;
+    }
+    __atomic_store_n(&api, a, __ATOMIC_RELEASE);
+    __atomic_store_n(&fdtab, a->fdt, __ATOMIC_RELEASE);
+    for (int fd = 0; fd < 1024 && end == 0;
+         fd++) /* a joined process may start with descriptors of the stack */
+        if (a->fdt[fd])
+            grow(fd);
+}

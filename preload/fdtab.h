@@ -1,0 +1,88 @@
+/* fdtab.h: which descriptor numbers the stack has a say in, and what this process alone knows of a number.
+ *
+ * The table of files lies in the segment and belongs to the engine (api->fdt): `fdtab` is this process's,
+ * NULL until a stack runs, so that the check costs a program without one a load and a branch. Beside it a
+ * byte a number, private to the process: a number's kernel half.
+ */
+#ifndef SHUNT_PRELOAD_FDTAB_H
+#define SHUNT_PRELOAD_FDTAB_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "guard.h"
+#include "stack/api.h"
+
+/* Bits of a number in fdtab_bits. */
+#define FD_TWIN                                                                                              \
+    1 /* a kernel socket (non-blocking, privately) stands on the number, beside the stack's: PLACE_BOTH */
+#define FD_KERNEL 2  /* an epoll set that has, or may have, kernel descriptors */
+#define FD_TURN   4  /* an epoll set: the kernel's events come first next time */
+#define FD_EPSET  8  /* an epoll set, not a socket */
+#define FD_STREAM 16 /* a stdio stream of ours stands over it (call_file.c) */
+
+extern struct file **fdtab;
+extern unsigned char fdtab_bits[SHUNT_FD_MAX];
+extern const struct shunt_api *api; /* NULL until a stack runs */
+
+static inline bool fd_is_stack(int fd)
+{
+    struct file **t = fdtab;
+    return t && (unsigned)fd < SHUNT_FD_MAX && __atomic_load_n(&t[fd], __ATOMIC_RELAXED) && !guard.vforked;
+}
+
+static inline bool fd_has(int fd, unsigned char bit)
+{
+    return fdtab_bits[fd] & bit;
+}
+
+/* The engine's own descriptors: to the program they are not there. The engine itself may use them. */
+bool fd_is_private(int fd);
+
+/* Calls the engine, with the program's signal handlers off: API(bind(ref, sa, len)). */
+#define API(call)                                                                                            \
+    ({                                                                                                       \
+        guard_enter();                                                                                       \
+        __auto_type api_r_ = api->call;                                                                      \
+        guard_leave();                                                                                       \
+        api_r_;                                                                                              \
+    })
+#define API_VOID(call)                                                                                       \
+    do {                                                                                                     \
+        guard_enter();                                                                                       \
+        api->call;                                                                                           \
+        guard_leave();                                                                                       \
+    } while (0)
+
+/* A result of the engine as a call of man 2 gives it. */
+static inline ssize_t to_errno(ssize_t r)
+{
+    if (r < 0) {
+        errno = (int)-r;
+        return -1;
+    }
+    return r;
+}
+
+static inline struct ref by_fd(int fd)
+{
+    return (struct ref){.fd = fd};
+}
+
+/* A new descriptor for a socket of the stack: the lowest number, a duplicate of the placeholder. -errno */
+int fdtab_number(bool cloexec);
+/* fd became a number of the stack: bits as given. */
+void fdtab_set(int fd, unsigned char bits);
+/* The kernel closed fd, or put something else there: the stack forgets it too. */
+void fdtab_forget(int fd);
+/* dup family: to is now a duplicate of fd, whatever both were. -errno of the engine (then the caller closes
+ * `to`). */
+int fdtab_dup(int fd, int to);
+/* One past the highest number that ever was the stack's in this process: where a walk over the table ends. */
+int fdtab_end(void);
+/* Follows the engine's table: after the start and in a forked child. NULL: the stack is out of reach for
+ * good. */
+void fdtab_follow(const struct shunt_api *a);
+
+#endif

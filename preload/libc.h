@@ -1,0 +1,149 @@
+/* libc.h: the C library's own functions behind the ones that libshunt.so interposes.
+ *
+ * `libc.read(fd, buf, n)` calls the next `read` in the link order. A pointer first leads to a resolver that
+ * looks the symbol up (RTLD_NEXT), stores it and goes on, so a call that a program never makes costs nothing
+ * and a call that it makes costs one load. Any thread, any time, also before constructors ran: when the
+ * look-up itself comes back here (a malloc that reads a file), or the library lacks the function, the
+ * resolver makes the system call itself. No other file calls dlsym.
+ */
+#ifndef SHUNT_PRELOAD_LIBC_H
+#define SHUNT_PRELOAD_LIBC_H
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#define EXPORT __attribute__((visibility("default")))
+/* A second exported name of the function `target`; the other form where the headers declare it __THROW. */
+#define ALIAS(target)         __attribute__((visibility("default"), alias(#target)))
+#define ALIAS_NOTHROW(target) __attribute__((visibility("default"), alias(#target), nothrow, leaf))
+
+/* X(result, name, system call or -1, parameters, arguments). Variadic functions are called with all the
+ * arguments that they can have. */
+#define LIBC_CALLS(X)                                                                                        \
+    X(int, socket, SYS_socket, (int a, int b, int c), (a, b, c))                                             \
+    X(int, bind, SYS_bind, (int fd, const struct sockaddr *a, socklen_t l), (fd, a, l))                      \
+    X(int, listen, SYS_listen, (int fd, int n), (fd, n))                                                     \
+    X(int, accept4, SYS_accept4, (int fd, struct sockaddr *a, socklen_t *l, int f), (fd, a, l, f))           \
+    X(int, accept, -1, (int fd, struct sockaddr *a, socklen_t *l), (fd, a, l))                               \
+    X(int, connect, SYS_connect, (int fd, const struct sockaddr *a, socklen_t l), (fd, a, l))                \
+    X(int, shutdown, SYS_shutdown, (int fd, int how), (fd, how))                                             \
+    X(int, getsockname, SYS_getsockname, (int fd, struct sockaddr *a, socklen_t *l), (fd, a, l))             \
+    X(int, getpeername, SYS_getpeername, (int fd, struct sockaddr *a, socklen_t *l), (fd, a, l))             \
+    X(int, getsockopt, SYS_getsockopt, (int fd, int lv, int nm, void *v, socklen_t *l), (fd, lv, nm, v, l))  \
+    X(int, setsockopt, SYS_setsockopt, (int fd, int lv, int nm, const void *v, socklen_t l),                 \
+      (fd, lv, nm, v, l))                                                                                    \
+    X(int, close, SYS_close, (int fd), (fd))                                                                 \
+    X(int, close_range, SYS_close_range, (unsigned lo, unsigned hi, int flags), (lo, hi, flags))             \
+    X(int, dup, SYS_dup, (int fd), (fd))                                                                     \
+    X(int, dup2, -1, (int fd, int to), (fd, to))                                                             \
+    X(int, dup3, SYS_dup3, (int fd, int to, int flags), (fd, to, flags))                                     \
+    X(int, fcntl, SYS_fcntl, (int fd, int cmd, void *arg), (fd, cmd, arg))                                   \
+    X(int, fcntl64, SYS_fcntl, (int fd, int cmd, void *arg), (fd, cmd, arg))                                 \
+    X(int, ioctl, SYS_ioctl, (int fd, unsigned long req, void *arg), (fd, req, arg))                         \
+    X(ssize_t, read, SYS_read, (int fd, void *b, size_t n), (fd, b, n))                                      \
+    X(ssize_t, write, SYS_write, (int fd, const void *b, size_t n), (fd, b, n))                              \
+    X(ssize_t, readv, SYS_readv, (int fd, const struct iovec *v, int n), (fd, v, n))                         \
+    X(ssize_t, writev, SYS_writev, (int fd, const struct iovec *v, int n), (fd, v, n))                       \
+    X(ssize_t, preadv2, -1, (int fd, const struct iovec *v, int n, off_t o, int f), (fd, v, n, o, f))        \
+    X(ssize_t, pwritev2, -1, (int fd, const struct iovec *v, int n, off_t o, int f), (fd, v, n, o, f))       \
+    X(ssize_t, recv, -1, (int fd, void *b, size_t n, int f), (fd, b, n, f))                                  \
+    X(ssize_t, recvfrom, SYS_recvfrom, (int fd, void *b, size_t n, int f, struct sockaddr *a, socklen_t *l), \
+      (fd, b, n, f, a, l))                                                                                   \
+    X(ssize_t, recvmsg, SYS_recvmsg, (int fd, struct msghdr *m, int f), (fd, m, f))                          \
+    X(int, recvmmsg, SYS_recvmmsg, (int fd, struct mmsghdr *m, unsigned n, int f, struct timespec *t),       \
+      (fd, m, n, f, t))                                                                                      \
+    X(ssize_t, send, -1, (int fd, const void *b, size_t n, int f), (fd, b, n, f))                            \
+    X(ssize_t, sendto, SYS_sendto,                                                                           \
+      (int fd, const void *b, size_t n, int f, const struct sockaddr *a, socklen_t l), (fd, b, n, f, a, l))  \
+    X(ssize_t, sendmsg, SYS_sendmsg, (int fd, const struct msghdr *m, int f), (fd, m, f))                    \
+    X(int, sendmmsg, SYS_sendmmsg, (int fd, struct mmsghdr *m, unsigned n, int f), (fd, m, n, f))            \
+    X(ssize_t, __read_chk, -1, (int fd, void *b, size_t n, size_t s), (fd, b, n, s))                         \
+    X(ssize_t, __recv_chk, -1, (int fd, void *b, size_t n, size_t s, int f), (fd, b, n, s, f))               \
+    X(ssize_t, __recvfrom_chk, -1,                                                                           \
+      (int fd, void *b, size_t n, size_t s, int f, struct sockaddr *a, socklen_t *l),                        \
+      (fd, b, n, s, f, a, l))                                                                                \
+    X(ssize_t, sendfile, SYS_sendfile, (int out, int in, off_t *o, size_t n), (out, in, o, n))               \
+    X(ssize_t, splice, SYS_splice, (int in, off_t *io, int out, off_t *oo, size_t n, unsigned f),            \
+      (in, io, out, oo, n, f))                                                                               \
+    X(ssize_t, tee, SYS_tee, (int in, int out, size_t n, unsigned f), (in, out, n, f))                       \
+    X(int, poll, -1, (struct pollfd * p, nfds_t n, int ms), (p, n, ms))                                      \
+    X(int, ppoll, -1, (struct pollfd * p, nfds_t n, const struct timespec *t, const sigset_t *s),            \
+      (p, n, t, s))                                                                                          \
+    X(int, select, -1, (int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *t), (n, r, w, e, t))         \
+    X(int, pselect, -1,                                                                                      \
+      (int n, fd_set *r, fd_set *w, fd_set *e, const struct timespec *t, const sigset_t *s),                 \
+      (n, r, w, e, t, s))                                                                                    \
+    X(int, epoll_create, -1, (int n), (n))                                                                   \
+    X(int, epoll_create1, SYS_epoll_create1, (int f), (f))                                                   \
+    X(int, epoll_ctl, SYS_epoll_ctl, (int e, int op, int fd, struct epoll_event *v), (e, op, fd, v))         \
+    X(int, epoll_wait, -1, (int e, struct epoll_event *v, int n, int ms), (e, v, n, ms))                     \
+    X(int, epoll_pwait, -1, (int e, struct epoll_event *v, int n, int ms, const sigset_t *s),                \
+      (e, v, n, ms, s))                                                                                      \
+    X(int, epoll_pwait2, -1,                                                                                 \
+      (int e, struct epoll_event *v, int n, const struct timespec *t, const sigset_t *s), (e, v, n, t, s))   \
+    X(int, sigaction, -1, (int sig, const struct sigaction *a, struct sigaction *o), (sig, a, o))            \
+    X(pid_t, fork, -1, (void), ())                                                                           \
+    X(pid_t, _Fork, -1, (void), ())                                                                          \
+    X(int, clone, -1,                                                                                        \
+      (int (*f)(void *), void *stack, int flags, void *arg, void *ptid, void *tls, void *ctid),              \
+      (f, stack, flags, arg, ptid, tls, ctid))                                                               \
+    X(int, pthread_create, -1, (pthread_t * t, const pthread_attr_t *a, void *(*f)(void *), void *arg),      \
+      (t, a, f, arg))                                                                                        \
+    X(int, pthread_sigmask, -1, (int how, const sigset_t *s, sigset_t *o), (how, s, o))                      \
+    X(FILE *, fdopen, -1, (int fd, const char *mode), (fd, mode))                                            \
+    X(int, fclose, -1, (FILE * f), (f))                                                                      \
+    X(int, vdprintf, -1, (int fd, const char *fmt, va_list ap), (fd, fmt, ap))                               \
+    X(long, syscall, -1, (long nr, long a, long b, long c, long d, long e, long f), (nr, a, b, c, d, e, f))
+
+struct libc {
+#define X(ret, name, nr, params, args) ret(*name) params;
+    LIBC_CALLS(X)
+#undef X
+};
+
+extern struct libc libc;
+
+/* One system call, without errno: >= 0 or -errno. */
+static inline long raw_syscall(long nr, long a, long b, long c, long d, long e, long f)
+{
+#if defined(__x86_64__)
+    register long r10 __asm__("r10") = d;
+    register long r8 __asm__("r8") = e;
+    register long r9 __asm__("r9") = f;
+    long ret;
+    __asm__ volatile("syscall"
+                     : "=a"(ret)
+                     : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return ret;
+#elif defined(__aarch64__)
+    register long x8 __asm__("x8") = nr;
+    register long x0 __asm__("x0") = a;
+    register long x1 __asm__("x1") = b;
+    register long x2 __asm__("x2") = c;
+    register long x3 __asm__("x3") = d;
+    register long x4 __asm__("x4") = e;
+    register long x5 __asm__("x5") = f;
+    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
+    return x0;
+#else
+#error "shunt: raw_syscall is not written for this machine"
+#endif
+}
+
+/* Loads the engine: the path of a library beside libshunt.so, and its entry point. NULL: *why says what
+ * failed. */
+void *libc_load(const char *library, const char *symbol, const char **why);
+
+#endif

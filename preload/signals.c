@@ -1,0 +1,168 @@
+/* signals.c: keeps the program's handlers out of the engine, and knows which ran.
+ *
+ * Theory of operation. Every handler that the program installs is replaced by one wrapper; the program's own
+ * is kept in a table. The wrapper calls it at once unless the thread is inside the engine (guard.depth). Then
+ * it re-queues the signal to the thread (rt_tgsigqueueinfo, siginfo unchanged) and fills the mask that the
+ * return from the wrapper restores, so that the interrupted section ends undisturbed with the signal pending;
+ * guard_flush puts the mask back and the kernel delivers it. Several signals may be delivered in one go, as
+ * nested frames. The mask of the outermost frame is what has to come back; every inner frame's mask is a
+ * superset of it (what the outer ones block was added), so the intersection is right in whatever order the
+ * wrappers get to run. Faults (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS that the thread itself
+ * caused) can't wait and go to the program's handler at once. SA_RESETHAND and SA_NODEFER are the wrapper's
+ * business: the kernel would reset the disposition, or let the signal in again, when the handler is merely
+ * put off.
+ */
+#include "signals.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "guard.h"
+#include "libc.h"
+
+#define SIGNALS 65
+#define OURS    (SA_RESETHAND | SA_NODEFER) /* flags that the kernel is not told */
+
+/* What the program asked for. Written with all signals blocked under the lock; read by the wrapper without
+ * it: each field is a word, and a handler that comes while its own signal's action changes may see either
+ * action on the kernel too. */
+static struct action {
+    void *handler;
+    int flags;
+    uint64_t mask;
+} actions[SIGNALS];
+static int lock;
+
+static uint64_t bit(int sig)
+{
+    return 1ull << (sig - 1);
+}
+
+static uint64_t faults(void)
+{
+    return bit(SIGSEGV) | bit(SIGBUS) | bit(SIGFPE) | bit(SIGILL) | bit(SIGTRAP) | bit(SIGSYS);
+}
+
+static uint64_t set_mask(int how, uint64_t mask)
+{
+    uint64_t old = 0;
+    raw_syscall(SYS_rt_sigprocmask, how, (long)&mask, (long)&old, sizeof(mask), 0, 0);
+    return old;
+}
+
+uint64_t signals_block(void)
+{
+    return set_mask(SIG_BLOCK, ~faults());
+}
+
+void signals_restore(uint64_t mask)
+{
+    set_mask(SIG_SETMASK, mask);
+}
+
+void signals_sigpipe(void)
+{
+    raw_syscall(SYS_tgkill, getpid(), raw_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0), SIGPIPE, 0, 0, 0);
+}
+
+/* The signal mask in a ucontext: the kernel writes 64 bits there, whatever sigset_t's size is. */
+static uint64_t *context_mask(void *context)
+{
+    return (uint64_t *)&((ucontext_t *)context)->uc_sigmask;
+}
+
+static bool self_inflicted(int sig, const siginfo_t *info)
+{
+    return (faults() & bit(sig)) && info->si_code > 0;
+}
+
+static void put_off(int sig, siginfo_t *info, void *context)
+{
+    uint64_t *mask = context_mask(context);
+    guard.mask &= *mask;
+    guard.deferred = true;
+    *mask |= ~faults();
+    raw_syscall(SYS_rt_tgsigqueueinfo, getpid(), raw_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0), sig, (long)info,
+                0, 0);
+}
+
+static void wrapper(int sig, siginfo_t *info, void *context)
+{
+    int saved = errno;
+    if (__builtin_expect(guard.depth > 0, 0) && !self_inflicted(sig, info)) {
+        put_off(sig, info, context);
+        errno = saved;
+        return;
+    }
+    struct action a = actions[sig];
+    if (a.flags & SA_RESETHAND) {
+        struct sigaction dfl = {.sa_handler = SIG_DFL};
+        libc.sigaction(sig, &dfl, NULL);
+    }
+    if (a.flags & SA_NODEFER) {
+        if (!(a.mask & bit(sig)) && !(*context_mask(context) & bit(sig)))
+            set_mask(SIG_UNBLOCK, bit(sig));
+    }
+    guard.handlers++;
+    if (!(a.flags & SA_RESTART))
+        guard.interrupting++;
+    errno = saved;
+    /* Three arguments whether SA_SIGINFO was given or not, as the kernel passes them. */
+    ((void (*)(int, siginfo_t *, void *))a.handler)(sig, info, context);
+}
+
+static uint64_t acquire(void)
+{
+    uint64_t mask = set_mask(SIG_BLOCK, UINT64_MAX);
+    while (__atomic_exchange_n(&lock, 1, __ATOMIC_ACQUIRE))
+        raw_syscall(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+    return mask;
+}
+
+static void release(uint64_t mask)
+{
+    __atomic_store_n(&lock, 0, __ATOMIC_RELEASE);
+    set_mask(SIG_SETMASK, mask);
+}
+
+/* The kernel's action as the program would have it. */
+static void unwrap(struct sigaction *old, const struct action *a)
+{
+    if (old->sa_sigaction != wrapper)
+        return;
+    old->sa_sigaction = (void (*)(int, siginfo_t *, void *))a->handler;
+    old->sa_flags = (old->sa_flags & ~(SA_SIGINFO | OURS)) | (a->flags & (SA_SIGINFO | OURS));
+}
+
+int signals_action(int sig, const struct sigaction *act, struct sigaction *old)
+{
+    struct sigaction kern, was;
+    if (sig < 1 || sig >= SIGNALS || guard.depth > 0)
+        return libc.sigaction(sig, act, old);
+    uint64_t mask = acquire();
+    struct action before = actions[sig];
+    if (act) {
+        kern = *act;
+        if (act->sa_handler != SIG_DFL && act->sa_handler != SIG_IGN && act->sa_sigaction != wrapper) {
+            memcpy(&actions[sig].mask, &act->sa_mask, sizeof(actions[sig].mask));
+            actions[sig].flags = act->sa_flags;
+            actions[sig].handler = (void *)act->sa_sigaction;
+            kern.sa_sigaction = wrapper;
+            kern.sa_flags = (act->sa_flags & ~OURS) | SA_SIGINFO;
+        }
+    }
+    int r = libc.sigaction(sig, act ? &kern : NULL, &was);
+    if (r < 0)
+        actions[sig] = before;
+    int err = errno;
+    release(mask);
+    if (r == 0 && old) {
+        unwrap(&was, &before);
+        *old = was;
+    }
+    errno = err;
+    return r;
+}

@@ -1,0 +1,20 @@
+/* signals.h: the program's signal handlers, wrapped so that none runs inside the engine. Theory of operation:
+ * signals.c. */
+#ifndef SHUNT_PRELOAD_SIGNALS_H
+#define SHUNT_PRELOAD_SIGNALS_H
+
+#include <signal.h>
+#include <stdint.h>
+
+/* sigaction(2) for the program: installs the wrapper in place of its handler, reports its handler and flags
+ * in *old. Returns -1 and errno as libc's. */
+int signals_action(int sig, const struct sigaction *act, struct sigaction *old);
+
+/* Blocks every signal that can wait; the mask before. Signals of faults are left alone. */
+uint64_t signals_block(void);
+void signals_restore(uint64_t mask);
+
+/* Sends SIGPIPE to this thread, as the kernel does for EPIPE. */
+void signals_sigpipe(void);
+
+#endif
