@@ -1,7 +1,7 @@
 /* process.c: the processes of the family, seen from inside one of them: its first entry, fork and exit.
  *
  * Theory of operation. A process has a place in the family's table (stack/family.h), and this process's own
- * is known to the api functions (api_process). Before a fork the child's place is made, with references to
+ * is known to the api functions (api_bind). Before a fork the child's place is made, with references to
  * everything the parent has; after it both say which pid it became, so that it does not matter which of them
  * is killed first. The keeper is told, to watch it.
  *
@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../stack/api_fill.h"
+#include "../../stack/api_int.h"
 #include "../../stack/family.h"
 #include "../../stack/log.h"
 #include "engine.h"
@@ -54,7 +54,8 @@ static int my_pid(void)
 static void set_self(struct proc *p)
 {
     self = p;
-    api_process(&engine.api, p);
+    api_bind(engine.st, p);
+    engine.api.fdt = p ? p->fds : NULL;
 }
 
 int process_first(void)

@@ -14,7 +14,7 @@
 #include <rte_mempool.h>
 
 #include "../../dpdk/fds.h"
-#include "../../stack/api_fill.h"
+#include "../../stack/api_int.h"
 #include "../../stack/ip.h"
 #include "../../stack/log.h"
 #include "control.h"
@@ -179,8 +179,8 @@ static int make_api(void)
 
     if (fd < 0 || rc)
         return failed(fd < 0 ? fd : rc, "cannot make a socket: %s", strerror(fd < 0 ? -fd : -rc));
-    api_fill(a, engine.st);
-    a->version = SHUNT_API_VERSION;
+    api_bind(engine.st, process_self());
+    api_fill(a);
     a->placeholder = fd;
     fds_range(&a->private_lo, &a->private_hi);
     a->waiter_get = sleep_waiter_get;
