@@ -141,6 +141,11 @@ connects() {
     timeout 1 bash -c "exec 3<>/dev/tcp/$1/$2" 2>/dev/null
 }
 
+# A server on the kernel's side listens on a TCP port. Its address may come with the stack's tap only.
+kernel_listens() {
+    eventually 10 bash -c "ss -Hltn 'sport = :$1' | grep -q LISTEN"
+}
+
 # One result: a server on the stack answers on a port (by a connection that is closed again).
 check_listens() {
     local port=$1 name=${2:-}
