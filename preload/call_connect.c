@@ -37,7 +37,7 @@ static int place_connect(int fd, const struct sockaddr *sa, socklen_t len)
         int r = decide_to_kernel(fd);
         return r < 0 ? r : libc.connect(fd, sa, len) < 0 ? -errno : 0;
     }
-    if (before == PLACE_BOTH || before == PLACE_UNDECIDED)
+    if (place == PLACE_STACK && before != PLACE_STACK) /* AF_UNSPEC decides nothing */
         decide_to_stack(fd);
     return stack_connect(fd, sa, len);
 }

@@ -73,18 +73,12 @@ int fdtab_dup(int fd, int to)
     return 0;
 }
 
-/* The segment has a page for each stretch of the table that is looked at; a table that nobody filled is not
- * walked. */
 void fdtab_follow(const struct shunt_api *a)
 {
-    if (!a) {
+    if (!a || !a->fdt) {
         __atomic_store_n(&fdtab, NULL, __ATOMIC_RELEASE);
         return;
     }
     __atomic_store_n(&api, a, __ATOMIC_RELEASE);
     __atomic_store_n(&fdtab, a->fdt, __ATOMIC_RELEASE);
-    for (int fd = 0; fd < 1024 && end == 0;
-         fd++) /* a joined process may start with descriptors of the stack */
-        if (a->fdt[fd])
-            grow(fd);
 }

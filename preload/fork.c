@@ -36,10 +36,13 @@ void forking_prepare(void)
     state.prepared = api->fork_prepare() == 0;
 }
 
+/* A fork of libc's own, whose pid is not known here: the child tells it. */
 static void hook_parent(void)
 {
-    if (state.hooked && !state.interposed)
-        forking_parent(true, 0);
+    if (state.hooked && !state.interposed) {
+        state.hooked = false;
+        guard_leave();
+    }
 }
 
 void forking_parent(bool ok, int pid)
