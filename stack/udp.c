@@ -121,7 +121,8 @@ static struct udpcb *lookup_bound(struct shard *sh, const struct endpoint *local
     }
     if (!best || !(best->pcb.flags & PCB_REUSEPORT) || equals < 2)
         return best;
-    pick = (uint32_t)(((uint64_t)hash_flow(sh->st->secret, to, from) * equals) >> 32);
+    /* Mixed again: neighbouring ports are far apart in the hash, but not evenly so. */
+    pick = (uint32_t)hash_mix(hash_flow(sh->st->secret, to, from), 0x9e3779b97f4a7c15ULL) % equals;
     list_for_each(n, head)
     {
         struct udpcb *u = (struct udpcb *)container_of(n, struct pcb, hash);
