@@ -34,6 +34,7 @@ enum pcb_flag {
     PCB_PORT_LOCKED = 1u << 6, /* bind gave a specific port */
     PCB_BROADCAST = 1u << 7,
     PCB_DONTROUTE = 1u << 8,
+    PCB_PORT_SHARED = 1u << 9, /* connect chose the port: other active opens may use it too */
 };
 
 struct pcb {

@@ -1,0 +1,237 @@
+/* port.c: local ports: Linux's bind rules (inet_csk_bind_conflict, udp_lib_lport_inuse) and RFC 6056's choice
+ * of ephemeral ones.
+ *
+ * Theory of operation. For TCP and for UDP a table of 64 Ki entries, one a port, each a list of the pcbs on
+ * it (pcb.port_node) and a count of TIME_WAIT entries. The tables are sparse: an entry is initialised when
+ * its port is first used. bind's ephemeral ports are odd or even the other way than connect's, as on Linux,
+ * so that the two compete late. A port that connect chose (PCB_PORT_SHARED) may serve any number of
+ * connections with different peers.
+ */
+#include "port.h"
+
+#include <errno.h>
+
+#include "hash.h"
+#include "rnd.h"
+#include "tcp.h"
+#include "tcp_cb.h"
+
+struct port {
+    struct list owners;          /* next NULL: never used */
+    uint32_t tw_reuse, tw_fixed; /* TIME_WAIT entries of connections with and without SO_REUSEADDR */
+};
+
+struct port_table {
+    struct port port[2][65536]; /* TCP, UDP */
+    uint32_t step;              /* RFC 6056 algorithm 3's next_ephemeral */
+};
+
+int port_table_init(struct stack *st)
+{
+    st->ports = seg_alloc(st->seg, sizeof *st->ports, 4096);
+    return st->ports ? 0 : -ENOMEM;
+}
+
+static struct port *port_at(struct stack *st, uint8_t proto, uint16_t port_be)
+{
+    struct port *p = &st->ports->port[proto != IPPROTO_TCP][ntohs(port_be)];
+
+    if (!p->owners.next)
+        list_init(&p->owners);
+    return p;
+}
+
+static bool is_free(const struct port *p)
+{
+    return list_empty(&p->owners) && !p->tw_reuse && !p->tw_fixed;
+}
+
+/* Does an address of family v6 take part in a wildcard of the other? any: the wildcard's owner. */
+static bool wildcard_covers(const struct pcb *any, bool v6)
+{
+    if (any->flags & PCB_V6)
+        return v6 || !(any->flags & PCB_V6ONLY);
+    return !v6;
+}
+
+/* Would a and b, both with local addresses or wildcards, get the same packets (ipv6_rcv_saddr_equal)? */
+static bool overlap(const struct pcb *a, const struct ipaddr *a_addr, const struct pcb *b)
+{
+    bool a_any = ipaddr_is_any(a_addr), b_any = ipaddr_is_any(&b->local.addr);
+
+    if (a->ifindex && b->ifindex && a->ifindex != b->ifindex)
+        return false;
+    if (!a_any && !b_any)
+        return ipaddr_eq(a_addr, &b->local.addr);
+    if (a_any && b_any) {
+        bool a6 = a->flags & PCB_V6, b6 = b->flags & PCB_V6;
+
+        return a6 == b6 || !((a6 ? a : b)->flags & PCB_V6ONLY);
+    }
+    return a_any ? wildcard_covers(a, !ipaddr_is_v4(&b->local.addr))
+                 : wildcard_covers(b, !ipaddr_is_v4(a_addr));
+}
+
+static bool both(const struct pcb *a, const struct pcb *b, unsigned flag)
+{
+    return (a->flags & b->flags) & flag;
+}
+
+static bool is_listening(const struct pcb *p)
+{
+    return p->proto == IPPROTO_TCP && ((const struct tcb *)p)->state == TCPS_LISTEN;
+}
+
+/* May pcb be bound to addr beside the port's owners? */
+static bool conflicts(const struct port *p, const struct pcb *pcb, const struct ipaddr *addr)
+{
+    if (p->tw_fixed || (p->tw_reuse && !(pcb->flags & PCB_REUSEADDR)))
+        return true;
+    list_for_each(n, &p->owners)
+    {
+        const struct pcb *o = container_of(n, struct pcb, port_node);
+
+        if (o == pcb || both(pcb, o, PCB_REUSEPORT))
+            continue;
+        if (both(pcb, o, PCB_REUSEADDR) && !is_listening(o))
+            continue;
+        if (overlap(pcb, addr, o))
+            return true;
+    }
+    return false;
+}
+
+static void take(struct stack *st, struct pcb *pcb, uint16_t port_be)
+{
+    struct port *p = port_at(st, pcb->proto, port_be);
+
+    pcb->local.port_be = port_be;
+    pcb->flags |= PCB_BOUND;
+    list_add_tail(&p->owners, &pcb->port_node);
+}
+
+static void range(const struct stack *st, uint32_t *low, uint32_t *n)
+{
+    uint32_t hi = (uint32_t)st->set.ip_local_port_max;
+
+    *low = (uint32_t)st->set.ip_local_port_min;
+    if (hi < *low)
+        hi = *low;
+    *n = hi - *low + 1;
+}
+
+/* The i-th candidate of a range of n from offset on: first all of one parity, then the others. */
+static uint16_t candidate(uint32_t low, uint32_t n, uint32_t offset, uint32_t i, unsigned parity)
+{
+    uint32_t half = (n + 1) / 2, k = i < half ? i : i - half;
+    uint32_t p = i < half ? parity : parity ^ 1;
+
+    return htons((uint16_t)(low + ((offset + k) % half * 2 + p) % n));
+}
+
+int port_bind(struct stack *st, struct shard *sh, struct pcb *pcb, const struct endpoint *local)
+{
+    uint32_t low, n, offset;
+
+    if (pcb->flags & PCB_BOUND)
+        return -EINVAL;
+    if (local->port_be) {
+        if (ntohs(local->port_be) < st->set.ip_unprivileged_port_start)
+            return -EACCES;
+        if (conflicts(port_at(st, pcb->proto, local->port_be), pcb, &local->addr))
+            return -EADDRINUSE;
+        pcb->local.addr = local->addr;
+        take(st, pcb, local->port_be);
+        return 0;
+    }
+    range(st, &low, &n);
+    offset = rnd_u32(sh) % n;
+    for (uint32_t i = 0; i < n + (n & 1); i++) {
+        uint16_t port_be = candidate(low, n, offset, i, 1);
+        struct port *p = port_at(st, pcb->proto, port_be);
+
+        if (!is_free(p) && (!(pcb->flags & PCB_REUSEADDR) || conflicts(p, pcb, &local->addr)))
+            continue;
+        pcb->local.addr = local->addr;
+        take(st, pcb, port_be);
+        return 0;
+    }
+    return -EADDRINUSE;
+}
+
+/* All owners got the port by connect (or there are none). */
+static bool is_shareable(const struct port *p)
+{
+    list_for_each(
+        n, &p->owners) if (!(container_of(n, struct pcb, port_node)->flags & PCB_PORT_SHARED)) return false;
+    return true;
+}
+
+int port_connect(struct stack *st, struct shard *sh, struct pcb *pcb,
+                 bool (*in_use)(struct shard *sh, const struct endpoint *l, const struct endpoint *r))
+{
+    struct {
+        struct ipaddr l, r;
+        uint64_t rport_be;
+    } in = {pcb->local.addr, pcb->remote.addr, pcb->remote.port_be};
+    uint32_t low, n, offset;
+
+    range(st, &low, &n);
+    /* RFC 6056 algorithm 3: a peer sees ports that step, another peer other ones. */
+    offset = (uint32_t)siphash(st->secret, &in, sizeof in) + st->ports->step;
+    for (uint32_t i = 0; i < n + (n & 1); i++) {
+        struct endpoint l = {pcb->local.addr, candidate(low, n, offset % n, i, 0)};
+        struct port *p = port_at(st, pcb->proto, l.port_be);
+
+        if (!is_shareable(p) || in_use(sh, &l, &pcb->remote))
+            continue;
+        st->ports->step += i + 1;
+        take(st, pcb, l.port_be);
+        pcb->flags |= PCB_PORT_SHARED;
+        return 0;
+    }
+    return -EADDRNOTAVAIL;
+}
+
+void port_inherit(struct stack *st, struct pcb *child, const struct pcb *parent)
+{
+    take(st, child, parent->local.port_be);
+}
+
+void port_release(struct stack *st, struct pcb *pcb)
+{
+    (void)st;
+    if (!(pcb->flags & PCB_BOUND))
+        return;
+    list_del(&pcb->port_node);
+    pcb->flags &= (uint16_t) ~(PCB_BOUND | PCB_PORT_SHARED |
+                               PCB_PORT_LOCKED); /* the number stays: getsockname still tells it */
+}
+
+int port_listen_check(struct stack *st, const struct pcb *pcb)
+{
+    const struct port *p = port_at(st, pcb->proto, pcb->local.port_be);
+
+    list_for_each(n, &p->owners)
+    {
+        const struct pcb *o = container_of(n, struct pcb, port_node);
+
+        if (o != pcb && is_listening(o) && !both(pcb, o, PCB_REUSEPORT) && overlap(pcb, &pcb->local.addr, o))
+            return -EADDRINUSE;
+    }
+    return 0;
+}
+
+void port_tw_hold(struct stack *st, uint16_t port_be, bool reuse)
+{
+    struct port *p = port_at(st, IPPROTO_TCP, port_be);
+
+    *(reuse ? &p->tw_reuse : &p->tw_fixed) += 1;
+}
+
+void port_tw_release(struct stack *st, uint16_t port_be, bool reuse)
+{
+    struct port *p = port_at(st, IPPROTO_TCP, port_be);
+
+    *(reuse ? &p->tw_reuse : &p->tw_fixed) -= 1;
+}

@@ -1,0 +1,233 @@
+/* tcp_cb.h: the TCP control block and the shard's TCP tables. Known to tcp_*.c alone.
+ *
+ * Theory of operation. A connection is a struct tcb from SYN_SENT or the last ACK of a passive handshake
+ * until TIME_WAIT; before that it is a struct synreq (tcp_synq.h), after it a struct tw (tcp_tw.h), both much
+ * smaller. A listener is a tcb too: what it needs and what a connection needs share a union.
+ *
+ * Sequence numbers. snd_una, snd_nxt, snd_wnd, snd_wl1, snd_wl2, iss, rcv_nxt, rcv_wnd, irs are RFC 9293's
+ * variables, host order. snd_nxt never goes back: what must be sent again is marked in its send unit
+ * (tcp_sndq.h). write_seq is the sequence number after the last byte the user gave; a FIN, once asked for,
+ * has that number. rcv_wnd is the window as last offered, counted from rcv_wup (RFC 7323's Last.ACK.sent), so
+ * that the right edge is rcv_wup + rcv_wnd.
+ *
+ * Lifetimes. tcp_open makes a tcb; it is freed (tcb_free) by the user's close when nothing is left to do, or
+ * later, as an orphan, by whoever ends it (tcp_done). A child waits in its listener's accept queue with
+ * TF_ACCEPTQ: it is then freed by the listener's end at the earliest. While a socket is attached (pcb.user)
+ * or TF_ACCEPTQ is set, a finished tcb stays as TCPS_CLOSE, so that the user can still read data and error.
+ */
+#ifndef SHUNT_TCP_CB_H
+#define SHUNT_TCP_CB_H
+
+#include "pcb.h"
+#include "pkt.h"
+#include "seq.h"
+#include "stack.h"
+#include "tcp.h"
+#include "wire_tcp.h"
+
+/* Linux's numbers (tcp_states.h), which ss and TCP_INFO show. */
+enum tcp_state {
+    TCPS_ESTABLISHED = 1,
+    TCPS_SYN_SENT,
+    TCPS_SYN_RECEIVED,
+    TCPS_FIN_WAIT_1,
+    TCPS_FIN_WAIT_2,
+    TCPS_TIME_WAIT,
+    TCPS_CLOSE,
+    TCPS_CLOSE_WAIT,
+    TCPS_LAST_ACK,
+    TCPS_LISTEN,
+    TCPS_CLOSING,
+};
+
+/* state_in(t, TCPF(ESTABLISHED) | TCPF(CLOSE_WAIT)) */
+#define TCPF(s) (1u << TCPS_##s)
+
+enum tcb_flag {
+    TF_SACK = 1u << 0,          /* negotiated: SACK */
+    TF_TS = 1u << 1,            /* negotiated: timestamps */
+    TF_WSCALE = 1u << 2,        /* negotiated: window scale */
+    TF_NODELAY = 1u << 3,       /* TCP_NODELAY */
+    TF_CORK = 1u << 4,          /* TCP_CORK */
+    TF_MORE = 1u << 5,          /* the last send had MSG_MORE */
+    TF_FIN_QUEUED = 1u << 6,    /* the user closed its side: FIN follows the send queue */
+    TF_ACK_NOW = 1u << 7,       /* an ACK is due at the end of this burst */
+    TF_ACK_DELAYED = 1u << 8,   /* an ACK is due at delack_ms at the latest */
+    TF_PINGPONG = 1u << 9,      /* request and response: ACKs ride on data */
+    TF_CLOSED = 1u << 10,       /* the user's close was called */
+    TF_LINGER = 1u << 11,       /* SO_LINGER on */
+    TF_SNDBUF_LOCK = 1u << 12,  /* SO_SNDBUF set: no auto-tuning */
+    TF_RCVBUF_LOCK = 1u << 13,  /* SO_RCVBUF set */
+    TF_NOSPACE = 1u << 14,      /* a writer met a full send buffer */
+    TF_ACCEPTQ = 1u << 15,      /* waits in the listener's accept queue */
+    TF_KEEPALIVE = 1u << 16,    /* SO_KEEPALIVE */
+    TF_PROBING = 1u << 17,      /* the retransmission deadline is a persist one (window probe) */
+    TF_CWND_LIMITED = 1u << 18, /* the last output stopped at cwnd, so cwnd may grow */
+    TF_CORK_DUE = 1u << 19,     /* the 200 ms of a cork are over: partial segments may go */
+    TF_RTO_FIRST = 1u << 20,    /* no RTT sample yet */
+    TF_FIN_RCVD = 1u << 21,     /* the peer's FIN has been consumed */
+    TF_SYN_RETRANS = 1u << 22,  /* the SYN was sent more than once (RFC 6298 section 5.7) */
+    TF_PASSIVE = 1u << 23,      /* came by a listener */
+    TF_OUTPUT = 1u << 24,       /* tcp_output is to run at the end of this burst */
+    TF_WND_UPDATE = 1u << 25,   /* the offered window is zero or small: tell the peer as soon as it opens */
+    TF_KEPT_PROBE = 1u << 26,   /* keepalive probes are outstanding */
+};
+
+/* Congestion states, with TCP_INFO's numbers. */
+enum tcp_ca { CA_OPEN, CA_DISORDER, CA_CWR, CA_RECOVERY, CA_LOSS };
+
+/* What the one wheel node stands for (tcp_timer.h). */
+enum tcp_deadline {
+    DL_RTX,    /* retransmission, or persist when TF_PROBING */
+    DL_DELACK, /* delayed ACK */
+    DL_KEEP,   /* keepalive; the end of an orphan's FIN_WAIT_2 */
+    DL_CORK,   /* the 200 ms of a cork */
+    DL_MAX
+};
+
+#define TCP_UNIT_MAX    PKT_DATA_ROOM /* bytes a send unit made by tcp_send */
+#define TCP_COPY_MAX    512    /* payloads up to here are copied into the header's mbuf instead of chained */
+#define TCP_MSS_MIN     48     /* smallest MSS taken from a peer (Linux: tcp_min_snd_mss) */
+#define TCP_RTO_INIT_MS 1000   /* RFC 6298 section 2.1 */
+#define TCP_RTO_MAX_MS  120000 /* Linux: TCP_RTO_MAX */
+#define TCP_CORK_MS     200
+#define TCP_DUPTHRESH   3
+
+struct tcp_ofo; /* tcp_rcvq.h: out-of-order queue and what SACK says about it */
+
+struct tcb {
+    struct pcb pcb;
+
+    /* What every segment touches. */
+    uint8_t state; /* enum tcp_state */
+    uint8_t shut;  /* 1: no more reading, 2: no more writing */
+    uint8_t snd_wscale, rcv_wscale;
+    uint32_t flags; /* enum tcb_flag */
+    uint32_t rcv_nxt, rcv_wup, rcv_wnd, copied_seq;
+    uint32_t snd_una, snd_nxt, snd_wnd, snd_wl1, snd_wl2, write_seq;
+    uint32_t ts_recent, ts_recent_s;   /* RFC 7323; when set, in seconds */
+    uint32_t ts_off;                   /* our timestamp is the millisecond clock plus this */
+    uint32_t cwnd, ssthresh;           /* bytes */
+    uint16_t mss;                      /* payload of a full segment, options taken off */
+    uint16_t unit;                     /* payload of a full send unit: mss, or an even part of it */
+    uint16_t rcv_mss;                  /* largest payload seen: the peer's full segment */
+    uint16_t peer_mss;                 /* the MSS option received, or its default */
+    uint32_t last_rcv_ms, last_snd_ms; /* data */
+    uint32_t last_ack_ms;              /* any acceptable segment */
+    union {
+        struct {
+            struct rte_mbuf *snd_head, *snd_next, *snd_tail; /* tcp_sndq.h; snd_next: first unsent */
+            struct rte_mbuf *rcv_head, *rcv_tail;            /* tcp_rcvq.h */
+            struct tcp_ofo *ofo;                             /* NULL: nothing out of order */
+        };
+        struct {                             /* TCPS_LISTEN */
+            struct tcb *acc_head, *acc_tail; /* accept queue */
+            uint32_t acc_len, backlog;
+            uint32_t synq_len;
+            uint32_t listen_id; /* names this listen in its half-open connections */
+        };
+    };
+    struct tcb *acc_next;     /* in the listener's accept queue */
+    uint32_t snd_mem, sndbuf; /* bytes of memory held and allowed, buffers counted whole */
+    uint32_t rcv_mem, rcvbuf;
+    uint32_t max_wnd; /* largest send window seen */
+    uint32_t snd_sml; /* Minshall: the end of the last small segment sent */
+    struct flow flow;
+    struct list acks; /* on shard->acks: something to do at the end of the burst */
+
+    /* Timers. */
+    struct timer timer;
+    uint32_t deadline_ms[DL_MAX];              /* low 32 bits of the millisecond clock, 0: not set */
+    uint32_t srtt_us8, rttvar_us4, min_rtt_us; /* RFC 6298, scaled by 8 and 4 */
+    uint32_t rto_ms;
+    uint32_t rtx_first_ms; /* when the oldest unacknowledged retransmission episode began */
+    uint8_t retries;       /* consecutive timeouts (back-off); probes when TF_PROBING */
+    uint8_t dupacks;
+    uint8_t ca_state;                        /* enum tcp_ca */
+    uint8_t cc;                              /* index of tcp_cc_table */
+    uint8_t quick;                           /* ACKs to send at once before delaying begins */
+    uint8_t rcv_ratio;                       /* payload bytes per 256 bytes of receive memory */
+    uint8_t keep_probes;                     /* sent and unanswered */
+    uint8_t keep_cnt, syn_cnt, defer_accept; /* TCP_KEEPCNT, TCP_SYNCNT, TCP_DEFER_ACCEPT; 0: default */
+    uint16_t keep_idle_s, keep_intvl_s;      /* 0: the tunable */
+    uint16_t user_mss;                       /* TCP_MAXSEG, 0: none */
+    uint16_t linger_s;
+
+    /* Loss recovery (tcp_sack.h, tcp_recover.h). pipe = snd_nxt - snd_una - sacked - lost + retrans. */
+    uint32_t sacked, lost, retrans; /* bytes of units so marked; sacked also counts dup ACKs without SACK */
+    uint32_t recover;               /* RFC 6582: snd_nxt when recovery began */
+    struct rte_mbuf *rtx_hint;      /* no unit before it is lost and unsent; NULL: start at the head */
+    uint32_t cc_priv[8];
+
+    /* Receive buffer auto-tuning (tcp_rcvq.c). */
+    uint32_t drs_seq, drs_us,
+        drs_space; /* copied_seq and time at the start of this measurement, bytes of the last one */
+    uint32_t rcv_rtt_us, rcv_rtt_seq, rcv_rtt_start_us;
+
+    uint32_t iss, irs;
+    uint32_t window_clamp, rcvlowat, notsent_lowat, user_timeout_ms;
+    int32_t linger2_s; /* TCP_LINGER2; 0: tcp_fin_timeout, -1: none */
+    uint32_t pmtu;     /* learnt by ICMP, 0: none */
+
+    /* TCP_INFO. */
+    uint32_t total_retrans, segs_in, segs_out, data_segs_in, data_segs_out, ofo_segs, dsack_dups;
+    uint64_t bytes_acked, bytes_received, bytes_retrans;
+};
+
+/* Chained hash table that grows a bucket at a time (linear hashing, Litwin 1980): memory is touched as
+ * entries come, and no insertion pays for a whole rehash. Chains use the objects' first struct list's next
+ * alone. */
+struct tcp_hash {
+    struct list **bucket;
+    uint32_t mask;  /* buckets of the current round - 1 */
+    uint32_t split; /* buckets below it have been split already */
+    uint32_t count, max_buckets;
+};
+
+#define TCP_LISTEN_BUCKETS 512
+
+struct tcp_table {
+    struct slab tcb, synreq, tw, ofo;
+    struct tcp_hash conn, half, timewait;   /* of struct tcb, synreq, tw */
+    struct list listen[TCP_LISTEN_BUCKETS]; /* by local port, pcb.hash */
+    struct list tw_fifo;                    /* TIME_WAIT entries by expiry */
+    struct timer tw_timer;                  /* of the FIFO's head */
+    uint32_t norphan;
+    uint32_t next_listen_id;
+    uint32_t challenge_s, challenge_left; /* RFC 5961 section 7: limit */
+};
+
+static inline struct tcb *pcb_tcb(struct pcb *p)
+{
+    return (struct tcb *)p;
+}
+
+static inline bool state_in(const struct tcb *t, unsigned states)
+{
+    return (1u << t->state) & states;
+}
+
+/* The millisecond clock that deadlines and timestamps use; never 0, so that 0 can mean "not set". */
+static inline uint32_t tcp_now_ms(const struct shard *sh)
+{
+    uint32_t ms = (uint32_t)shard_ms(sh);
+
+    return ms ? ms : 1;
+}
+
+static inline uint32_t tcp_now_us(const struct shard *sh)
+{
+    return (uint32_t)shard_us(sh);
+}
+
+static inline uint32_t tcp_tsval(const struct shard *sh, const struct tcb *t)
+{
+    return (uint32_t)shard_ms(sh) + t->ts_off;
+}
+
+static inline void tcp_count(struct shard *sh, enum count c)
+{
+    sh->count[c]++;
+}
+
+#endif

@@ -1,0 +1,31 @@
+/* tcp_cc_reno.c: NewReno's congestion avoidance (RFC 5681 section 3.1), bytes counted (RFC 3465). */
+#include "tcp_cc.h"
+
+enum { PRIV_ACKED }; /* bytes acknowledged since cwnd last grew */
+
+static void reno_init(struct shard *sh, struct tcb *t)
+{
+    (void)sh;
+    t->cc_priv[PRIV_ACKED] = 0;
+}
+
+static void reno_avoid(struct shard *sh, struct tcb *t, uint32_t acked)
+{
+    (void)sh;
+    t->cc_priv[PRIV_ACKED] += acked;
+    while (t->cc_priv[PRIV_ACKED] >= t->cwnd) { /* a segment a window */
+        t->cc_priv[PRIV_ACKED] -= t->cwnd;
+        t->cwnd += t->mss;
+    }
+}
+
+static uint32_t reno_ssthresh(struct shard *sh, struct tcb *t)
+{
+    uint32_t half = t->cwnd / 2;
+
+    (void)sh;
+    t->cc_priv[PRIV_ACKED] = 0;
+    return half > 2u * t->mss ? half : 2u * t->mss;
+}
+
+const struct tcp_cc tcp_cc_reno = {"reno", reno_init, reno_avoid, reno_ssthresh};

@@ -1,0 +1,221 @@
+/* tcp_close.c: the ends of a connection (RFC 9293 sections 3.10.4, 3.10.5), as Linux's sockets see them.
+ * Lifetimes: tcp_cb.h. */
+#include "tcp_close.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "port.h"
+#include "tcp_listen.h"
+#include "tcp_output.h"
+#include "tcp_rcvq.h"
+#include "tcp_sndq.h"
+#include "tcp_table.h"
+#include "tcp_timer.h"
+
+/* Frees a finished tcb that nobody holds. */
+static void free_if_orphan(struct shard *sh, struct tcb *t)
+{
+    if (!(t->flags & TF_CLOSED))
+        return;
+    sh->tcp->norphan--;
+    tcb_free(sh, t);
+}
+
+void tcp_done(struct shard *sh, struct tcb *t)
+{
+    if (state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED)))
+        tcp_count(sh, COUNT_TCP_ATTEMPT_FAIL);
+    tcp_timer_stop(sh, t);
+    list_del(&t->acks);
+    tcp_conn_remove(sh, t);
+    if (!(t->pcb.flags & PCB_PORT_LOCKED))
+        port_release(sh->st, &t->pcb);
+    tcp_sndq_free(t);
+    t->state = TCPS_CLOSE;
+    t->shut = 3;
+    pcb_event(sh, &t->pcb, EV_IN | EV_OUT | EV_RDHUP | EV_HUP);
+    free_if_orphan(sh, t);
+}
+
+void tcp_end(struct shard *sh, struct tcb *t, int err)
+{
+    if (err) {
+        t->pcb.so_error = err;
+        pcb_event(sh, &t->pcb, EV_ERR);
+    }
+    tcp_done(sh, t);
+}
+
+void tcp_peer_reset(struct shard *sh, struct tcb *t)
+{
+    int err = ECONNRESET;
+
+    if (state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED)))
+        err = ECONNREFUSED;
+    else if (t->state == TCPS_CLOSE_WAIT)
+        err = EPIPE;
+    if (state_in(t, TCPF(ESTABLISHED) | TCPF(CLOSE_WAIT)))
+        tcp_count(sh, COUNT_TCP_ESTAB_RESET);
+    tcp_end(sh, t, err);
+}
+
+void tcp_abort_quietly(struct shard *sh, struct tcb *t)
+{
+    if (state_in(t, TCPF(SYN_RECEIVED) | TCPF(ESTABLISHED) | TCPF(FIN_WAIT_1) | TCPF(FIN_WAIT_2) |
+                        TCPF(CLOSE_WAIT)))
+        tcp_send_reset(sh, t);
+}
+
+void tcp_abort(struct shard *sh, struct tcb *t)
+{
+    if (t->state == TCPS_LISTEN)
+        tcp_listen_stop(sh, t);
+    if (t->state == TCPS_CLOSE)
+        return;
+    tcp_abort_quietly(sh, t);
+    tcp_end(sh, t, ECONNABORTED);
+}
+
+void tcp_fin_wait_2(struct shard *sh, struct tcb *t)
+{
+    uint32_t s = (uint32_t)(t->linger2_s > 0 ? t->linger2_s : sh->st->set.tcp_fin_timeout);
+
+    if (!(t->flags & TF_CLOSED))
+        return;
+    if (t->linger2_s < 0) {
+        tcp_deadline_set(sh, t, DL_KEEP, 1);
+        return;
+    }
+    tcp_deadline_set(sh, t, DL_KEEP, s * 1000);
+}
+
+/* Our FIN is to follow what is queued. Returns false when there is no connection to close. */
+static bool queue_fin(struct shard *sh, struct tcb *t)
+{
+    switch (t->state) {
+    case TCPS_ESTABLISHED:
+        t->state = TCPS_FIN_WAIT_1;
+        break;
+    case TCPS_CLOSE_WAIT:
+        t->state = TCPS_LAST_ACK;
+        break;
+    case TCPS_SYN_RECEIVED: /* sent when established */
+        break;
+    default:
+        return false;
+    }
+    t->flags |= TF_FIN_QUEUED;
+    tcp_output(sh, t);
+    return true;
+}
+
+int tcp_shutdown(struct shard *sh, struct tcb *t, int how)
+{
+    switch (t->state) {
+    case TCPS_CLOSE:
+        return -ENOTCONN;
+    case TCPS_SYN_SENT:
+        return tcp_disconnect(sh, t);
+    case TCPS_LISTEN:
+        if (how == SHUT_WR)
+            return 0;
+        tcp_listen_stop(sh, t);
+        pcb_event(sh, &t->pcb, EV_IN | EV_OUT | EV_HUP);
+        return 0;
+    }
+    t->shut |= (uint8_t)(how + 1);
+    if (how != SHUT_RD && !(t->flags & TF_FIN_QUEUED))
+        queue_fin(sh, t);
+    pcb_event(sh, &t->pcb, EV_OUT | (t->shut & 1 ? EV_IN | EV_RDHUP : 0) | (t->shut == 3 ? EV_HUP : 0));
+    return 0;
+}
+
+/* Does close mean a reset? Unread data is lost (RFC 2525 section 2.17), or SO_LINGER says so. */
+static bool close_resets(struct shard *sh, struct tcb *t)
+{
+    if (t->rcv_head) {
+        tcp_count(sh, COUNT_TCP_ABORT_CLOSE);
+        return true;
+    }
+    if ((t->flags & TF_LINGER) && t->linger_s == 0) {
+        tcp_count(sh, COUNT_TCP_ABORT_LINGER);
+        return true;
+    }
+    return false;
+}
+
+void tcp_close(struct shard *sh, struct tcb *t)
+{
+    uint32_t fin = t->flags & TF_FIN_QUEUED;
+
+    if (t->state == TCPS_LISTEN)
+        tcp_listen_stop(sh, t);
+    if (t->state == TCPS_CLOSE || t->state == TCPS_SYN_SENT) {
+        if (t->state == TCPS_SYN_SENT)
+            tcp_count(sh, COUNT_TCP_ATTEMPT_FAIL);
+        tcb_free(sh, t);
+        return;
+    }
+    t->shut = 3;
+    if (close_resets(sh, t)) {
+        tcp_abort_quietly(sh, t);
+        tcb_free(sh, t);
+        return;
+    }
+    t->flags |= TF_CLOSED;
+    t->flags &= ~(uint32_t)(TF_CORK | TF_MORE);
+    sh->tcp->norphan++;
+    tcp_deadline_clear(t, DL_KEEP);
+    if (!fin)
+        queue_fin(sh, t);
+    else if (t->state == TCPS_FIN_WAIT_2)
+        tcp_fin_wait_2(sh, t);
+}
+
+uint32_t tcp_orphans(const struct shard *sh)
+{
+    return sh->tcp->norphan;
+}
+
+void tcp_reset_state(struct shard *sh, struct tcb *t)
+{
+    const uint32_t keep = TF_NODELAY | TF_CORK | TF_LINGER | TF_SNDBUF_LOCK | TF_RCVBUF_LOCK | TF_KEEPALIVE;
+
+    tcp_sndq_free(t);
+    tcp_rcvq_free(sh, t);
+    t->flags &= keep;
+    t->shut = 0;
+    t->pcb.so_error = t->pcb.soft_error = 0;
+    t->srtt_us8 = t->rttvar_us4 = 0;
+    t->ts_recent = t->ts_recent_s = 0;
+    t->snd_wscale = t->rcv_wscale = 0;
+    t->snd_wnd = t->max_wnd = 0;
+    t->dupacks = t->retries = t->keep_probes = 0;
+    t->ca_state = CA_OPEN;
+    t->pmtu = 0;
+    t->rcv_mem = 0;
+    t->last_rcv_ms = t->last_snd_ms = t->last_ack_ms = t->rtx_first_ms = 0;
+    t->total_retrans = t->segs_in = t->segs_out = t->data_segs_in = t->data_segs_out = 0;
+    t->ofo_segs = t->dsack_dups = 0;
+    t->bytes_acked = t->bytes_received = t->bytes_retrans = 0;
+}
+
+int tcp_disconnect(struct shard *sh, struct tcb *t)
+{
+    if (t->state == TCPS_LISTEN) {
+        tcp_listen_stop(sh, t);
+    } else if (t->state != TCPS_CLOSE) {
+        tcp_abort_quietly(sh, t);
+        tcp_done(sh, t);
+    }
+    tcp_reset_state(sh, t);
+    if (!(t->pcb.flags & PCB_PORT_LOCKED))
+        port_release(sh->st, &t->pcb);
+    if (!(t->pcb.flags & PCB_BOUND))
+        t->pcb.local.port_be = 0;
+    if (!(t->pcb.flags & PCB_ADDR_LOCKED))
+        t->pcb.local.addr = IPADDR_ANY;
+    t->pcb.remote = (struct endpoint){0};
+    return 0;
+}

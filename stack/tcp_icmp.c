@@ -1,0 +1,61 @@
+/* tcp_icmp.c: ICMP errors about our segments (RFC 1122 section 4.2.3.9, RFC 5927), and the path MTU (RFC
+ * 1191). */
+#include <netinet/ip_icmp.h>
+
+#include "ip.h"
+#include "tcp_close.h"
+#include "tcp_output.h"
+#include "tcp_recover.h"
+#include "tcp_sack.h"
+#include "tcp_sndq.h"
+#include "tcp_table.h"
+
+#define PMTU_MIN 552 /* Linux: min_pmtu */
+
+/* The path takes less than we sent: shorter segments, and what was too long again. No sign of congestion, so
+ * cwnd stays (RFC 1191 section 6.5). */
+static void lower_mtu(struct shard *sh, struct tcb *t, uint32_t mtu)
+{
+    uint32_t have = t->pmtu && t->pmtu < t->flow.mtu ? t->pmtu : t->flow.mtu;
+
+    if (mtu < PMTU_MIN)
+        mtu = PMTU_MIN;
+    if (mtu >= have)
+        return;
+    t->pmtu = mtu;
+    tcp_mss_update(sh, t);
+    for (struct rte_mbuf *u = t->snd_head; u && u != t->snd_next; u = pkt_meta(u)->link) {
+        struct pkt_meta *pm = pkt_meta(u);
+
+        if (pm->len <= t->mss)
+            continue;
+        if (pm->flags & UNIT_RETRANS) {
+            pm->flags &= (uint8_t)~UNIT_RETRANS;
+            t->retrans -= pm->len;
+        }
+        tcp_mark_lost(t, u);
+    }
+    t->rtx_hint = NULL;
+    tcp_output(sh, t);
+}
+
+void tcp_icmp(struct shard *sh, const struct icmp_error *e)
+{
+    struct endpoint local = {e->src, e->sport_be}, remote = {e->dst, e->dport_be};
+    struct tcb *t = tcp_lookup(sh, &local, &remote);
+
+    /* RFC 5927 section 4.1: only an error about something in flight is believed. */
+    if (!t || seq_lt(e->seq, t->snd_una) || seq_gt(e->seq, t->snd_nxt))
+        return;
+    if (e->type == ICMP_DEST_UNREACH && e->code == ICMP_FRAG_NEEDED) {
+        if (!state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED) | TCPF(CLOSE)))
+            lower_mtu(sh, t, e->mtu ? e->mtu : 576);
+        return;
+    }
+    if (e->err == 0)
+        return;
+    if (state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED)))
+        tcp_end(sh, t, e->err); /* as Linux: an open fails at once */
+    else
+        t->pcb.soft_error = e->err; /* told if the connection times out */
+}

@@ -1,0 +1,204 @@
+/* tcp_input.c: segment arrives: who it is for, and the checks of RFC 9293 section 3.10.7.4 in their order.
+ * See tcp_input.h. */
+#include "tcp_input.h"
+
+#include "ip.h"
+#include "tcp_close.h"
+#include "tcp_output.h"
+#include "tcp_rcvq.h"
+#include "tcp_rst.h"
+#include "tcp_synq.h"
+#include "tcp_table.h"
+#include "tcp_tw.h"
+
+#define PAWS_IDLE_S     (24u * 24 * 3600) /* RFC 7323 section 5.5: TS.Recent is out of date after 24 days */
+#define CHALLENGE_PER_S 1000u             /* Linux: tcp_challenge_ack_limit */
+
+void tcp_seg_opts(struct tcp_seg *s)
+{
+    wire_tcp_parse_opts(s->opts, s->h.hlen - TCP_HDR_LEN, s->h.flags & TCP_SYN, &s->o);
+}
+
+void tcp_challenge_ack(struct shard *sh, struct tcb *t)
+{
+    struct tcp_table *tt = sh->tcp;
+    uint32_t now_s = tcp_now_ms(sh) / 1000;
+
+    if (tt->challenge_s != now_s) {
+        tt->challenge_s = now_s;
+        tt->challenge_left = CHALLENGE_PER_S;
+    }
+    if (tt->challenge_left == 0)
+        return;
+    tt->challenge_left--;
+    tcp_count(sh, COUNT_TCP_CHALLENGE);
+    tcp_send_ack(sh, t);
+}
+
+/* --- the steps of section 3.10.7.4 --- */
+
+/* PAWS (RFC 7323 section 5.3 R1). */
+static enum count step_paws(struct shard *sh, struct tcb *t, struct tcp_seg *s)
+{
+    if (!(t->flags & TF_TS) || (s->h.flags & TCP_RST))
+        return COUNT_OK;
+    if (!s->o.has_ts) /* section 3.2: a segment without should be dropped; Differs: taken, as Linux does */
+        return COUNT_OK;
+    if ((int32_t)(s->o.tsval - t->ts_recent) >= 0)
+        return COUNT_OK;
+    if (tcp_now_ms(sh) / 1000 - t->ts_recent_s >= PAWS_IDLE_S)
+        return COUNT_OK;
+    /* Linux's exception: a pure ACK in sequence that was merely reordered on the way does no harm. */
+    if (s->len == 0 && s->end == s->h.seq && s->h.seq == t->rcv_nxt && s->h.ack == t->snd_una &&
+        (uint32_t)s->h.window << t->snd_wscale == t->snd_wnd)
+        return COUNT_OK;
+    tcp_at_burst_end(sh, t, TF_ACK_NOW);
+    if (s->len && seq_lt(s->h.seq, t->rcv_nxt))
+        tcp_reass_dsack(sh, t, s->h.seq, s->h.seq + s->len);
+    return COUNT_TCP_PAWS;
+}
+
+/* First, check the sequence number. Differs: the left edge is rcv_wup, not rcv_nxt, and the right edge itself
+ * is acceptable (as Linux): ACKs that crossed our data or stand at a closed window are then looked at. */
+static enum count step_seq(struct shard *sh, struct tcb *t, struct tcp_seg *s)
+{
+    if (seq_geq(s->end, t->rcv_wup) && seq_leq(s->h.seq, t->rcv_nxt + tcp_rcv_offered(t)))
+        return COUNT_OK;
+    if (s->h.flags & TCP_RST)
+        return COUNT_TCP_SEQ;
+    if (s->h.flags & TCP_SYN) {
+        tcp_challenge_ack(sh, t);
+        return COUNT_TCP_SYN_CHALLENGE;
+    }
+    if (s->len && seq_leq(s->end, t->rcv_nxt))
+        tcp_reass_dsack(sh, t, s->h.seq, s->h.seq + s->len);
+    tcp_at_burst_end(sh, t, TF_ACK_NOW); /* an ACK at most once a burst: no storm */
+    return COUNT_TCP_SEQ;
+}
+
+/* Second, check the RST bit (RFC 5961 section 3.2). */
+static enum count step_rst(struct shard *sh, struct tcb *t, struct tcp_seg *s)
+{
+    if (!(s->h.flags & TCP_RST))
+        return COUNT_OK;
+    if (s->h.seq != t->rcv_nxt) {
+        tcp_challenge_ack(sh, t);
+        return COUNT_TCP_RST_SEQ;
+    }
+    tcp_peer_reset(sh, t);
+    return TCP_DONE;
+}
+
+/* Fourth, check the SYN bit (RFC 5961 section 4.2). (Third, security, is not there.) */
+static enum count step_syn(struct shard *sh, struct tcb *t, struct tcp_seg *s)
+{
+    if (!(s->h.flags & TCP_SYN))
+        return COUNT_OK;
+    /* Simultaneous open: the peer's SYN,ACK has its SYN at irs, which was taken already. Only its ACK is
+     * news. */
+    if (t->state == TCPS_SYN_RECEIVED && s->h.seq == t->irs && (s->h.flags & TCP_ACK)) {
+        s->h.flags &= (uint8_t)~TCP_SYN;
+        s->h.seq++;
+        s->h.window =
+            (uint16_t)(s->h.window >> t->snd_wscale); /* a SYN's is not scaled (RFC 7323 section 2.2) */
+        return COUNT_OK;
+    }
+    tcp_challenge_ack(sh, t);
+    return COUNT_TCP_SYN_CHALLENGE;
+}
+
+enum count tcp_segment_arrives(struct shard *sh, struct tcb *t, struct tcp_seg *s)
+{
+    static enum count (*const steps[])(struct shard *, struct tcb *, struct tcp_seg *) = {
+        step_paws, step_seq, step_rst, step_syn, tcp_step_ack, tcp_step_text, tcp_step_fin,
+    };
+    enum count v;
+
+    t->segs_in++;
+    if (t->state == TCPS_CLOSE)
+        return tcp_closed_input(sh, s);
+    v = tcp_fast_path(sh, t, s);
+    if (v != COUNT_OK)
+        return v;
+    tcp_seg_opts(s);
+    if (t->state == TCPS_SYN_SENT)
+        return tcp_syn_sent_input(sh, t, s);
+    for (unsigned i = 0; i < sizeof steps / sizeof *steps && v == COUNT_OK; i++)
+        v = steps[i](sh, t, s);
+    return v;
+}
+
+/* --- from the network layer --- */
+
+/* Length, checksum, header. buf: for a header that is not in one piece. */
+static enum count parse(struct rte_mbuf *m, const struct rxinfo *ri, struct tcp_seg *s, uint8_t buf[60])
+{
+    uint32_t len = ri->len;
+    const uint8_t *p;
+    int hlen;
+
+    if (ri->bcast)
+        return COUNT_TCP_ERR; /* RFC 1122 section 4.2.3.10 */
+    if (len < TCP_HDR_LEN || len > m->pkt_len)
+        return COUNT_TCP_ERR;
+    p = rte_pktmbuf_read(m, 0, len < 60 ? len : 60, buf);
+    hlen = wire_tcp_parse(p, len, &s->h);
+    if (hlen < 0)
+        return COUNT_TCP_ERR;
+    if (!ri->l4_good && ip_l4_cksum(m, &ri->src, &ri->dst, IPPROTO_TCP, len) != 0)
+        return COUNT_TCP_CSUM;
+    s->m = m;
+    s->ri = ri;
+    s->opts = p + TCP_HDR_LEN;
+    s->len = len - (uint32_t)hlen;
+    s->skip = 0;
+    s->end = s->h.seq + s->len + !!(s->h.flags & TCP_SYN) + !!(s->h.flags & TCP_FIN);
+    s->local = (struct endpoint){ri->dst, s->h.dport_be};
+    s->remote = (struct endpoint){ri->src, s->h.sport_be};
+    return COUNT_OK;
+}
+
+/* Finds whom the segment is for. */
+static enum count deliver(struct shard *sh, struct tcp_seg *s)
+{
+    struct tcb *t = tcp_lookup(sh, &s->local, &s->remote);
+    struct synreq *r;
+    struct tw *w;
+
+    if (t)
+        return tcp_segment_arrives(sh, t, s);
+    tcp_seg_opts(s);
+    r = tcp_synq_lookup(sh, &s->local, &s->remote);
+    if (r)
+        return tcp_synq_input(sh, r, s);
+    w = tcp_tw_lookup(sh, &s->local, &s->remote);
+    if (w) {
+        enum count v = tcp_tw_input(sh, w, s);
+
+        if (v != COUNT_OK)
+            return v;
+    }
+    t = tcp_lookup_listen(sh, &s->local, &s->remote, s->ri->ifindex);
+    return t ? tcp_listen_input(sh, t, s) : tcp_closed_input(sh, s);
+}
+
+void tcp_input(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri)
+{
+    struct tcp_seg s;
+    uint8_t buf[60];
+    enum count v;
+
+    tcp_count(sh, COUNT_TCP_IN);
+    s.m = m;
+    v = parse(m, ri, &s, buf);
+    if (v == COUNT_OK)
+        v = deliver(sh, &s);
+    if (v == COUNT_TCP_CSUM)
+        tcp_count(sh, COUNT_TCP_ERR);
+    if (v != COUNT_OK && v != TCP_DONE && s.m)
+        pkt_drop(sh, s.m, v);
+    else if (v != COUNT_OK && v != TCP_DONE)
+        tcp_count(sh, v);
+    else
+        rte_pktmbuf_free(s.m); /* NULL: a queue has it */
+}

@@ -1,0 +1,146 @@
+/* tcp_listen.c: LISTEN (RFC 9293 section 3.10.7.2), the accept queue, listen and accept. */
+#include "tcp_listen.h"
+
+#include <errno.h>
+
+#include "port.h"
+#include "tcp_close.h"
+#include "tcp_input.h"
+#include "tcp_output.h"
+#include "tcp_rst.h"
+#include "tcp_synq.h"
+#include "tcp_table.h"
+
+enum count tcp_listen_input(struct shard *sh, struct tcb *l, struct tcp_seg *s)
+{
+    enum count v;
+
+    if (s->h.flags & TCP_RST) /* first */
+        return TCP_DONE;
+    if (s->h.flags & TCP_ACK) { /* second */
+        tcp_reset_segment(sh, s);
+        return TCP_DONE;
+    }
+    if (!(s->h.flags & TCP_SYN)) /* fourth */
+        return COUNT_TCP_NOACK;
+    if (s->h.flags & TCP_FIN) /* SYN,FIN is a scanner's */
+        return COUNT_TCP_ERR;
+    /* third: a SYN. Bounds as Linux: the accept queue first, then the half-open ones. */
+    if (tcp_accept_full(l)) {
+        tcp_count(sh, COUNT_TCP_LISTEN_OVERFLOW);
+        return COUNT_TCP_LISTEN_DROP;
+    }
+    if (l->synq_len >= l->backlog + 1 || l->synq_len >= (uint64_t)sh->st->set.tcp_max_syn_backlog)
+        return COUNT_TCP_REQQ_DROP;
+    v = tcp_synq_add(sh, l, s);
+    return v == COUNT_OK ? TCP_DONE : v;
+}
+
+void tcp_inherit(struct tcb *c, const struct tcb *l)
+{
+    const uint32_t keep = TF_NODELAY | TF_CORK | TF_LINGER | TF_SNDBUF_LOCK | TF_RCVBUF_LOCK | TF_KEEPALIVE;
+
+    c->pcb.flags = l->pcb.flags & (PCB_REUSEADDR | PCB_REUSEPORT | PCB_V6ONLY | PCB_V6 | PCB_DONTROUTE);
+    c->pcb.tos = l->pcb.tos;
+    c->pcb.ttl = l->pcb.ttl;
+    c->pcb.ifindex = l->pcb.ifindex;
+    c->flags = l->flags & keep;
+    c->sndbuf = l->sndbuf;
+    c->rcvbuf = l->rcvbuf;
+    c->cc = l->cc;
+    c->keep_idle_s = l->keep_idle_s;
+    c->keep_intvl_s = l->keep_intvl_s;
+    c->keep_cnt = l->keep_cnt;
+    c->syn_cnt = l->syn_cnt;
+    c->user_mss = l->user_mss;
+    c->linger_s = l->linger_s;
+    c->linger2_s = l->linger2_s;
+    c->window_clamp = l->window_clamp;
+    c->rcvlowat = l->rcvlowat;
+    c->notsent_lowat = l->notsent_lowat;
+    c->user_timeout_ms = l->user_timeout_ms;
+}
+
+void tcp_accept_add(struct shard *sh, struct tcb *l, struct tcb *c)
+{
+    c->flags |= TF_ACCEPTQ;
+    c->acc_next = NULL;
+    if (l->acc_tail)
+        l->acc_tail->acc_next = c;
+    else
+        l->acc_head = c;
+    l->acc_tail = c;
+    l->acc_len++;
+    pcb_event(sh, &l->pcb, EV_IN);
+}
+
+static struct tcb *accept_take(struct tcb *l)
+{
+    struct tcb *c = l->acc_head;
+
+    if (!c)
+        return NULL;
+    l->acc_head = c->acc_next;
+    if (!l->acc_head)
+        l->acc_tail = NULL;
+    l->acc_len--;
+    c->acc_next = NULL;
+    c->flags &= ~(uint32_t)TF_ACCEPTQ;
+    return c;
+}
+
+struct tcb *tcp_accept(struct shard *sh, struct tcb *l)
+{
+    (void)sh;
+    return l->state == TCPS_LISTEN ? accept_take(l) : NULL;
+}
+
+int tcp_listen(struct shard *sh, struct tcb *t, int backlog)
+{
+    int64_t max = sh->st->set.somaxconn;
+    uint32_t n =
+        backlog < 0 || backlog > max ? (uint32_t)max : (uint32_t)backlog; /* Linux: negative is the most */
+    int err;
+
+    if (t->state == TCPS_LISTEN) {
+        t->backlog = n;
+        return 0;
+    }
+    if (t->state != TCPS_CLOSE)
+        return -EINVAL;
+    if (!(t->pcb.flags & PCB_BOUND)) {
+        struct endpoint any = {t->pcb.local.addr, 0};
+
+        err = port_bind(sh->st, sh, &t->pcb, &any);
+        if (err)
+            return err;
+    } else {
+        err = port_listen_check(sh->st, &t->pcb);
+        if (err)
+            return err;
+    }
+    tcp_reset_state(sh, t); /* what an earlier connection left would lie under the queue */
+    t->acc_head = t->acc_tail = NULL;
+    t->acc_len = t->synq_len = 0;
+    t->backlog = n;
+    t->listen_id = ++sh->tcp->next_listen_id;
+    t->state = TCPS_LISTEN;
+    tcp_listen_insert(sh, t);
+    return 0;
+}
+
+void tcp_listen_stop(struct shard *sh, struct tcb *l)
+{
+    struct tcb *c;
+
+    tcp_listen_remove(sh, l);
+    while ((c = accept_take(l))) {
+        tcp_abort_quietly(sh, c);
+        tcb_free(sh, c);
+    }
+    l->acc_head = l->acc_tail = NULL;
+    l->snd_head = l->snd_next = l->snd_tail = NULL;
+    l->rcv_head = l->rcv_tail = NULL;
+    l->ofo = NULL;
+    l->state = TCPS_CLOSE;
+}

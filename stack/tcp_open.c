@@ -1,0 +1,219 @@
+/* tcp_open.c: the active open: SYN_SENT (RFC 9293 sections 3.10.1, 3.10.7.3), simultaneous open, and the step
+ * into ESTABLISHED that every open takes. */
+#include <errno.h>
+
+#include "ip.h"
+#include "port.h"
+#include "tcp_cc.h"
+#include "tcp_close.h"
+#include "tcp_input.h"
+#include "tcp_isn.h"
+#include "tcp_output.h"
+#include "tcp_rcvq.h"
+#include "tcp_rst.h"
+#include "tcp_rtt.h"
+#include "tcp_sndq.h"
+#include "tcp_table.h"
+#include "tcp_timer.h"
+#include "tcp_tw.h"
+
+#define QUICK_ACKS 16 /* ACKs sent at once at the start (Linux: TCP_MAX_QUICKACKS) */
+
+struct tcb *tcp_open(struct shard *sh, uint16_t pcb_flags)
+{
+    const struct tunables *set = &sh->st->set;
+    struct tcb *t = tcb_alloc(sh);
+
+    if (!t)
+        return NULL;
+    t->pcb.flags = pcb_flags;
+    t->sndbuf = (uint32_t)set->tcp_wmem_default;
+    t->rcvbuf = (uint32_t)set->tcp_rmem_default;
+    t->cc = (uint8_t)set->tcp_congestion_control;
+    return t;
+}
+
+/* The way to remote, and with it our address when none is bound. */
+static int connect_route(struct shard *sh, struct tcb *t, const struct endpoint *remote)
+{
+    struct pcb *p = &t->pcb;
+    int err;
+
+    if (ipaddr_is_multicast(&remote->addr) || ip_is_broadcast(sh->st, &remote->addr))
+        return -ENETUNREACH;
+    t->flow = (struct flow){.src = ipaddr_is_any(&p->local.addr) ? IPADDR_ANY : p->local.addr,
+                            .dst = remote->addr,
+                            .proto = IPPROTO_TCP,
+                            .ttl = p->ttl,
+                            .tos = p->tos,
+                            .df = 1,
+                            .bound_if = p->ifindex};
+    err = flow_resolve(sh, &t->flow);
+    if (err)
+        return err;
+    p->local.addr = t->flow.src;
+    p->remote = *remote;
+    return 0;
+}
+
+/* A port, so that the four-tuple is nobody else's. */
+static int connect_port(struct shard *sh, struct tcb *t)
+{
+    if (!(t->pcb.flags & PCB_BOUND))
+        return port_connect(sh->st, sh, &t->pcb, tcp_tuple_in_use);
+    return tcp_tuple_in_use(sh, &t->pcb.local, &t->pcb.remote) ? -EADDRNOTAVAIL : 0;
+}
+
+/* ISN and timestamps; those of a TIME_WAIT entry that is taken over go on from there (RFC 6191, RFC 1122
+ * section 4.2.2.13). */
+static void choose_iss(struct shard *sh, struct tcb *t)
+{
+    struct tw *w = tcp_tw_lookup(sh, &t->pcb.local, &t->pcb.remote);
+
+    t->iss = tcp_isn(sh, &t->pcb.local, &t->pcb.remote);
+    t->ts_off = tcp_ts_offset(sh, &t->pcb.local.addr, &t->pcb.remote.addr);
+    if (!w)
+        return;
+    t->iss = w->snd_nxt + 65535 + 2;
+    t->ts_recent = w->ts_recent;
+    t->ts_recent_s = w->ts_recent_s;
+    tcp_tw_free(sh, w);
+}
+
+static void syn_sent(struct shard *sh, struct tcb *t)
+{
+    uint32_t wnd;
+
+    choose_iss(sh, t);
+    t->snd_una = t->iss;
+    t->snd_nxt = t->write_seq = t->iss + 1;
+    t->snd_sml = t->snd_una;
+    t->rcv_ratio = 128;
+    t->peer_mss = TCP_MSS_DEFAULT;
+    t->rcv_wscale = sh->st->set.tcp_window_scaling ? tcp_pick_wscale(sh, t->rcvbuf) : 0;
+    wnd = tcp_win_from_space(t, t->rcvbuf);
+    if (t->window_clamp && wnd > t->window_clamp)
+        wnd = t->window_clamp;
+    t->rcv_wnd = wnd < 65535 ? wnd : 65535;
+    t->retries = 0;
+    tcp_rtt_init(sh, t);
+    t->drs_us = tcp_now_us(sh); /* when the SYN left, until ESTABLISHED */
+    t->state = TCPS_SYN_SENT;
+    tcp_mss_update(sh, t);
+    tcp_conn_insert(sh, t);
+    tcp_count(sh, COUNT_TCP_ACTIVE_OPEN);
+    tcp_send_syn(sh, t);
+}
+
+int tcp_connect(struct shard *sh, struct tcb *t, const struct endpoint *remote)
+{
+    struct ipaddr bound = t->pcb.local.addr;
+    int err;
+
+    if (t->state == TCPS_SYN_SENT || t->state == TCPS_SYN_RECEIVED)
+        return -EALREADY;
+    if (t->state != TCPS_CLOSE)
+        return -EISCONN;
+    tcp_reset_state(sh, t);
+    err = connect_route(sh, t, remote);
+    if (!err)
+        err = connect_port(sh, t);
+    if (err) {
+        t->pcb.local.addr = bound;
+        t->pcb.remote = (struct endpoint){0};
+        return err;
+    }
+    syn_sent(sh, t);
+    return -EINPROGRESS;
+}
+
+void tcp_established(struct shard *sh, struct tcb *t, const struct tcp_seg *s)
+{
+    bool syn = s->h.flags & TCP_SYN;
+
+    t->state = TCPS_ESTABLISHED;
+    tcp_deadline_clear(t, DL_RTX);
+    t->retries = 0;
+    t->snd_wnd = syn ? s->h.window : (uint32_t)s->h.window << t->snd_wscale; /* RFC 7323 section 2.2 */
+    t->max_wnd = t->snd_wnd;
+    t->snd_wl1 = s->h.seq;
+    t->snd_wl2 = s->h.ack;
+    t->last_ack_ms = tcp_now_ms(sh);
+    tcp_mss_update(sh, t);
+    tcp_cc_start(sh, t);
+    tcp_rcvq_init(sh, t);
+    t->quick = QUICK_ACKS;
+    tcp_keep_arm(sh, t);
+    if (t->flags & TF_FIN_QUEUED) /* shut down before it was open */
+        t->state = TCPS_FIN_WAIT_1;
+    if (t->write_seq != t->snd_nxt || (t->flags & TF_FIN_QUEUED))
+        tcp_at_burst_end(sh, t, TF_OUTPUT);
+}
+
+/* What the peer's SYN says and agrees to. */
+static void take_syn(struct shard *sh, struct tcb *t, const struct tcp_seg *s)
+{
+    const struct tunables *set = &sh->st->set;
+
+    t->irs = s->h.seq;
+    t->rcv_nxt = t->rcv_wup = t->copied_seq = s->h.seq + 1;
+    if (s->o.mss)
+        t->peer_mss = s->o.mss;
+    if (s->o.has_ts && set->tcp_timestamps) {
+        t->flags |= TF_TS;
+        t->ts_recent = s->o.tsval;
+        t->ts_recent_s = tcp_now_ms(sh) / 1000;
+    }
+    if (s->o.sack_permitted && set->tcp_sack)
+        t->flags |= TF_SACK;
+    if (s->o.has_wscale && set->tcp_window_scaling) {
+        t->flags |= TF_WSCALE;
+        t->snd_wscale = s->o.wscale;
+    } else {
+        t->snd_wscale = t->rcv_wscale = 0;
+    }
+}
+
+/* Both sides opened at once: our SYN again, now with the ACK of theirs (RFC 9293 section 3.5, figure 7). */
+static void simultaneous(struct shard *sh, struct tcb *t, const struct tcp_seg *s)
+{
+    t->state = TCPS_SYN_RECEIVED;
+    t->snd_wnd = t->max_wnd = s->h.window;
+    t->snd_wl1 = s->h.seq;
+    t->snd_wl2 = 0;
+    tcp_mss_update(sh, t);
+    tcp_send_syn(sh, t);
+}
+
+enum count tcp_syn_sent_input(struct shard *sh, struct tcb *t, struct tcp_seg *s)
+{
+    bool ack = s->h.flags & TCP_ACK;
+
+    /* First, check the ACK bit. */
+    if (ack && (seq_leq(s->h.ack, t->iss) || seq_gt(s->h.ack, t->snd_nxt))) {
+        tcp_reset_segment(sh, s);
+        return COUNT_TCP_ACK_UNSENT;
+    }
+    /* Second, the RST bit: believed only when it acknowledges our SYN. */
+    if (s->h.flags & TCP_RST) {
+        if (!ack)
+            return COUNT_TCP_RST_SEQ;
+        tcp_peer_reset(sh, t);
+        return TCP_DONE;
+    }
+    /* Fourth, the SYN bit. */
+    if (!(s->h.flags & TCP_SYN))
+        return COUNT_TCP_NOACK;
+    take_syn(sh, t, s);
+    if (!ack) {
+        simultaneous(sh, t, s);
+        return TCP_DONE;
+    }
+    t->snd_una = s->h.ack;
+    if (!(t->flags & TF_SYN_RETRANS))
+        tcp_rtt_sample(sh, t, tcp_now_us(sh) - t->drs_us);
+    tcp_established(sh, t, s);
+    tcp_send_ack(sh, t);
+    pcb_event(sh, &t->pcb, EV_OUT);
+    return TCP_DONE;
+}

@@ -1,0 +1,335 @@
+/* tcp_opt.c: setsockopt and getsockopt of level IPPROTO_TCP, and of SOL_SOCKET what TCP itself must know,
+ * with Linux's checks and rounding (tcp(7), socket(7)). Linux takes any length of at least an int. */
+#include <errno.h>
+#include <linux/tcp.h>
+#include <sys/socket.h>
+
+#include "tcp_cc.h"
+#include "tcp_output.h"
+#include "tcp_rcvq.h"
+#include "tcp_timer.h"
+
+#define SNDBUF_MIN 4608
+#define RCVBUF_MIN 2304
+
+static void flag_set(struct tcb *t, uint32_t flag, int on)
+{
+    t->flags = on ? t->flags | flag : t->flags & ~flag;
+}
+
+static int set_congestion(struct shard *sh, struct tcb *t, const char *val, uint32_t len)
+{
+    uint32_t n = (uint32_t)strnlen(val, len < 15 ? len : 15);
+    int i;
+
+    if (len < 1)
+        return -EINVAL;
+    i = tcp_cc_find(val, n);
+    if (i < 0)
+        return -ENOENT;
+    t->cc = (uint8_t)i;
+    tcp_cc_table[i]->init(sh, t);
+    return 0;
+}
+
+static int set_range(int v, int min, int max, uint32_t scale, uint16_t *out)
+{
+    if (v < min || v > max)
+        return -EINVAL;
+    *out = (uint16_t)((uint32_t)v * scale);
+    return 0;
+}
+
+static int set_byte(int v, int min, int max, uint8_t *out)
+{
+    if (v < min || v > max)
+        return -EINVAL;
+    *out = (uint8_t)v;
+    return 0;
+}
+
+/* TCP_QUICKACK (Linux: __tcp_sock_set_quickack): 0 turns interactive mode on, anything else off, and what is
+ * owed is sent. */
+static void set_quickack(struct shard *sh, struct tcb *t, int v)
+{
+    if (!v) {
+        t->flags |= TF_PINGPONG;
+        t->quick = 0;
+        return;
+    }
+    t->flags &= ~(uint32_t)TF_PINGPONG;
+    t->quick = 16;
+    if (t->flags & TF_ACK_DELAYED)
+        tcp_send_ack(sh, t);
+}
+
+static int set_keepidle(struct shard *sh, struct tcb *t, int v)
+{
+    int err = set_range(v, 1, 32767, 1, &t->keep_idle_s);
+
+    if (!err && (t->flags & TF_KEEPALIVE) && state_in(t, TCPF(ESTABLISHED) | TCPF(CLOSE_WAIT)))
+        tcp_keep_arm(sh, t);
+    return err;
+}
+
+static int set_linger2(struct tcb *t, int v)
+{
+    t->linger2_s = v < 0 ? -1 : v > 120 ? 120 : v;
+    return 0;
+}
+
+static int set_window_clamp(struct tcb *t, int v)
+{
+    if (v == 0) {
+        if (t->state != TCPS_CLOSE)
+            return -EINVAL;
+        t->window_clamp = 0;
+        return 0;
+    }
+    t->window_clamp = v < RCVBUF_MIN / 2 ? RCVBUF_MIN / 2 : (uint32_t)v;
+    return 0;
+}
+
+static int set_tcp(struct shard *sh, struct tcb *t, int name, int v)
+{
+    switch (name) {
+    case TCP_NODELAY:
+        flag_set(t, TF_NODELAY, v);
+        if (v)
+            tcp_output(sh, t);
+        return 0;
+    case TCP_CORK:
+        flag_set(t, TF_CORK, v);
+        if (!v) {
+            t->flags &= ~(uint32_t)TF_MORE;
+            tcp_deadline_clear(t, DL_CORK);
+            tcp_output(sh, t);
+        }
+        return 0;
+    case TCP_MAXSEG:
+        if (v && (v < 88 || v > 32767))
+            return -EINVAL;
+        t->user_mss = (uint16_t)v;
+        return 0;
+    case TCP_KEEPIDLE:
+        return set_keepidle(sh, t, v);
+    case TCP_KEEPINTVL:
+        return set_range(v, 1, 32767, 1, &t->keep_intvl_s);
+    case TCP_KEEPCNT:
+        return set_byte(v, 1, 127, &t->keep_cnt);
+    case TCP_SYNCNT:
+        return set_byte(v, 1, 127, &t->syn_cnt);
+    case TCP_LINGER2:
+        return set_linger2(t, v);
+    case TCP_DEFER_ACCEPT:
+        t->defer_accept = (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+        return 0;
+    case TCP_WINDOW_CLAMP:
+        return set_window_clamp(t, v);
+    case TCP_QUICKACK:
+        set_quickack(sh, t, v);
+        return 0;
+    case TCP_USER_TIMEOUT:
+        if (v < 0)
+            return -EINVAL;
+        t->user_timeout_ms = (uint32_t)v;
+        return 0;
+    case TCP_NOTSENT_LOWAT:
+        t->notsent_lowat = (uint32_t)v;
+        if ((t->flags & TF_NOSPACE) && state_in(t, TCPF(ESTABLISHED) | TCPF(CLOSE_WAIT)))
+            pcb_event(sh, &t->pcb, EV_OUT);
+        return 0;
+    default:
+        return -ENOPROTOOPT;
+    }
+}
+
+static int set_linger(struct tcb *t, const void *val, uint32_t len)
+{
+    struct linger l;
+
+    if (len < sizeof l)
+        return -EINVAL;
+    memcpy(&l, val, sizeof l);
+    flag_set(t, TF_LINGER, l.l_onoff);
+    if (l.l_onoff)
+        t->linger_s = (uint16_t)(l.l_linger < 0 || l.l_linger > UINT16_MAX ? UINT16_MAX : l.l_linger);
+    return 0;
+}
+
+/* Linux doubles what is asked for, for its bookkeeping; so do we (ours counts whole buffers, too). */
+static uint32_t buf_bytes(int v, int64_t max, uint32_t min)
+{
+    uint32_t n = v < 0 || v > max ? (uint32_t)max : (uint32_t)v;
+
+    return 2 * n < min ? min : 2 * n;
+}
+
+static void set_rcvbuf(struct shard *sh, struct tcb *t, int v)
+{
+    t->flags |= TF_RCVBUF_LOCK;
+    t->rcvbuf = buf_bytes(v, sh->st->set.rmem_max, RCVBUF_MIN);
+}
+
+static int set_socket(struct shard *sh, struct tcb *t, int name, int v)
+{
+    switch (name) {
+    case SO_SNDBUF:
+        t->flags |= TF_SNDBUF_LOCK;
+        t->sndbuf = buf_bytes(v, sh->st->set.wmem_max, SNDBUF_MIN);
+        if (t->state != TCPS_LISTEN && (t->flags & TF_NOSPACE))
+            pcb_event(sh, &t->pcb, EV_OUT);
+        return 0;
+    case SO_SNDBUFFORCE:
+        t->flags |= TF_SNDBUF_LOCK;
+        t->sndbuf = buf_bytes(v, INT32_MAX / 2, SNDBUF_MIN);
+        return 0;
+    case SO_RCVBUF:
+        set_rcvbuf(sh, t, v);
+        return 0;
+    case SO_RCVBUFFORCE:
+        t->flags |= TF_RCVBUF_LOCK;
+        t->rcvbuf = buf_bytes(v, INT32_MAX / 2, RCVBUF_MIN);
+        return 0;
+    case SO_KEEPALIVE:
+        flag_set(t, TF_KEEPALIVE, v);
+        if (!state_in(t, TCPF(CLOSE) | TCPF(LISTEN) | TCPF(SYN_SENT)))
+            tcp_keep_arm(sh, t);
+        return 0;
+    case SO_RCVLOWAT:
+        t->rcvlowat = v < 0 ? INT32_MAX : v == 0 ? 1 : (uint32_t)v;
+        return 0;
+    default:
+        return -ENOPROTOOPT;
+    }
+}
+
+int tcp_setopt(struct shard *sh, struct tcb *t, int level, int name, const void *val, uint32_t len)
+{
+    int v;
+
+    if (level == IPPROTO_TCP && name == TCP_CONGESTION)
+        return set_congestion(sh, t, val, len);
+    if (level == SOL_SOCKET && name == SO_LINGER)
+        return set_linger(t, val, len);
+    if (len < sizeof v)
+        return -EINVAL;
+    memcpy(&v, val, sizeof v);
+    if (level == IPPROTO_TCP)
+        return set_tcp(sh, t, name, v);
+    return level == SOL_SOCKET ? set_socket(sh, t, name, v) : -ENOPROTOOPT;
+}
+
+/* TCP_MAXSEG: before a connection what was asked for, or the default. */
+static int get_maxseg(const struct tcb *t)
+{
+    if (state_in(t, TCPF(CLOSE) | TCPF(LISTEN)))
+        return t->user_mss ? t->user_mss : TCP_MSS_DEFAULT;
+    return t->mss;
+}
+
+static int get_tcp(struct shard *sh, const struct tcb *t, int name, int *v)
+{
+    const struct tunables *set = &sh->st->set;
+
+    switch (name) {
+    case TCP_NODELAY:
+        *v = !!(t->flags & TF_NODELAY);
+        return 0;
+    case TCP_CORK:
+        *v = !!(t->flags & TF_CORK);
+        return 0;
+    case TCP_MAXSEG:
+        *v = get_maxseg(t);
+        return 0;
+    case TCP_KEEPIDLE:
+        *v = t->keep_idle_s ? t->keep_idle_s : (int)set->tcp_keepalive_time;
+        return 0;
+    case TCP_KEEPINTVL:
+        *v = t->keep_intvl_s ? t->keep_intvl_s : (int)set->tcp_keepalive_intvl;
+        return 0;
+    case TCP_KEEPCNT:
+        *v = t->keep_cnt ? t->keep_cnt : (int)set->tcp_keepalive_probes;
+        return 0;
+    case TCP_SYNCNT:
+        *v = t->syn_cnt ? t->syn_cnt : (int)set->tcp_syn_retries;
+        return 0;
+    case TCP_LINGER2:
+        *v = t->linger2_s ? t->linger2_s : (int)set->tcp_fin_timeout;
+        return 0;
+    case TCP_DEFER_ACCEPT:
+        *v = t->defer_accept;
+        return 0;
+    case TCP_WINDOW_CLAMP:
+        *v = (int)t->window_clamp;
+        return 0;
+    case TCP_QUICKACK:
+        *v = !(t->flags & TF_PINGPONG);
+        return 0;
+    case TCP_USER_TIMEOUT:
+        *v = (int)t->user_timeout_ms;
+        return 0;
+    case TCP_NOTSENT_LOWAT:
+        *v = (int)t->notsent_lowat;
+        return 0;
+    default:
+        return -ENOPROTOOPT;
+    }
+}
+
+static int get_socket(const struct tcb *t, int name, int *v)
+{
+    switch (name) {
+    case SO_SNDBUF:
+        *v = (int)t->sndbuf;
+        return 0;
+    case SO_RCVBUF:
+        *v = (int)t->rcvbuf;
+        return 0;
+    case SO_KEEPALIVE:
+        *v = !!(t->flags & TF_KEEPALIVE);
+        return 0;
+    case SO_RCVLOWAT:
+        *v = t->rcvlowat ? (int)t->rcvlowat : 1;
+        return 0;
+    default:
+        return -ENOPROTOOPT;
+    }
+}
+
+/* Gives len bytes of from, cut to the caller's room. */
+static int give(void *val, uint32_t *room, const void *from, uint32_t len)
+{
+    if (*room > len)
+        *room = len;
+    memcpy(val, from, *room);
+    return 0;
+}
+
+static int get_congestion(const struct tcb *t, void *val, uint32_t *len)
+{
+    char name[16] = {0}; /* TCP_CA_NAME_MAX */
+
+    strncpy(name, tcp_cc_table[t->cc]->name, sizeof name - 1);
+    return give(val, len, name, sizeof name);
+}
+
+int tcp_getopt(struct shard *sh, struct tcb *t, int level, int name, void *val, uint32_t *len)
+{
+    struct tcp_info info;
+    struct linger l = {!!(t->flags & TF_LINGER), t->linger_s};
+    int v = 0, err;
+
+    if (level == IPPROTO_TCP && name == TCP_INFO) {
+        tcp_get_info(sh, t, &info);
+        return give(val, len, &info, sizeof info);
+    }
+    if (level == IPPROTO_TCP && name == TCP_CONGESTION)
+        return get_congestion(t, val, len);
+    if (level == SOL_SOCKET && name == SO_LINGER)
+        return give(val, len, &l, sizeof l);
+    err = level == IPPROTO_TCP  ? get_tcp(sh, t, name, &v)
+          : level == SOL_SOCKET ? get_socket(t, name, &v)
+                                : -ENOPROTOOPT;
+    return err ? err : give(val, len, &v, sizeof v);
+}

@@ -1,0 +1,551 @@
+/* tcp_output.c: what to send and when (RFC 9293 section 3.8.6.2, Nagle with Minshall's change, the cork), and
+ * how a segment is built.
+ *
+ * Building. A packet is a header mbuf with the payload behind it: copied when it is short or the link takes
+ * no chains, else as indirect mbufs of the send units, so that a unit's own mbuf is never handed down and its
+ * pkt_meta.link stays the send queue's. With TSO the payload is many segments long and the link cuts it.
+ */
+#include "tcp_output.h"
+
+#include <errno.h>
+
+#include "ip.h"
+#include "tcp_rcvq.h"
+#include "tcp_recover.h"
+#include "tcp_sndq.h"
+#include "tcp_timer.h"
+
+#define TSO_MAX 65000u /* payload: an IPv4 packet's total length holds it with all headers */
+
+/* --- sizes --- */
+
+static uint32_t ip_hdr_len(const struct ipaddr *dst)
+{
+    return ipaddr_is_v4(dst) ? 20 : 40;
+}
+
+uint16_t tcp_advertised_mss(const struct flow *fl, uint16_t user_mss)
+{
+    uint32_t mss = fl->mtu - ip_hdr_len(&fl->dst) - TCP_HDR_LEN;
+
+    if (mss > 65495)
+        mss = 65495;
+    return (uint16_t)(user_mss && user_mss < mss ? user_mss : mss);
+}
+
+void tcp_mss_update(struct shard *sh, struct tcb *t)
+{
+    uint32_t mtu = t->flow.mtu, mss, parts;
+
+    (void)sh;
+    if (t->pmtu && t->pmtu < mtu)
+        mtu = t->pmtu;
+    mss = mtu - ip_hdr_len(&t->flow.dst) - TCP_HDR_LEN;
+    if (t->peer_mss < mss)
+        mss = t->peer_mss;
+    if (t->user_mss && t->user_mss < mss)
+        mss = t->user_mss;
+    if (t->flags & TF_TS)
+        mss -= TCP_TS_OPT_LEN;
+    if (mss < TCP_MSS_MIN - TCP_TS_OPT_LEN)
+        mss = TCP_MSS_MIN - TCP_TS_OPT_LEN;
+    /* Units that fill a segment evenly: none has to be split to make a full one. */
+    parts = (mss + TCP_UNIT_MAX - 1) / TCP_UNIT_MAX;
+    t->unit = (uint16_t)(mss / parts);
+    t->mss = (uint16_t)(t->unit * parts);
+}
+
+uint8_t tcp_pick_wscale(const struct shard *sh, uint32_t rcvbuf)
+{
+    uint64_t space = (uint64_t)sh->st->set.tcp_rmem_max;
+    uint8_t scale = 0;
+
+    if (rcvbuf > space)
+        space = rcvbuf;
+    while (space > 65535 && scale < TCP_WSCALE_MAX) {
+        space >>= 1;
+        scale++;
+    }
+    return scale;
+}
+
+void tcp_syn_opts(struct shard *sh, const struct flow *fl, uint16_t user_mss, struct tcp_opts *o)
+{
+    const struct tunables *set = &sh->st->set;
+
+    *o = (struct tcp_opts){.fastopen_len = -1};
+    o->mss = tcp_advertised_mss(fl, user_mss);
+    o->has_ts = set->tcp_timestamps != 0;
+    o->sack_permitted = set->tcp_sack != 0;
+    o->has_wscale = set->tcp_window_scaling != 0;
+}
+
+/* --- one segment --- */
+
+struct segment {
+    uint32_t seq;
+    uint32_t len;           /* payload */
+    struct rte_mbuf *first; /* its first unit, when len */
+    uint8_t flags;          /* enum tcp_ctl */
+};
+
+static bool want_copy(const struct tcb *t, uint32_t len)
+{
+    return len <= TCP_COPY_MAX || (!(t->flow.caps & NETDEV_SCATTER) && len <= PKT_DATA_ROOM - 60);
+}
+
+/* Puts len bytes of whole units, from u on, behind the header in h. */
+static int attach_payload(struct shard *sh, struct tcb *t, struct rte_mbuf *h, struct rte_mbuf *u,
+                          uint32_t len)
+{
+    struct rte_mbuf *last = h;
+
+    if (want_copy(t, len)) {
+        for (; len; u = pkt_meta(u)->link) {
+            uint16_t n = (uint16_t)pkt_meta(u)->len;
+
+            memcpy(rte_pktmbuf_append(h, n), rte_pktmbuf_mtod(u, void *), n);
+            len -= n;
+        }
+        return 0;
+    }
+    for (; len; u = pkt_meta(u)->link) {
+        struct rte_mbuf *ref = rte_pktmbuf_alloc(sh->pool);
+
+        if (!ref) {
+            tcp_count(sh, COUNT_NOMEM_PKT);
+            return -ENOBUFS;
+        }
+        rte_pktmbuf_attach(ref, u);
+        last->next = ref;
+        last = ref;
+        h->nb_segs++;
+        h->pkt_len += ref->data_len;
+        len -= ref->data_len;
+    }
+    return 0;
+}
+
+/* Options of a segment after the handshake. SACK blocks only where the segment stays within the path's MTU.
+ */
+static void data_opts(struct shard *sh, struct tcb *t, const struct segment *s, struct tcp_opts *o)
+{
+    unsigned room = TCP_OPTS_MAX_LEN, max;
+
+    o->fastopen_len = -1;
+    if (t->flags & TF_TS) {
+        o->has_ts = 1;
+        o->tsval = tcp_tsval(sh, t);
+        o->tsecr = t->ts_recent;
+        room -= TCP_TS_OPT_LEN;
+    }
+    if (t->ofo) {
+        unsigned spare = s->len < t->mss ? t->mss - s->len : 0;
+
+        if (s->len && spare < room)
+            room = spare;
+        max = room >= 12 ? (room - 4) / 8 : 0;
+        if (max)
+            tcp_reass_blocks(sh, t, o, max < TCP_SACK_MAX ? max : TCP_SACK_MAX);
+    }
+}
+
+/* The ACK field of the segment about to leave settles what was owed. */
+static void ack_is_sent(struct tcb *t)
+{
+    t->flags &= ~(uint32_t)(TF_ACK_NOW | TF_ACK_DELAYED | TF_WND_UPDATE);
+    tcp_deadline_clear(t, DL_DELACK);
+    if (t->quick)
+        t->quick--;
+}
+
+/* Builds and sends one segment (several with TSO). 0, or -ENOBUFS: nothing was sent. What lower layers refuse
+ * counts as lost on the way. */
+static int tcp_emit(struct shard *sh, struct tcb *t, const struct segment *s, struct tcp_opts *o)
+{
+    struct tcp_hdr_in th = {
+        .sport_be = t->pcb.local.port_be, .dport_be = t->pcb.remote.port_be, .seq = s->seq};
+    uint8_t opts[TCP_OPTS_MAX_LEN];
+    size_t olen = wire_tcp_emit_opts(opts, o);
+    struct rte_mbuf *m = pkt_alloc(sh);
+    char *p;
+
+    if (!m)
+        return -ENOBUFS;
+    th.flags = s->flags;
+    th.hlen = (uint8_t)(TCP_HDR_LEN + olen);
+    th.window = (uint16_t)(s->flags & TCP_SYN ? (t->rcv_wnd < 65535 ? t->rcv_wnd : 65535)
+                                              : t->rcv_wnd >> t->rcv_wscale);
+    if (s->flags & TCP_ACK)
+        th.ack = t->rcv_nxt;
+    p = rte_pktmbuf_append(m, th.hlen);
+    wire_tcp_emit((uint8_t *)p, &th);
+    memcpy(p + TCP_HDR_LEN, opts, olen);
+    if (s->len && attach_payload(sh, t, m, s->first, s->len)) {
+        rte_pktmbuf_free(m);
+        return -ENOBUFS;
+    }
+    m->l4_len = th.hlen;
+    m->ol_flags |= RTE_MBUF_F_TX_TCP_CKSUM;
+    if (s->len > t->mss) {
+        m->ol_flags |= RTE_MBUF_F_TX_TCP_SEG;
+        m->tso_segsz = t->mss;
+    }
+    t->segs_out++;
+    tcp_count(sh, COUNT_TCP_OUT);
+    if (ip_output(sh, &t->flow, m) == -EMSGSIZE)
+        tcp_mss_update(sh, t);
+    return 0;
+}
+
+/* A segment of a synchronized state: with ACK, our window, options. */
+static int send_segment(struct shard *sh, struct tcb *t, struct segment *s)
+{
+    struct tcp_opts o = {0};
+    int err;
+
+    t->rcv_wnd = tcp_rcv_window(t);
+    t->rcv_wup = t->rcv_nxt;
+    s->flags |= TCP_ACK;
+    data_opts(sh, t, s, &o);
+    err = tcp_emit(sh, t, s, &o);
+    if (!err)
+        ack_is_sent(t);
+    return err;
+}
+
+void tcp_send_ack(struct shard *sh, struct tcb *t)
+{
+    struct segment s = {.seq = t->snd_nxt};
+
+    /* Out of buffers: the ACK stays owed, and the delayed-ACK deadline brings it up again. */
+    if (send_segment(sh, t, &s))
+        tcp_deadline_set(sh, t, DL_DELACK, (uint32_t)sh->st->set.tcp_delack_min);
+}
+
+void tcp_send_probe(struct shard *sh, struct tcb *t)
+{
+    struct segment s = {.seq = t->snd_una - 1};
+
+    tcp_count(sh, COUNT_TCP_PROBE);
+    send_segment(sh, t, &s);
+}
+
+void tcp_send_reset(struct shard *sh, struct tcb *t)
+{
+    struct segment s = {.seq = t->snd_nxt, .flags = TCP_RST | TCP_ACK};
+    struct tcp_opts o = {.fastopen_len = -1};
+
+    tcp_count(sh, COUNT_TCP_OUT_RST);
+    t->rcv_wnd = 0;
+    tcp_emit(sh, t, &s, &o);
+}
+
+void tcp_send_syn(struct shard *sh, struct tcb *t)
+{
+    struct segment s = {.seq = t->iss, .flags = TCP_SYN};
+    struct tcp_opts o;
+
+    tcp_syn_opts(sh, &t->flow, t->user_mss, &o);
+    o.wscale = t->rcv_wscale;
+    if (t->state == TCPS_SYN_RECEIVED) { /* simultaneous open: only what the peer's SYN offered */
+        s.flags |= TCP_ACK;
+        o.has_ts = o.has_ts && (t->flags & TF_TS);
+        o.sack_permitted = o.sack_permitted && (t->flags & TF_SACK);
+        o.has_wscale = o.has_wscale && (t->flags & TF_WSCALE);
+        o.tsecr = t->ts_recent;
+        ack_is_sent(t);
+    }
+    if (o.has_ts)
+        o.tsval = tcp_tsval(sh, t);
+    tcp_emit(sh, t, &s, &o);
+    tcp_rtx_arm(sh, t);
+}
+
+/* --- new data --- */
+
+/* RFC 5681 section 4.1: after an idle time the old cwnd says nothing; halved for each RTO gone by, as Linux
+ * does. */
+static void restart_after_idle(struct shard *sh, struct tcb *t)
+{
+    uint32_t idle = tcp_now_ms(sh) - t->last_snd_ms;
+    uint32_t iw = (uint32_t)sh->st->set.tcp_init_cwnd * t->mss;
+
+    if (t->last_snd_ms == 0 || tcp_flight(t) || idle <= t->rto_ms)
+        return;
+    if (t->ssthresh < t->cwnd / 4 * 3)
+        t->ssthresh = t->cwnd / 4 * 3;
+    for (; idle > t->rto_ms && t->cwnd > iw; idle -= t->rto_ms)
+        t->cwnd = t->cwnd / 2 > iw ? t->cwnd / 2 : iw;
+}
+
+/* May a segment of len bytes that ends the queue leave, being short (len < mss)? */
+static bool short_may_go(const struct tcb *t)
+{
+    if (t->flags & TF_FIN_QUEUED)
+        return true;
+    if ((t->flags & (TF_CORK | TF_MORE)) && !(t->flags & TF_CORK_DUE))
+        return false;
+    if (t->flags & TF_NODELAY)
+        return true;
+    /* Minshall: hold only while an earlier short segment is unacknowledged. */
+    return tcp_flight(t) == 0 || seq_leq(t->snd_sml, t->snd_una) || seq_gt(t->snd_sml, t->snd_nxt);
+}
+
+/* Whole units from snd_next on that fit into limit bytes; the unit that would not fit is cut when a segment
+ * would be left short by it. */
+static uint32_t gather(struct shard *sh, struct tcb *t, uint32_t limit)
+{
+    uint32_t len = 0;
+
+    for (struct rte_mbuf *u = t->snd_next; u && len < limit; u = pkt_meta(u)->link) {
+        uint32_t n = pkt_meta(u)->len;
+
+        if (len + n > limit) {
+            if ((len == 0 || len < t->mss) && tcp_sndq_split(sh, t, u, limit - len) == 0)
+                len = limit;
+            break;
+        }
+        len += n;
+    }
+    return len;
+}
+
+/* Stamps the units of a packet just sent. */
+static struct rte_mbuf *stamp(struct shard *sh, struct rte_mbuf *u, uint32_t len)
+{
+    uint64_t now_us = shard_us(sh);
+    uint8_t start = UNIT_START;
+
+    for (; len; u = pkt_meta(u)->link) {
+        struct pkt_meta *pm = pkt_meta(u);
+
+        pm->time_us = now_us;
+        pm->flags |= start;
+        start = 0;
+        len -= pm->len;
+    }
+    return u;
+}
+
+/* Sends len bytes of whole units as one packet and advances snd_nxt, over the FIN too when it comes along. */
+static int send_new(struct shard *sh, struct tcb *t, uint32_t len)
+{
+    struct segment s = {.seq = t->snd_nxt, .len = len, .first = t->snd_next};
+    bool ends = t->snd_nxt + len == t->write_seq;
+    uint32_t now_ms = tcp_now_ms(sh);
+    int err;
+
+    if (ends)
+        s.flags |= TCP_PSH;
+    if (ends && (t->flags & TF_FIN_QUEUED))
+        s.flags |= TCP_FIN;
+    err = send_segment(sh, t, &s);
+    if (err)
+        return err;
+    if (len) {
+        t->snd_next = stamp(sh, t->snd_next, len);
+        t->data_segs_out++;
+        if (len < t->mss)
+            t->snd_sml = t->snd_nxt + len;
+        if (now_ms - t->last_rcv_ms < (uint32_t)sh->st->set.tcp_delack_min)
+            t->flags |= TF_PINGPONG;
+        t->last_snd_ms = now_ms;
+    }
+    t->snd_nxt += len + (s.flags & TCP_FIN ? 1 : 0);
+    if (t->flags & TF_PROBING || !tcp_deadline_isset(t, DL_RTX)) {
+        t->flags &= ~(uint32_t)TF_PROBING;
+        t->retries = 0;
+        tcp_rtx_arm(sh, t);
+    }
+    return 0;
+}
+
+int tcp_output_forced(struct shard *sh, struct tcb *t, uint32_t max)
+{
+    uint32_t len;
+
+    if (!t->snd_next)
+        return -EAGAIN;
+    if (max > t->mss)
+        max = t->mss;
+    len = gather(sh, t, max);
+    return len ? send_new(sh, t, len) : -ENOBUFS;
+}
+
+/* The window allows nothing and nothing is in flight whose ACK would tell more: the persist timer (RFC 9293
+ * section 3.8.6.1). */
+static void persist(struct shard *sh, struct tcb *t)
+{
+    if (tcp_flight(t) || tcp_deadline_isset(t, DL_RTX))
+        return;
+    t->flags |= TF_PROBING;
+    tcp_rtx_arm(sh, t);
+}
+
+enum stop { STOP_NOTHING, STOP_CWND, STOP_WND, STOP_SHORT, STOP_NOMEM };
+
+/* How much of the unsent may leave as the next packet; 0: see *why. */
+static uint32_t next_len(const struct tcb *t, enum stop *why)
+{
+    uint32_t unsent = t->write_seq - t->snd_nxt, wnd_end = t->snd_una + t->snd_wnd, pipe = tcp_pipe(t);
+    uint32_t wnd = seq_gt(wnd_end, t->snd_nxt) ? wnd_end - t->snd_nxt : 0;
+    uint32_t cwnd = t->cwnd > pipe ? t->cwnd - pipe : 0;
+    uint32_t want = unsent < t->mss ? unsent : t->mss, len = unsent, most = t->mss;
+
+    if (cwnd < want && pipe) {
+        *why = STOP_CWND;
+        return 0;
+    }
+    if (cwnd < want)
+        cwnd = want;
+    /* RFC 9293 section 3.8.6.2.1: the sender's side of silly window avoidance. */
+    if (wnd < want && (tcp_flight(t) || wnd == 0 || wnd < t->max_wnd / 2)) {
+        *why = STOP_WND;
+        return 0;
+    }
+    if (t->flow.tso_max > t->mss) {
+        most = t->flow.tso_max < TSO_MAX ? t->flow.tso_max : TSO_MAX;
+        most -= most % t->mss;
+    }
+    len = len < most ? len : most;
+    len = len < wnd ? len : wnd;
+    len = len < cwnd ? len : cwnd;
+    if (len > t->mss && len < unsent)
+        len -= len % t->mss;
+    if (len == unsent && len % t->mss && !short_may_go(t)) {
+        len -= len % t->mss;
+        *why = STOP_SHORT;
+    }
+    return len;
+}
+
+/* A partial segment is held back by a cork: 200 ms at most, as Linux. */
+static void cork_hold(struct shard *sh, struct tcb *t)
+{
+    if ((t->flags & (TF_CORK | TF_MORE)) && !tcp_flight(t) && !tcp_deadline_isset(t, DL_CORK))
+        tcp_deadline_set(sh, t, DL_CORK, TCP_CORK_MS);
+}
+
+static enum stop send_unsent(struct shard *sh, struct tcb *t)
+{
+    while (t->snd_next) {
+        enum stop why = STOP_NOTHING;
+        uint32_t len = next_len(t, &why);
+
+        if (len == 0)
+            return why;
+        len = gather(sh, t, len);
+        if (len == 0 || send_new(sh, t, len))
+            return STOP_NOMEM;
+    }
+    /* The FIN alone: it needs no window (a receiver takes it at the edge) and no cwnd. */
+    if ((t->flags & TF_FIN_QUEUED) && t->snd_nxt == t->write_seq && send_new(sh, t, 0))
+        return STOP_NOMEM;
+    return STOP_NOTHING;
+}
+
+void tcp_output(struct shard *sh, struct tcb *t)
+{
+    enum stop why;
+
+    t->flags &= ~(uint32_t)TF_OUTPUT;
+    if (!state_in(t,
+                  TCPF(ESTABLISHED) | TCPF(CLOSE_WAIT) | TCPF(FIN_WAIT_1) | TCPF(CLOSING) | TCPF(LAST_ACK)))
+        return;
+    if (t->lost > t->retrans)
+        tcp_recover_output(sh, t);
+    if (!t->snd_next && !((t->flags & TF_FIN_QUEUED) && t->snd_nxt == t->write_seq))
+        return;
+    if (t->ca_state == CA_OPEN)
+        restart_after_idle(sh, t);
+    t->flags &= ~(uint32_t)TF_CWND_LIMITED;
+    why = send_unsent(sh, t);
+    t->flags &= ~(uint32_t)TF_CORK_DUE;
+    switch (why) {
+    case STOP_CWND:
+        t->flags |= TF_CWND_LIMITED;
+        break;
+    case STOP_WND:
+        persist(sh, t);
+        break;
+    case STOP_SHORT:
+        cork_hold(sh, t);
+        break;
+    case STOP_NOMEM: /* try again when buffers may have come back */
+        if (!tcp_deadline_isset(t, DL_RTX))
+            tcp_rtx_arm(sh, t);
+        break;
+    case STOP_NOTHING:
+        break;
+    }
+}
+
+/* --- again --- */
+
+int tcp_retransmit(struct shard *sh, struct tcb *t, struct rte_mbuf *u)
+{
+    struct segment s = {.seq = pkt_meta(u)->seq, .first = u};
+    struct rte_mbuf *n;
+    int err;
+
+    if (pkt_meta(u)->len > t->mss && tcp_sndq_split(sh, t, u, t->mss))
+        return -ENOBUFS;
+    for (n = u; n && n != t->snd_next && s.len + pkt_meta(n)->len <= t->mss; n = pkt_meta(n)->link) {
+        if (n != u && (pkt_meta(n)->flags & (UNIT_LOST | UNIT_SACKED | UNIT_RETRANS)) != UNIT_LOST)
+            break;
+        s.len += pkt_meta(n)->len;
+    }
+    if (s.seq + s.len == t->write_seq)
+        s.flags |= TCP_PSH | (tcp_fin_sent(t) ? TCP_FIN : 0);
+    err = send_segment(sh, t, &s);
+    if (err)
+        return err;
+    stamp(sh, u, s.len);
+    for (; u != n; u = pkt_meta(u)->link) {
+        struct pkt_meta *pm = pkt_meta(u);
+
+        if (!(pm->flags & UNIT_RETRANS)) {
+            pm->flags |= UNIT_RETRANS;
+            t->retrans += pm->len;
+        }
+        if (pm->retrans < UINT8_MAX)
+            pm->retrans++;
+    }
+    t->total_retrans++;
+    t->bytes_retrans += s.len;
+    t->last_snd_ms = tcp_now_ms(sh);
+    tcp_count(sh, COUNT_TCP_RETRANS);
+    return 0;
+}
+
+void tcp_retransmit_fin(struct shard *sh, struct tcb *t)
+{
+    struct segment s = {.seq = t->write_seq, .flags = TCP_FIN};
+
+    send_segment(sh, t, &s);
+    t->total_retrans++;
+    tcp_count(sh, COUNT_TCP_RETRANS);
+}
+
+/* --- the end of a burst --- */
+
+void tcp_at_burst_end(struct shard *sh, struct tcb *t, uint32_t flags)
+{
+    t->flags |= flags;
+    if (list_empty(&t->acks))
+        list_add_tail(&sh->acks, &t->acks);
+}
+
+void tcp_burst_end(struct shard *sh)
+{
+    while (!list_empty(&sh->acks)) {
+        struct tcb *t = container_of(sh->acks.next, struct tcb, acks);
+
+        list_del(&t->acks);
+        if (t->flags & TF_OUTPUT)
+            tcp_output(sh, t);
+        if (t->flags & TF_ACK_NOW)
+            tcp_send_ack(sh, t);
+    }
+}

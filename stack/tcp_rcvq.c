@@ -1,0 +1,285 @@
+/* tcp_rcvq.c: the receive queue, receive window and receive buffer auto-tuning. See tcp_rcvq.h. */
+#include "tcp_rcvq.h"
+
+#include <sys/socket.h>
+
+#include "ip.h"
+#include "tcp_sndq.h"
+
+#define RATIO_INIT   128
+#define RATIO_MIN    16
+#define RATIO_MAX    224
+#define RCV_COPY_MAX 592 /* payloads up to a quarter of a buffer are worth a copy into the last one's end */
+
+void tcp_rcvq_init(struct shard *sh, struct tcb *t)
+{
+    t->rcv_ratio = RATIO_INIT;
+    t->rcv_mss = TCP_MSS_DEFAULT;
+    t->drs_seq = t->copied_seq;
+    t->drs_us = tcp_now_us(sh);
+    t->drs_space = 10u * t->mss < t->rcv_wnd ? 10u * t->mss : t->rcv_wnd;
+    t->rcv_rtt_us = 0;
+    t->rcv_rtt_seq = t->rcv_nxt + t->rcv_wnd;
+    t->rcv_rtt_start_us = t->drs_us;
+}
+
+static uint32_t chain_cost(const struct rte_mbuf *m)
+{
+    uint32_t cost = 0;
+
+    for (; m; m = m->next)
+        cost += tcp_mbuf_cost(m);
+    return cost;
+}
+
+void tcp_rcvq_measure(struct tcb *t, const struct rte_mbuf *m, uint32_t len)
+{
+    uint32_t ratio;
+
+    if (len <= t->rcv_mss)
+        return;
+    t->rcv_mss = len < UINT16_MAX ? (uint16_t)len : UINT16_MAX;
+    ratio = (uint32_t)((uint64_t)len * 256 / chain_cost(m));
+    t->rcv_ratio = (uint8_t)(ratio < RATIO_MIN ? RATIO_MIN : ratio > RATIO_MAX ? RATIO_MAX : ratio);
+}
+
+/* Throws away what is out of order, newest first, until there is room: the peer has SACK's renege rule (RFC
+ * 2018 section 8). */
+static void prune_ofo(struct shard *sh, struct tcb *t)
+{
+    if (!t->ofo || !t->ofo->head)
+        return;
+    tcp_count(sh, COUNT_TCP_OFO_DROP);
+    tcp_reass_free(sh, t);
+}
+
+bool tcp_rcvq_admit(struct shard *sh, struct tcb *t, struct rte_mbuf *m, bool in_order)
+{
+    struct pkt_meta *pm = pkt_meta(m);
+
+    pm->truesize = chain_cost(m);
+    if (t->rcv_mem + pm->truesize <= 2 * t->rcvbuf || t->rcv_mem == 0)
+        return true;
+    if (in_order)
+        prune_ofo(sh, t);
+    return in_order && t->rcv_mem + pm->truesize <= 2 * t->rcvbuf;
+}
+
+/* Copies a small packet's payload behind the last queued byte, when that buffer is ours alone and has room.
+ */
+static bool append_by_copy(struct tcb *t, struct rte_mbuf *m)
+{
+    struct rte_mbuf *tail = t->rcv_tail, *last;
+    struct pkt_meta *pm = pkt_meta(m), *tm;
+    char *to;
+
+    if (!tail || pm->len > RCV_COPY_MAX)
+        return false;
+    tm = pkt_meta(tail);
+    if (tm->off + tm->len != tail->pkt_len)
+        return false;
+    last = rte_pktmbuf_lastseg(tail);
+    if (!RTE_MBUF_DIRECT(last) || rte_mbuf_refcnt_read(last) != 1 || rte_pktmbuf_tailroom(last) < pm->len)
+        return false;
+    to = rte_pktmbuf_append(tail, (uint16_t)pm->len);
+    const void *from = rte_pktmbuf_read(m, pm->off, pm->len, to);
+    if (from != to)
+        memcpy(to, from, pm->len);
+    tm->len += pm->len;
+    return true;
+}
+
+void tcp_rcvq_append(struct shard *sh, struct tcb *t, struct rte_mbuf *m)
+{
+    struct pkt_meta *pm = pkt_meta(m);
+
+    t->rcv_nxt += pm->len;
+    t->bytes_received += pm->len;
+    if (pm->len == 0 || append_by_copy(t, m)) {
+        rte_pktmbuf_free(m);
+        return;
+    }
+    pm->link = NULL;
+    t->rcv_mem += pm->truesize;
+    if (t->rcv_tail)
+        pkt_meta(t->rcv_tail)->link = m;
+    else
+        t->rcv_head = m;
+    t->rcv_tail = m;
+}
+
+/* Grows the buffer to twice what the user took in the last round trip (Linux: dynamic right-sizing), so that
+ * the window never is what limits a user who keeps up. */
+static void right_size(struct shard *sh, struct tcb *t)
+{
+    uint32_t now_us = tcp_now_us(sh), copied;
+    uint64_t win, buf, max = (uint64_t)sh->st->set.tcp_rmem_max;
+
+    if (t->rcv_rtt_us == 0 || now_us - t->drs_us < t->rcv_rtt_us)
+        return;
+    copied = t->copied_seq - t->drs_seq;
+    if (copied > t->drs_space) {
+        if (!(t->flags & TF_RCVBUF_LOCK) && t->drs_space) {
+            win = 2ULL * copied + 16u * t->mss;
+            win += 2 * (win * (copied - t->drs_space) / t->drs_space);
+            buf = win * 256 / t->rcv_ratio;
+            if (buf > max)
+                buf = max;
+            if (buf > t->rcvbuf)
+                t->rcvbuf = (uint32_t)buf;
+        }
+        t->drs_space = copied;
+    }
+    t->drs_seq = t->copied_seq;
+    t->drs_us = now_us;
+}
+
+void tcp_rcv_rtt_measure(struct shard *sh, struct tcb *t, int32_t tsecr_ms)
+{
+    uint32_t now_us = tcp_now_us(sh), sample;
+
+    if (tsecr_ms >= 0) {
+        sample = tsecr_ms ? (uint32_t)tsecr_ms * 1000 : 1000;
+    } else { /* the time in which one window's worth came */
+        if (seq_lt(t->rcv_nxt, t->rcv_rtt_seq))
+            return;
+        sample = now_us - t->rcv_rtt_start_us;
+        t->rcv_rtt_seq = t->rcv_nxt + t->rcv_wnd;
+        t->rcv_rtt_start_us = now_us;
+    }
+    if (sample == 0)
+        sample = 1;
+    if (t->rcv_rtt_us == 0 || sample < t->rcv_rtt_us)
+        t->rcv_rtt_us = sample;
+    else
+        t->rcv_rtt_us += (int32_t)(sample - t->rcv_rtt_us) / 8;
+}
+
+/* Copies n bytes that stand off bytes into the chain. */
+static void copy_from_chain(const struct rte_mbuf *m, uint32_t off, uint32_t n, char *to)
+{
+    while (off >= m->data_len) {
+        off -= m->data_len;
+        m = m->next;
+    }
+    while (n) {
+        uint32_t here = m->data_len - off;
+
+        if (here > n)
+            here = n;
+        memcpy(to, rte_pktmbuf_mtod_offset(m, const char *, off), here);
+        to += here;
+        n -= here;
+        off = 0;
+        m = m->next;
+    }
+}
+
+/* A place in an iovec array. */
+struct iov_pos {
+    const struct iovec *iov;
+    int left;
+    size_t off;
+};
+
+/* Copies (or, with discard, counts) up to len bytes at off of m to the iovecs. Bytes. */
+static uint32_t read_packet(struct rte_mbuf *m, uint32_t off, uint32_t len, struct iov_pos *p, bool discard)
+{
+    uint32_t done = 0;
+
+    while (done < len && p->left) {
+        size_t room = p->iov->iov_len - p->off;
+        uint32_t n = room < len - done ? (uint32_t)room : len - done;
+
+        if (n && !discard)
+            copy_from_chain(m, off + done, n, (char *)p->iov->iov_base + p->off);
+        done += n;
+        p->off += n;
+        if (p->off == p->iov->iov_len) {
+            p->iov++;
+            p->left--;
+            p->off = 0;
+        }
+    }
+    return done;
+}
+
+static size_t peek(const struct tcb *t, struct iov_pos *p, size_t skip, bool discard)
+{
+    size_t done = 0;
+
+    for (struct rte_mbuf *m = t->rcv_head; m && p->left; m = pkt_meta(m)->link) {
+        const struct pkt_meta *pm = pkt_meta(m);
+
+        if (skip >= pm->len) {
+            skip -= pm->len;
+            continue;
+        }
+        done += read_packet(m, pm->off + (uint32_t)skip, pm->len - (uint32_t)skip, p, discard);
+        skip = 0;
+    }
+    return done;
+}
+
+size_t tcp_rcvq_read(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, int flags,
+                     size_t peek_off)
+{
+    struct iov_pos p = {iov, iovcnt, 0};
+    bool discard = flags & MSG_TRUNC;
+    size_t done = 0;
+
+    if (flags & MSG_PEEK)
+        return peek(t, &p, peek_off, discard);
+    while (t->rcv_head && p.left) {
+        struct rte_mbuf *m = t->rcv_head;
+        struct pkt_meta *pm = pkt_meta(m);
+        uint32_t n = read_packet(m, pm->off, pm->len, &p, discard);
+
+        done += n;
+        t->copied_seq += n;
+        pm->off += n;
+        pm->seq += n;
+        pm->len -= n;
+        if (pm->len)
+            break;
+        t->rcv_head = pm->link;
+        if (!t->rcv_head)
+            t->rcv_tail = NULL;
+        t->rcv_mem -= pm->truesize;
+        rte_pktmbuf_free(m);
+    }
+    right_size(sh, t);
+    return done;
+}
+
+void tcp_rcvq_free(struct shard *sh, struct tcb *t)
+{
+    struct rte_mbuf *m, *next;
+
+    for (m = t->rcv_head; m; m = next) {
+        next = pkt_meta(m)->link;
+        t->rcv_mem -= pkt_meta(m)->truesize;
+        rte_pktmbuf_free(m);
+    }
+    t->rcv_head = t->rcv_tail = NULL;
+    tcp_reass_free(sh, t);
+}
+
+uint32_t tcp_rcv_window(const struct tcb *t)
+{
+    uint32_t cur = tcp_rcv_offered(t);
+    uint32_t scale = 1u << t->rcv_wscale;
+    uint32_t max = 65535u << t->rcv_wscale;
+    uint32_t full = tcp_win_from_space(t, t->rcvbuf);
+    uint32_t room = t->rcv_mem < t->rcvbuf ? tcp_win_from_space(t, t->rcvbuf - t->rcv_mem) : 0;
+    uint32_t step = t->rcv_mss < full / 2 ? t->rcv_mss : full / 2;
+
+    if (t->window_clamp && max > t->window_clamp)
+        max = t->window_clamp;
+    if (room > max)
+        room = max;
+    /* RFC 9293 section 3.8.6.2.2, and never a shrinking window (section 3.8.6). */
+    if (room < cur + step)
+        return cur ? (cur + scale - 1) & ~(scale - 1) : 0;
+    return room & ~(scale - 1);
+}

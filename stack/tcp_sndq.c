@@ -1,0 +1,210 @@
+/* tcp_sndq.c: send units: append, split, acknowledge. See tcp_sndq.h. */
+#include "tcp_sndq.h"
+
+#include <errno.h>
+
+#include "ip.h"
+
+/* The unit that more bytes may be appended to: the last one, unsent, short, and with a buffer of its own. */
+static struct rte_mbuf *tail_with_room(const struct tcb *t)
+{
+    struct rte_mbuf *u = t->snd_tail;
+
+    if (!u || !t->snd_next || !RTE_MBUF_DIRECT(u) || pkt_meta(u)->len >= t->unit ||
+        rte_pktmbuf_tailroom(u) == 0)
+        return NULL;
+    return u;
+}
+
+static uint32_t unit_room(const struct tcb *t, const struct rte_mbuf *u)
+{
+    uint32_t room = t->unit - u->data_len, tail = rte_pktmbuf_tailroom(u);
+
+    return room < tail ? room : tail;
+}
+
+/* Links a filled unit at the end of the queue. */
+static void queue_unit(struct tcb *t, struct rte_mbuf *u)
+{
+    struct pkt_meta *pm = pkt_meta(u);
+
+    pm->link = NULL;
+    pm->seq = t->write_seq;
+    pm->len = u->data_len;
+    pm->off = 0;
+    pm->flags = 0;
+    pm->retrans = 0;
+    pm->time_us = 0;
+    pm->truesize = tcp_mbuf_cost(u);
+    t->snd_mem += pm->truesize;
+    if (t->snd_tail)
+        pkt_meta(t->snd_tail)->link = u;
+    else
+        t->snd_head = u;
+    t->snd_tail = u;
+    if (!t->snd_next)
+        t->snd_next = u;
+    t->write_seq += pm->len;
+}
+
+ssize_t tcp_sndq_append(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, size_t off)
+{
+    size_t done = 0;
+    int i = 0;
+
+    while (i < iovcnt && off >= iov[i].iov_len)
+        off -= iov[i++].iov_len;
+    while (i < iovcnt) {
+        struct rte_mbuf *u = tail_with_room(t);
+        bool fresh = !u;
+        uint32_t room, n = 0;
+
+        if (fresh) {
+            if (t->snd_mem >= t->sndbuf)
+                break;
+            u = pkt_alloc(sh);
+            if (!u)
+                return done ? (ssize_t)done : -ENOBUFS;
+        }
+        /* Fill the unit from as many iovecs as it takes. */
+        for (room = unit_room(t, u); room && i < iovcnt; room -= n) {
+            size_t left = iov[i].iov_len - off;
+
+            n = left < room ? (uint32_t)left : room;
+            memcpy(rte_pktmbuf_append(u, (uint16_t)n), (const char *)iov[i].iov_base + off, n);
+            done += n;
+            off += n;
+            if (!fresh) {
+                pkt_meta(u)->len += n;
+                t->write_seq += n;
+            }
+            while (i < iovcnt && off >= iov[i].iov_len) {
+                off = 0;
+                i++;
+            }
+        }
+        if (fresh)
+            queue_unit(t, u);
+    }
+    return (ssize_t)done;
+}
+
+ssize_t tcp_sndq_append_mbuf(struct shard *sh, struct tcb *t, struct rte_mbuf *m)
+{
+    ssize_t done = 0;
+    struct rte_mbuf *next;
+
+    (void)sh;
+    for (; m; m = next) {
+        next = m->next;
+        m->next = NULL;
+        m->nb_segs = 1;
+        m->pkt_len = m->data_len;
+        if (m->data_len == 0) {
+            rte_pktmbuf_free(m);
+            continue;
+        }
+        done += m->data_len;
+        queue_unit(t, m);
+    }
+    return done;
+}
+
+size_t tcp_sndq_space(const struct tcb *t)
+{
+    struct rte_mbuf *u = tail_with_room(t);
+    size_t room = u ? unit_room(t, u) : 0;
+
+    if (t->snd_mem < t->sndbuf)
+        room += (size_t)((t->sndbuf - t->snd_mem + TCP_UNIT_COST - 1) / TCP_UNIT_COST) * t->unit;
+    return room;
+}
+
+/* n bytes of u are acknowledged: takes them out of the loss accounting. */
+static void uncount(struct tcb *t, const struct pkt_meta *pm, uint32_t n)
+{
+    if (pm->flags & UNIT_SACKED)
+        t->sacked -= n;
+    if (pm->flags & UNIT_LOST)
+        t->lost -= n;
+    if (pm->flags & UNIT_RETRANS)
+        t->retrans -= n;
+}
+
+void tcp_sndq_ack(struct shard *sh, struct tcb *t, uint32_t ack, struct tcp_acked *out)
+{
+    uint64_t now_us = shard_us(sh);
+
+    *out = (struct tcp_acked){.rtt_us = UINT64_MAX};
+    while (t->snd_head && t->snd_head != t->snd_next) {
+        struct rte_mbuf *u = t->snd_head;
+        struct pkt_meta *pm = pkt_meta(u);
+        uint32_t n = pm->len;
+
+        if (seq_leq(ack, pm->seq))
+            break;
+        if (seq_lt(ack, pm->seq + n))
+            n = ack - pm->seq;
+        uncount(t, pm, n);
+        out->bytes += n;
+        if (!(pm->flags & UNIT_SACKED))
+            out->delivered += n;
+        if (pm->retrans)
+            out->retrans = true;
+        else if (!(pm->flags & UNIT_SACKED))
+            out->rtt_us = now_us - pm->time_us;
+        if (n < pm->len) {
+            rte_pktmbuf_adj(u, (uint16_t)n);
+            pm->seq += n;
+            pm->len -= n;
+            break;
+        }
+        if (u == t->rtx_hint)
+            t->rtx_hint = NULL;
+        t->snd_head = pm->link;
+        t->snd_mem -= pm->truesize;
+        rte_pktmbuf_free(u);
+    }
+    if (!t->snd_head)
+        t->snd_tail = NULL;
+    if (out->retrans)
+        out->rtt_us = UINT64_MAX; /* Karn: which copy was acknowledged is not known */
+}
+
+int tcp_sndq_split(struct shard *sh, struct tcb *t, struct rte_mbuf *u, uint32_t len)
+{
+    struct pkt_meta *pm = pkt_meta(u), *qm;
+    struct rte_mbuf *q = rte_pktmbuf_alloc(sh->pool);
+
+    if (!q) {
+        tcp_count(sh, COUNT_NOMEM_PKT);
+        return -ENOBUFS;
+    }
+    rte_pktmbuf_attach(q, u);
+    rte_pktmbuf_adj(q, (uint16_t)len);
+    rte_pktmbuf_trim(u, (uint16_t)(pm->len - len));
+    qm = pkt_meta(q);
+    *qm = *pm;
+    qm->seq = pm->seq + len;
+    qm->len = pm->len - len;
+    qm->flags &= (uint8_t)~UNIT_START;
+    qm->truesize = TCP_UNIT_COST;
+    t->snd_mem += TCP_UNIT_COST;
+    pm->len = len;
+    pm->link = q;
+    if (t->snd_tail == u)
+        t->snd_tail = q;
+    return 0;
+}
+
+void tcp_sndq_free(struct tcb *t)
+{
+    struct rte_mbuf *u, *next;
+
+    for (u = t->snd_head; u; u = next) {
+        next = pkt_meta(u)->link;
+        rte_pktmbuf_free(u);
+    }
+    t->snd_head = t->snd_next = t->snd_tail = t->rtx_hint = NULL;
+    t->snd_mem = t->sacked = t->lost = t->retrans = 0;
+}

@@ -1,0 +1,70 @@
+/* tcp_sndq.h: the send queue, which is the retransmission queue too.
+ *
+ * Theory of operation. What the user gives is copied once, into send units: mbufs of at most tcb.unit payload
+ * bytes, linked by pkt_meta.link, described by pkt_meta's seq, len, flags, retrans and time_us. A unit is the
+ * grain of loss recovery: it is sent whole, SACKed whole and lost whole; one that is too long for that (path
+ * MTU fell, window too small, SACK edge inside) is split first, without copying. Packets are built from one
+ * or more units by reference (tcp_output.c), so a unit's bytes never change once sent. tcb.snd_head is the
+ * oldest unacknowledged unit, snd_next the first one not sent yet (NULL: all sent), snd_tail the newest.
+ * Memory is accounted in whole buffers (tcb.snd_mem), so that a writer of single bytes can't take more of the
+ * pool than SO_SNDBUF says.
+ */
+#ifndef SHUNT_TCP_SNDQ_H
+#define SHUNT_TCP_SNDQ_H
+
+#include "tcp_cb.h"
+
+enum tcp_unit_flag {
+    UNIT_SACKED = 1u << 0,  /* in a SACK block */
+    UNIT_LOST = 1u << 1,    /* taken as lost */
+    UNIT_RETRANS = 1u << 2, /* sent again, and that copy is taken as in flight */
+    UNIT_START = 1u << 3,   /* was the first of its packet */
+};
+
+/* What an ACK removed from the queue. */
+struct tcp_acked {
+    uint32_t bytes;     /* payload */
+    uint32_t delivered; /* of those, not known to have arrived before (SACKed) */
+    uint64_t rtt_us;    /* age of the newest unit, UINT64_MAX when none may be used (Karn) */
+    bool retrans;       /* one of them was retransmitted */
+};
+
+/* Copies bytes from the iovecs, starting at off, as far as the buffer goes. Bytes taken, 0 when the buffer is
+ * full, -ENOBUFS when the pool is empty. */
+ssize_t tcp_sndq_append(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, size_t off);
+/* Takes a filled packet; each segment of a chain becomes a unit. Bytes; ownership of m passes. */
+ssize_t tcp_sndq_append_mbuf(struct shard *sh, struct tcb *t, struct rte_mbuf *m);
+/* Payload bytes that tcp_sndq_append would take. */
+size_t tcp_sndq_space(const struct tcb *t);
+/* Frees what ack covers and trims a unit that it covers in part; adjusts sacked, lost, retrans. */
+void tcp_sndq_ack(struct shard *sh, struct tcb *t, uint32_t ack, struct tcp_acked *out);
+/* Cuts u after len bytes (0 < len < its length); the rest follows it as a unit with the same flags and times.
+ * 0 or -ENOBUFS. */
+int tcp_sndq_split(struct shard *sh, struct tcb *t, struct rte_mbuf *u, uint32_t len);
+void tcp_sndq_free(struct tcb *t);
+
+static inline uint32_t tcp_unit_end(struct rte_mbuf *u)
+{
+    return pkt_meta(u)->seq + pkt_meta(u)->len;
+}
+
+/* Bytes of memory an mbuf stands for: its own buffer, counted whole (an indirect one pins as much). */
+static inline uint32_t tcp_mbuf_cost(const struct rte_mbuf *m)
+{
+    uint32_t room = RTE_MBUF_DIRECT(m) ? m->buf_len : PKT_HEADROOM + PKT_DATA_ROOM;
+
+    return (uint32_t)(sizeof *m + PKT_PRIV_SIZE) + room;
+}
+
+/* Would Linux call the socket writeable (sk_stream_is_writeable): a third of the buffer is free, and
+ * TCP_NOTSENT_LOWAT allows. */
+static inline bool tcp_writeable(const struct tcb *t)
+{
+    if (t->notsent_lowat && t->write_seq - t->snd_nxt >= t->notsent_lowat && t->snd_next)
+        return false;
+    return t->snd_mem + t->snd_mem / 2 <= t->sndbuf;
+}
+
+#define TCP_UNIT_COST ((uint32_t)(sizeof(struct rte_mbuf) + PKT_PRIV_SIZE + PKT_HEADROOM + PKT_DATA_ROOM))
+
+#endif

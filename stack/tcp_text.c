@@ -1,0 +1,199 @@
+/* tcp_text.c: "seventh, process the segment text" and "eighth, check the FIN bit" (RFC 9293
+ * section 3.10.7.4), and when to acknowledge (RFC 5681 section 4.2, RFC 9293 section 3.8.6.3). */
+#include "ip.h"
+#include "tcp_close.h"
+#include "tcp_input.h"
+#include "tcp_output.h"
+#include "tcp_rcvq.h"
+#include "tcp_rst.h"
+#include "tcp_timer.h"
+#include "tcp_tw.h"
+
+void tcp_take_ts(struct shard *sh, struct tcb *t, const struct tcp_seg *s)
+{
+    if (!(t->flags & TF_TS) || !s->o.has_ts)
+        return;
+    /* Only what is not beyond Last.ACK.sent, and not older than what we have. */
+    if (seq_leq(s->h.seq, t->rcv_wup) && (int32_t)(s->o.tsval - t->ts_recent) >= 0) {
+        t->ts_recent = s->o.tsval;
+        t->ts_recent_s = tcp_now_ms(sh) / 1000;
+    }
+}
+
+/* In-order text came: at once, or delayed? */
+static void schedule_ack(struct shard *sh, struct tcb *t)
+{
+    /* Every second full segment; more often only where the connection is young and the peer in slow start
+     * (Linux's quick ACKs). */
+    if (t->rcv_nxt - t->rcv_wup > t->rcv_mss || (t->quick && !(t->flags & TF_PINGPONG))) {
+        tcp_at_burst_end(sh, t, TF_ACK_NOW);
+        return;
+    }
+    if (!(t->flags & TF_ACK_DELAYED)) {
+        t->flags |= TF_ACK_DELAYED;
+        tcp_deadline_set(sh, t, DL_DELACK, (uint32_t)sh->st->set.tcp_delack_min);
+    }
+}
+
+static void measure_rtt(struct shard *sh, struct tcb *t, const struct tcp_seg *s)
+{
+    uint32_t ms = tcp_tsval(sh, t) - s->o.tsecr;
+
+    if (!(t->flags & TF_TS))
+        tcp_rcv_rtt_measure(sh, t, -1);
+    else if (s->o.has_ts && s->o.tsecr && s->len >= t->rcv_mss && ms < TCP_RTO_MAX_MS)
+        tcp_rcv_rtt_measure(sh, t, (int32_t)ms);
+}
+
+enum count tcp_take_text(struct shard *sh, struct tcb *t, struct tcp_seg *s)
+{
+    struct pkt_meta *pm = pkt_meta(s->m);
+
+    tcp_rcvq_measure(t, s->m, s->len);
+    if (!tcp_rcvq_admit(sh, t, s->m, true)) {
+        tcp_at_burst_end(sh, t, TF_ACK_NOW);
+        return COUNT_TCP_RCV_FULL;
+    }
+    pm->seq = s->h.seq;
+    pm->off = s->h.hlen + s->skip;
+    pm->len = s->len;
+    pm->flags = 0;
+    tcp_rcvq_append(sh, t, s->m);
+    s->m = NULL;
+    t->data_segs_in++;
+    t->last_rcv_ms = tcp_now_ms(sh);
+    measure_rtt(sh, t, s);
+    schedule_ack(sh, t);
+    if (tcp_recv_avail(t) >= (t->rcvlowat ? t->rcvlowat : 1))
+        pcb_event(sh, &t->pcb, EV_IN);
+    return COUNT_OK;
+}
+
+/* Text that came again before rcv_nxt, or stands beyond the window, is cut off. False: nothing is left. */
+static bool trim(struct shard *sh, struct tcb *t, struct tcp_seg *s)
+{
+    uint32_t right = t->rcv_nxt + tcp_rcv_offered(t), n;
+
+    if (seq_lt(s->h.seq, t->rcv_nxt)) {
+        n = t->rcv_nxt - s->h.seq;
+        if (n >= s->len) {
+            tcp_reass_dsack(sh, t, s->h.seq, s->h.seq + s->len);
+            return false;
+        }
+        tcp_reass_dsack(sh, t, s->h.seq, t->rcv_nxt);
+        s->h.seq += n;
+        s->skip += n;
+        s->len -= n;
+    }
+    if (seq_geq(s->h.seq, right))
+        return false;
+    if (seq_gt(s->h.seq + s->len, right)) {
+        s->len = right - s->h.seq;
+        s->h.flags &= (uint8_t)~TCP_FIN; /* it stands behind what was cut */
+    }
+    return true;
+}
+
+/* Beyond rcv_nxt: kept for later, and reported at once (RFC 5681 section 4.2). */
+static enum count out_of_order(struct shard *sh, struct tcb *t, struct tcp_seg *s)
+{
+    struct pkt_meta *pm = pkt_meta(s->m);
+    enum count v;
+
+    tcp_rcvq_measure(t, s->m, s->len);
+    pm->seq = s->h.seq;
+    pm->off = s->h.hlen + s->skip;
+    pm->len = s->len;
+    pm->flags = s->h.flags & TCP_FIN ? RCV_FIN : 0;
+    v = tcp_reass_insert(sh, t, s->m);
+    if (v == COUNT_OK)
+        s->m = NULL;
+    t->data_segs_in++;
+    t->flags &= ~(uint32_t)TF_PINGPONG;
+    /* A peer without SACK counts duplicate ACKs: one for each segment then, not one a burst. */
+    if (t->flags & TF_SACK)
+        tcp_at_burst_end(sh, t, TF_ACK_NOW);
+    else
+        tcp_send_ack(sh, t);
+    return v == COUNT_OK ? TCP_DONE : v;
+}
+
+/* The gap is filled: what waited behind it follows. */
+static void take_queued(struct shard *sh, struct tcb *t, struct tcp_seg *s)
+{
+    if (!t->ofo || !t->ofo->head)
+        return;
+    if (tcp_reass_take(sh, t)) {
+        s->h.flags |= TCP_FIN;
+        s->end = t->rcv_nxt + 1;
+    }
+    tcp_at_burst_end(sh, t,
+                     TF_ACK_NOW); /* RFC 5681 section 4.2: at once when a gap closes, wholly or in part */
+    pcb_event(sh, &t->pcb, EV_IN);
+}
+
+enum count tcp_step_text(struct shard *sh, struct tcb *t, struct tcp_seg *s)
+{
+    uint32_t seq = s->h.seq;
+    enum count v;
+
+    if (s->len == 0)
+        return COUNT_OK;
+    if (!state_in(t, TCPF(ESTABLISHED) | TCPF(FIN_WAIT_1) | TCPF(FIN_WAIT_2)))
+        return COUNT_OK; /* after the peer's FIN there is no text */
+    /* Nobody will read it any more (RFC 2525 section 2.17, Linux: the socket was closed or shut both ways).
+     */
+    if (t->state != TCPS_ESTABLISHED && (t->shut & 1) && seq_gt(seq + s->len, t->rcv_nxt)) {
+        tcp_reset_segment(sh, s);
+        tcp_end(sh, t, 0);
+        return COUNT_TCP_CLOSED_DATA;
+    }
+    if (!trim(sh, t, s)) {
+        tcp_at_burst_end(sh, t, TF_ACK_NOW);
+        /* An old FIN may hang on old text; a new one on text that is all here. */
+        return (s->h.flags & TCP_FIN) && s->end == t->rcv_nxt + 1 ? COUNT_OK : COUNT_TCP_DUP_DATA;
+    }
+    if (s->h.seq != t->rcv_nxt)
+        return out_of_order(sh, t, s);
+    if (seq != s->h.seq) /* partly old */
+        tcp_at_burst_end(sh, t, TF_ACK_NOW);
+    v = tcp_take_text(sh, t, s);
+    if (v == COUNT_OK)
+        take_queued(sh, t, s);
+    return v;
+}
+
+enum count tcp_step_fin(struct shard *sh, struct tcb *t, struct tcp_seg *s)
+{
+    if (!(s->h.flags & TCP_FIN))
+        return TCP_DONE;
+    if (s->end != t->rcv_nxt + 1) { /* not next: text before it is missing, or it was taken before */
+        if (s->m && s->len == 0 && seq_gt(s->end, t->rcv_nxt + 1) &&
+            state_in(t, TCPF(ESTABLISHED) | TCPF(FIN_WAIT_1) | TCPF(FIN_WAIT_2)))
+            return out_of_order(sh, t, s);
+        tcp_at_burst_end(sh, t, TF_ACK_NOW);
+        return TCP_DONE;
+    }
+    if (t->flags & TF_FIN_RCVD)
+        return TCP_DONE;
+    t->rcv_nxt++;
+    t->flags |= TF_FIN_RCVD;
+    t->shut |= 1;
+    tcp_at_burst_end(sh, t, TF_ACK_NOW);
+    pcb_event(sh, &t->pcb, EV_IN | EV_RDHUP | (t->shut == 3 ? EV_HUP : 0));
+    switch (t->state) {
+    case TCPS_ESTABLISHED:
+        t->state = TCPS_CLOSE_WAIT;
+        break;
+    case TCPS_FIN_WAIT_1: /* ours is not acknowledged, or step_ack would have moved on */
+        t->state = TCPS_CLOSING;
+        break;
+    case TCPS_FIN_WAIT_2:
+        tcp_send_ack(sh, t);
+        tcp_time_wait(sh, t);
+        break;
+    default:
+        break;
+    }
+    return TCP_DONE;
+}

@@ -1,0 +1,248 @@
+/* tcp_timer.c: what happens at a connection's deadlines: retransmission (RFC 6298 section 5), zero-window
+ * probes (RFC 9293 section 3.8.6.1), delayed ACKs, keepalive (RFC 1122 section 4.2.3.6), the orphan's
+ * FIN_WAIT_2, the cork. See tcp_timer.h. */
+#include "tcp_timer.h"
+
+#include <errno.h>
+
+#include "tcp_close.h"
+#include "tcp_output.h"
+#include "tcp_recover.h"
+#include "tcp_rtt.h"
+#include "tcp_sndq.h"
+#include "tcp_synq.h"
+#include "tcp_tw.h"
+
+void tcp_deadline_set(struct shard *sh, struct tcb *t, enum tcp_deadline d, uint32_t in_ms)
+{
+    uint64_t at = shard_ms(sh) + (in_ms ? in_ms : 1);
+
+    t->deadline_ms[d] = (uint32_t)at ? (uint32_t)at : 1;
+    if (!t->timer.armed || t->timer.expires_ms > at)
+        timer_arm(&sh->wheel, &t->timer, at);
+}
+
+void tcp_timer_stop(struct shard *sh, struct tcb *t)
+{
+    for (int d = 0; d < DL_MAX; d++)
+        t->deadline_ms[d] = 0;
+    timer_cancel(&sh->wheel, &t->timer);
+}
+
+void tcp_rtx_arm(struct shard *sh, struct tcb *t)
+{
+    tcp_deadline_set(sh, t, DL_RTX, tcp_rto_backed_off(t));
+}
+
+static uint32_t keep_idle_ms(const struct shard *sh, const struct tcb *t)
+{
+    return (t->keep_idle_s ? t->keep_idle_s : (uint32_t)sh->st->set.tcp_keepalive_time) * 1000;
+}
+
+static uint32_t keep_intvl_ms(const struct shard *sh, const struct tcb *t)
+{
+    return (t->keep_intvl_s ? t->keep_intvl_s : (uint32_t)sh->st->set.tcp_keepalive_intvl) * 1000;
+}
+
+void tcp_keep_arm(struct shard *sh, struct tcb *t)
+{
+    if (t->flags & TF_CLOSED)
+        return;
+    if (t->flags & TF_KEEPALIVE)
+        tcp_deadline_set(sh, t, DL_KEEP, keep_idle_ms(sh, t));
+    else
+        tcp_deadline_clear(t, DL_KEEP);
+}
+
+static void give_up(struct shard *sh, struct tcb *t)
+{
+    tcp_count(sh, COUNT_TCP_ABORT_TIMEOUT);
+    tcp_end(sh, t, t->pcb.soft_error ? t->pcb.soft_error : ETIMEDOUT);
+}
+
+/* Has the user's or the stack's patience ended? */
+static bool is_hopeless(struct shard *sh, const struct tcb *t)
+{
+    const struct tunables *set = &sh->st->set;
+
+    if (t->user_timeout_ms && t->rtx_first_ms && tcp_now_ms(sh) - t->rtx_first_ms >= t->user_timeout_ms)
+        return true;
+    if (state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED)))
+        return t->retries >= (t->syn_cnt ? t->syn_cnt : set->tcp_syn_retries);
+    if (t->flags & TF_CLOSED)
+        return t->retries >= set->tcp_orphan_retries;
+    return t->retries >= set->tcp_retries2;
+}
+
+static void back_off(struct shard *sh, struct tcb *t)
+{
+    if (t->retries < UINT8_MAX)
+        t->retries++;
+    tcp_rtx_arm(sh, t);
+}
+
+/* The window is closed, or too small to send into: ask (RFC 9293 section 3.8.6.1). As long as the peer
+ * answers it is asked for ever. */
+static void on_persist(struct shard *sh, struct tcb *t)
+{
+    uint32_t room = t->snd_una + t->snd_wnd - t->snd_nxt;
+    unsigned max =
+        (unsigned)(t->flags & TF_CLOSED ? sh->st->set.tcp_orphan_retries : sh->st->set.tcp_retries2);
+    bool orphan_stuck = (t->flags & TF_CLOSED) && t->retries >= max;
+    bool late =
+        t->user_timeout_ms && t->rtx_first_ms && tcp_now_ms(sh) - t->rtx_first_ms >= t->user_timeout_ms;
+
+    if (t->keep_probes >= max || orphan_stuck || late) {
+        give_up(sh, t);
+        return;
+    }
+    if (!t->rtx_first_ms)
+        t->rtx_first_ms = tcp_now_ms(sh);
+    if ((int32_t)room > 0 && tcp_output_forced(sh, t, room) == 0)
+        return; /* now it is data in flight, with a timer of its own */
+    tcp_send_probe(sh, t);
+    if (t->keep_probes < UINT8_MAX)
+        t->keep_probes++;
+    back_off(sh, t);
+}
+
+static void on_syn_timeout(struct shard *sh, struct tcb *t)
+{
+    tcp_count(sh, COUNT_TCP_TIMEOUT);
+    tcp_count(sh, COUNT_TCP_RETRANS);
+    t->total_retrans++;
+    t->flags |= TF_SYN_RETRANS;
+    if (t->retries < UINT8_MAX)
+        t->retries++;
+    tcp_send_syn(sh, t);
+}
+
+static void on_rtx(struct shard *sh, struct tcb *t)
+{
+    bool syn = state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED));
+
+    if (t->flags & TF_PROBING) {
+        on_persist(sh, t);
+        return;
+    }
+    if (!tcp_flight(t)) { /* buffers had run out */
+        tcp_output(sh, t);
+        return;
+    }
+    if (!t->rtx_first_ms)
+        t->rtx_first_ms = tcp_now_ms(sh);
+    if (is_hopeless(sh, t)) {
+        give_up(sh, t);
+        return;
+    }
+    if (syn) {
+        on_syn_timeout(sh, t);
+        return;
+    }
+    tcp_count(sh, COUNT_TCP_TIMEOUT);
+    tcp_recover_timeout(sh, t);
+    if (t->retries >= sh->st->set.tcp_retries1)
+        t->flow.gen = 0; /* the route is doubted: look it up again */
+    if (t->snd_head && t->snd_head != t->snd_next)
+        tcp_retransmit(sh, t, t->snd_head);
+    else
+        tcp_retransmit_fin(sh, t);
+    back_off(sh, t);
+}
+
+static void on_delack(struct shard *sh, struct tcb *t)
+{
+    if (!(t->flags & (TF_ACK_DELAYED | TF_ACK_NOW)))
+        return;
+    tcp_count(sh, COUNT_TCP_DELACK);
+    t->flags &= ~(uint32_t)TF_PINGPONG; /* the user had nothing to send in time */
+    tcp_send_ack(sh, t);
+}
+
+static void on_keep(struct shard *sh, struct tcb *t)
+{
+    uint32_t idle = tcp_now_ms(sh) - t->last_ack_ms, limit = keep_idle_ms(sh, t);
+    unsigned max = t->keep_cnt ? t->keep_cnt : (unsigned)sh->st->set.tcp_keepalive_probes;
+
+    if (t->flags & TF_CLOSED) { /* the peer of an orphan in FIN_WAIT_2 never closed */
+        tcp_done(sh, t);
+        return;
+    }
+    if (!(t->flags & TF_KEEPALIVE))
+        return;
+    if (tcp_flight(t) || t->snd_next) { /* retransmission watches over it */
+        tcp_deadline_set(sh, t, DL_KEEP, limit);
+        return;
+    }
+    if (idle < limit) {
+        tcp_deadline_set(sh, t, DL_KEEP, limit - idle);
+        return;
+    }
+    if (t->user_timeout_ms ? idle >= t->user_timeout_ms && t->keep_probes : t->keep_probes >= max) {
+        tcp_send_reset(sh, t);
+        give_up(sh, t);
+        return;
+    }
+    tcp_count(sh, COUNT_TCP_KEEPALIVE);
+    tcp_send_probe(sh, t);
+    if (t->keep_probes < UINT8_MAX)
+        t->keep_probes++;
+    tcp_deadline_set(sh, t, DL_KEEP, keep_intvl_ms(sh, t));
+}
+
+static void on_cork(struct shard *sh, struct tcb *t)
+{
+    t->flags |= TF_CORK_DUE;
+    tcp_output(sh, t);
+}
+
+/* Re-arms the node for the earliest deadline left. */
+static void rearm(struct shard *sh, struct tcb *t)
+{
+    uint32_t now_ms = (uint32_t)shard_ms(sh);
+    int32_t best = INT32_MAX;
+
+    for (int d = 0; d < DL_MAX; d++) {
+        if (t->deadline_ms[d] && (int32_t)(t->deadline_ms[d] - now_ms) < best)
+            best = (int32_t)(t->deadline_ms[d] - now_ms);
+    }
+    if (best == INT32_MAX)
+        return;
+    timer_arm(&sh->wheel, &t->timer, shard_ms(sh) + (best > 0 ? (uint32_t)best : 1));
+}
+
+static void tcb_timer(struct shard *sh, struct tcb *t)
+{
+    static void (*const handler[DL_MAX])(struct shard *, struct tcb *) = {on_rtx, on_delack, on_keep,
+                                                                          on_cork};
+    uint32_t now_ms = (uint32_t)shard_ms(sh);
+    bool gone = false;
+
+    for (int d = 0; d < DL_MAX && !gone; d++) {
+        if (!t->deadline_ms[d] || (int32_t)(t->deadline_ms[d] - now_ms) > 0)
+            continue;
+        t->deadline_ms[d] = 0;
+        handler[d](sh, t);
+        gone =
+            t->state == TCPS_CLOSE; /* slabs are type-stable: an orphan freed just now still reads as CLOSE */
+    }
+    if (!gone)
+        rearm(sh, t);
+}
+
+void tcp_timer(struct shard *sh, struct timer *timer)
+{
+    switch (timer->kind) {
+    case TIMER_TCB:
+        tcb_timer(sh, container_of(timer, struct tcb, timer));
+        break;
+    case TIMER_SYNREQ:
+        tcp_synq_timer(sh, timer);
+        break;
+    case TIMER_TW:
+        tcp_tw_expire(sh);
+        break;
+    default:
+        break;
+    }
+}

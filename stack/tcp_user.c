@@ -1,0 +1,170 @@
+/* tcp_user.c: SEND, RECEIVE and STATUS (RFC 9293 sections 3.10.2, 3.10.3, 3.10.6) with the results of Linux's
+ * sockets. */
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "tcp_cb.h"
+#include "tcp_output.h"
+#include "tcp_rcvq.h"
+#include "tcp_sndq.h"
+#include "tcp_timer.h"
+
+#ifndef POLLRDHUP
+#define POLLRDHUP 0x2000
+#endif
+
+/* The pending error, taken, as -errno; or other when there is none. */
+static int take_error(struct tcb *t, int other)
+{
+    int err = t->pcb.so_error;
+
+    t->pcb.so_error = 0;
+    return err ? -err : other;
+}
+
+/* May data be queued? 0 or what send returns. */
+static int send_check(struct tcb *t)
+{
+    if (t->pcb.so_error || (t->shut & 2))
+        return take_error(t, -EPIPE);
+    if (state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED)))
+        return -EAGAIN;
+    return state_in(t, TCPF(ESTABLISHED) | TCPF(CLOSE_WAIT)) ? 0 : -EPIPE;
+}
+
+/* After appending: hands it to the network, and notes a buffer too full for poll. */
+static ssize_t queued(struct shard *sh, struct tcb *t, ssize_t n, bool more)
+{
+    if (n > 0) {
+        t->flags = more ? t->flags | TF_MORE : t->flags & ~(uint32_t)TF_MORE;
+        tcp_output(sh, t);
+    }
+    if (!tcp_writeable(t))
+        t->flags |= TF_NOSPACE;
+    return n;
+}
+
+ssize_t tcp_send(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, size_t off, bool more)
+{
+    int err = send_check(t);
+    size_t want = 0;
+    ssize_t n;
+
+    if (err)
+        return err;
+    for (int i = 0; i < iovcnt; i++)
+        want += iov[i].iov_len;
+    if (off >= want)
+        return 0;
+    n = tcp_sndq_append(sh, t, iov, iovcnt, off);
+    if (n <= 0) { /* full, or no packet buffers: both end when something is acknowledged */
+        t->flags |= TF_NOSPACE;
+        return n == -ENOBUFS && !t->snd_head ? -ENOBUFS : -EAGAIN;
+    }
+    if ((size_t)n < want - off)
+        t->flags |= TF_NOSPACE;
+    return queued(sh, t, n, more);
+}
+
+ssize_t tcp_send_mbuf(struct shard *sh, struct tcb *t, struct rte_mbuf *m, bool more)
+{
+    int err = send_check(t);
+
+    if (err)
+        return err;
+    if (t->snd_mem >= t->sndbuf) {
+        t->flags |= TF_NOSPACE;
+        return -EAGAIN;
+    }
+    return queued(sh, t, tcp_sndq_append_mbuf(sh, t, m), more);
+}
+
+size_t tcp_send_space(const struct tcb *t)
+{
+    return t->state == TCPS_LISTEN ? 0 : tcp_sndq_space(t);
+}
+
+size_t tcp_send_unacked(const struct tcb *t)
+{
+    return state_in(t, TCPF(LISTEN) | TCPF(CLOSE) | TCPF(SYN_SENT) | TCPF(SYN_RECEIVED))
+               ? 0
+               : t->write_seq - t->snd_una;
+}
+
+size_t tcp_send_unsent(const struct tcb *t)
+{
+    return state_in(t, TCPF(LISTEN) | TCPF(CLOSE)) || !t->snd_next ? 0 : t->write_seq - t->snd_nxt;
+}
+
+size_t tcp_recv_avail(const struct tcb *t)
+{
+    if (state_in(t, TCPF(LISTEN) | TCPF(SYN_SENT) | TCPF(SYN_RECEIVED)) || !t->rcv_head)
+        return 0;
+    return t->rcv_nxt - t->copied_seq - (t->flags & TF_FIN_RCVD ? 1 : 0);
+}
+
+/* The reader took data: tells the peer when the window opens by much (RFC 9293 section 3.8.6.2.2; Linux:
+ * tcp_cleanup_rbuf), or when a second full segment waits for its ACK. */
+static void reader_drained(struct shard *sh, struct tcb *t)
+{
+    uint32_t now = tcp_rcv_offered(t), new;
+
+    if (!state_in(t, TCPF(ESTABLISHED) | TCPF(FIN_WAIT_1) | TCPF(FIN_WAIT_2)))
+        return;
+    if ((t->flags & TF_ACK_DELAYED) && t->rcv_nxt - t->rcv_wup > t->rcv_mss) {
+        tcp_send_ack(sh, t);
+        return;
+    }
+    new = tcp_rcv_window(t);
+    if (new &&new >= 2 * now &&new > now)
+        tcp_send_ack(sh, t);
+}
+
+ssize_t tcp_recv(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, int flags,
+                 size_t peek_off)
+{
+    size_t n;
+
+    if (t->state == TCPS_LISTEN)
+        return -ENOTCONN;
+    if (tcp_recv_avail(t) > (flags & MSG_PEEK ? peek_off : 0)) {
+        n = tcp_rcvq_read(sh, t, iov, iovcnt, flags, peek_off);
+        if (n && !(flags & MSG_PEEK))
+            reader_drained(sh, t);
+        return (ssize_t)n;
+    }
+    if (t->flags & TF_FIN_RCVD)
+        return 0;
+    if (t->pcb.so_error)
+        return take_error(t, 0);
+    if (t->shut & 1)
+        return 0;
+    return t->state == TCPS_CLOSE ? -ENOTCONN : -EAGAIN;
+}
+
+unsigned tcp_poll(const struct tcb *t)
+{
+    unsigned ev = 0;
+
+    if (t->state == TCPS_LISTEN)
+        return t->acc_len ? POLLIN | POLLRDNORM : 0;
+    if (t->shut == 3 || t->state == TCPS_CLOSE)
+        ev |= POLLHUP;
+    if (t->shut & 1)
+        ev |= POLLIN | POLLRDNORM | POLLRDHUP;
+    if (!state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED))) {
+        if (tcp_recv_avail(t) >= (t->rcvlowat ? t->rcvlowat : 1))
+            ev |= POLLIN | POLLRDNORM;
+        if ((t->shut & 2) || tcp_writeable(t))
+            ev |= POLLOUT | POLLWRNORM;
+    }
+    if (t->pcb.so_error)
+        ev |= POLLERR;
+    return ev;
+}
+
+int tcp_state(const struct tcb *t)
+{
+    return t->state;
+}
