@@ -20,6 +20,7 @@
 #include "forking.h"
 #include "place.h"
 #include "stream.h"
+#include "wait.h"
 
 static __thread struct {
     bool interposed; /* fork() will report the pid */
@@ -62,6 +63,7 @@ void forking_child(void)
     if (state.prepared)
         api->fork_child();
     fdtab_follow(state.prepared ? api : NULL);
+    wait_child();
     epoll_child();
     stream_child();
     state.hooked = false;

@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <string.h>
 #include <time.h>
 
 #include "libc.h"
@@ -114,6 +115,11 @@ static void held_drop(uintptr_t frame)
     for (int i = 0; i < HELD_MAX; i++)
         if (held[i].frame == frame)
             held[i].frame = 0;
+}
+
+void wait_child(void)
+{
+    memset(held, 0, sizeof(held));
 }
 
 /* --- interruption --- */

@@ -46,6 +46,8 @@ struct block {
 };
 
 uint64_t wait_now_ns(void);
+/* In a forked child: what the parent's sleeping calls hold is not the child's. */
+void wait_child(void);
 /* now + us, ms or a timespec; NULL or negative: NEVER */
 uint64_t wait_deadline_us(int64_t us);
 uint64_t wait_deadline(const struct timespec *t);
