@@ -27,12 +27,9 @@ static void rx_icmp_error(struct shard *sh, const struct icmp_error *err)
 
 static void rx_frame(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
 {
-    struct ifnet *ifn = &sh->st->ifn[ifindex];
     struct icmp_error err;
     struct rxinfo ri;
 
-    ifn->rx_packets++;
-    ifn->rx_bytes += m->pkt_len;
     switch (eth_input(sh, ifindex, &m, &ri, &err)) {
     case IP_DONE:
         break;
