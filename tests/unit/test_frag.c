@@ -1,0 +1,235 @@
+/* test_frag.c: reassembly: orders, overlaps, bounds, time-out (RFC 791, RFC 815). */
+#include <criterion/criterion.h>
+
+#include "../../stack/frag.h"
+#include "env.h"
+
+static struct env_seen s;
+static uint8_t bytes[65536];
+
+static void fill(void)
+{
+    for (unsigned i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i * 13 + (i >> 8));
+}
+
+/* Fragment [from, to) of a datagram with identification id. */
+static enum ip_verdict frag(struct env *e, uint16_t id, size_t from, size_t to, bool more)
+{
+    struct env_ip ip = {.proto = IPPROTO_UDP, .id = id, .off = (uint16_t)(from / 8 | (more ? IP4_MF : 0))};
+
+    return env_input(e, env_ip4(e, &ip, bytes + from, to - from));
+}
+
+static void whole(struct env *e, enum ip_verdict v, size_t len)
+{
+    cr_assert_eq(v, IP_TRANSPORT);
+    cr_assert_eq(e->ri.len, len);
+    cr_assert_eq(e->m->pkt_len, len);
+    cr_assert_eq(rte_mbuf_check(e->m, 1, &(const char *){NULL}), 0);
+    cr_assert(pkt_read(e->m, 0, (uint32_t)len, s.raw));
+    cr_assert_arr_eq(s.raw, bytes, len);
+    env_done(e);
+    cr_assert_eq(e->sh->wheel.armed, 0);
+    cr_assert_eq(e->sh->frag->held, 0);
+    cr_assert_eq(env_leaks(e), 0);
+}
+
+Test(frag, every_order_of_four)
+{
+    static const unsigned cut[] = {0, 800, 1608, 2000, 2301};
+    struct env *e = env_net(NULL);
+    uint16_t id = 1;
+
+    fill();
+    for (unsigned p = 0; p < 256; p++) {
+        unsigned order[4] = {p & 3, p >> 2 & 3, p >> 4 & 3, p >> 6 & 3}, seen = 0;
+
+        for (unsigned i = 0; i < 4; i++)
+            seen |= 1u << order[i];
+        if (seen != 15)
+            continue;
+        for (unsigned i = 0; i < 4; i++) {
+            unsigned k = order[i];
+            enum ip_verdict v = frag(e, id, cut[k], cut[k + 1], k < 3);
+
+            if (i < 3)
+                cr_assert_eq(v, IP_DONE);
+            else
+                whole(e, v, 2301);
+        }
+        id++;
+    }
+    cr_assert_eq(e->sh->count[COUNT_IP_REASM_OK], 24);
+    cr_assert_eq(e->sh->count[COUNT_IP_REASM_REQ], 96);
+}
+
+Test(frag, largest_datagram)
+{
+    struct env *e = env_net(NULL);
+
+    fill();
+    for (size_t at = 0; at < 65515; at += 1480) {
+        bool last = at + 1480 >= 65515;
+        enum ip_verdict v = frag(e, 9, at, last ? 65515 : at + 1480, !last);
+
+        if (last)
+            whole(e, v, 65515);
+    }
+}
+
+Test(frag, beyond_64k_is_refused)
+{
+    struct env *e = env_net(NULL);
+
+    cr_assert_eq(frag(e, 9, 65512, 65512 + 8, false), IP_DONE); /* ends at 65520 + 20 */
+    cr_assert_eq(e->sh->count[COUNT_IP_REASM_FAIL], 1);
+    cr_assert_eq(e->sh->frag->held, 0);
+}
+
+Test(frag, duplicates_are_harmless)
+{
+    struct env *e = env_net(NULL);
+
+    fill();
+    for (unsigned i = 0; i < 3; i++)
+        cr_assert_eq(frag(e, 9, 0, 800, true), IP_DONE);
+    cr_assert_eq(frag(e, 9, 1600, 2000, false), IP_DONE);
+    cr_assert_eq(frag(e, 9, 1600, 2000, false), IP_DONE);
+    whole(e, frag(e, 9, 800, 1600, true), 2000);
+}
+
+Test(frag, any_overlap_discards_the_datagram)
+{
+    static const struct {
+        size_t from, to;
+    } second[] = {{792, 1600}, {0, 808}, {8, 16}, {0, 792}, {792, 800}};
+    struct env *e = env_net(NULL);
+
+    for (unsigned i = 0; i < sizeof second / sizeof second[0]; i++) {
+        frag(e, 9, 0, 800, true);
+        cr_assert_eq(e->sh->frag->held, 1);
+        cr_assert_eq(frag(e, 9, second[i].from, second[i].to, true), IP_DONE);
+        cr_assert_eq(e->sh->frag->held, 0, "overlap %u", i);
+    }
+    /* Before what is there: [400, 900) meets [800, 1600). */
+    frag(e, 9, 800, 1600, true);
+    frag(e, 9, 400, 904, true);
+    cr_assert_eq(e->sh->frag->held, 0);
+    cr_assert_eq(e->sh->count[COUNT_IP_REASM_FAIL], 6);
+    cr_assert_eq(env_leaks(e), 0);
+}
+
+Test(frag, ends_that_disagree_discard_the_datagram)
+{
+    struct env *e = env_net(NULL);
+
+    frag(e, 9, 800, 1000, false);
+    frag(e, 9, 1600, 1700, false); /* a second end */
+    cr_assert_eq(e->sh->frag->held, 0);
+    frag(e, 9, 1600, 2400, true);
+    frag(e, 9, 800, 1000, false); /* an end before what is there */
+    cr_assert_eq(e->sh->frag->held, 0);
+    frag(e, 9, 800, 1000, false);
+    frag(e, 9, 1000, 1800, true); /* more behind the end */
+    cr_assert_eq(e->sh->frag->held, 0);
+    cr_assert_eq(env_leaks(e), 0);
+}
+
+Test(frag, odd_lengths_and_empty_ones)
+{
+    struct env *e = env_net(NULL);
+
+    frag(e, 9, 0, 801, true); /* not a multiple of 8, and more to come */
+    frag(e, 9, 800, 800, true);
+    frag(e, 9, 800, 800, false);
+    cr_assert_eq(e->sh->count[COUNT_IP_REASM_FAIL], 3);
+    cr_assert_eq(e->sh->wheel.armed, 0);
+    cr_assert_eq(env_leaks(e), 0);
+}
+
+Test(frag, datagrams_are_told_apart)
+{
+    struct env *e = env_net(NULL);
+    struct env_ip other = {.src = ENV_OTHER_IP, .proto = IPPROTO_UDP, .id = 9, .off = 100};
+    struct env_ip proto = {.proto = 99, .id = 9, .off = 100};
+
+    fill();
+    frag(e, 9, 0, 800, true);
+    cr_assert_eq(env_input(e, env_ip4(e, &other, bytes, 100)), IP_DONE);
+    cr_assert_eq(env_input(e, env_ip4(e, &proto, bytes, 100)), IP_DONE);
+    cr_assert_eq(frag(e, 10, 800, 900, false), IP_DONE);
+    cr_assert_eq(frag(e, 9, 800, 900, false), IP_TRANSPORT);
+    env_done(e);
+}
+
+Test(frag, time_out_frees_and_reports_when_the_first_is_here)
+{
+    struct env *e = env_net(NULL);
+
+    fill();
+    frag(e, 1, 0, 800, true);
+    frag(e, 2, 800, 1600, true);
+    env_advance_ms(e, 29000);
+    cr_assert_eq(e->sh->frag->held, 2);
+    env_advance_ms(e, 2000);
+    cr_assert_eq(e->sh->frag->held, 0);
+    cr_assert_eq(e->sh->count[COUNT_IP_REASM_FAIL], 2);
+    cr_assert_eq(env_tx_count(e), 1);
+    cr_assert(env_seen(e, &s));
+    cr_assert_eq(s.l4[0], ICMP_T_TIME_EXCEEDED);
+    cr_assert_eq(s.l4[1], ICMP_C_FRAG_TIME);
+    cr_assert_eq(((const struct ip4_hdr *)s.data)->id_be, htons(1));
+    cr_assert_eq(env_leaks(e), 0);
+}
+
+Test(frag, too_many_datagrams_evict_the_oldest)
+{
+    struct env *e = env_net(NULL);
+
+    fill();
+    for (unsigned i = 0; i < FRAG_QUEUES + 10; i++)
+        frag(e, (uint16_t)(i + 1), 0, 800, true);
+    cr_assert_eq(e->sh->frag->slab.in_use, FRAG_QUEUES);
+    cr_assert_eq(e->sh->count[COUNT_IP_REASM_FAIL], 10);
+    cr_assert_eq(frag(e, 5, 800, 900, false), IP_DONE); /* evicted: starts anew */
+    cr_assert_eq(frag(e, 200, 800, 900, false), IP_TRANSPORT);
+    env_done(e);
+}
+
+Test(frag, too_many_fragments_of_one)
+{
+    struct env *e = env_net(NULL);
+
+    for (unsigned i = 0; i < FRAG_PER_Q + 1; i++)
+        frag(e, 7, i * 16, i * 16 + 8, true);
+    cr_assert_eq(e->sh->frag->held, 0);
+    cr_assert_eq(env_leaks(e), 0);
+}
+
+Test(frag, held_buffers_are_bounded)
+{
+    struct env *e = env_net(NULL);
+
+    for (unsigned id = 1; id < 200; id++)
+        for (unsigned i = 0; i < 100; i++)
+            frag(e, (uint16_t)id, i * 16, i * 16 + 8, true);
+    cr_assert_leq(e->sh->frag->held, FRAG_HELD_MAX + FRAG_PER_Q);
+}
+
+/* Fragments that arrive as chains, with headers of different lengths. */
+Test(frag, chains_and_options)
+{
+    static const uint8_t nops[12] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0};
+    struct env *e = env_net(NULL);
+    struct env_ip a = {.proto = IPPROTO_UDP, .id = 3, .off = IP4_MF, .opts = nops, .opts_len = 12};
+    struct env_ip b = {.proto = IPPROTO_UDP, .id = 3, .off = 100};
+    static uint8_t frame[2048];
+    size_t n;
+
+    fill();
+    n = env_ip4_bytes(frame, &b, bytes + 800, 700);
+    cr_assert_eq(env_input(e, env_frame_chain(e, frame, n, 34)), IP_DONE);
+    n = env_ip4_bytes(frame, &a, bytes, 800);
+    whole(e, env_input(e, env_frame_chain(e, frame, n, 20)), 1500);
+}
