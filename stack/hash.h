@@ -32,7 +32,7 @@ static inline uint32_t hash_flow(const uint8_t secret[16], const struct endpoint
     memcpy(k, secret, sizeof k);
     h = hash_mix(remote->addr.d[1] ^ k[0], local->addr.d[1] ^ k[1] ^ 0x9e3779b97f4a7c15ULL);
     h ^= hash_mix(remote->addr.d[0] ^ k[1], local->addr.d[0] ^ k[0] ^ 0xe7037ed1a0b428dbULL);
-    h = hash_mix(h ^ k[0] ^ ((uint64_t)local->port_be << 16 | remote->port_be), k[1] | 1);
+    h = hash_mix(h ^ k[0] ^ ((uint64_t)local->port_be << 16 | remote->port_be), k[1] ^ 0x8ebc6af09c88c6e3ULL);
     return (uint32_t)(h ^ (h >> 32));
 }
 
@@ -43,7 +43,7 @@ static inline uint32_t hash_addr(const uint8_t secret[16], const struct ipaddr *
 
     memcpy(k, secret, sizeof k);
     h = hash_mix(a->d[1] ^ k[0], a->d[0] ^ k[1] ^ 0x9e3779b97f4a7c15ULL);
-    h = hash_mix(h ^ n ^ k[0], k[1] | 1);
+    h = hash_mix(h ^ n ^ k[0], k[1] ^ 0x8ebc6af09c88c6e3ULL);
     return (uint32_t)(h ^ (h >> 32));
 }
 

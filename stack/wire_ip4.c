@@ -38,10 +38,12 @@ enum ip4_opts_verdict wire_ip4_opts(const uint8_t *hdr, size_t hlen, uint8_t *at
             return IP4_OPTS_BAD;
         /* Routes and time stamps start with a pointer that is at least 4 (RFC 791 section 3.1). */
         if (type == IP4_OPT_RR || type == IP4_OPT_LSRR || type == IP4_OPT_SSRR || type == IP4_OPT_TS) {
-            if (len < 3 || (type == IP4_OPT_TS ? hdr[i + 2] < 5 : hdr[i + 2] < 4)) {
-                *at = (uint8_t)(i + 2);
+            *at = (uint8_t)(i + 1);
+            if (len < 3)
                 return IP4_OPTS_BAD;
-            }
+            *at = (uint8_t)(i + 2);
+            if (hdr[i + 2] < (type == IP4_OPT_TS ? 5 : 4))
+                return IP4_OPTS_BAD;
         }
         if (type == IP4_OPT_LSRR || type == IP4_OPT_SSRR)
             v = IP4_OPTS_SOURCE_ROUTE;
