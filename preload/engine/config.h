@@ -1,15 +1,18 @@
 /* config.h: what the environment asks for (README, "Options of run"): the only place that reads SHUNT_
  * variables.
  *
- *   SHUNT_LINK     link specifications, ';' between
- *   SHUNT_ADDR     the stack's addresses in CIDR form: a group a link, ';' between the groups in the links'
+ * - SHUNT_LINK: link specifications, ';' between
+ * - SHUNT_ADDR: the stack's addresses in CIDR form: a group a link, ';' between the groups in the links'
  * order, ',' or white space within a group. "198.18.0.2/24,198.18.0.3/24;198.19.0.2/24": two on the first
  * link, one on the second. More groups than links is an error; without a link (profile isolate) the first
- * group is loopback's. SHUNT_GATEWAY  the default route's next hop, on the link whose address covers it
- *   SHUNT_ROUTE    further routes "CIDR via IP", ';' or ',' between
- *   SHUNT_MAC      link addresses, ';' between in the links' order; absent: derived from name, link number
- * and address SHUNT_MTU      bytes, of all links SHUNT_NAME, SHUNT_PROFILE, SHUNT_CAPTURE, SHUNT_LOG,
- * SHUNT_FALLBACK, and SHUNT_<TUNABLE> for what tunable.h lists
+ * group is loopback's.
+ * - SHUNT_GATEWAY: the default route's next hop, on the link whose address covers it
+ * - SHUNT_ROUTE: further routes "CIDR via IP", ';' or ',' between
+ * - SHUNT_MAC: link addresses, ';' between in the links' order; absent: derived from name, link number and
+ * address
+ * - SHUNT_MTU: bytes, of all links
+ * - SHUNT_NAME, SHUNT_PROFILE, SHUNT_CAPTURE, SHUNT_LOG, SHUNT_FALLBACK, and SHUNT_<TUNABLE> for what
+ * tunable.h lists
  */
 #ifndef SHUNT_ENGINE_CONFIG_H
 #define SHUNT_ENGINE_CONFIG_H

@@ -2,11 +2,15 @@
  *
  * Each stack has one, NAME.sock in the directory that ctldir.h names, mode 0600; its name is the stack's
  * claim to NAME. Protocol: the client sends one line, gets text back, and the end of the connection is the
- * end of the answer. ls                        the stack as a whole: one line "key value..." each sockets one
- * line each counters                  "name value" lines, those that are not zero state "running PID..." or
- * "leaving KEEPER-PID" quit                      a stack without processes ends at once: "leaving
- * KEEPER-PID"; another one stays: "running PID..." yield NETNS LINK          the same, if the stack has that
- * link in that network namespace (inode number); else "no"
+ * end of the answer.
+ *
+ * - ls: the stack as a whole, one line "key value..." each
+ * - sockets: one line each
+ * - counters: "name value" lines, those that are not zero
+ * - state: "running PID..." or "leaving KEEPER-PID"
+ * - quit: a stack without processes ends at once: "leaving KEEPER-PID"; another one stays: "running PID..."
+ * - yield NETNS LINK: the same, if the stack has that link in that network namespace (inode number); else
+ * "no"
  */
 #ifndef SHUNT_ENGINE_CONTROL_H
 #define SHUNT_ENGINE_CONTROL_H

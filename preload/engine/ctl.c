@@ -1,9 +1,9 @@
 /* ctl.c: shunt-ctl, what scripts/shunt cannot do as a shell script: it asks running stacks on their control
  * sockets, and it looks into a program's file to say whether libshunt.so can be preloaded into it.
  *
- *   shunt-ctl ls                 every stack of this user
- *   shunt-ctl ask NAME COMMAND   one command of control.h's protocol
- *   shunt-ctl check PROGRAM      0, or 1 after one line that says why not
+ * - shunt-ctl ls: every stack of this user
+ * - shunt-ctl ask NAME COMMAND: one command of the protocol in control.h
+ * - shunt-ctl check PROGRAM: 0, or 1 after one line that says why not
  */
 #include <dirent.h>
 #include <elf.h>

@@ -2,10 +2,15 @@
  *
  * The engine is the part of libshunt-engine.so that belongs to a process rather than to the stack: it starts
  * the stack as the environment says, lets threads sleep on it, and keeps it going when no thread does. Its
- * files: config   the environment, checked start    from nothing to a running stack wake     the wake
- * descriptors sleep    how a thread sleeps, and who sleeps on the devices keeper   the process that polls
- * when nobody else does, and ends what a dead program left control  the keeper's Unix socket; ls: what it
- * answers process  fork and exit
+ * files:
+ *
+ * - config: the environment, checked
+ * - start: from nothing to a running stack
+ * - wake: the wake descriptors
+ * - sleep: how a thread sleeps, and who sleeps on the devices
+ * - keeper: the process that polls when nobody else does, and ends what a dead program left
+ * - control: the keeper's Unix socket; ls: what it answers
+ * - process: fork and exit
  *
  * struct engine is process-private and inherited by forks. struct engine_shared lies in the segment.
  */

@@ -13,14 +13,20 @@
  * may have held at the fork.
  *
  * Work. Three modes, in engine_shared.keeper_mode under the lock:
- *   WATCH  some thread of the program is at work. Every tick (1 to 4 ms) the keeper looks whether anybody has
+ *
+ * - WATCH: some thread of the program is at work. Every tick (1 to 4 ms) the keeper looks whether anybody has
  * polled since its last look; if nobody has and nobody sleeps on the devices, it polls once itself: the
- * program computes. POLL   that has been so for POLL_AFTER_NS: the keeper becomes the leader (sleep.c) and
- * sleeps on the devices and timers instead of ticking. A thread of the program that goes to sleep takes that
- * place over, and the keeper goes to WATCH. DOZE   a thread of the program has slept as leader for
- * DOZE_AFTER_NS: the keeper sleeps too. A leader that leaves wakes it (one write); as it comes back to DOZE
- * only after DOZE_AFTER_NS of quiet, that is at most 50 times a second. An idle stack is in DOZE or POLL;
- * both wake 4 times a second to see whether the leader is alive.
+ * program computes.
+ *
+ * - POLL: that has been so for POLL_AFTER_NS. The keeper becomes the leader (sleep.c) and sleeps on the
+ * devices and timers instead of ticking. A thread of the program that goes to sleep takes that place over,
+ * and the keeper goes to WATCH.
+ *
+ * - DOZE: a thread of the program sleeps as leader, and the keeper sleeps too. A leader that leaves wakes it
+ * by one write, which costs the program something: a bucket of DOZES tokens, refilled by one every DOZE_NS,
+ * bounds how often. With the bucket empty the keeper stays in WATCH, at the longest tick.
+ *
+ * An idle stack is in DOZE or POLL; both wake 4 times a second to see whether the leader is alive.
  *
  * Who dies how. A leader that is stopped (SIGSTOP) or went away without a word lets a due timer or a readable
  * port lie: the keeper deposes it. A process that dies with the lock held leaves it to the next owner (robust
@@ -57,7 +63,8 @@
 #define TICK_MAX      4  /* ticks when the program has polled all along */
 #define TICK_STRETCH  32 /* ticks after which the next one is longer by one */
 #define POLL_AFTER_NS (16ull * NS_IN_MS)
-#define DOZE_AFTER_NS (20ull * NS_IN_MS)
+#define DOZE_NS       (20ull * NS_IN_MS)
+#define DOZES         8
 #define CHECK_NS      (250ull * NS_IN_MS) /* how often a dozing keeper looks at the leader */
 #define STALE_NS      (50ull * NS_IN_MS)  /* how late a leader may be */
 #define LOCK_TRIES    64
@@ -76,7 +83,8 @@ struct keeper {
     int sigfd;
     uint64_t seen_poll_ns; /* sh->last_poll_ns at the keeper's last look */
     uint64_t others_ns;    /* when somebody else had polled */
-    uint64_t quiet_ns;     /* since when a leader has slept undisturbed */
+    unsigned dozes;        /* tokens for DOZE */
+    uint64_t dozes_ns;     /* when the last one came in */
     unsigned streak;       /* ticks in a row at which others had polled */
     bool suspect;          /* a port was readable at the last check */
     bool look_at_processes;
@@ -205,31 +213,47 @@ static bool others_polled(struct shard *sh, uint64_t now)
     return true;
 }
 
-static uint64_t do_watch(struct shard *sh, uint64_t now)
+/* Takes a token for a doze; false: there is none. */
+static bool may_doze(uint64_t now)
 {
-    bool others = others_polled(sh, now);
+    uint64_t more = (now - keeper.dozes_ns) / DOZE_NS;
+
+    keeper.dozes_ns += more * DOZE_NS;
+    keeper.dozes = more >= DOZES - keeper.dozes ? DOZES : keeper.dozes + (unsigned)more;
+    if (!keeper.dozes)
+        return false;
+    keeper.dozes--;
+    return true;
+}
+
+/* The time of the next tick: the longer the program has been polling, the later. */
+static uint64_t next_tick(uint64_t now, bool others)
+{
     unsigned ticks;
 
-    if (sh->leader && sh->leader != keeper.w) {
-        if (others)
-            keeper.quiet_ns = now;
-        if (now - keeper.quiet_ns >= DOZE_AFTER_NS) {
-            engine.shared->keeper_mode = KEEPER_DOZE;
-            keeper.suspect = false;
-            return now + CHECK_NS;
-        }
-    } else {
-        keeper.quiet_ns = now;
-        if (!others) {
-            if (now - keeper.others_ns >= POLL_AFTER_NS)
-                engine.shared->keeper_mode = KEEPER_POLL;
-            poll_some(sh);
-            keeper.seen_poll_ns = sh->last_poll_ns;
-        }
-    }
     keeper.streak = others ? keeper.streak + 1 : 0;
     ticks = 1 + keeper.streak / TICK_STRETCH;
     return now + (ticks < TICK_MAX ? ticks : TICK_MAX) * TICK_NS;
+}
+
+static uint64_t do_watch(struct shard *sh, uint64_t now)
+{
+    bool others = others_polled(sh, now);
+
+    if (sh->leader && sh->leader != keeper.w) {
+        if (!may_doze(now))
+            return now + TICK_MAX * TICK_NS;
+        engine.shared->keeper_mode = KEEPER_DOZE;
+        keeper.suspect = false;
+        return now + CHECK_NS;
+    }
+    if (!others) {
+        if (now - keeper.others_ns >= POLL_AFTER_NS)
+            engine.shared->keeper_mode = KEEPER_POLL;
+        poll_some(sh);
+        keeper.seen_poll_ns = sh->last_poll_ns;
+    }
+    return next_tick(now, others);
 }
 
 /* True if a frame waits at a port that has a descriptor. */
@@ -265,7 +289,7 @@ static uint64_t do_doze(struct shard *sh, uint64_t now)
         return now;
     }
     engine.shared->keeper_mode = KEEPER_WATCH;
-    keeper.quiet_ns = keeper.others_ns = now;
+    keeper.others_ns = now;
     keeper.streak = 0;
     return now + TICK_NS;
 }
@@ -278,7 +302,7 @@ static void leave_poll(struct shard *sh, uint64_t now)
     if (!others && (!sh->leader || sh->leader == keeper.w))
         return;
     engine.shared->keeper_mode = KEEPER_WATCH;
-    keeper.quiet_ns = keeper.others_ns = now;
+    keeper.others_ns = now;
     keeper.streak = 0;
 }
 
@@ -569,7 +593,7 @@ static _Noreturn void keeper_main(int ready_fd)
         s->keeper = keeper.w;
         s->keeper_pid = keeper.w->pid;
         s->keeper_mode = KEEPER_WATCH;
-        keeper.others_ns = keeper.quiet_ns = now_ns();
+        keeper.others_ns = keeper.dozes_ns = now_ns();
         keeper.seen_poll_ns = sh->last_poll_ns;
         keeper.look_at_processes = true;
     }
