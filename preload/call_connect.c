@@ -29,6 +29,8 @@ static int stack_connect(int fd, const struct sockaddr *sa, socklen_t len)
 
 static int place_connect(int fd, const struct sockaddr *sa, socklen_t len)
 {
+    if (!sockaddr_len_ok(len))
+        return -EINVAL;
     int before = API(placement(by_fd(fd)));
     int place = decide_ask(fd, DECIDE_CONNECT, sa, len);
     if (place < 0)

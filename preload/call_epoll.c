@@ -22,8 +22,9 @@
 #include "place.h"
 #include "wait.h"
 
-#define KERNEL_NS   20000
-#define PENDING_MAX 1024
+#define KERNEL_NS    20000
+#define KERNEL_EMPTY 8
+#define PENDING_MAX  1024
 
 /* --- registrations of undecided sockets --- */
 
@@ -196,9 +197,16 @@ struct set {
     struct pollfd p[1 + SLEEP_FDS];
 };
 
+/* This thread's looks at kernel halves, while stack halves keep it busy. */
+static __thread struct {
+    uint64_t last_ns;
+    unsigned empty; /* looks in a row that found nothing */
+} kernel_looks __attribute__((tls_model("initial-exec")));
+
 static int kernel_events(int epfd, struct epoll_event *ev, int max)
 {
     int n = max > 0 ? libc.epoll_wait(epfd, ev, max, 0) : 0;
+    kernel_looks.empty = n > 0 ? 0 : kernel_looks.empty + 1;
     return n < 0 ? (errno == EINTR ? 0 : -errno) : n;
 }
 
@@ -219,14 +227,14 @@ static int both_events(int epfd, struct epoll_event *ev, int max)
     return b < 0 ? (a ? a : b) : a + b;
 }
 
-/* Whether this thread owes the kernel's half a look, though the stack's keeps it busy. */
+/* Whether to ask the kernel's half although the stack's may have something: as long as that pays, then every
+ * KERNEL_NS. */
 static bool kernel_due(void)
 {
-    static __thread uint64_t last_ns __attribute__((tls_model("initial-exec")));
     uint64_t now = wait_now_ns();
-    if (now - last_ns < KERNEL_NS)
+    if (kernel_looks.empty >= KERNEL_EMPTY && now - kernel_looks.last_ns < KERNEL_NS)
         return false;
-    last_ns = now;
+    kernel_looks.last_ns = now;
     return true;
 }
 

@@ -40,7 +40,7 @@ static int stack_fcntl(int fd, int cmd, void *arg)
         r = API(get_flags(by_fd(fd)));
         return r < 0 ? r : O_RDWR | r;
     case F_SETFL:
-        return API(set_flags(by_fd(fd), (int)(long)arg & (O_NONBLOCK | O_ASYNC)));
+        return API(set_flags(by_fd(fd), (int)(long)arg & (O_NONBLOCK | O_ASYNC | O_APPEND)));
     case F_SETOWN:
     case F_GETOWN:
         return owner(fd, cmd, arg);

@@ -99,6 +99,8 @@ ssize_t io_recv(int fd, struct msghdr *msg, int flags)
  * or -errno. */
 static int place_send(int fd, const struct msghdr *msg)
 {
+    if (!sockaddr_len_ok(msg->msg_namelen))
+        return -EINVAL;
     int place = decide_ask(fd, DECIDE_SEND, msg->msg_name, msg->msg_namelen);
     if (place < 0)
         return place;

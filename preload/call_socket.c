@@ -34,7 +34,8 @@ static int stack_socket(int domain, int type, int protocol)
 
 EXPORT int socket(int domain, int type, int protocol)
 {
-    if ((domain != AF_INET && domain != AF_INET6) || !boot())
+    /* SOCK_PACKET is AF_PACKET by its old name. */
+    if ((domain != AF_INET && domain != AF_INET6) || (type & 0xf) == SOCK_PACKET || !boot())
         return libc.socket(domain, type, protocol);
     int r = stack_socket(domain, type, protocol);
     if (no_such_kind(r) && !api->isolate)
@@ -44,6 +45,8 @@ EXPORT int socket(int domain, int type, int protocol)
 
 static int stack_bind(int fd, const struct sockaddr *sa, socklen_t len)
 {
+    if (!sockaddr_len_ok(len))
+        return -EINVAL;
     int before = API(placement(by_fd(fd)));
     int place = decide_ask(fd, DECIDE_BIND, sa, len);
     if (place < 0)

@@ -8,6 +8,12 @@
 
 #include "fdtab.h"
 
+/* The longest socket address that Linux takes; a longer one, or a negative length, is EINVAL. */
+static inline bool sockaddr_len_ok(socklen_t len)
+{
+    return len <= sizeof(struct sockaddr_storage);
+}
+
 /* Where a call that names sa on fd, a descriptor of the stack, has to go; what the engine answers, or the
  * socket's own placement where it has one for good. -errno */
 int decide_ask(int fd, enum decide_op op, const struct sockaddr *sa, socklen_t len);

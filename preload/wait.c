@@ -299,10 +299,11 @@ static int sleep_loop(struct wait *w)
         if (r)
             return r;
         r = doze(w, &s, w->sigmask ? w->sigmask : &mask, &ready);
-        if (ready)
-            return 1;
+        /* Before the look: what the handler itself brought about is the next call's, as in Linux. */
         if (r < 0 && errno == EINTR && (r = interrupted(w)))
             return r;
+        if (ready)
+            return 1;
         if (wait_now_ns() >= w->deadline_ns)
             return 0;
     }
