@@ -74,7 +74,7 @@ static bool store_grow(struct rte_mempool *mp)
 #ifdef MADV_POPULATE_WRITE
     sys3(SYS_madvise, chunk, POOL_CHUNK, MADV_POPULATE_WRITE); /* all page faults in one; only faster */
 #endif
-    return rte_mempool_populate_iova(mp, chunk, rte_malloc_virt2iova(chunk), POOL_CHUNK, NULL, NULL) > 0;
+    return rte_mempool_populate_iova(mp, chunk, rte_mem_virt2iova(chunk), POOL_CHUNK, NULL, NULL) > 0;
 }
 
 static int store_get(struct rte_mempool *mp, void **obj, unsigned n)
