@@ -24,9 +24,6 @@
 /* Linux's numbers that glibc 2.36 or the headers in use lack. */
 #define OPT_IPV6_TRANSPARENT 75
 #define OPT_IPV6_FREEBIND    78
-#define SOCK_MIN_SNDBUF      4608
-#define SOCK_MIN_RCVBUF      2304
-#define ST_LISTEN            10
 
 /* X(level, name, default, least, greatest); a boolean is 0 to 1, and any other number counts as 1. */
 #define STORED(X)                                                                                            \
@@ -111,27 +108,6 @@ static int proto_getopt(struct sock *s, int level, int name, void *val, uint32_t
                           : udp_getopt(s->sh, sock_udp(s), level, name, val, len);
 }
 
-/* SO_SNDBUF and SO_RCVBUF: Linux doubles what is asked for, to make up for its overhead, and shows the
- * doubled value. The protocol is given the result. */
-static int set_buf(struct stack *st, struct sock *s, int name, bool force, int v)
-{
-    bool snd = name == SO_SNDBUF;
-    uint32_t max = (uint32_t)(snd ? st->set.wmem_max : st->set.rmem_max);
-    uint32_t n = (uint32_t)v;
-    int eff;
-
-    if (force)
-        n = v < 0 ? 0 : n;
-    else if (n > max)
-        n = max;
-    if (n > INT_MAX / 2)
-        n = INT_MAX / 2;
-    eff = (int)n * 2;
-    if (eff < (snd ? SOCK_MIN_SNDBUF : SOCK_MIN_RCVBUF))
-        eff = snd ? SOCK_MIN_SNDBUF : SOCK_MIN_RCVBUF;
-    return proto_setopt(s, SOL_SOCKET, name, &eff, sizeof eff);
-}
-
 /* SO_RCVTIMEO, SO_SNDTIMEO (sock_set_timeout). */
 static int set_timeo(int64_t *us, const void *val, socklen_t len)
 {
@@ -173,7 +149,7 @@ static int set_device(struct stack *st, struct sock *s, const void *val, socklen
     return 0;
 }
 
-static int set_socket_int(struct stack *st, struct sock *s, int name, int v)
+static int set_socket_int(struct sock *s, int name, int v)
 {
     switch (name) {
     case SO_REUSEADDR:
@@ -188,13 +164,6 @@ static int set_socket_int(struct stack *st, struct sock *s, int name, int v)
     case SO_DONTROUTE:
         set_pcb_flag(s, PCB_DONTROUTE, v);
         return 0;
-    case SO_SNDBUF:
-    case SO_RCVBUF:
-        return set_buf(st, s, name, false, v);
-    case SO_SNDBUFFORCE:
-        return set_buf(st, s, SO_SNDBUF, true, v);
-    case SO_RCVBUFFORCE:
-        return set_buf(st, s, SO_RCVBUF, true, v);
     case SO_BSDCOMPAT:    /* nothing since Linux 2.2 */
     case SO_INCOMING_CPU: /* one shard */
         return 0;
@@ -226,7 +195,7 @@ static int set_socket(struct stack *st, struct sock *s, int name, const void *va
         return -EINVAL;
     if (name == SO_LINGER && !sock_is_tcp(s))
         return 0; /* nothing is queued below a datagram socket */
-    return set_socket_int(st, s, name, v);
+    return set_socket_int(s, name, v);
 }
 
 /* IPPROTO_IP takes an int or a single byte (do_ip_setsockopt). */
@@ -315,7 +284,10 @@ static int set_any(struct stack *st, struct sock *s, int level, int name, const 
         return -ENOPROTOOPT;
     if (r <= 0)
         return r;
-    r = proto_setopt(s, level, name, val, len);
+    /* TCP has no options of its own at IP's levels. */
+    r = level == SOL_SOCKET || level == s->protocol || !sock_is_tcp(s)
+            ? proto_setopt(s, level, name, val, len)
+            : -ENOPROTOOPT;
     return r == -ENOPROTOOPT && level != s->protocol ? set_stored(s, level, name, val, len) : r;
 }
 

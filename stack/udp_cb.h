@@ -28,7 +28,6 @@ enum udp_flag {
     UF_RECVERR = 1u << 5,  /* IP_RECVERR: ICMP errors count without a peer, too */
     UF_CORK = 1u << 6,     /* UDP_CORK */
     UF_NO_CHECK = 1u << 7, /* SO_NO_CHECK */
-    UF_RCVBUF_LOCK = 1u << 8,
 };
 
 struct udpcb {

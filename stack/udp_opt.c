@@ -1,6 +1,7 @@
 /* udp_opt.c: the options that change what UDP does: buffers, IP_PKTINFO and its like, path MTU discovery,
  * UDP_CORK. The rest is sock_opt.c's. */
 #include <errno.h>
+#include <limits.h>
 #include <netinet/udp.h>
 
 #include "udp_cb.h"
@@ -33,6 +34,42 @@ static int uncork(struct shard *sh, struct udpcb *u)
     return r < 0 ? (int)r : 0;
 }
 
+#define SNDBUF_MIN 4608 /* Linux: SOCK_MIN_SNDBUF */
+#define RCVBUF_MIN 2304
+
+/* Linux doubles what is asked for, to make up for its overhead, and shows the doubled value. A negative
+ * number is a large one. */
+static uint32_t buf_bytes(int v, int64_t max, uint32_t least)
+{
+    uint32_t n = (uint32_t)v > max ? (uint32_t)max : (uint32_t)v;
+
+    n *= 2;
+    return n < least ? least : n;
+}
+
+/* SO_SNDBUF and the like; false: another option. */
+static bool set_buf(struct shard *sh, struct udpcb *u, int name, int v)
+{
+    const struct tunables *set = &sh->st->set;
+
+    switch (name) {
+    case SO_SNDBUF:
+        u->sndbuf = buf_bytes(v, set->wmem_max, SNDBUF_MIN);
+        return true;
+    case SO_SNDBUFFORCE:
+        u->sndbuf = buf_bytes(v < 0 ? 0 : v, INT_MAX / 2, SNDBUF_MIN);
+        return true;
+    case SO_RCVBUF:
+        u->rcvbuf = buf_bytes(v, set->rmem_max, RCVBUF_MIN);
+        return true;
+    case SO_RCVBUFFORCE:
+        u->rcvbuf = buf_bytes(v < 0 ? 0 : v, INT_MAX / 2, RCVBUF_MIN);
+        return true;
+    default:
+        return false;
+    }
+}
+
 int udp_setopt(struct shard *sh, struct udpcb *u, int level, int name, const void *val, uint32_t len)
 {
     int bit = find_bit(level, name), v = 0;
@@ -47,15 +84,8 @@ int udp_setopt(struct shard *sh, struct udpcb *u, int level, int name, const voi
         u->flags = (uint16_t)(v ? u->flags | bits[bit].flag : u->flags & ~bits[bit].flag);
         return bits[bit].flag == UF_CORK && !v ? uncork(sh, u) : 0;
     }
-    if (level == SOL_SOCKET && name == SO_RCVBUF) {
-        u->rcvbuf = (uint32_t)v;
-        u->flags |= UF_RCVBUF_LOCK;
+    if (level == SOL_SOCKET && set_buf(sh, u, name, v))
         return 0;
-    }
-    if (level == SOL_SOCKET && name == SO_SNDBUF) {
-        u->sndbuf = (uint32_t)v;
-        return 0;
-    }
     if (level == IPPROTO_IP && name == IP_MTU_DISCOVER) {
         if (v < IP_PMTUDISC_DONT || v > IP_PMTUDISC_OMIT)
             return -EINVAL;

@@ -13,7 +13,6 @@
 #include "../../stack/sock.h"
 #include "env.h"
 
-static struct env_seen seen;
 static unsigned wakes[WAKE_FDS];
 
 static void count_wake(unsigned index)
