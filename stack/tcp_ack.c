@@ -1,5 +1,6 @@
 /* tcp_ack.c: "fifth, check the ACK field" (RFC 9293 section 3.10.7.4): windows, the retransmission queue,
  * RTT, recovery, and the transitions that an acknowledged FIN makes. */
+#include "ip.h"
 #include "tcp_cc.h"
 #include "tcp_close.h"
 #include "tcp_input.h"
@@ -110,6 +111,7 @@ void tcp_take_ack(struct shard *sh, struct tcb *t, const struct tcp_seg *s, bool
         tcp_recover_ack(sh, t, &info);
     adjust_timer(sh, t, advanced);
     if (advanced) {
+        ip_confirm(sh, &t->flow);
         expand_sndbuf(sh, t);
         wake_writer(sh, t);
     }
