@@ -177,7 +177,9 @@ int sock_connect_result(struct sock *s)
     s->connecting = 0;
     if (state != ST_CLOSE)
         return 0;
+    /* As Linux: whoever is told of the failure has a fresh socket, which may try again. */
     err = sock_take_error(s);
+    tcp_disconnect(s->sh, sock_tcb(s));
     return err ? err : -ECONNABORTED;
 }
 
