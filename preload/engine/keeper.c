@@ -371,61 +371,95 @@ bool keeper_hurry(void)
 
 /* --- the loop --- */
 
-/* Prepares the sleep: the descriptors in p, until when in *deadline_ns. False: don't sleep. */
-static bool prepare(struct pollfd *p, nfds_t *n, uint64_t *deadline_ns)
+static void add_wake(struct pollfd *p, nfds_t *n)
+{
+    p[(*n)++] = (struct pollfd){.fd = engine.wake_fd[keeper.w->wake], .events = POLLIN};
+}
+
+/* A look in mode WATCH that needs no lock: somebody polled since the last one, and there is nothing else to
+ * do. The values may be old by a moment; the next tick sees the new ones. */
+static bool all_is_well(uint64_t now, uint64_t *deadline_ns)
+{
+    const struct shard *sh = &engine.st->shard[0];
+
+    if (__atomic_load_n(&engine.shared->keeper_mode, __ATOMIC_RELAXED) != KEEPER_WATCH ||
+        keeper.look_at_processes || keeper.gone_ns ||
+        __atomic_load_n(&sh->last_poll_ns, __ATOMIC_RELAXED) == keeper.seen_poll_ns)
+        return false;
+    keeper.seen_poll_ns = __atomic_load_n(&sh->last_poll_ns, __ATOMIC_RELAXED);
+    keeper.others_ns = now;
+    *deadline_ns = next_tick(now, true);
+    return true;
+}
+
+/* prepare, with the lock. Sets *deadline_ns; false: don't sleep. */
+static bool prepare_locked(struct shard *sh, struct pollfd *p, nfds_t *n, uint64_t *deadline_ns)
 {
     struct engine_shared *s = engine.shared;
-    struct shard *sh = try_enter();
-    uint64_t now = now_ns(), until = UINT64_MAX;
+    uint64_t now = now_ns();
     bool woken = false;
 
-    *n = 0;
-    p[(*n)++] = (struct pollfd){.fd = keeper.epfd, .events = POLLIN};
-    if (!sh) { /* somebody is at work, or was stopped at it */
-        p[(*n)++] = (struct pollfd){.fd = engine.wake_fd[keeper.w->wake], .events = POLLIN};
-        *deadline_ns = now + TICK_NS * TICK_MAX;
-        return true;
-    }
     if (keeper.look_at_processes)
         look_at_processes();
     if (keeper.gone_ns && all_done(sh, now))
         leave(sh);
     if (s->keeper_mode == KEEPER_DOZE)
-        until = do_doze(sh, now);
+        *deadline_ns = do_doze(sh, now);
     if (s->keeper_mode == KEEPER_WATCH)
-        until = do_watch(sh, now);
+        *deadline_ns = do_watch(sh, now);
     if (s->keeper_mode == KEEPER_POLL) {
-        until = keeper.gone_ns ? now + LEAVE_TICK_NS : now + CHECK_NS;
-        woken = sleep_prepare_locked(sh, keeper.w, p, n, &until);
+        *deadline_ns = keeper.gone_ns ? now + LEAVE_TICK_NS : now + CHECK_NS;
+        woken = sleep_prepare_locked(sh, keeper.w, p, n, deadline_ns);
         keeper.seen_poll_ns = sh->last_poll_ns;
     } else {
-        p[(*n)++] = (struct pollfd){.fd = engine.wake_fd[keeper.w->wake], .events = POLLIN};
+        add_wake(p, n);
         keeper.w->woken = 0;
         keeper.w->armed = 1;
     }
-    shard_unlock(sh);
-    *deadline_ns = until;
     return !woken;
 }
 
-/* After the sleep: steps down from leading, takes note of what woke it. */
+/* Prepares the sleep: the descriptors in p, until when in *deadline_ns. False: don't sleep. */
+static bool prepare(struct pollfd *p, nfds_t *n, uint64_t *deadline_ns)
+{
+    uint64_t now = now_ns();
+    struct shard *sh;
+    bool sleep;
+
+    *n = 0;
+    p[(*n)++] = (struct pollfd){.fd = keeper.epfd, .events = POLLIN};
+    if (all_is_well(now, deadline_ns)) {
+        add_wake(p, n);
+        return true;
+    }
+    sh = try_enter();
+    if (!sh) { /* somebody is at work, or was stopped at it */
+        add_wake(p, n);
+        *deadline_ns = now + TICK_NS * TICK_MAX;
+        return true;
+    }
+    sleep = prepare_locked(sh, p, n, deadline_ns);
+    shard_unlock(sh);
+    return sleep;
+}
+
+/* After the sleep: takes note of what woke it, and steps down from leading. */
 static void finish(struct pollfd *p, nfds_t n)
 {
-    struct shard *sh = try_enter();
+    struct shard *sh;
 
     if (p[n - 1].fd == engine.wake_fd[keeper.w->wake] && p[n - 1].revents) {
         wake_drain(keeper.w->wake);
         keeper.look_at_processes = true;
     }
+    if (__atomic_load_n(&engine.shared->keeper_mode, __ATOMIC_RELAXED) != KEEPER_POLL)
+        return;
+    sh = try_enter();
     if (!sh)
         return; /* still the leader, if it was: the next round comes at once */
-    if (engine.shared->keeper_mode == KEEPER_POLL) {
-        leave_poll(sh, now_ns());
-        sleep_finish_locked(sh, keeper.w, p, n);
-        keeper.seen_poll_ns = sh->last_poll_ns;
-    } else {
-        keeper.w->armed = 0;
-    }
+    leave_poll(sh, now_ns());
+    sleep_finish_locked(sh, keeper.w, p, n);
+    keeper.seen_poll_ns = sh->last_poll_ns;
     shard_unlock(sh);
 }
 
@@ -481,7 +515,8 @@ static _Noreturn void run(void)
             sys5(SYS_ppoll, p, n, &ts, NULL, 8);
         }
         finish(p, n);
-        handle_events();
+        if (!sleep || p[0].revents)
+            handle_events();
     }
 }
 
