@@ -106,6 +106,10 @@
     X(int, fexecve, -1, (int fd, char *const *a, char *const *e), (fd, a, e))                                \
     X(int, execveat, SYS_execveat, (int d, const char *p, char *const *a, char *const *e, int f),            \
       (d, p, a, e, f))                                                                                       \
+    X(int, setuid, -1, (uid_t u), (u))                                                                       \
+    X(int, seteuid, -1, (uid_t e), (e))                                                                      \
+    X(int, setreuid, -1, (uid_t r, uid_t e), (r, e))                                                         \
+    X(int, setresuid, -1, (uid_t r, uid_t e, uid_t s), (r, e, s))                                            \
     X(FILE *, fdopen, -1, (int fd, const char *mode), (fd, mode))                                            \
     X(int, fclose, -1, (FILE * f), (f))                                                                      \
     X(int, vdprintf, -1, (int fd, const char *fmt, va_list ap), (fd, fmt, ap))                               \
