@@ -30,6 +30,10 @@
 #define NS_IN_MS 1000000u
 #define NS_IN_S  1000000000u
 
+/* Connection states of struct tcp_view: Linux's numbers (<netinet/tcp.h> has them, but not together with
+ * <linux/tcp.h>). */
+enum { SS_SYN_RECV = 3, SS_FIN_WAIT_2 = 5, SS_TIME_WAIT = 6, SS_LISTEN = 10 };
+
 enum keeper_mode {
     KEEPER_WATCH, /* looks every millisecond or so whether the program polls */
     KEEPER_DOZE,  /* a leader sleeps on the devices: the keeper sleeps until it is told that it left */

@@ -35,8 +35,8 @@
  *
  * Processes. Each process of the family is watched by a pidfd; when it becomes readable the process's
  * descriptors in the segment are released, as the kernel does for its own. When the last one is gone, what
- * its connections still have to send is sent (orphans), TIME_WAIT is kept for keeper_linger seconds, and the
- * keeper leaves and takes with it what would stay behind.
+ * its connections still have to send is sent (orphans), TIME_WAIT and FIN_WAIT_2 are kept for keeper_linger
+ * seconds, what is left then is reset, and the keeper leaves and takes with it what would stay behind.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -69,13 +69,15 @@
 #define STALE_NS      (50ull * NS_IN_MS)  /* how late a leader may be */
 #define LOCK_TRIES    64
 #define LEAVE_TICK_NS                                                                                        \
-    (20ull * NS_IN_MS)                    /* how often a keeper without a program looks whether all is done  \
-                                           */
-#define HURRY_NS      (500ull * NS_IN_MS) /* what data of orphans gets when another stack wants the place */
-#define DRAIN_NS      (10ull * NS_IN_MS)  /* for the other end of a memory link to take the last frames */
-#define POLL_ROUNDS   64
-#define PROCESS_EVENT (2ull << 40)
-#define SIGNAL_EVENT  (3ull << 40)
+    (20ull * NS_IN_MS) /* how often a keeper without a program looks whether all is done                     \
+                        */
+#define HURRY_NS         (500ull * NS_IN_MS) /* what data of orphans gets when another stack wants the place */
+#define DRAIN_NS         (10ull * NS_IN_MS)  /* for the other end of a memory link to take the last frames */
+#define POLL_ROUNDS      64
+#define REMAINS_MAX      (1u << 20) /* connections that a leaving keeper resets at most */
+#define CONTROL_GRACE_NS (60ull * NS_IN_S)
+#define PROCESS_EVENT    (2ull << 40)
+#define SIGNAL_EVENT     (3ull << 40)
 
 struct keeper {
     struct waiter *w;
@@ -325,28 +327,79 @@ static bool anything_queued(const struct shard *sh)
     return sh->lo_head != NULL;
 }
 
+/* What the dead program's connections still are. */
+struct remains {
+    unsigned talking; /* have data or a FIN to get across */
+    unsigned waiting; /* FIN_WAIT_2: all is across; only the peer's end is missing */
+    struct tcb *some[64];
+    unsigned nsome;
+};
+
+static void count_remains(void *arg, const struct tcp_view *v)
+{
+    struct remains *r = arg;
+
+    if (!v->pcb || v->pcb->user || v->state == SS_LISTEN || v->state == SS_TIME_WAIT ||
+        v->state == SS_SYN_RECV)
+        return;
+    if (v->state == SS_FIN_WAIT_2)
+        r->waiting++;
+    else
+        r->talking++;
+    if (r->nsome < sizeof r->some / sizeof r->some[0])
+        r->some[r->nsome++] = (struct tcb *)(uintptr_t)v->pcb; /* a tcb starts with its pcb */
+}
+
+static struct remains remains(struct shard *sh)
+{
+    struct remains r = {0};
+
+    if (tcp_orphans(sh))
+        tcp_walk(sh, count_remains, &r);
+    return r;
+}
+
 /* True when a stack without processes has nothing left to do. Context: the lock. */
 static bool all_done(struct shard *sh, uint64_t now)
 {
-    uint64_t sent = frames_sent();
+    uint64_t sent = frames_sent(), linger_ns = (uint64_t)engine.st->set.keeper_linger * NS_IN_S;
+    struct remains r;
 
     if (sent != keeper.sent) {
         keeper.sent = sent;
         keeper.sent_ns = now;
     }
-    if (control_busy() && now < keeper.gone_ns + 60ull * NS_IN_S)
-        return false;
     if (keeper.hurry_ns && now >= keeper.hurry_ns + HURRY_NS)
         return true;
-    if (tcp_orphans(sh) || anything_queued(sh) || now < keeper.sent_ns + DRAIN_NS)
+    if (control_busy() && now < keeper.gone_ns + CONTROL_GRACE_NS)
         return false;
-    return keeper.hurry_ns || !tcp_timewaits(sh) ||
-           now >= keeper.gone_ns + (uint64_t)engine.st->set.keeper_linger * NS_IN_S;
+    r = remains(sh);
+    if (r.talking || anything_queued(sh) || now < keeper.sent_ns + DRAIN_NS)
+        return false;
+    return keeper.hurry_ns || !(r.waiting || tcp_timewaits(sh)) || now >= keeper.gone_ns + linger_ns;
+}
+
+/* A peer that is still connected would wait for a host that is no more: RST. */
+static void reset_remains(struct shard *sh)
+{
+    struct timespec drain = {0, DRAIN_NS};
+    struct remains r = remains(sh);
+
+    if (!r.nsome)
+        return;
+    for (unsigned round = 0; r.nsome && round < REMAINS_MAX / 64; round++) {
+        for (unsigned i = 0; i < r.nsome; i++)
+            tcp_abort(sh, r.some[i]);
+        shard_flush(sh);
+        r = remains(sh);
+    }
+    sys2(SYS_nanosleep, &drain, NULL);
 }
 
 static _Noreturn void leave(struct shard *sh)
 {
     engine.shared->keeper = NULL;
+    reset_remains(sh);
     leak_report(sh);
     shard_unlock(sh);
     dpdk_remove_traces();

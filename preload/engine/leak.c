@@ -27,7 +27,7 @@ static unsigned buffers_in_use(struct shard *sh)
 
 static void count_connection(void *arg, const struct tcp_view *v)
 {
-    if (v->state != TCP_TIME_WAIT)
+    if (v->state != SS_TIME_WAIT)
         ++*(unsigned *)arg;
 }
 
