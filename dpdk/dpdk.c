@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <rte_eal.h>
 #include <rte_ethdev.h>
+#include <rte_vhost.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,13 +13,17 @@
 #include "fds.h"
 #include "pool.h"
 #include "port.h"
+#include "share.h"
 #include "sys.h"
 
 /* MiB of EAL's memory that aren't packets: rings, drivers' queues, tables. */
 #define OTHER_MB(mem_mb) ((mem_mb) / 16 > 8 ? (mem_mb) / 16 : 8)
 
-#define SLICE_MIN_NS 50000
-#define SLICE_MAX_NS 2000000
+#define SLICE_MIN_NS  50000
+#define SLICE_MAX_NS  2000000
+#define SLICE_DOWN_NS 20000000 /* nobody is at the other end */
+
+#define VHOST_RX_VRING 1 /* the ring that we receive from is the other end's transmit ring */
 
 static const char *const kind_name[] = {"tap", "packet", "xdp",  "memif", "vhost", "virtio",
                                         "pci", "pcap",   "null", "vdev",  "rig"};
@@ -36,6 +41,12 @@ static int open_one(struct port *p, char *err, size_t err_len)
     default:
         return link_ethdev_open(p, err, err_len);
     }
+}
+
+/* A link whose peer comes and goes after the start. */
+static bool has_peer(const struct link_spec *l)
+{
+    return l->kind == LINK_MEMIF || l->kind == LINK_VHOST || l->kind == LINK_VIRTIO || l->kind == LINK_VDEV;
 }
 
 static int open_links(const struct dpdk_config *cfg, struct netdev **dev, struct rte_mempool *pool, char *err,
@@ -79,6 +90,11 @@ int dpdk_start(const struct dpdk_config *cfg, struct netdev **dev, struct rte_me
         snprintf(err, err_len, "no memory for %u MiB of packets: lower mem_mb", cfg->mem_mb);
         return -ENOMEM;
     }
+    for (unsigned i = 0; i < cfg->nlinks; i++)
+        if (has_peer(&cfg->links[i]) && !share_state && (rc = share_init()) < 0) {
+            snprintf(err, err_len, "no address space for shared-memory links: %s", strerror(-rc));
+            return rc;
+        }
     rc = open_links(cfg, dev, *pool, err, err_len);
     if (rc < 0)
         dpdk_stop();
@@ -105,28 +121,50 @@ void dpdk_remove_traces(void)
 
 /* --- sleeping --- */
 
+/* vhost: the descriptor by which the other end says that it sent something; -1: nobody is there. */
+static int vhost_kick_fd(struct port *p)
+{
+    struct rte_vhost_vring vring;
+    if (!port_sync(p) || p->vid < 0 || rte_vhost_get_vhost_vring(p->vid, VHOST_RX_VRING, &vring) != 0)
+        return -1;
+    return vring.kickfd;
+}
+
 int dpdk_rx_fds(struct netdev *dev, struct pollfd *p, int room)
 {
-    const struct port *port = dev->priv;
+    struct port *port = dev->priv;
     int n = 0;
+    if (port->spec.kind == LINK_VHOST) {
+        int fd = vhost_kick_fd(port);
+        if (fd >= 0 && room > 0)
+            p[n++] = (struct pollfd){.fd = fd, .events = POLLIN};
+        return n;
+    }
     for (unsigned i = 0; i < port->nfd && n < room; i++)
         p[n++] = (struct pollfd){.fd = port->fd[i], .events = POLLIN};
     return n;
 }
 
+static void rx_interrupts(struct port *p, bool on)
+{
+    if (p->rx_intr && on)
+        rte_eth_dev_rx_intr_enable(p->id, 0);
+    else if (p->rx_intr)
+        rte_eth_dev_rx_intr_disable(p->id, 0);
+    else if (p->spec.kind == LINK_VHOST && port_sync(p) && p->vid >= 0)
+        rte_vhost_enable_guest_notification(p->vid, VHOST_RX_VRING, on);
+}
+
 void dpdk_rx_arm(struct netdev *dev)
 {
-    const struct port *p = dev->priv;
-    if (p->rx_intr)
-        rte_eth_dev_rx_intr_enable(p->id, 0);
+    rx_interrupts(dev->priv, true);
 }
 
 void dpdk_rx_disarm(struct netdev *dev, const struct pollfd *p, int n)
 {
-    const struct port *port = dev->priv;
+    struct port *port = dev->priv;
     uint64_t count;
-    if (port->rx_intr)
-        rte_eth_dev_rx_intr_disable(port->id, 0);
+    rx_interrupts(port, false);
     for (int i = 0; port->drain_fd && i < n; i++)
         if (p[i].revents & POLLIN)
             sys3(SYS_read, p[i].fd, &count, sizeof(count));
@@ -135,6 +173,8 @@ void dpdk_rx_disarm(struct netdev *dev, const struct pollfd *p, int n)
 uint64_t dpdk_rx_slice_ns(struct netdev *dev, uint64_t idle_ns)
 {
     uint64_t ns = idle_ns / 8;
+    if (!dpdk_link_up(dev))
+        return SLICE_DOWN_NS;
     return ns < SLICE_MIN_NS ? SLICE_MIN_NS : ns > SLICE_MAX_NS ? SLICE_MAX_NS : ns;
 }
 

@@ -65,6 +65,15 @@ void dpdk_stop(void);
  * runtime directories). */
 void dpdk_remove_traces(void);
 
+/* The drivers' control: connections of memif, vhost and virtio links, link changes. It runs in one process of
+ * the family only, the keeper, which is forked after dpdk_start and before control was run anywhere. Without
+ * it these links never come up. dpdk_control_fds: appends what to sleep on (about 4 a link) and lowers
+ * *deadline_ns (CLOCK_MONOTONIC). Returns how many. dpdk_control_poll: does what is due, never sleeps for
+ * long; call it when one of these descriptors is ready or the deadline is past. Context of both: the shard's
+ * lock. */
+int dpdk_control_fds(struct pollfd *p, int room, uint64_t *deadline_ns);
+void dpdk_control_poll(uint64_t now_ns);
+
 /* Sleeping on a port: appends Rx descriptors of dev to p (at most *n + room), POLLIN. Returns how many; 0
  * when the port has none and must be polled in slices. */
 int dpdk_rx_fds(struct netdev *dev, struct pollfd *p, int room);

@@ -1,10 +1,9 @@
 /* eal.c: see eal.h.
  *
  * Theory of operation. EAL believes it owns its process; here it is a guest of a program that knows nothing
- * of it, so what it does to the process as a whole is saved before and put back after rte_eal_init: the
- * affinity it sets, RLIMIT_NOFILE it raises, signal handlers, the signal mask. All signals are blocked while
- * it starts, so that the threads it makes inherit a full mask and no handler of the program ever runs on one
- * of them.
+ * of it. What it does to the process as a whole is saved before and put back after rte_eal_init: the affinity
+ * it sets, RLIMIT_NOFILE that it raises, signal handlers, the signal mask. All signals are blocked while it
+ * starts.
  *
  * Some of EAL's functions are replaced at link time (--wrap, dpdk/meson.build):
  * - eal_memseg_list_init_named, eal_memseg_list_populate: packet memory is one sparse memfd of mem_mb, mapped
@@ -12,13 +11,13 @@
  * To EAL it is a --no-huge memory, but of 2 MiB pages: for 4 KiB ones EAL keeps and touches a table of 12 MiB
  * a GiB. The memory is used as it is touched, and because allocator and memory are both shared, a parent and
  * its forks can go on allocating from it.
- * - eal_create_runtime_dir, rte_mp_channel_init: no files, no socket, no thread for secondary processes; the
- * files below the made-up directory are memfds (fds.c).
+ * - eal_create_runtime_dir, rte_mp_channel_init: no files and no socket for secondary processes; the files
+ * below the made-up directory are memfds (fds.c).
  * - eal_log_init: it would call openlog(3) over the program's own, and write to standard error.
  * - get_tsc_freq_arch: else EAL measures for 100 ms. eal_cpu_*: else it asks /sys for 10 ms.
- * - rte_ctrl_thread_create: threads are named shunt-*; it also tells us the interrupt thread's function,
- * which is how a fork gets one of its own (eal_control_restart). With a pci: link EAL's own memory set-up is
- * used when the machine has huge pages, because a device may need their physical addresses.
+ * - rte_ctrl_thread_create: no thread is made in the program's process; the keeper runs what it would run
+ * (control.c). With a pci: link EAL's own memory set-up is used when the machine has huge pages, because a
+ * device may need their physical addresses.
  */
 #include "eal.h"
 
@@ -40,6 +39,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "control.h"
 #include "fds.h"
 #include "sys.h"
 
@@ -59,10 +59,6 @@ static bool with_devices; /* a pci: link */
 static cpu_set_t usable_cpus;
 static bool log_all;
 static char last_error[256];
-
-/* The interrupt thread's function, learned when EAL started it. */
-static void *(*intr_main)(void *);
-static void *intr_arg;
 
 bool eal_on_huge_pages(void)
 {
@@ -123,33 +119,11 @@ uint64_t __wrap_get_tsc_freq_arch(void)
     return (uint64_t)((double)(rte_rdtsc() - tsc) * 1e9 / (double)ns);
 }
 
-int __real_rte_ctrl_thread_create(pthread_t *thread, const char *name, const pthread_attr_t *attr,
-                                  void *(*start)(void *), void *arg);
-
-/* Starts a control thread with every signal blocked and a name that says whose it is. */
 int __wrap_rte_ctrl_thread_create(pthread_t *thread, const char *name, const pthread_attr_t *attr,
                                   void *(*start)(void *), void *arg)
 {
-    char ours[16];
-    if (name && strcmp(name, "eal-intr-thread") == 0) {
-        intr_main = start;
-        intr_arg = arg;
-        name = "intr";
-    }
-    snprintf(ours, sizeof(ours), "shunt-%s", name ? name : "ctrl");
-    uint64_t all = ~0UL, old;
-    sys4(SYS_rt_sigprocmask, SIG_BLOCK, &all, &old, sizeof(all));
-    int ret = __real_rte_ctrl_thread_create(thread, ours, attr, start, arg);
-    sys4(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, sizeof(old));
-    return ret;
-}
-
-int eal_control_restart(void)
-{
-    pthread_t t;
-    if (!intr_main)
-        return -EINVAL;
-    return __wrap_rte_ctrl_thread_create(&t, "eal-intr-thread", NULL, intr_main, intr_arg);
+    *thread = pthread_self(); /* not nobody's: librte_vhost takes 0 for "none yet" */
+    return control_task_add(name, start, arg);
 }
 
 int __real_eal_memseg_list_init_named(struct rte_memseg_list *msl, const char *name, uint64_t page_sz,

@@ -31,6 +31,8 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "control.h"
+#include "share.h"
 #include "sys.h"
 
 /* Above this the kernel's copy of a descriptor table makes each fork of the program slow. */
@@ -63,12 +65,18 @@ void fds_range(int *lo, int *hi)
     *hi = range_hi;
 }
 
-/* The duplicate at or above lo, close-on-exec; raises the soft limit for the moment when it stands in the
- * way. */
-static long dup_high(int fd, int lo)
+void fds_shared_range(int *lo, int *hi)
 {
-    long up = sys3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, lo);
-    if (up != -EINVAL && up != -EMFILE)
+    fds_range(lo, hi);
+    *lo = *hi - (*hi - *lo) / (FDS_RANGE / FDS_SHARED);
+}
+
+/* A system call that makes a descriptor of a high number: made again with the soft limit raised for the
+ * moment when that stood in the way. */
+static long sys_high(long nr, long a, long b, long c)
+{
+    long up = sys6(nr, a, b, c, 0, 0, 0);
+    if (up != -EINVAL && up != -EMFILE && up != -EBADF)
         return up;
     struct rlimit old, lim;
     pthread_mutex_lock(&move_lock);
@@ -77,11 +85,32 @@ static long dup_high(int fd, int lo)
         lim = old;
         lim.rlim_cur = lim.rlim_max;
         sys4(SYS_prlimit64, 0, RLIMIT_NOFILE, &lim, NULL);
-        up = sys3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, lo);
+        up = sys6(nr, a, b, c, 0, 0, 0);
         sys4(SYS_prlimit64, 0, RLIMIT_NOFILE, &old, NULL);
     }
     pthread_mutex_unlock(&move_lock);
     return up;
+}
+
+static long dup_high(int fd, int lo)
+{
+    return sys_high(SYS_fcntl, fd, F_DUPFD_CLOEXEC, lo);
+}
+
+int fds_dup_shared(int fd)
+{
+    int lo, hi;
+    fds_shared_range(&lo, &hi);
+    long up = dup_high(fd, lo);
+    if (up < hi)
+        return (int)up;
+    sys1(SYS_close, up);
+    return -EMFILE;
+}
+
+int fds_dup_to(int fd, int number)
+{
+    return (int)sys_high(SYS_dup3, fd, number, O_CLOEXEC);
 }
 
 int fds_move(int fd)
@@ -91,7 +120,9 @@ int fds_move(int fd)
     if (fd >= lo && fd < hi)
         return fd;
     long up = dup_high(fd, lo);
-    if (up >= hi) { /* the range is full: a number past it would be the program's */
+    fds_shared_range(&lo, &hi);
+    hi = lo;
+    if (up >= hi) { /* the range is full: a number past it would be the program's, or the family's */
         sys1(SYS_close, up);
         return -EMFILE;
     }
@@ -120,6 +151,13 @@ static int ret_fd(long fd)
         fd = up;
     }
     return (int)ret_errno(fd);
+}
+
+/* A descriptor that a peer and the data path share: when control makes it, every process of the family gets
+ * it. */
+static int ret_shared_fd(long fd)
+{
+    return fd >= 0 && control_is_running() ? share_fd_add((int)fd) : ret_fd(fd);
 }
 
 /* --- calls that make descriptors --- */
@@ -253,7 +291,7 @@ int __wrap_accept(int fd, struct sockaddr *sa, socklen_t *len)
 
 int __wrap_eventfd(unsigned count, int flags)
 {
-    return ret_fd(sys2(SYS_eventfd2, count, flags | O_CLOEXEC));
+    return ret_shared_fd(sys2(SYS_eventfd2, count, flags | O_CLOEXEC));
 }
 
 int __wrap_epoll_create1(int flags)
@@ -278,7 +316,7 @@ int __wrap_memfd_create(const char *name, unsigned flags)
         divert_name = NULL;
         return divert_fd;
     }
-    return ret_fd(sys2(SYS_memfd_create, name, flags | MFD_CLOEXEC));
+    return ret_shared_fd(sys2(SYS_memfd_create, name, flags | MFD_CLOEXEC));
 }
 
 int __wrap_timerfd_create(int clock, int flags)
@@ -338,7 +376,7 @@ static void move_passed(struct msghdr *msg)
             continue;
         int *fd = (int *)CMSG_DATA(c);
         for (size_t i = 0; i < (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
-            int up = fds_move(fd[i]);
+            int up = control_is_running() ? share_fd_add(fd[i]) : fds_move(fd[i]);
             if (up >= 0)
                 fd[i] = up;
         }
@@ -357,6 +395,8 @@ ssize_t __wrap_recvmsg(int fd, struct msghdr *msg, int flags)
 
 int __wrap_close(int fd)
 {
+    if (control_is_running())
+        share_fd_del(fd);
     return (int)ret_errno(sys1(SYS_close, fd));
 }
 
@@ -389,6 +429,8 @@ ssize_t __wrap_writev(int fd, const struct iovec *iov, int n)
 
 int __wrap_poll(struct pollfd *p, nfds_t n, int timeout_ms)
 {
+    if (control_in_task() && timeout_ms)
+        return (int)ret_errno(control_wait_poll(p, n, timeout_ms));
 #ifdef SYS_poll
     return (int)ret_errno(sys3(SYS_poll, p, n, timeout_ms));
 #else
@@ -411,7 +453,38 @@ int __wrap_epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 
 int __wrap_epoll_wait(int epfd, struct epoll_event *ev, int max, int timeout_ms)
 {
+    if (control_in_task() && timeout_ms)
+        return (int)ret_errno(control_wait_epoll(epfd, ev, max, timeout_ms));
     return (int)ret_errno(sys6(SYS_epoll_pwait, epfd, SYS_ARG(ev), max, timeout_ms, 0, 8));
+}
+
+static void *map(void *addr, size_t len, int prot, int flags, int fd, off_t off)
+{
+    if (control_is_running() && fd >= 0 && !addr && flags & MAP_SHARED)
+        return share_map(len, prot, fd, off);
+    long r = sys6(SYS_mmap, SYS_ARG(addr), SYS_ARG(len), prot, flags, fd, off);
+    if (r < 0 && r > -4096) {
+        errno = (int)-r;
+        return MAP_FAILED;
+    }
+    return (void *)r;
+}
+
+void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off)
+{
+    return map(addr, len, prot, flags, fd, off);
+}
+
+void *__wrap_mmap64(void *addr, size_t len, int prot, int flags, int fd, off_t off)
+{
+    return map(addr, len, prot, flags, fd, off);
+}
+
+int __wrap_munmap(void *addr, size_t len)
+{
+    if (control_is_running() && share_unmap(addr) == 0)
+        return 0;
+    return (int)ret_errno(sys2(SYS_munmap, addr, len));
 }
 
 int __wrap_ioctl(int fd, unsigned long req, ...)

@@ -7,14 +7,22 @@
 #ifndef SHUNT_FDS_H
 #define SHUNT_FDS_H
 
-#define FDS_RANGE 512 /* numbers in the private range */
+#define FDS_RANGE  768 /* numbers in the private range */
+#define FDS_SHARED 256 /* the last of them are the family's (share.h): the same descriptor in every process  \
+                        */
 
 /* [lo, hi) that private descriptors are in. Fixed at the first call of either function, inherited by forks.
  */
 void fds_range(int *lo, int *hi);
+/* The part of the range that share.c hands out numbers of. */
+void fds_shared_range(int *lo, int *hi);
 /* Moves fd up (close-on-exec), closes the old number; the new number or -errno (fd is then still open). A
  * descriptor in the range stays where it is. */
 int fds_move(int fd);
+
+/* A duplicate of fd in the shared part; a duplicate as the given number. The number or -errno. */
+int fds_dup_shared(int fd);
+int fds_dup_to(int fd, int number);
 
 /* The next memfd_create of that name gives fd instead. */
 void fds_divert_memfd(const char *name, int fd);

@@ -3,19 +3,24 @@
 #include "port.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <rte_bus_vdev.h>
 #include <rte_errno.h>
-#include <rte_eth_vhost.h>
 #include <rte_ethdev.h>
 #include <rte_interrupts.h>
+#include <rte_vhost.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../stack/pkt.h"
 #include "eal.h"
 #include "offload.h"
+#include "share.h"
 
 #define RX_DESC     512
 #define TX_DESC     512
@@ -26,7 +31,16 @@
 #define ETHER_HDR   14
 #define PORT_TSO_MAX                                                                                         \
     65000 /* payload of one TCP_SEG frame, so that IP's 16-bit length holds it with any header */
-#define TX_BURST 32
+#define VIRTIO_WAIT_MS 5000 /* for the vhost end to be there */
+#define VHOST_VIDS     16
+
+/* From drivers' headers that aren't installed. */
+#define VIRTIO_NET_F_GUEST_CSUM 1
+#define VIRTIO_NET_F_GUEST_TSO4 7
+extern void *vhost_devices[];
+struct rte_eth_dev;
+struct rte_eth_dev *rte_eth_dev_allocated(const char *name);
+void eth_dev_fp_ops_setup(struct rte_eth_fp_ops *fpo, const struct rte_eth_dev *dev);
 
 struct port ports[NETDEV_MAX];
 unsigned nports;
@@ -39,9 +53,40 @@ unsigned nports;
     (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM |           \
      RTE_ETH_RX_OFFLOAD_TCP_LRO | RTE_ETH_RX_OFFLOAD_SCATTER)
 
+/* Looks up the device that is connected to a vhost: link, and what its driver takes. */
+static void vhost_refresh(struct port *p)
+{
+    char path[PATH_MAX];
+    uint64_t features;
+    p->seen = share_seen;
+    p->vid = -1;
+    for (int vid = 0; vid < VHOST_VIDS && p->vid < 0; vid++)
+        if (vhost_devices[vid] && rte_vhost_get_ifname(vid, path, sizeof(path)) == 0 &&
+            strcmp(path, p->spec.target) == 0)
+            p->vid = vid;
+    if (p->vid < 0 || rte_vhost_get_negotiated_features(p->vid, &features) != 0)
+        return;
+    p->tx_offloads = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+    if (features & 1ULL << VIRTIO_NET_F_GUEST_CSUM)
+        p->tx_offloads |= RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
+    if (features & 1ULL << VIRTIO_NET_F_GUEST_TSO4)
+        p->tx_offloads |= RTE_ETH_TX_OFFLOAD_TCP_TSO;
+}
+
+bool port_sync(struct port *p)
+{
+    if (!share_sync())
+        return false;
+    if (p->spec.kind == LINK_VHOST && p->seen != share_seen)
+        vhost_refresh(p);
+    return dpdk_link_up(&p->dev);
+}
+
 static uint16_t port_rx(struct netdev *dev, uint16_t q, struct rte_mbuf **m, uint16_t n)
 {
-    const struct port *p = dev->priv;
+    struct port *p = dev->priv;
+    if (p->shares && !port_sync(p))
+        return 0;
     return rte_eth_rx_burst(p->id, q, m, n);
 }
 
@@ -82,7 +127,7 @@ static bool port_send_finished(struct port *p, uint16_t q, struct rte_mbuf **m)
 static uint16_t port_tx(struct netdev *dev, uint16_t q, struct rte_mbuf **m, uint16_t n)
 {
     struct port *p = dev->priv;
-    if (p->has_link_state && !dpdk_link_up(dev)) {
+    if (p->has_link_state && !port_sync(p)) {
         rte_pktmbuf_free_bulk(m, n); /* nobody is there: lost, as on an unplugged cable */
         return n;
     }
@@ -107,12 +152,42 @@ static const struct netdev_ops port_ops = {.rx = port_rx, .tx = port_tx};
 
 /* --- opening --- */
 
-/* Removes a socket file that nobody listens on, left by a killed owner: else a server can't bind. */
-static void stale_socket_remove(const char *path)
+/* Whether a process listens on the socket at path, without disturbing it: a datagram socket is refused for
+ * its type (EPROTOTYPE) where somebody is, and for lack of anybody (ECONNREFUSED) where not. */
+static bool socket_is_alive(const char *path)
+{
+    struct sockaddr_un sun = {.sun_family = AF_UNIX};
+    snprintf(sun.sun_path, sizeof(sun.sun_path), "%.107s", path);
+    int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+    if (fd < 0)
+        return false;
+    bool alive = connect(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0 && errno == EPROTOTYPE;
+    close(fd);
+    return alive;
+}
+
+/* Makes room for a server's socket: a file that a killed owner left goes, one that is in use stays. 0 or
+ * -EADDRINUSE. */
+static int socket_clear(const char *path)
 {
     struct stat st;
-    if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
-        unlink(path);
+    if (lstat(path, &st) < 0)
+        return 0;
+    if (!S_ISSOCK(st.st_mode) || socket_is_alive(path))
+        return -EADDRINUSE;
+    unlink(path);
+    return 0;
+}
+
+/* Waits for a server to listen. */
+static bool socket_await(const char *path, unsigned ms)
+{
+    for (; !socket_is_alive(path); ms -= 10) {
+        if (ms < 10)
+            return false;
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+    return true;
 }
 
 static void mac_text(const struct link_spec *l, char *buf, size_t len)
@@ -177,8 +252,11 @@ static int device_create(struct port *p, unsigned index, char *err, size_t err_l
                         "no network device that DPDK can drive there (bound to vfio-pci?)");
         return 0;
     }
-    if (p->spec.kind == LINK_VHOST || (p->spec.kind == LINK_MEMIF && p->spec.server))
-        stale_socket_remove(p->spec.target);
+    bool serves = p->spec.kind == LINK_VHOST || (p->spec.kind == LINK_MEMIF && p->spec.server);
+    if (serves && socket_clear(p->spec.target) < 0)
+        return fail(p, -EADDRINUSE, err, err_len, "another process serves it, or it is no socket");
+    if (p->spec.kind == LINK_VIRTIO && !socket_await(p->spec.target, VIRTIO_WAIT_MS))
+        return fail(p, -ECONNREFUSED, err, err_len, "no vhost: end there; start that one first");
     devargs(p, index, name, sizeof(name), args, sizeof(args));
     int rc = rte_vdev_init(name, args);
     if (rc < 0)
@@ -206,8 +284,9 @@ static int device_configure(struct port *p, char *err, size_t err_len)
     struct rte_eth_conf conf = {
         .rxmode = {.offloads = info.rx_offload_capa & RX_WANTED, .mtu = p->dev.mtu},
         .txmode = {.offloads = info.tx_offload_capa & TX_WANTED},
-        .intr_conf = {.rxq = p->spec.kind == LINK_VIRTIO || p->spec.kind == LINK_VHOST ||
-                             p->spec.kind == LINK_PCI},
+        .intr_conf = {.rxq = p->spec.kind == LINK_VIRTIO || p->spec.kind == LINK_PCI,
+                      /* Else a look at the link's state would ask the device each time. */
+                      .lsc = *info.dev_flags & RTE_ETH_DEV_INTR_LSC ? 1 : 0},
     };
     conf.rxmode.max_lro_pkt_size = info.max_lro_pkt_size;
     if (p->dev.mtu + ETHER_HDR + 4 > info.max_rx_pktlen || p->spec.kind == LINK_MEMIF)
@@ -246,7 +325,8 @@ static void device_describe(struct port *p)
         memcpy(p->dev.mac, mac.addr_bytes, sizeof(p->dev.mac));
     }
     if (p->spec.kind == LINK_VHOST)
-        p->tx_offloads |= RTE_ETH_TX_OFFLOAD_TCP_TSO; /* the driver has it, and doesn't say so */
+        p->tx_offloads |=
+            RTE_ETH_TX_OFFLOAD_TCP_TSO; /* the driver has it, and doesn't say so; see vhost_refresh */
     if (p->spec.kind == LINK_VHOST || p->spec.kind == LINK_VIRTIO || p->spec.kind == LINK_MEMIF)
         p->dev.caps |= NETDEV_MEMLINK;
     if (p->tx_offloads & RTE_ETH_TX_OFFLOAD_MULTI_SEGS)
@@ -255,6 +335,10 @@ static void device_describe(struct port *p)
         p->dev.caps |= NETDEV_TSO;
         p->dev.tso_max = PORT_TSO_MAX;
     }
+    p->shares = p->spec.kind == LINK_MEMIF || p->spec.kind == LINK_VHOST;
+    p->drain_fd = p->spec.kind == LINK_VHOST;
+    p->vid = -1;
+    p->seen = UINT64_MAX;
     p->has_link_state =
         p->spec.kind == LINK_MEMIF || p->spec.kind == LINK_VHOST || p->spec.kind == LINK_VIRTIO;
     p->prepare = p->spec.kind == LINK_VIRTIO || p->spec.kind == LINK_PCI || p->spec.kind == LINK_VDEV;
@@ -266,6 +350,28 @@ static void device_close(struct port *p)
 {
     rte_eth_dev_stop(p->id);
     rte_eth_dev_close(p->id);
+}
+
+/* A memif client starts by connecting. Without a server it stays unstarted, ready for control to try again,
+ * except that the burst functions, which a start sets in the calling process alone, must be known to all that
+ * are forked from here. */
+static int device_start(struct port *p)
+{
+    char name[RTE_ETH_NAME_MAX_LEN];
+    if (p->spec.kind != LINK_MEMIF || p->spec.server || socket_is_alive(p->spec.target))
+        return rte_eth_dev_start(p->id);
+    int rc = rte_eth_dev_get_name_by_port(p->id, name);
+    if (rc == 0)
+        eth_dev_fp_ops_setup(&rte_eth_fp_ops[p->id], rte_eth_dev_allocated(name));
+    return rc;
+}
+
+void port_memif_retry(struct port *p)
+{
+    if (!socket_is_alive(p->spec.target))
+        return;
+    rte_eth_dev_stop(p->id);
+    rte_eth_dev_start(p->id);
 }
 
 int link_ethdev_open(struct port *p, char *err, size_t err_len)
@@ -280,7 +386,7 @@ int link_ethdev_open(struct port *p, char *err, size_t err_len)
     rc = device_configure(p, err, err_len);
     if (rc < 0)
         return rc;
-    rc = rte_eth_dev_start(p->id);
+    rc = device_start(p);
     if (rc < 0)
         return fail(p, rc, err, err_len, "cannot be started");
     if (p->spec.kind == LINK_XDP || p->spec.kind == LINK_PCI || p->spec.kind == LINK_VDEV)

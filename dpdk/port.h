@@ -29,6 +29,9 @@ struct port {
     int fd[PORT_FDS];     /* become readable when frames come */
     unsigned nfd;
     bool drain_fd;     /* fd[] are event counters, to be read out */
+    bool shares;       /* uses what peers hand over (share.h) */
+    int vid;           /* vhost: the connected device's number, -1: none */
+    uint64_t seen;     /* vhost: share_seen when vid was looked up */
     struct vnet *vnet; /* vnet.c's, in shared memory */
     void (*close)(struct port *p);
 };
@@ -42,6 +45,11 @@ int link_ethdev_open(struct port *p, char *err, size_t err_len);
 /* Opens a tap: or packet: link. The same results. */
 int link_tap_open(struct port *p, char *err, size_t err_len);
 int link_packet_open(struct port *p, char *err, size_t err_len);
+
+/* A memif client that is not connected: connects if the server is there. Context: control (control.c). */
+void port_memif_retry(struct port *p);
+/* Brings p up to date with what peers handed over. False: nobody is there. */
+bool port_sync(struct port *p);
 
 /* vnet.c: frames through a descriptor, each with a struct virtio_net_hdr before it. Sets p->dev's ops, caps
  * and offloads. 0 or -errno. */
