@@ -41,6 +41,7 @@ static void start_once(void)
     if (a) {
         fdtab_follow(a);
         fork_hooks();
+        diag_share();
         __atomic_store_n(&state, RUNNING, __ATOMIC_RELEASE);
     } else {
         const char *fallback = getenv("SHUNT_FALLBACK");

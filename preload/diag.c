@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "libc.h"
 
@@ -46,7 +47,15 @@ static const char *const texts[UNSUP_MAX] = {
     [UNSUP_SYSCALL] = "syscall() was given a socket of the stack for a call that is not interposed",
     [UNSUP_SIGIO] = "signal-driven I/O is not served by the stack",
 };
-static unsigned counts[UNSUP_MAX];
+/* Shared with the processes forked from here on, so that once is once. */
+static unsigned own[UNSUP_MAX], *counts = own;
+
+void diag_share(void)
+{
+    void *p = mmap(NULL, sizeof(own), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (p != MAP_FAILED)
+        counts = p;
+}
 
 void diag_unsupported(enum unsupported what)
 {

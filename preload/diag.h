@@ -15,6 +15,8 @@ enum unsupported {
     UNSUP_SIGIO,     /* F_SETSIG, F_NOTIFY ... on a socket of the stack */
     UNSUP_MAX
 };
+/* Once, before the first fork of a process with a stack. */
+void diag_share(void);
 void diag_unsupported(enum unsupported what);
 
 #endif

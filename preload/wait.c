@@ -226,8 +226,8 @@ static int spin(struct wait *w, uint64_t start)
 struct sleeper {
     struct waiter *waiter;
     uint64_t mask; /* the caller's signals */
-    bool blocked;
     uintptr_t frame;
+    struct ref *pin; /* the call's, or NULL */
 };
 
 static void sleep_end(struct sleeper *s)
@@ -235,8 +235,7 @@ static void sleep_end(struct sleeper *s)
     if (s->waiter)
         API_VOID(waiter_put(s->waiter));
     held_drop(s->frame);
-    if (s->blocked)
-        signals_restore(s->mask);
+    signals_restore(s->mask);
 }
 
 /* All waiters are taken: sleep in short slices. */
@@ -275,30 +274,13 @@ static int doze(struct wait *w, struct sleeper *s, const sigset_t *mask, int *re
     return r;
 }
 
-static int sleep_loop(struct wait *w)
+static int sleep_rounds(struct wait *w, struct sleeper *s, const sigset_t *mask)
 {
-    struct sleeper s __attribute__((cleanup(sleep_end))) = {.frame = (uintptr_t)__builtin_frame_address(0)};
-    sigset_t mask;
-    s.mask = signals_block();
-    s.blocked = true;
-    sigemptyset(&mask);
-    *(uint64_t *)&mask = s.mask;
-    guard_enter();
-    s.waiter = api->waiter_get();
-    int ready = s.waiter ? w->watch(w, s.waiter) : 0;
-    guard_leave();
-    if (ready > 0)
-        return 1;
-    if (ready < 0 && s.waiter) { /* no memory for a watch */
-        API_VOID(waiter_put(s.waiter));
-        s.waiter = NULL;
-    }
-    held_take(s.frame, w->pin, s.waiter);
-    for (ready = 0;;) {
-        int r = interrupted(w);
+    for (;;) {
+        int ready = 0, r = interrupted(w);
         if (r)
             return r;
-        r = doze(w, &s, w->sigmask ? w->sigmask : &mask, &ready);
+        r = doze(w, s, mask, &ready);
         /* Before the look: what the handler itself brought about is the next call's, as in Linux. */
         if (r < 0 && errno == EINTR && (r = interrupted(w)))
             return r;
@@ -307,6 +289,44 @@ static int sleep_loop(struct wait *w)
         if (wait_now_ns() >= w->deadline_ns)
             return 0;
     }
+}
+
+/* The thread was cancelled in ppoll: the call that waited does not come back to let go of its file. */
+static void sleep_cancelled(void *arg)
+{
+    struct sleeper *s = arg;
+    struct ref *pin = s->pin;
+    sleep_end(s);
+    if (pin && pin->pin)
+        API_VOID(unpin(pin));
+}
+
+static int sleep_loop(struct wait *w)
+{
+    struct sleeper s = {.frame = (uintptr_t)__builtin_frame_address(0), .pin = w->pin};
+    sigset_t mask;
+    int r;
+    s.mask = signals_block();
+    sigemptyset(&mask);
+    *(uint64_t *)&mask = s.mask;
+    guard_enter();
+    s.waiter = api->waiter_get();
+    int ready = s.waiter ? w->watch(w, s.waiter) : 0;
+    guard_leave();
+    if (ready > 0) {
+        sleep_end(&s);
+        return 1;
+    }
+    if (ready < 0 && s.waiter) { /* no memory for a watch */
+        API_VOID(waiter_put(s.waiter));
+        s.waiter = NULL;
+    }
+    held_take(s.frame, w->pin, s.waiter);
+    pthread_cleanup_push(sleep_cancelled, &s);
+    r = sleep_rounds(w, &s, w->sigmask ? w->sigmask : &mask);
+    pthread_cleanup_pop(0);
+    sleep_end(&s);
+    return r;
 }
 
 int wait_run(struct wait *w)
