@@ -10,6 +10,13 @@
 struct rte_mbuf;
 struct ipaddr;
 
+/* Sums are kept in 64 bits with the carry brought round: 2^64 - 1 is a multiple of 2^16 - 1. */
+static inline uint64_t cksum_carry(uint64_t sum, uint64_t add)
+{
+    sum += add;
+    return sum + (sum < add);
+}
+
 /* Adds len bytes at p to sum (not folded). An odd last byte is padded with zero: only a last piece may be
  * odd. */
 uint64_t cksum_add(uint64_t sum, const void *p, size_t len);

@@ -137,13 +137,6 @@ const struct ifaddr *ifnet_source(const struct ifnet *ifn, const struct ipaddr *
     return first;
 }
 
-uint32_t ifaddr_broadcast(const struct ifaddr *a)
-{
-    if (!ipaddr_is_v4(&a->addr) || a->prefix_len > 30)
-        return 0;
-    return a->addr.w[3] | htonl(a->prefix_len ? 0xffffffffu >> a->prefix_len : 0xffffffffu);
-}
-
 bool ip_is_local(const struct stack *st, const struct ipaddr *a)
 {
     for (uint32_t i = 0; i < st->nif; i++)

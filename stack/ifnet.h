@@ -21,6 +21,11 @@ const struct ifaddr *ifnet_find_addr(const struct ifnet *ifn, const struct ipadd
 const struct ifaddr *ifnet_source(const struct ifnet *ifn, const struct ipaddr *next_hop);
 /* The directed broadcast address of an IPv4 prefix; 0 for /31 and /32, which have none (RFC 3021). Network
  * order. */
-uint32_t ifaddr_broadcast(const struct ifaddr *a);
+static inline uint32_t ifaddr_broadcast(const struct ifaddr *a)
+{
+    if (a->prefix_len > 30 || !ipaddr_is_v4(&a->addr))
+        return 0;
+    return a->addr.w[3] | htonl(0xffffffffu >> a->prefix_len);
+}
 
 #endif
