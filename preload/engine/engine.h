@@ -111,6 +111,8 @@ void process_fork_child(void);
 void process_exit(void);
 /* Enters the process that starts the stack. 0, or -errno after one line. */
 int process_first(void);
+/* Takes it away again: a start that failed late. */
+void process_leave(void);
 /* This process's place; NULL: it has none. */
 struct proc *process_self(void);
 /* The family's table as the keeper sees it: places [0, process_slots()), a pid each, 0: free, -1: of a child

@@ -74,6 +74,7 @@
 #define HURRY_NS         (500ull * NS_IN_MS) /* what data of orphans gets when another stack wants the place */
 #define DRAIN_NS         (10ull * NS_IN_MS)  /* for the other end of a memory link to take the last frames */
 #define POLL_ROUNDS      64
+#define CONTROL_FDS      80         /* about 4 a link */
 #define REMAINS_MAX      (1u << 20) /* connections that a leaving keeper resets at most */
 #define CONTROL_GRACE_NS (60ull * NS_IN_S)
 #define PROCESS_EVENT    (2ull << 40)
@@ -90,6 +91,10 @@ struct keeper {
     unsigned streak;       /* ticks in a row at which others had polled */
     bool suspect;          /* a port was readable at the last check */
     bool look_at_processes;
+    bool control_due;                   /* one of control's descriptors is ready */
+    struct pollfd control[CONTROL_FDS]; /* what the drivers' control sleeps on (dpdk.h), and until when */
+    int ncontrol;
+    uint64_t control_ns;
     uint64_t gone_ns;       /* when the last process went; 0: there are some */
     uint64_t hurry_ns;      /* when the keeper was asked to leave; 0: not */
     uint64_t sent, sent_ns; /* frames sent by all links, and when that last changed */
@@ -137,6 +142,16 @@ static struct shard *try_enter(void)
         sys0(SYS_sched_yield);
     }
     return NULL;
+}
+
+/* --- the drivers' control: it runs here, and nowhere else in the family (dpdk.h) --- */
+
+/* Does what is due. Context: the lock. */
+static void control_links(uint64_t now)
+{
+    dpdk_control_poll(now);
+    keeper.control_ns = UINT64_MAX;
+    keeper.ncontrol = dpdk_control_fds(keeper.control, CONTROL_FDS, &keeper.control_ns);
 }
 
 /* --- processes --- */
@@ -424,6 +439,14 @@ bool keeper_hurry(void)
 
 /* --- the loop --- */
 
+/* p is laid out so: the keeper's own epoll set, the control's descriptors, then what the mode sleeps on with
+ * the wake descriptor last. */
+static void add_control(struct pollfd *p, nfds_t *n)
+{
+    for (int i = 0; i < keeper.ncontrol; i++)
+        p[(*n)++] = (struct pollfd){.fd = keeper.control[i].fd, .events = keeper.control[i].events};
+}
+
 static void add_wake(struct pollfd *p, nfds_t *n)
 {
     p[(*n)++] = (struct pollfd){.fd = engine.wake_fd[keeper.w->wake], .events = POLLIN};
@@ -454,8 +477,12 @@ static bool prepare_locked(struct shard *sh, struct pollfd *p, nfds_t *n, uint64
 
     if (keeper.look_at_processes)
         look_at_processes();
+    if (keeper.control_due || now >= keeper.control_ns)
+        control_links(now);
+    keeper.control_due = false;
     if (keeper.gone_ns && all_done(sh, now))
         leave(sh);
+    add_control(p, n);
     if (s->keeper_mode == KEEPER_DOZE)
         *deadline_ns = do_doze(sh, now);
     if (s->keeper_mode == KEEPER_WATCH)
@@ -482,17 +509,21 @@ static bool prepare(struct pollfd *p, nfds_t *n, uint64_t *deadline_ns)
     *n = 0;
     p[(*n)++] = (struct pollfd){.fd = keeper.epfd, .events = POLLIN};
     if (all_is_well(now, deadline_ns)) {
+        add_control(p, n);
         add_wake(p, n);
+        sleep = true;
+    } else if ((sh = try_enter())) {
+        sleep = prepare_locked(sh, p, n, deadline_ns);
+        shard_unlock(sh);
+    } else {
+        /* Somebody is at work, or was stopped at it. What is ready would not let the keeper sleep, and can't
+         * be dealt with. */
+        *deadline_ns = now + 2 * TICK_NS;
+        *n = 0;
         return true;
     }
-    sh = try_enter();
-    if (!sh) { /* somebody is at work, or was stopped at it */
-        add_wake(p, n);
-        *deadline_ns = now + TICK_NS * TICK_MAX;
-        return true;
-    }
-    sleep = prepare_locked(sh, p, n, deadline_ns);
-    shard_unlock(sh);
+    if (keeper.control_ns < *deadline_ns)
+        *deadline_ns = keeper.control_ns;
     return sleep;
 }
 
@@ -501,6 +532,10 @@ static void finish(struct pollfd *p, nfds_t n)
 {
     struct shard *sh;
 
+    if (n == 0)
+        return;
+    for (int i = 0; i < keeper.ncontrol; i++)
+        keeper.control_due |= p[1 + i].revents != 0;
     if (p[n - 1].fd == engine.wake_fd[keeper.w->wake] && p[n - 1].revents) {
         wake_drain(keeper.w->wake);
         keeper.look_at_processes = true;
@@ -550,7 +585,7 @@ static void handle_events(void)
 
 static _Noreturn void run(void)
 {
-    struct pollfd p[SLEEP_FDS + 2];
+    struct pollfd p[1 + CONTROL_FDS + SLEEP_FDS];
 
     for (;;) {
         uint64_t deadline_ns, now, expire_ns;
@@ -568,7 +603,7 @@ static _Noreturn void run(void)
             sys5(SYS_ppoll, p, n, &ts, NULL, 8);
         }
         finish(p, n);
-        if (!sleep || p[0].revents)
+        if (!sleep || n == 0 || p[0].revents)
             handle_events();
     }
 }

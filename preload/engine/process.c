@@ -140,6 +140,16 @@ void process_exit(void)
     leave(sh);
 }
 
+void process_leave(void)
+{
+    struct shard *sh = enter();
+
+    family_reap(engine.st, self);
+    leave(sh);
+    self = NULL;
+    keeper_kick();
+}
+
 unsigned process_slots(void)
 {
     return FAMILY_MAX;

@@ -96,8 +96,10 @@ static void finish_leader(struct shard *sh, const struct pollfd *p, int n)
         struct pollfd mine[SLEEP_FDS];
         int k = n ? dpdk_rx_fds(engine.dev[i], mine, SLEEP_FDS - 2 - at) : 0;
 
-        dpdk_rx_disarm(engine.dev[i], p + at, k > 0 ? k : 0);
-        at += k > 0 ? k : 0;
+        /* A peer may have come or gone meanwhile. */
+        k = k < 0 ? 0 : k > n - at ? n - at : k;
+        dpdk_rx_disarm(engine.dev[i], p + at, k);
+        at += k;
     }
     sh->leader = NULL;
     sh->leader_until_ns = 0;

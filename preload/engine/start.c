@@ -2,8 +2,10 @@
  *
  * Order. The name is claimed before anything else that others could see, and a lingering keeper that holds
  * one of our links is asked to leave before the link is opened. The wake descriptors and everything in the
- * segment are made before the keeper, which inherits them, and the keeper before the program has a socket.
- * What fails on the way is undone and told in one line.
+ * segment are made before the keeper, which inherits them; the keeper runs before the first frame, because
+ * memory links come up in it; and the program has no socket before all is done. What fails on the way is
+ * undone and told in one line: by the starter up to the keeper's birth, later by the keeper, which finds that
+ * its family is empty and leaves.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -22,7 +24,8 @@
 #include "engine.h"
 #include "leak.h"
 
-#define PROBE_NS (150ull * NS_IN_MS) /* how long address conflicts are looked for at most */
+#define LINK_UP_NS (60ull * NS_IN_MS)  /* how long the other end of a memory link is waited for */
+#define PROBE_NS   (150ull * NS_IN_MS) /* how long address conflicts are looked for at most */
 
 struct engine engine = {.control_fd = -1};
 
@@ -128,6 +131,24 @@ static void wait_a_little(void)
     sys5(SYS_ppoll, p, n, &ts, NULL, 8);
 }
 
+/* A link between two stacks comes up when the keepers of both have shaken hands. The other end may not be
+ * there at all, so that this is bounded; but what the program sends at once should not be lost for want of a
+ * few milliseconds. */
+static void wait_for_links(void)
+{
+    struct timespec ts = {0, NS_IN_MS / 2};
+    uint64_t end = now_ns() + LINK_UP_NS;
+    unsigned up = 0;
+
+    while (up < engine.ndev && now_ns() < end) {
+        up = 0;
+        for (unsigned i = 0; i < engine.ndev; i++)
+            up += dpdk_link_up(engine.dev[i]);
+        if (up < engine.ndev)
+            sys2(SYS_nanosleep, &ts, NULL);
+    }
+}
+
 /* RFC 5227: asks whether somebody else has one of our addresses. */
 static int probe_addresses(void)
 {
@@ -218,6 +239,7 @@ static int open_links(struct rte_mempool **pool)
     return 0;
 }
 
+/* What the keeper must find when it is forked. */
 static int start_parts(void)
 {
     struct rte_mempool *pool;
@@ -227,8 +249,6 @@ static int start_parts(void)
         rc = make_stack(pool);
     if (!rc)
         rc = add_links();
-    if (!rc)
-        rc = probe_addresses();
     if (!rc && (rc = wake_init()))
         rc = failed(rc, "no descriptors left: raise the hard limit (ulimit -Hn)");
     if (rc)
@@ -241,9 +261,7 @@ static int start_parts(void)
         return rc;
     leak_baseline(&engine.st->shard[0]);
     rc = keeper_start();
-    if (rc)
-        return failed(rc, "the keeper process does not start: %s", strerror(-rc));
-    return 0;
+    return rc ? failed(rc, "the keeper process does not start: %s", strerror(-rc)) : 0;
 }
 
 __attribute__((visibility("default"))) int shunt_engine_start(uint32_t version, const struct shunt_api **out)
@@ -266,10 +284,16 @@ __attribute__((visibility("default"))) int shunt_engine_start(uint32_t version, 
         control_unclaim();
         return rc;
     }
-    /* The claim is the keeper's now. */
+    /* The claim and the links are the keeper's now: it leaves, and cleans up, when no process is there. */
     if (engine.control_fd >= 0)
         sys1(SYS_close, engine.control_fd);
     engine.control_fd = -1;
+    wait_for_links();
+    rc = probe_addresses();
+    if (rc) {
+        process_leave();
+        return rc;
+    }
     *out = &engine.api;
     log_info("stack %s is up after %llu ms", engine.cfg.name,
              (unsigned long long)((now_ns() - begin) / NS_IN_MS));
