@@ -4,8 +4,8 @@
 
 #include "api_int.h"
 
-/* What may be kept in a file's flags: the rest belongs to the placeholder. */
-#define FILE_FLAGS (O_NONBLOCK | O_ASYNC)
+/* What F_SETFL may change of a socket. */
+#define FILE_FLAGS (O_NONBLOCK | O_ASYNC | O_APPEND | O_NOATIME)
 
 static int fd_socket(int fd, int domain, int type, int protocol)
 {

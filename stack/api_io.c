@@ -59,7 +59,8 @@ static int take_chunk(struct ref r, struct file_chunk *c, size_t count)
     if (!s)
         return err;
     if (!sock_is_tcp(s)) {
-        err = -EINVAL; /* Differs: Linux sends a file as datagrams of a page each */
+        /* Differs: Linux sends a file as datagrams. */
+        err = s->pcb->remote.port_be ? -EINVAL : -EDESTADDRREQ;
     } else {
         err = chunk_take(s, c, count);
         if (err == -EAGAIN) {

@@ -74,19 +74,17 @@ static int accept_into(struct sock *s, int newfd, struct sockaddr *sa, socklen_t
     struct sock *child;
     int r;
 
-    if (sa && (int)*len < 0)
-        return -EINVAL;
     r = take_child(s, &child);
     if (r)
         return r;
-    r = proc_install(api_self.st, api_self.proc, newfd, &child->file);
-    if (r) {
+    if (sa) /* the name, whatever became of the connection since; a bad length costs the connection, as in
+               Linux */
+        r = sock_addr_put(child, &child->pcb->remote, sa, len);
+    if (!r)
+        r = proc_install(api_self.st, api_self.proc, newfd, &child->file);
+    if (r)
         file_put(api_self.st, &child->file);
-        return r;
-    }
-    if (sa) /* the name, whatever became of the connection since */
-        sock_addr_put(child, &child->pcb->remote, sa, len);
-    return 0;
+    return r;
 }
 
 static int do_accept(struct ref r, int newfd, struct sockaddr *sa, socklen_t *len)

@@ -41,6 +41,7 @@ struct sock {
     struct pcb *pcb;  /* tcb or udpcb */
     struct shard *sh;
     uint16_t domain, type, protocol; /* as getsockopt SO_DOMAIN, SO_TYPE, SO_PROTOCOL */
+    int32_t owner;                   /* F_SETOWN */
     uint8_t listening;
     uint8_t connecting;  /* a connect went out whose end nobody was told yet */
     uint8_t foreign_dev; /* SO_BINDTODEVICE names no interface of the stack: a socket for the kernel */

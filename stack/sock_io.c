@@ -1,5 +1,6 @@
 /* sock_io.c: data in and out of a socket, and the ioctls that ask about it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <sys/ioctl.h>
@@ -101,40 +102,53 @@ ssize_t sock_recvmsg(struct stack *st, struct sock *s, struct msghdr *msg, int f
         return -EAGAIN;
     if (sock_is_tcp(s))
         return recv_tcp(s, msg, flags, skip);
-    return (flags & MSG_OOB) ? -EOPNOTSUPP : udp_recv(s->sh, sock_udp(s), msg, flags);
+    if (s->file.oflags & O_NONBLOCK)
+        flags |= MSG_DONTWAIT;
+    return udp_recv(s->sh, sock_udp(s), msg, flags);
+}
+
+static int ioctl_count(struct sock *s, unsigned long req, int *out)
+{
+    bool tcp = sock_is_tcp(s);
+
+    if (tcp && tcp_state(sock_tcb(s)) == ST_LISTEN)
+        return -EINVAL;
+    switch (req) {
+    case FIONREAD: /* SIOCINQ */
+        *out = (int)(tcp ? tcp_recv_avail(sock_tcb(s)) : udp_next_len(sock_udp(s)));
+        return 0;
+    case SIOCOUTQ: /* TIOCOUTQ */
+        *out = tcp ? (int)tcp_send_unacked(sock_tcb(s)) : 0;
+        return 0;
+    default: /* SIOCOUTQNSD */
+        if (!tcp)
+            return -ENOTTY;
+        *out = (int)tcp_send_unsent(sock_tcb(s));
+        return 0;
+    }
 }
 
 int sock_ioctl(struct stack *st, struct sock *s, unsigned long req, void *arg)
 {
-    bool tcp = sock_is_tcp(s), listening = tcp && tcp_state(sock_tcb(s)) == ST_LISTEN;
-    size_t v;
-
     switch (req) {
-    case FIONREAD: /* SIOCINQ */
-        if (listening)
-            return -EINVAL;
-        v = tcp ? tcp_recv_avail(sock_tcb(s)) : udp_next_len(sock_udp(s));
-        break;
-    case SIOCOUTQ: /* TIOCOUTQ */
-        if (listening)
-            return -EINVAL;
-        v = tcp ? tcp_send_unacked(sock_tcb(s)) : 0;
-        break;
+    case FIONREAD:
+    case SIOCOUTQ:
     case SIOCOUTQNSD:
-        if (!tcp)
-            return -ENOTTY;
-        if (listening)
-            return -EINVAL;
-        v = tcp_send_unsent(sock_tcb(s));
-        break;
+        return ioctl_count(s, req, arg);
     case SIOCATMARK:
-        if (!tcp)
+        if (!sock_is_tcp(s))
             return -ENOTTY;
-        v = 0;
-        break;
+        *(int *)arg = 0;
+        return 0;
+    case FIOSETOWN:
+    case SIOCSPGRP: /* kept; no signal is ever sent */
+        s->owner = *(const int *)arg;
+        return 0;
+    case FIOGETOWN:
+    case SIOCGPGRP:
+        *(int *)arg = s->owner;
+        return 0;
     default:
         return -ENOTTY;
     }
-    *(int *)arg = (int)v;
-    return 0;
 }

@@ -108,6 +108,9 @@ static int proto_getopt(struct sock *s, int level, int name, void *val, uint32_t
                           : udp_getopt(s->sh, sock_udp(s), level, name, val, len);
 }
 
+/* A negative timeout means no waiting at all in Linux, and reads as 0; here 0 stands for "for ever". */
+#define TIMEO_NONE 1
+
 /* SO_RCVTIMEO, SO_SNDTIMEO (sock_set_timeout). */
 static int set_timeo(int64_t *us, const void *val, socklen_t len)
 {
@@ -119,7 +122,7 @@ static int set_timeo(int64_t *us, const void *val, socklen_t len)
     if (tv.tv_usec < 0 || tv.tv_usec >= 1000000)
         return -EDOM;
     if (tv.tv_sec < 0)
-        *us = 1; /* Linux: no waiting at all; 0 stands for "for ever" here */
+        *us = TIMEO_NONE;
     else if (tv.tv_sec > INT64_MAX / 2000000)
         *us = 0;
     else
@@ -198,6 +201,32 @@ static int set_socket(struct stack *st, struct sock *s, int name, const void *va
     return set_socket_int(s, name, v);
 }
 
+static int set_stored(struct sock *s, int level, int name, const void *val, socklen_t len)
+{
+    int i = find_stored(level, name), v = 0;
+    const struct stored_opt *o;
+
+    if (i < 0)
+        return -ENOPROTOOPT;
+    o = &stored_opts[i];
+    if (len >= sizeof v)
+        memcpy(&v, val, sizeof v);
+    else if (len && level == IPPROTO_IP)
+        v = *(const uint8_t *)val;
+    else
+        return -EINVAL;
+    if (o->least == 0 && o->greatest == 1)
+        v = !!v;
+    if (v < o->least || v > o->greatest)
+        return -EINVAL;
+    s->stored[i] = v;
+    return 0;
+}
+
+/* The priority that a type of service brings (Linux: ip_tos2prio): best effort, bulk, interactive,
+ * interactive bulk. */
+static const int tos_priority[4] = {0, 2, 6, 4};
+
 /* IPPROTO_IP takes an int or a single byte (do_ip_setsockopt). */
 static int set_ip(struct stack *st, struct sock *s, int name, const void *val, socklen_t len)
 {
@@ -211,6 +240,7 @@ static int set_ip(struct stack *st, struct sock *s, int name, const void *val, s
     case IP_TOS:
         /* TCP owns the two ECN bits (RFC 3168). */
         s->pcb->tos = (uint8_t)(sock_is_tcp(s) ? (v & ~3) | (s->pcb->tos & 3) : v);
+        set_stored(s, SOL_SOCKET, SO_PRIORITY, &tos_priority[(v & 0x1e) >> 3], sizeof(int));
         return 0;
     case IP_TTL:
         if (!len || (v != -1 && (v < 1 || v > 255)))
@@ -246,28 +276,6 @@ static int set_ip6(struct sock *s, int name, const void *val, socklen_t len)
         return 0;
     }
     return 1;
-}
-
-static int set_stored(struct sock *s, int level, int name, const void *val, socklen_t len)
-{
-    int i = find_stored(level, name), v = 0;
-    const struct stored_opt *o;
-
-    if (i < 0)
-        return -ENOPROTOOPT;
-    o = &stored_opts[i];
-    if (len >= sizeof v)
-        memcpy(&v, val, sizeof v);
-    else if (len && level == IPPROTO_IP)
-        v = *(const uint8_t *)val;
-    else
-        return -EINVAL;
-    if (o->least == 0 && o->greatest == 1)
-        v = !!v;
-    if (v < o->least || v > o->greatest)
-        return -EINVAL;
-    s->stored[i] = v;
-    return 0;
 }
 
 static int set_any(struct stack *st, struct sock *s, int level, int name, const void *val, socklen_t len)
@@ -345,7 +353,7 @@ static int put_int(int v, void *val, socklen_t *len)
 
 static int put_timeo(int64_t us, void *val, socklen_t *len)
 {
-    struct timeval tv = {.tv_sec = us / 1000000, .tv_usec = us % 1000000};
+    struct timeval tv = {.tv_sec = us / 1000000, .tv_usec = us == TIMEO_NONE ? 0 : us % 1000000};
 
     if (*len > sizeof tv)
         *len = sizeof tv;
@@ -368,6 +376,32 @@ static int get_device(const struct stack *st, const struct sock *s, void *val, s
     return 0;
 }
 
+static int get_cookie(const struct sock *s, void *val, socklen_t *len)
+{
+    if (*len < sizeof s->file.id)
+        return -EINVAL;
+    *len = sizeof s->file.id;
+    memcpy(val, &s->file.id, *len);
+    return 0;
+}
+
+/* What a socket is. */
+static int get_socket_id(const struct sock *s, int name, void *val, socklen_t *len)
+{
+    switch (name) {
+    case SO_TYPE:
+        return put_int(s->type, val, len);
+    case SO_DOMAIN:
+        return put_int(s->domain, val, len);
+    case SO_PROTOCOL:
+        return put_int(s->protocol, val, len);
+    case SO_ACCEPTCONN:
+        return put_int(s->listening, val, len);
+    default:
+        return 1;
+    }
+}
+
 static int get_socket(struct stack *st, struct sock *s, int name, void *val, socklen_t *len)
 {
     const uint16_t flags = s->pcb->flags;
@@ -381,16 +415,8 @@ static int get_socket(struct stack *st, struct sock *s, int name, void *val, soc
         return put_int(!!(flags & PCB_BROADCAST), val, len);
     case SO_DONTROUTE:
         return put_int(!!(flags & PCB_DONTROUTE), val, len);
-    case SO_TYPE:
-        return put_int(s->type, val, len);
-    case SO_DOMAIN:
-        return put_int(s->domain, val, len);
-    case SO_PROTOCOL:
-        return put_int(s->protocol, val, len);
     case SO_ERROR:
         return put_int(-sock_take_error(s), val, len);
-    case SO_ACCEPTCONN:
-        return put_int(s->listening, val, len);
     case SO_SNDLOWAT:
         return put_int(1, val, len);
     case SO_INCOMING_CPU:
@@ -403,20 +429,15 @@ static int get_socket(struct stack *st, struct sock *s, int name, void *val, soc
     case SO_BINDTODEVICE:
         return get_device(st, s, val, len);
     case SO_COOKIE:
-        if (*len < sizeof s->file.id)
-            return -EINVAL;
-        *len = sizeof s->file.id;
-        memcpy(val, &s->file.id, *len);
-        return 0;
+        return get_cookie(s, val, len);
     case SO_LINGER:
         if (sock_is_tcp(s))
             return 1;
-        if (*len > sizeof(struct linger))
-            *len = sizeof(struct linger);
+        *len = RTE_MIN(*len, (socklen_t)sizeof(struct linger));
         memset(val, 0, *len);
         return 0;
     default:
-        return 1;
+        return get_socket_id(s, name, val, len);
     }
 }
 
@@ -431,6 +452,17 @@ static int put_ip_int(int v, void *val, socklen_t *len)
     return put_int(v, val, len);
 }
 
+/* IP_MTU: of the path of a connection. */
+static int get_mtu(struct sock *s, void *val, socklen_t *len)
+{
+    struct tcp_info info;
+
+    if (!s->pcb->remote.port_be)
+        return -ENOTCONN;
+    tcp_get_info(s->sh, sock_tcb(s), &info);
+    return put_int((int)info.tcpi_pmtu, val, len);
+}
+
 static int get_ip(struct stack *st, struct sock *s, int name, void *val, socklen_t *len)
 {
     switch (name) {
@@ -441,6 +473,8 @@ static int get_ip(struct stack *st, struct sock *s, int name, void *val, socklen
     case IP_OPTIONS:
         *len = 0;
         return 0;
+    case IP_MTU:
+        return sock_is_tcp(s) ? get_mtu(s, val, len) : 1;
     default:
         return 1;
     }
@@ -449,7 +483,7 @@ static int get_ip(struct stack *st, struct sock *s, int name, void *val, socklen
 static int get_ip6(struct stack *st, struct sock *s, int name, void *val, socklen_t *len)
 {
     if (s->domain != AF_INET6)
-        return -ENOPROTOOPT;
+        return -EOPNOTSUPP;
     if (name == IPV6_V6ONLY)
         return put_int(!!(s->pcb->flags & PCB_V6ONLY), val, len);
     if (name == IPV6_UNICAST_HOPS) {
@@ -473,9 +507,7 @@ int sock_getsockopt(struct stack *st, struct sock *s, int level, int name, void 
     else if (level == IPPROTO_IPV6)
         r = get_ip6(st, s, name, val, len);
     else if (level != s->protocol)
-        /* Linux: EOPNOTSUPP from getsockopt of a level nobody knows, ENOPROTOOPT of one that has no such name
-         */
-        return level == IPPROTO_TCP || level == IPPROTO_UDP ? -EOPNOTSUPP : -ENOPROTOOPT;
+        return -EOPNOTSUPP;
     if (r <= 0)
         return r;
     r = proto_getopt(s, level, name, val, len);

@@ -2,6 +2,7 @@
  * table. Nothing here is ever torn down: the segment goes with the last process of the family.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "frag.h"
@@ -69,7 +70,7 @@ int stack_create(struct seg *seg, const struct stack_config *cfg, struct rte_mem
     if (!st)
         return -ENOMEM;
     st->seg = seg;
-    strncpy(st->name, cfg->name, sizeof st->name - 1);
+    snprintf(st->name, sizeof st->name, "%s", cfg->name);
     st->boot_ns = cfg->now_ns;
     memcpy(st->secret, cfg->secret, sizeof st->secret);
     st->set = cfg->set;

@@ -439,7 +439,8 @@ ssize_t udp_recv(struct shard *sh, struct udpcb *u, struct msghdr *msg, int flag
         if (err)
             return err;
         msg->msg_namelen = 0;
-        return (u->shut & 1) ? 0 : -EAGAIN;
+        /* Linux tells a reader of the end only when it would wait. */
+        return (u->shut & 1) && !(flags & MSG_DONTWAIT) ? 0 : -EAGAIN;
     }
     len = m->pkt_len;
     got = scatter(m, msg);
