@@ -64,13 +64,10 @@ enum tcb_flag {
     TF_PROBING = 1u << 17,      /* the retransmission deadline is a persist one (window probe) */
     TF_CWND_LIMITED = 1u << 18, /* the last output stopped at cwnd, so cwnd may grow */
     TF_CORK_DUE = 1u << 19,     /* the 200 ms of a cork are over: partial segments may go */
-    TF_RTO_FIRST = 1u << 20,    /* no RTT sample yet */
-    TF_FIN_RCVD = 1u << 21,     /* the peer's FIN has been consumed */
-    TF_SYN_RETRANS = 1u << 22,  /* the SYN was sent more than once (RFC 6298 section 5.7) */
-    TF_PASSIVE = 1u << 23,      /* came by a listener */
-    TF_OUTPUT = 1u << 24,       /* tcp_output is to run at the end of this burst */
-    TF_WND_UPDATE = 1u << 25,   /* the offered window is zero or small: tell the peer as soon as it opens */
-    TF_KEPT_PROBE = 1u << 26,   /* keepalive probes are outstanding */
+    TF_FIN_RCVD = 1u << 20,     /* the peer's FIN has been consumed */
+    TF_SYN_RETRANS = 1u << 21,  /* the SYN was sent more than once (RFC 6298 section 5.7) */
+    TF_PASSIVE = 1u << 22,      /* came by a listener */
+    TF_OUTPUT = 1u << 23,       /* tcp_output is to run at the end of this burst */
 };
 
 /* Congestion states, with TCP_INFO's numbers. */
@@ -91,6 +88,7 @@ enum tcp_deadline {
 #define TCP_RTO_INIT_MS 1000   /* RFC 6298 section 2.1 */
 #define TCP_RTO_MAX_MS  120000 /* Linux: TCP_RTO_MAX */
 #define TCP_CORK_MS     200
+#define TCP_QUICK_ACKS  16 /* ACKs sent at once at the start (Linux: TCP_MAX_QUICKACKS) */
 #define TCP_DUPTHRESH   3
 
 struct tcp_ofo; /* tcp_rcvq.h: out-of-order queue and what SACK says about it */
@@ -168,6 +166,7 @@ struct tcb {
     uint32_t window_clamp, rcvlowat, notsent_lowat, user_timeout_ms;
     int32_t linger2_s; /* TCP_LINGER2; 0: tcp_fin_timeout, -1: none */
     uint32_t pmtu;     /* learnt by ICMP, 0: none */
+    uint32_t mss_mtu;  /* flow.mtu that mss was computed from */
 
     /* TCP_INFO. */
     uint32_t total_retrans, segs_in, segs_out, data_segs_in, data_segs_out, ofo_segs, dsack_dups;

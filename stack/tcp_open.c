@@ -17,8 +17,6 @@
 #include "tcp_timer.h"
 #include "tcp_tw.h"
 
-#define QUICK_ACKS 16 /* ACKs sent at once at the start (Linux: TCP_MAX_QUICKACKS) */
-
 struct tcb *tcp_open(struct shard *sh, uint16_t pcb_flags)
 {
     const struct tunables *set = &sh->st->set;
@@ -142,7 +140,7 @@ void tcp_established(struct shard *sh, struct tcb *t, const struct tcp_seg *s)
     tcp_mss_update(sh, t);
     tcp_cc_start(sh, t);
     tcp_rcvq_init(sh, t);
-    t->quick = QUICK_ACKS;
+    t->quick = TCP_QUICK_ACKS;
     tcp_keep_arm(sh, t);
     if (t->flags & TF_FIN_QUEUED) /* shut down before it was open */
         t->state = TCPS_FIN_WAIT_1;

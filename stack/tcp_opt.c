@@ -58,7 +58,7 @@ static void set_quickack(struct shard *sh, struct tcb *t, int v)
         return;
     }
     t->flags &= ~(uint32_t)TF_PINGPONG;
-    t->quick = 16;
+    t->quick = TCP_QUICK_ACKS;
     if (t->flags & TF_ACK_DELAYED)
         tcp_send_ack(sh, t);
 }

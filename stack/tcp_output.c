@@ -38,6 +38,7 @@ void tcp_mss_update(struct shard *sh, struct tcb *t)
     uint32_t mtu = t->flow.mtu, mss, parts;
 
     (void)sh;
+    t->mss_mtu = mtu;
     if (t->pmtu && t->pmtu < mtu)
         mtu = t->pmtu;
     mss = mtu - ip_hdr_len(&t->flow.dst) - TCP_HDR_LEN;
@@ -153,7 +154,7 @@ static void data_opts(struct shard *sh, struct tcb *t, const struct segment *s, 
 /* The ACK field of the segment about to leave settles what was owed. */
 static void ack_is_sent(struct tcb *t)
 {
-    t->flags &= ~(uint32_t)(TF_ACK_NOW | TF_ACK_DELAYED | TF_WND_UPDATE);
+    t->flags &= ~(uint32_t)(TF_ACK_NOW | TF_ACK_DELAYED);
     tcp_deadline_clear(t, DL_DELACK);
     if (t->quick)
         t->quick--;
@@ -193,7 +194,8 @@ static int tcp_emit(struct shard *sh, struct tcb *t, const struct segment *s, st
     }
     t->segs_out++;
     tcp_count(sh, COUNT_TCP_OUT);
-    if (ip_output(sh, &t->flow, m) == -EMSGSIZE)
+    ip_output(sh, &t->flow, m);
+    if (t->flow.mtu != t->mss_mtu) /* another route, or the path's MTU became known */
         tcp_mss_update(sh, t);
     return 0;
 }
@@ -336,7 +338,7 @@ static int send_new(struct shard *sh, struct tcb *t, uint32_t len)
     uint32_t now_ms = tcp_now_ms(sh);
     int err;
 
-    if (ends)
+    if (ends && len)
         s.flags |= TCP_PSH;
     if (ends && (t->flags & TF_FIN_QUEUED))
         s.flags |= TCP_FIN;

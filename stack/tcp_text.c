@@ -61,6 +61,8 @@ enum count tcp_take_text(struct shard *sh, struct tcb *t, struct tcp_seg *s)
     tcp_rcvq_append(sh, t, s->m);
     s->m = NULL;
     t->data_segs_in++;
+    if (t->last_rcv_ms && tcp_now_ms(sh) - t->last_rcv_ms > t->rto_ms) /* the peer starts slowly again */
+        t->quick = TCP_QUICK_ACKS;
     t->last_rcv_ms = tcp_now_ms(sh);
     measure_rtt(sh, t, s);
     schedule_ack(sh, t);
