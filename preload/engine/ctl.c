@@ -3,6 +3,7 @@
  *
  * - shunt-ctl ls: every stack of this user
  * - shunt-ctl ask NAME COMMAND: one command of the protocol in control.h
+ * - shunt-ctl settings NAME...: 0 if all are settings of tunable.h, else 1 after one line
  * - shunt-ctl check PROGRAM: 0, or 1 after one line that says why not
  */
 #include <dirent.h>
@@ -21,6 +22,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "../../stack/tunable.h"
 #include "ctldir.h"
 
 #define ANSWER_MS 1000
@@ -138,6 +140,34 @@ static int ask_one(const char *name, const char *command)
     return 1;
 }
 
+/* --- settings --- */
+
+static bool is_setting(const char *name)
+{
+    static const char *const names[] = {
+#define X(name, def, min, max, text) #name,
+        TUNABLES(X)
+#undef X
+            "tcp_rmem",
+        "tcp_wmem"}; /* sysctl's triples */
+
+    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
+static int settings(char **names)
+{
+    for (; *names; names++) {
+        if (!is_setting(*names)) {
+            fprintf(stderr, "shunt: --set %s: no such setting (stack/tunable.h has the list)\n", *names);
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* --- looking into a program --- */
 
 struct image {
@@ -237,8 +267,10 @@ int main(int argc, char **argv)
         return ls();
     if (argc == 4 && strcmp(argv[1], "ask") == 0)
         return ask_one(argv[2], argv[3]);
+    if (argc >= 2 && strcmp(argv[1], "settings") == 0)
+        return settings(argv + 2);
     if (argc == 3 && strcmp(argv[1], "check") == 0)
         return check(argv[2], 0);
-    fputs("usage: shunt-ctl ls | ask NAME COMMAND | check PROGRAM\n", stderr);
+    fputs("usage: shunt-ctl ls | ask NAME COMMAND | settings NAME... | check PROGRAM\n", stderr);
     return 2;
 }
