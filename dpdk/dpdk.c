@@ -21,7 +21,7 @@
 
 #define SLICE_MIN_NS  50000
 #define SLICE_MAX_NS  2000000
-#define SLICE_DOWN_NS 20000000 /* nobody is at the other end */
+#define SLICE_DOWN_NS 20000000 /* nobody is at the other end, or nothing to come */
 
 #define VHOST_RX_VRING 1 /* the ring that we receive from is the other end's transmit ring */
 
@@ -35,6 +35,8 @@ static int open_one(struct port *p, char *err, size_t err_len)
         return link_tap_open(p, err, err_len);
     case LINK_PACKET:
         return link_packet_open(p, err, err_len);
+    case LINK_PCAP:
+        return link_pcap_open(p, err, err_len);
     case LINK_RIG:
         snprintf(err, err_len, "link '%s': rigs are not built yet", p->text);
         return -EOPNOTSUPP;
@@ -173,7 +175,7 @@ void dpdk_rx_disarm(struct netdev *dev, const struct pollfd *p, int n)
 uint64_t dpdk_rx_slice_ns(struct netdev *dev, uint64_t idle_ns)
 {
     uint64_t ns = idle_ns / 8;
-    if (!dpdk_link_up(dev))
+    if (((const struct port *)dev->priv)->idle || !dpdk_link_up(dev))
         return SLICE_DOWN_NS;
     return ns < SLICE_MIN_NS ? SLICE_MIN_NS : ns > SLICE_MAX_NS ? SLICE_MAX_NS : ns;
 }

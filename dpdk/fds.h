@@ -7,9 +7,10 @@
 #ifndef SHUNT_FDS_H
 #define SHUNT_FDS_H
 
-#define FDS_RANGE  768 /* numbers in the private range */
-#define FDS_SHARED 256 /* the last of them are the family's (share.h): the same descriptor in every process  \
-                        */
+#define FDS_RANGE 768 /* numbers in the private range */
+#define FDS_SHARED                                                                                           \
+    256 /* the last of them are the family's (share.h): the same descriptor in every process                 \
+         */
 
 /* [lo, hi) that private descriptors are in. Fixed at the first call of either function, inherited by forks.
  */

@@ -130,10 +130,13 @@ struct rte_mempool *pool_create(const char *name, uint64_t bytes)
     if (!range)
         return NULL;
     unsigned n = (unsigned)(bytes / elt);
-    struct rte_mempool *mp =
-        rte_mempool_create_empty(name, n, elt, POOL_CACHE, sizeof(priv), SOCKET_ID_ANY, 0);
+    struct rte_mempool *mp = rte_mempool_create_empty(name, n, elt, POOL_CACHE, sizeof(priv), SOCKET_ID_ANY,
+                                                      RTE_MEMPOOL_F_NO_IOVA_CONTIG);
     if (!mp)
         return NULL;
+    /* A chunk is contiguous to devices as a whole; without that flag no buffer would cross a 4 KiB page, and
+     * a third of the memory would be lost. */
+    mp->flags &= ~RTE_MEMPOOL_F_NON_IO;
     rte_pktmbuf_pool_init(mp, &priv);
     if (rte_mempool_set_ops_byname(mp, POOL_OPS, (void *)(uintptr_t)range) != 0)
         return NULL;

@@ -226,6 +226,7 @@ static void devargs(const struct port *p, unsigned index, char *name, size_t nam
         break;
     case LINK_NULL:
         snprintf(name, name_len, "net_null%u", index);
+        snprintf(args, len, "no-rx=1");
         break;
     default: { /* LINK_VDEV: the user's own, name first */
         size_t n = strcspn(l->target, ",");
@@ -337,6 +338,7 @@ static void device_describe(struct port *p)
     }
     p->shares = p->spec.kind == LINK_MEMIF || p->spec.kind == LINK_VHOST;
     p->drain_fd = p->spec.kind == LINK_VHOST;
+    p->idle = p->spec.kind == LINK_NULL;
     p->vid = -1;
     p->seen = UINT64_MAX;
     p->has_link_state =

@@ -33,6 +33,9 @@ struct port {
     int vid;           /* vhost: the connected device's number, -1: none */
     uint64_t seen;     /* vhost: share_seen when vid was looked up */
     struct vnet *vnet; /* vnet.c's, in shared memory */
+    int file[2];       /* pcap.c's */
+    bool file_swapped;
+    bool idle; /* seldom receives anything: may be looked at seldom */
     void (*close)(struct port *p);
 };
 
@@ -42,9 +45,10 @@ extern unsigned nports;
 
 /* Opens p->spec as an ethdev and starts it. 0 or -errno with the reason in err. */
 int link_ethdev_open(struct port *p, char *err, size_t err_len);
-/* Opens a tap: or packet: link. The same results. */
+/* The same for tap:, packet: and pcap: links. */
 int link_tap_open(struct port *p, char *err, size_t err_len);
 int link_packet_open(struct port *p, char *err, size_t err_len);
+int link_pcap_open(struct port *p, char *err, size_t err_len);
 
 /* A memif client that is not connected: connects if the server is there. Context: control (control.c). */
 void port_memif_retry(struct port *p);
