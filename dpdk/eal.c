@@ -203,10 +203,11 @@ static ssize_t log_write(void *cookie, const char *buf, size_t n)
 static int log_open(bool debug)
 {
     static const cookie_io_functions_t io = {.write = log_write};
+    static char buffer[1024]; /* none of the program's heap when the keeper logs */
     FILE *f = fopencookie(NULL, "w", io);
     if (!f)
         return -ENOMEM;
-    setvbuf(f, NULL, _IOLBF, BUFSIZ);
+    setvbuf(f, buffer, _IOLBF, sizeof(buffer));
     log_all = debug;
     return rte_openlog_stream(f);
 }

@@ -3,8 +3,13 @@
 #include "heap.h"
 
 #include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/types.h>
+
+#include "../../dpdk/sys.h"
 
 /* jemalloc's, renamed. */
 void *shunt_je_malloc(size_t bytes);
@@ -42,6 +47,149 @@ ssize_t shunt_je_readlink(const char *path, char *buf, size_t len)
     return -1;
 }
 
+/* --- jemalloc's memory --- */
+
+#define WINDOW_BYTES (64ULL << 30) /* of addresses */
+#define WINDOW_ALIGN (2ULL << 20)  /* what jemalloc asks for at most, so that it never has to trim */
+
+void *shunt_je_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off);
+int shunt_je_munmap(void *addr, size_t len);
+
+static uintptr_t window, window_next;
+
+static void *map(uintptr_t addr, size_t len, int prot, int flags)
+{
+    long r = sys6(SYS_mmap, SYS_ARG(addr), SYS_ARG(len), prot, flags, -1, 0);
+    if (r < 0 && r > -4096) {
+        errno = (int)-r;
+        return MAP_FAILED;
+    }
+    return (void *)r;
+}
+
+/* Reserves the window. Two threads may come here first; one keeps its own. */
+static bool window_open(void)
+{
+    uintptr_t none = 0;
+    void *p = map(0, WINDOW_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+    if (p == MAP_FAILED)
+        return false;
+    uintptr_t start = ((uintptr_t)p + WINDOW_ALIGN - 1) & ~(WINDOW_ALIGN - 1);
+    if (__atomic_compare_exchange_n(&window, &none, start, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        __atomic_store_n(&window_next, start, __ATOMIC_RELEASE);
+    else
+        sys2(SYS_munmap, p, WINDOW_BYTES);
+    return true;
+}
+
+void *shunt_je_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off)
+{
+    if (flags & MAP_FIXED)
+        return map((uintptr_t)addr, len, prot, flags);
+    if (!__atomic_load_n(&window, __ATOMIC_ACQUIRE) && !window_open())
+        return MAP_FAILED;
+    while (!__atomic_load_n(&window_next, __ATOMIC_ACQUIRE))
+        ; /* another thread is between window_open's two stores */
+    size_t take = (len + WINDOW_ALIGN - 1) & ~(WINDOW_ALIGN - 1);
+    uintptr_t at = __atomic_fetch_add(&window_next, take, __ATOMIC_RELAXED);
+    if (at + take > window + WINDOW_BYTES - WINDOW_ALIGN) {
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
+    return map(at, len, prot, flags | MAP_FIXED);
+}
+
+int shunt_je_munmap(void *addr, size_t len)
+{
+    /* The addresses stay the window's. */
+    return map((uintptr_t)addr, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED) ==
+                   MAP_FAILED
+               ? -1
+               : 0;
+}
+
+static bool is_ours(const void *p)
+{
+    return (uintptr_t)p - window < WINDOW_BYTES && window;
+}
+
+/* --- malloc as the rest of the engine knows it --- */
+
+void __real_free(void *p);
+void *__real_realloc(void *p, size_t bytes);
+void *__wrap_malloc(size_t bytes);
+void *__wrap_calloc(size_t n, size_t bytes);
+void *__wrap_realloc(void *p, size_t bytes);
+void *__wrap_reallocarray(void *p, size_t n, size_t bytes);
+void __wrap_free(void *p);
+int __wrap_posix_memalign(void **p, size_t align, size_t bytes);
+void *__wrap_aligned_alloc(size_t align, size_t bytes);
+char *__wrap_strdup(const char *s);
+char *__wrap_strndup(const char *s, size_t max);
+int shunt_je_posix_memalign(void **p, size_t align, size_t bytes);
+void *shunt_je_aligned_alloc(size_t align, size_t bytes);
+
+void *__wrap_malloc(size_t bytes)
+{
+    return shunt_je_malloc(bytes);
+}
+
+void *__wrap_calloc(size_t n, size_t bytes)
+{
+    return shunt_je_calloc(n, bytes);
+}
+
+void *__wrap_realloc(void *p, size_t bytes)
+{
+    return !p || is_ours(p) ? shunt_je_realloc(p, bytes) : __real_realloc(p, bytes);
+}
+
+void *__wrap_reallocarray(void *p, size_t n, size_t bytes)
+{
+    size_t total;
+    if (__builtin_mul_overflow(n, bytes, &total)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    return __wrap_realloc(p, total);
+}
+
+void __wrap_free(void *p)
+{
+    if (is_ours(p))
+        shunt_je_free(p);
+    else
+        __real_free(p);
+}
+
+int __wrap_posix_memalign(void **p, size_t align, size_t bytes)
+{
+    return shunt_je_posix_memalign(p, align, bytes);
+}
+
+void *__wrap_aligned_alloc(size_t align, size_t bytes)
+{
+    return shunt_je_aligned_alloc(align, bytes);
+}
+
+char *__wrap_strndup(const char *s, size_t max)
+{
+    size_t n = strnlen(s, max);
+    char *copy = shunt_je_malloc(n + 1);
+    if (copy) {
+        memcpy(copy, s, n);
+        copy[n] = 0;
+    }
+    return copy;
+}
+
+char *__wrap_strdup(const char *s)
+{
+    return __wrap_strndup(s, SIZE_MAX);
+}
+
+/* --- for the engine's own use --- */
+
 void *heap_alloc(size_t bytes)
 {
     return shunt_je_malloc(bytes);
@@ -64,7 +212,5 @@ void heap_free(void *p)
 
 char *heap_strdup(const char *s)
 {
-    size_t n = strlen(s) + 1;
-    char *copy = heap_alloc(n);
-    return copy ? memcpy(copy, s, n) : NULL;
+    return __wrap_strndup(s, SIZE_MAX);
 }
