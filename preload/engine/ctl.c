@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -92,6 +93,24 @@ static bool is_socket_name(const char *name)
     return len > suffix && strcmp(name + len - suffix, CTLDIR_SUFFIX) == 0;
 }
 
+/* Removes a socket whose keeper was killed: nobody listens on it. Starters of stacks hold the lock while they
+ * make one. */
+static void remove_dead(const char *dir, const char *path)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    int lock = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    snprintf(a.sun_path, sizeof a.sun_path, "%s", path);
+    if (lock >= 0 && fd >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0 &&
+        connect(fd, (struct sockaddr *)&a, sizeof a) != 0 && errno == ECONNREFUSED)
+        unlink(path);
+    if (fd >= 0)
+        close(fd);
+    if (lock >= 0)
+        close(lock);
+}
+
 static int ls(void)
 {
     char dir[CTLDIR_PATH], path[CTLDIR_PATH + 256];
@@ -110,10 +129,13 @@ static int ls(void)
             answer = ask(path, "ls");
             if (answer)
                 show(answer);
+            else
+                remove_dead(dir, path);
             free(answer);
         }
         if (d)
             closedir(d);
+        rmdir(dir); /* when it was the last */
     }
     return 0;
 }
