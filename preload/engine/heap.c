@@ -172,9 +172,8 @@ void *__wrap_aligned_alloc(size_t align, size_t bytes)
     return shunt_je_aligned_alloc(align, bytes);
 }
 
-char *__wrap_strndup(const char *s, size_t max)
+static char *copy_string(const char *s, size_t n)
 {
-    size_t n = strnlen(s, max);
     char *copy = shunt_je_malloc(n + 1);
     if (copy) {
         memcpy(copy, s, n);
@@ -183,9 +182,14 @@ char *__wrap_strndup(const char *s, size_t max)
     return copy;
 }
 
+char *__wrap_strndup(const char *s, size_t max)
+{
+    return copy_string(s, strnlen(s, max));
+}
+
 char *__wrap_strdup(const char *s)
 {
-    return __wrap_strndup(s, SIZE_MAX);
+    return copy_string(s, strlen(s));
 }
 
 /* --- for the engine's own use --- */
@@ -212,5 +216,5 @@ void heap_free(void *p)
 
 char *heap_strdup(const char *s)
 {
-    return __wrap_strndup(s, SIZE_MAX);
+    return copy_string(s, strlen(s));
 }
