@@ -244,7 +244,7 @@ CHECK(sockets_in_a_handler)
             got++;
     }
     alarm_ms(0, 0);
-    while (poll_for(sv[0], POLLIN, 20) && recv(sv[0], &b, 1, MSG_DONTWAIT) == 1)
+    while (poll_for(sv[0], POLLIN, 100) && recv(sv[0], &b, 1, MSG_DONTWAIT) == 1)
         got++;
     V(got == check_signals - 1);
 }
