@@ -1,5 +1,6 @@
-/* count.h: every counter of the stack, named once. A function that drops a packet returns or passes the name of the reason;
- * one place counts and frees. Names follow /proc/net/snmp and /proc/net/netstat where Linux has one ("linux name" is what nstat shows). */
+/* count.h: every counter of the stack, named once. A function that drops a packet returns or passes the name
+ * of the reason; one place counts and frees. Names follow /proc/net/snmp and /proc/net/netstat where Linux
+ * has one ("linux name" is what nstat shows). */
 #ifndef SHUNT_COUNT_H
 #define SHUNT_COUNT_H
 
@@ -91,7 +92,7 @@ enum count {
 #define X(id, name) COUNT_##id,
     COUNTERS(X)
 #undef X
-    COUNT_MAX
+        COUNT_MAX
 };
 
 /* The printed name; "" for COUNT_OK. */

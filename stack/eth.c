@@ -3,7 +3,6 @@
 #include "eth.h"
 
 #include "arp.h"
-#include "ip4.h"
 
 /* True if the frame is addressed to the interface. Differs: multicast groups are not filtered here; the IP
  * layer drops what nobody joined. */

@@ -88,6 +88,11 @@ enum ip_verdict {
 enum ip_verdict eth_input(struct shard *sh, unsigned ifindex, struct rte_mbuf **m, struct rxinfo *ri,
                           struct icmp_error *err);
 
+/* One packet, m starting at its IP header; l2_multicast: the frame was not for our address alone. Verdict and
+ * ownership as eth_input. */
+enum ip_verdict ip4_input(struct shard *sh, unsigned ifindex, bool l2_multicast, struct rte_mbuf **mp,
+                          struct rxinfo *ri, struct icmp_error *err);
+
 /* ICMP errors on behalf of a transport: m as the transport got it (its IP header stands before data). Does
  * not free m. Rate-limited; never about ICMP errors, broadcasts or non-first fragments (RFC 1122 3.2.2). */
 void icmp_send_error(struct shard *sh, const struct rxinfo *ri, struct rte_mbuf *m, uint8_t type,

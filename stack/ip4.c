@@ -4,7 +4,7 @@
  * cache line of the frame. Output of a flow whose gen still holds fills in 20 bytes of header and 14 of
  * Ethernet and queues the frame; no table is looked up.
  */
-#include "ip4.h"
+#include "ip.h"
 
 #include <errno.h>
 

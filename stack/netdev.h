@@ -1,14 +1,15 @@
-/* netdev.h: what the stack asks of a link. dpdk/ implements it on ethdev, tests implement it in memory, and loopback is
- * one inside the stack.
+/* netdev.h: what the stack asks of a link. dpdk/ implements it on ethdev, tests implement it in memory, and
+ * loopback is one inside the stack.
  *
- * Frames. A frame is an rte_mbuf chain that starts at the Ethernet header. On Tx the stack sets l2_len, l3_len, l4_len and
- * the ol_flags of what the frame still needs (RTE_MBUF_F_TX_IPV4 | _IP_CKSUM, RTE_MBUF_F_TX_TCP_CKSUM or _UDP_CKSUM,
- * RTE_MBUF_F_TX_TCP_SEG with tso_segsz when caps has NETDEV_TSO), with the checksum fields zero: the netdev has the port do it
- * or does it in software. On Rx ol_flags say what the port verified (RTE_MBUF_F_RX_L4_CKSUM_GOOD, _NONE: need not be
- * verified; _BAD: drop; _UNKNOWN: the stack verifies; the same for IP).
+ * Frames. A frame is an rte_mbuf chain that starts at the Ethernet header. On Tx the stack sets l2_len,
+ * l3_len, l4_len and the ol_flags of what the frame still needs (RTE_MBUF_F_TX_IPV4 | _IP_CKSUM,
+ * RTE_MBUF_F_TX_TCP_CKSUM or _UDP_CKSUM, RTE_MBUF_F_TX_TCP_SEG with tso_segsz when caps has NETDEV_TSO), with
+ * the checksum fields zero: the netdev has the port do it or does it in software. On Rx ol_flags say what the
+ * port verified (RTE_MBUF_F_RX_L4_CKSUM_GOOD, _NONE: need not be verified; _BAD: drop; _UNKNOWN: the stack
+ * verifies; the same for IP).
  *
- * A struct netdev is process-private (it has function pointers) and inherited by fork; what the family shares about a
- * link is struct ifnet.
+ * A struct netdev is process-private (it has function pointers) and inherited by fork; what the family shares
+ * about a link is struct ifnet.
  */
 #ifndef SHUNT_NETDEV_H
 #define SHUNT_NETDEV_H
@@ -37,16 +38,17 @@ struct netdev_ops {
 
 struct netdev {
     const struct netdev_ops *ops;
-    void *priv;      /* the implementation's own */
-    uint32_t caps;   /* enum netdev_cap */
-    uint32_t mtu;    /* largest IP packet in bytes */
+    void *priv;       /* the implementation's own */
+    uint32_t caps;    /* enum netdev_cap */
+    uint32_t mtu;     /* largest IP packet in bytes */
     uint32_t tso_max; /* largest TCP payload of one TCP_SEG frame, bytes; 0 without NETDEV_TSO */
     uint8_t mac[6];
     uint8_t index; /* of the ifnet */
     char name[16];
 };
 
-/* Names the process-private device of interface index (NULL takes it away). Context: any, before it is used. */
+/* Names the process-private device of interface index (NULL takes it away). Context: any, before it is used.
+ */
 void netdev_register(unsigned index, struct netdev *dev);
 struct netdev *netdev_get(unsigned index);
 

@@ -27,7 +27,7 @@ struct pkt_meta {
     uint64_t time_us;   /* when last sent, or received */
     uint64_t delivered; /* rate sampling, later */
     void *user;         /* UDP: struct dgram_info is stored behind it */
-    uint32_t truesize;     /* TCP receive: bytes of buffers held, as accounted */
+    uint32_t truesize;  /* TCP receive: bytes of buffers held, as accounted */
     uint32_t pad0;
     uint64_t pad;
 };

@@ -22,30 +22,29 @@
 #define SEG_STEP      (2 * SEG_BYTES)
 #define SEG_TRIES     8
 
-static void *map_at(int fd, uint64_t bytes, void *addr)
+/* Maps at addr (NULL: anywhere). 0 or -errno, -EEXIST when the address is taken. */
+static int map_at(int fd, uint64_t bytes, void *addr, struct seg **out)
 {
     int flags = MAP_SHARED | MAP_NORESERVE | (addr ? MAP_FIXED_NOREPLACE : 0);
     void *p = mmap(addr, bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
 
     if (p == MAP_FAILED)
-        return NULL;
+        return -errno;
     /* A kernel or an emulator that does not know MAP_FIXED_NOREPLACE takes it as a hint. */
     if (addr && p != addr) {
         munmap(p, bytes);
-        errno = EEXIST;
-        return NULL;
+        return -EEXIST;
     }
-    return p;
+    *out = p;
+    return 0;
 }
 
-static void *map_anywhere(int fd, uint64_t bytes)
+static int map_anywhere(int fd, uint64_t bytes, struct seg **out)
 {
-    for (unsigned i = 0; i < SEG_TRIES; i++) {
-        void *p = map_at(fd, bytes, (void *)(uintptr_t)(SEG_PREFERRED + i * SEG_STEP));
-        if (p)
-            return p;
-    }
-    return map_at(fd, bytes, NULL);
+    for (unsigned i = 0; i < SEG_TRIES; i++)
+        if (map_at(fd, bytes, (void *)(uintptr_t)(SEG_PREFERRED + i * SEG_STEP), out) == 0)
+            return 0;
+    return map_at(fd, bytes, NULL, out);
 }
 
 int seg_create(const char *name, struct seg **out)
@@ -63,9 +62,8 @@ int seg_create(const char *name, struct seg **out)
         close(fd);
         return err;
     }
-    seg = map_anywhere(fd, SEG_BYTES);
-    if (!seg) {
-        err = -errno;
+    err = map_anywhere(fd, SEG_BYTES, &seg);
+    if (err) {
         close(fd);
         return err;
     }
@@ -83,8 +81,9 @@ int seg_create(const char *name, struct seg **out)
 int seg_attach(int fd, struct seg **out)
 {
     struct stat sb;
-    struct seg head, *seg;
+    struct seg head;
     ssize_t n;
+    int err;
 
     if (fstat(fd, &sb) != 0)
         return -errno;
@@ -94,11 +93,8 @@ int seg_attach(int fd, struct seg **out)
     if (n != (ssize_t)sizeof head || head.magic != SEG_MAGIC || head.version != SEG_VERSION || !head.base ||
         head.bytes != (uint64_t)sb.st_size)
         return -EPROTO;
-    seg = map_at(fd, head.bytes, head.base);
-    if (!seg)
-        return errno == EEXIST ? -EBUSY : -errno;
-    *out = seg;
-    return 0;
+    err = map_at(fd, head.bytes, head.base, out);
+    return err == -EEXIST ? -EBUSY : err;
 }
 
 void seg_destroy(struct seg *seg)

@@ -1,11 +1,14 @@
-/* seg.h: the segment, memory that every process of a family maps MAP_SHARED at one address (design section 3).
+/* seg.h: the segment, memory that every process of a family maps MAP_SHARED at one address (design section
+ * 3).
  *
- * Theory of operation. One memfd of SEG_BYTES (sparse: pages exist once touched) is mapped at a preferred address, or at
- * another one when that is taken; all later mappings must use the address the header names. A bump allocator hands out
- * ranges of it at start (tables, slab ranges); nothing is ever given back to it. A range costs no memory until touched.
+ * Theory of operation. One memfd of SEG_BYTES (sparse: pages exist once touched) is mapped at a preferred
+ * address, or at another one when that is taken; all later mappings must use the address the header names. A
+ * bump allocator hands out ranges of it at start (tables, slab ranges); nothing is ever given back to it. A
+ * range costs no memory until touched.
  *
- * Rule for everything in the segment: no pointer to a function and no pointer into process-private memory, so that a
- * process with other load addresses (after exec) can join. Pointers into the segment and into DPDK's shared memory are fine.
+ * Rule for everything in the segment: no pointer to a function and no pointer into process-private memory, so
+ * that a process with other load addresses (after exec) can join. Pointers into the segment and into DPDK's
+ * shared memory are fine.
  */
 #ifndef SHUNT_SEG_H
 #define SHUNT_SEG_H
@@ -25,10 +28,11 @@ struct seg {
     void *root;    /* struct stack */
 };
 
-/* Creates the memfd (named "shunt:NAME", close-on-exec) and maps it. Sets *out. 0 or -errno (ENOMEM, EMFILE...). */
+/* Creates the memfd (named "shunt:NAME", close-on-exec) and maps it. Sets *out. 0 or -errno (ENOMEM,
+ * EMFILE...). */
 int seg_create(const char *name, struct seg **out);
-/* Maps an existing segment, received as a descriptor, at the address its header names. 0, -EBUSY when that address
- * is taken here, -EPROTO when it is no segment of this version. */
+/* Maps an existing segment, received as a descriptor, at the address its header names. 0, -EBUSY when that
+ * address is taken here, -EPROTO when it is no segment of this version. */
 int seg_attach(int fd, struct seg **out);
 /* Unmaps and closes (tests, failed starts). */
 void seg_destroy(struct seg *seg);

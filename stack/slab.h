@@ -1,8 +1,8 @@
 /* slab.h: fixed-size objects in a range of the segment, named by index or by pointer.
  *
- * The range for max objects is reserved at init; memory is used once an object is first handed out. A freed object goes on a
- * LIFO free list threaded through its first 8 bytes. Slabs are type-stable: the memory of an object never becomes something
- * else, so that a stale pointer can be looked at under the lock and found out.
+ * The range for max objects is reserved at init; memory is used once an object is first handed out. A freed
+ * object goes on a LIFO free list threaded through its first 8 bytes. Slabs are type-stable: the memory of an
+ * object never becomes something else, so that a stale pointer can be looked at under the lock and found out.
  * Context: the lock of the shard that owns the slab.
  */
 #ifndef SHUNT_SLAB_H

@@ -1,8 +1,8 @@
 /* timer.h: a hierarchical timer wheel with a tick of one millisecond.
  *
- * Arming, re-arming and cancelling are O(1). A timer carries a kind instead of a function, because it lives in the segment:
- * whoever runs the wheel dispatches on it. Time comes in as an argument.
- * Context: the lock of the shard that owns the wheel.
+ * Arming, re-arming and cancelling are O(1). A timer carries a kind instead of a function, because it lives
+ * in the segment: whoever runs the wheel dispatches on it. Time comes in as an argument. Context: the lock of
+ * the shard that owns the wheel.
  */
 #ifndef SHUNT_TIMER_H
 #define SHUNT_TIMER_H
@@ -44,12 +44,15 @@ struct wheel {
 
 void wheel_init(struct wheel *w, uint64_t now_ms);
 void timer_init(struct timer *t, enum timer_kind kind);
-/* Fires at the first wheel_run with now_ms >= expires_ms; a past time fires at the next tick. Re-arms when armed. */
+/* Fires at the first wheel_run with now_ms >= expires_ms; a past time fires at the next tick. Re-arms when
+ * armed. */
 void timer_arm(struct wheel *w, struct timer *t, uint64_t expires_ms);
 void timer_cancel(struct wheel *w, struct timer *t);
-/* Advances to now_ms and calls fire for each timer that is due, disarmed first. fire may arm and cancel any timer. */
+/* Advances to now_ms and calls fire for each timer that is due, disarmed first. fire may arm and cancel any
+ * timer. */
 void wheel_run(struct wheel *w, uint64_t now_ms, void (*fire)(void *arg, struct timer *t), void *arg);
-/* A lower bound of the next expiry in ms that is never late (it may be early by a cascade), WHEEL_NEVER when none. */
+/* A lower bound of the next expiry in ms that is never late (it may be early by a cascade), WHEEL_NEVER when
+ * none. */
 uint64_t wheel_next(const struct wheel *w);
 
 #endif

@@ -1,4 +1,5 @@
-/* tunable.h: every setting of --set KEY=VALUE, with its default and bounds. Names follow Linux's sysctl where it has one. */
+/* tunable.h: every setting of --set KEY=VALUE, with its default and bounds. Names follow Linux's sysctl where
+ * it has one. */
 #ifndef SHUNT_TUNABLE_H
 #define SHUNT_TUNABLE_H
 
@@ -60,8 +61,8 @@ struct tunables {
 };
 
 void tunables_default(struct tunables *t);
-/* Sets by name. 0, -ENOENT for an unknown name, -EINVAL for no number, -ERANGE (with *min, *max set). For tcp_rmem and
- * tcp_wmem takes Linux's "min default max" triple too; tcp_congestion_control takes a name. */
+/* Sets by name. 0, -ENOENT for an unknown name, -EINVAL for no number, -ERANGE (with *min, *max set). For
+ * tcp_rmem and tcp_wmem takes Linux's "min default max" triple too; tcp_congestion_control takes a name. */
 int tunables_set(struct tunables *t, const char *key, const char *value, int64_t *min, int64_t *max);
 
 #endif
