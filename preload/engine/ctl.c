@@ -39,7 +39,7 @@ static char *ask(const char *path, const char *command)
     char *answer = NULL, line[600];
     ssize_t n = -1;
 
-    strncpy(a.sun_path, path, sizeof a.sun_path - 1);
+    memcpy(a.sun_path, path, strnlen(path, sizeof a.sun_path - 1));
     p.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (p.fd < 0)
         return NULL;
@@ -101,7 +101,7 @@ static void remove_dead(const char *dir, const char *path)
     int lock = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    strncpy(a.sun_path, path, sizeof a.sun_path - 1);
+    memcpy(a.sun_path, path, strnlen(path, sizeof a.sun_path - 1));
     if (lock >= 0 && fd >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0 &&
         connect(fd, (struct sockaddr *)&a, sizeof a) != 0 && errno == ECONNREFUSED)
         unlink(path);
