@@ -1,10 +1,11 @@
 /* api.h: the only door from preload/ into the stack. libshunt.so gets this table from libshunt-engine.so.
  *
- * Descriptors. A call names its file by descriptor number of this process, resolved under the lock in the process's fd table in the segment, so a concurrent close can't hand it
- * a freed file (-EBADF). A call that is about to sleep pins the file first and goes on by the pin, as the kernel's calls hold their file.
- * Every call takes the lock, brings the clock up to date, works, transmits, unlocks and wakes; none sleeps (except start); all return >= 0 or -errno.
- * Calls that find nothing to do (empty queue) poll the devices once before they say -EAGAIN.
- * The caller keeps signal handlers off while inside (preload/signals.c).
+ * Descriptors. A call names its file by descriptor number of this process, resolved under the lock in the
+ * process's fd table in the segment, so a concurrent close can't hand it a freed file (-EBADF). A call that
+ * is about to sleep pins the file first and goes on by the pin, as the kernel's calls hold their file. Every
+ * call takes the lock, brings the clock up to date, works, transmits, unlocks and wakes; none sleeps (except
+ * start); all return >= 0 or -errno. Calls that find nothing to do (empty queue) poll the devices once before
+ * they say -EAGAIN. The caller keeps signal handlers off while inside (preload/signals.c).
  */
 #ifndef SHUNT_API_H
 #define SHUNT_API_H
@@ -31,9 +32,10 @@ struct ref {
     struct file *pin; /* NULL: by number */
 };
 
-/* decide() by operation. TCP: the placement to take, a decided socket's own except that BOTH answers DECIDE_CONNECT by the destination (STACK or KERNEL).
- * UDP: DECIDE_CONNECT and DECIDE_SEND with an address answer by the destination, whatever the socket's placement is (STACK or KERNEL; the interposer makes a twin on demand), unless it is
- * bound to an address of one side. */
+/* decide() by operation. TCP: the placement to take, a decided socket's own except that BOTH answers
+ * DECIDE_CONNECT by the destination (STACK or KERNEL). UDP: DECIDE_CONNECT and DECIDE_SEND with an address
+ * answer by the destination, whatever the socket's placement is (STACK or KERNEL; the interposer makes a twin
+ * on demand), unless it is bound to an address of one side. */
 enum decide_op { DECIDE_BIND, DECIDE_CONNECT, DECIDE_LISTEN, DECIDE_SEND };
 
 struct shunt_api {
@@ -42,20 +44,25 @@ struct shunt_api {
     /* --- descriptors of this process --- */
     struct file **fdt; /* [SHUNT_FD_MAX], in the segment; non-NULL: the stack has a say in this number */
     int placeholder;   /* descriptor to dup for a new socket */
-    int private_lo, private_hi; /* the engine's own descriptors lie in [lo, hi): hidden from close, dup2 ... */
-    int (*socket)(int fd, int domain, int type, int protocol); /* makes a file, installs it at fd. type without SOCK_NONBLOCK: use set_flags */
-    int (*dup)(struct ref r, int newfd);                         /* newfd becomes another descriptor of r's file (what stood there is released) */
-    int (*close)(int fd);                                        /* forgets fd, releases its file */
-    int (*pin)(struct ref *r);                                   /* r->pin: held until unpin. -EBADF */
+    /* the engine's own descriptors lie in [lo, hi): hidden from close, dup2 ... */
+    int private_lo, private_hi;
+    /* makes a file, installs it at fd. type without SOCK_NONBLOCK: use set_flags */
+    int (*socket)(int fd, int domain, int type, int protocol);
+    /* newfd becomes another descriptor of r's file (what stood there is released) */
+    int (*dup)(struct ref r, int newfd);
+    int (*close)(int fd);      /* forgets fd, releases its file */
+    int (*pin)(struct ref *r); /* r->pin: held until unpin. -EBADF */
     void (*unpin)(struct ref *r);
-    int (*get_flags)(struct ref r);                              /* O_NONBLOCK | O_ASYNC */
+    int (*get_flags)(struct ref r); /* O_NONBLOCK, O_ASYNC, O_APPEND, O_NOATIME */
     int (*set_flags)(struct ref r, int flags);
-    int (*file_type)(struct ref r);                              /* enum file_type */
-    int (*same_file)(int fd, int from);                          /* next descriptor >= from of fd's file in this process, or -1 */
+    int (*file_type)(struct ref r); /* enum file_type */
+    /* next descriptor >= from of fd's file in this process, or -1 */
+    int (*same_file)(int fd, int from);
 
     /* --- placement --- */
-    int (*placement)(struct ref r);                              /* enum placement */
-    int (*decide)(struct ref r, enum decide_op op, const struct sockaddr *sa, socklen_t len); /* enum placement to take; changes nothing; an already decided socket's own */
+    int (*placement)(struct ref r); /* enum placement */
+    /* enum placement to take; changes nothing; an already decided socket's own */
+    int (*decide)(struct ref r, enum decide_op op, const struct sockaddr *sa, socklen_t len);
     int (*set_placement)(struct ref r, int placement);
     /* i-th recorded option or -ENOENT; *len in/out */
     int (*opt_recorded)(struct ref r, int i, int *level, int *name, void *val, socklen_t *len);
@@ -63,48 +70,66 @@ struct shunt_api {
     /* --- calls of man 2 --- */
     int (*bind)(struct ref r, const struct sockaddr *sa, socklen_t len);
     int (*listen)(struct ref r, int backlog);
-    int (*connect)(struct ref r, const struct sockaddr *sa, socklen_t len); /* TCP: -EINPROGRESS; poll for EPOLLOUT, then call connect_result */
-    int (*connect_result)(struct ref r);                                    /* 0, -EALREADY (still going), or the error, taken */
-    int (*accept)(struct ref r, int newfd, struct sockaddr *sa, socklen_t *len); /* installs at newfd; -EAGAIN */
+    /* TCP: -EINPROGRESS; poll for EPOLLOUT, then call connect_result */
+    int (*connect)(struct ref r, const struct sockaddr *sa, socklen_t len);
+    /* 0, -EALREADY (still going), or the error, taken */
+    int (*connect_result)(struct ref r);
+    /* installs at newfd; -EAGAIN */
+    int (*accept)(struct ref r, int newfd, struct sockaddr *sa, socklen_t *len);
     int (*shutdown)(struct ref r, int how);
     int (*getsockname)(struct ref r, struct sockaddr *sa, socklen_t *len);
     int (*getpeername)(struct ref r, struct sockaddr *sa, socklen_t *len);
     int (*getsockopt)(struct ref r, int level, int name, void *val, socklen_t *len);
     int (*setsockopt)(struct ref r, int level, int name, const void *val, socklen_t len);
-    int (*ioctl)(struct ref r, unsigned long req, void *arg); /* FIONREAD, SIOCINQ, SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK, SIOCGIF*; FIONBIO is set_flags' */
+    /* FIONREAD, SIOCINQ, SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK, SIOCGIF*; FIONBIO is set_flags' */
+    int (*ioctl)(struct ref r, unsigned long req, void *arg);
     /* skip: bytes of msg's iovecs already sent by earlier rounds of the same blocking call */
     ssize_t (*sendmsg)(struct ref r, const struct msghdr *msg, int flags, size_t skip);
     ssize_t (*recvmsg)(struct ref r, struct msghdr *msg, int flags, size_t skip);
-    ssize_t (*sendfile)(struct ref r, int in_fd, off_t *off, size_t count); /* off never NULL; reads by pread-like calls on in_fd */
-    int (*timeo_us)(struct ref r, int64_t *rcv, int64_t *snd);              /* SO_RCVTIMEO, SO_SNDTIMEO; 0: none */
+    /* off never NULL; reads by pread-like calls on in_fd */
+    ssize_t (*sendfile)(struct ref r, int in_fd, off_t *off, size_t count);
+    /* SO_RCVTIMEO, SO_SNDTIMEO; 0: none */
+    int (*timeo_us)(struct ref r, int64_t *rcv, int64_t *snd);
 
     /* --- readiness --- */
-    int (*poll)(struct ref r);                    /* EPOLL* bits now; does not poll devices */
-    unsigned (*poll_devices)(void);               /* one shard_poll; frames received */
-    int (*eset_create)(int epfd);                 /* makes a set, installs it at epfd */
+    int (*poll)(struct ref r);      /* EPOLL* bits now; does not poll devices */
+    unsigned (*poll_devices)(void); /* one shard_poll; frames received */
+    int (*eset_create)(int epfd);   /* makes a set, installs it at epfd */
     int (*eset_ctl)(struct ref set, int op, int fd, struct epoll_event *ev); /* fd's file is a stack one */
-    int (*eset_wait)(struct ref set, struct epoll_event *ev, int max);       /* polls devices once; number of events */
+    /* polls devices once; number of events */
+    int (*eset_wait)(struct ref set, struct epoll_event *ev, int max);
 
-    /* --- sleeping. Order: waiter_get; watch (returns ready bits: then don't sleep); sleep_prepare; ppoll; sleep_finish; look again ...; waiter_put --- */
+    /* --- sleeping. Order: waiter_get; watch (returns ready bits: then don't sleep); sleep_prepare; ppoll;
+     * sleep_finish; look again ...; waiter_put --- */
     struct waiter *(*waiter_get)(void);
     void (*waiter_put)(struct waiter *w);
+    /* EPOLLEXCLUSIVE in mask (epoll_wait, accept): an event wakes one of the waiters so marked, not all */
     int (*watch)(struct waiter *w, struct ref r, uint32_t mask);
     void (*unwatch)(struct waiter *w);
-    /* Appends the descriptors to sleep on to p (room for SLEEP_FDS more), lowers *deadline_ns (CLOCK_MONOTONIC, UINT64_MAX: none) to the next timer. Polls once more after arming: returns 1 when woken
-     * already (call sleep_finish all the same), else 0. The caller then calls ppoll itself, outside of the signal guard. */
+    /* Appends the descriptors to sleep on to p (room for SLEEP_FDS more), lowers *deadline_ns
+     * (CLOCK_MONOTONIC, UINT64_MAX: none) to the next timer. Polls once more after arming: returns 1 when
+     * woken already (call sleep_finish all the same), else 0. The caller then calls ppoll itself, outside of
+     * the signal guard. */
     int (*sleep_prepare)(struct waiter *w, struct pollfd *p, nfds_t *n, uint64_t *deadline_ns);
-    void (*sleep_finish)(struct waiter *w, struct pollfd *p, nfds_t n); /* p, n as prepare left them: disarms, drains, polls devices */
-    uint32_t spin_us;                                                   /* how long a call may spin before it sleeps; UINT32_MAX: for ever */
+    /* p, n as prepare left them: disarms, drains, polls devices */
+    void (*sleep_finish)(struct waiter *w, struct pollfd *p, nfds_t n);
+    /* how long a call may spin before it sleeps; UINT32_MAX: for ever */
+    uint32_t spin_us;
 
     /* --- processes --- */
-    int (*fork_prepare)(void); /* in the parent, before fork: a process slot with references for the child; 0 or -errno (the fork goes on, the child has no stack) */
+    /* in the parent, before fork: a process slot with references for the child; 0 or -errno (the fork goes
+     * on, the child has no stack) */
+    int (*fork_prepare)(void);
     void (*fork_parent)(bool ok, int child_pid);
     void (*fork_child)(void);
-    uint32_t isolate; /* profile isolate: a kind of IP socket that the stack lacks is refused, not left to the kernel */
-    void (*exit_process)(void); /* atexit: releases this process's descriptors at once instead of waiting for the keeper */
+    /* profile isolate: a kind of IP socket that the stack lacks is refused, not left to the kernel */
+    uint32_t isolate;
+    /* atexit: releases this process's descriptors at once instead of waiting for the keeper */
+    void (*exit_process)(void);
 };
 
-/* libshunt-engine.so's one exported symbol: starts the stack as the environment says (or joins a running one). Prints the reason of a failure, one line, to standard error. 0 or -errno. */
+/* libshunt-engine.so's one exported symbol: starts the stack as the environment says (or joins a running
+ * one). Prints the reason of a failure, one line, to standard error. 0 or -errno. */
 int shunt_engine_start(uint32_t version, const struct shunt_api **out);
 
 #endif

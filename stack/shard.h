@@ -11,22 +11,26 @@ struct stack_config {
     struct tunables set;
     bool isolate;
     uint32_t max_tcp, max_udp, max_files; /* 0: defaults (2 Mi, 256 Ki, 2 Mi) */
-    uint8_t secret[16];                  /* random bytes */
+    uint8_t secret[16];                   /* random bytes */
     uint64_t now_ns;
 };
 
-/* Builds the stack in seg (all tables, loopback as interface 0) with pool for its packets. 0 or -errno; *out. */
-int stack_create(struct seg *seg, const struct stack_config *cfg, struct rte_mempool *pool, struct stack **out);
+/* Builds the stack in seg (all tables, loopback as interface 0) with pool for its packets. 0 or -errno; *out.
+ */
+int stack_create(struct seg *seg, const struct stack_config *cfg, struct rte_mempool *pool,
+                 struct stack **out);
 
-/* Takes the shard's lock; recovers it from a dead owner (EOWNERDEAD, counted). Claims DPDK's lcore id of the shard for this thread, so that mempool
- * caches are used under the lock alone. */
+/* Takes the shard's lock; recovers it from a dead owner (EOWNERDEAD, counted). Claims DPDK's lcore id of the
+ * shard for this thread, so that mempool caches are used under the lock alone. */
 void shard_lock(struct shard *sh);
-void shard_unlock(struct shard *sh); /* wakes collected waiters afterwards (and the leader when a timer is due before it would wake: stack.h) */
-/* The same as shard_lock when nobody holds the lock, else false at once: for the keeper, which must not hang on a stopped process. */
+/* wakes collected waiters afterwards (and the leader when a timer is due before it would wake: stack.h) */
+void shard_unlock(struct shard *sh);
+/* The same as shard_lock when nobody holds the lock, else false at once: for the keeper, which must not hang
+ * on a stopped process. */
 bool shard_trylock(struct shard *sh);
 
-/* One round: receive a burst from every netdev and loopback, process it, run due timers, ACK, hand events up, transmit. Returns the number of frames
- * received. Context: the shard's lock. now_ns must not go back. */
+/* One round: receive a burst from every netdev and loopback, process it, run due timers, ACK, hand events up,
+ * transmit. Returns the number of frames received. Context: the shard's lock. now_ns must not go back. */
 unsigned shard_poll(struct shard *sh, uint64_t now_ns);
 /* Hands up events and transmits what waits, without receiving: the end of every api call. */
 void shard_flush(struct shard *sh);
@@ -36,8 +40,9 @@ uint64_t shard_next_timer_ns(const struct shard *sh);
 /* Process-private: called after unlock for each waiter that must be woken, with its wake index (ready.h). */
 void shard_set_wake(void (*fn)(unsigned wake_index));
 
-/* tx helper for lower layers: queues a complete frame for interface ifindex. Takes ownership. Flushes when the batch is full; what the port doesn't take is retried
- * at later flushes, dropped (TX_FULL) only when the batch is full and the port stays full. */
+/* tx helper for lower layers: queues a complete frame for interface ifindex. Takes ownership. Flushes when
+ * the batch is full; what the port doesn't take is retried at later flushes, dropped (TX_FULL) only when the
+ * batch is full and the port stays full. */
 void shard_tx(struct shard *sh, unsigned ifindex, struct rte_mbuf *m);
 
 #endif

@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 
 #include "sock.h"
+#include "sock_if.h"
 #include "shard.h"
 #include "tcp.h"
 #include "udp.h"
@@ -149,6 +150,6 @@ int sock_ioctl(struct stack *st, struct sock *s, unsigned long req, void *arg)
         *(int *)arg = s->owner;
         return 0;
     default:
-        return -ENOTTY;
+        return sock_if_ioctl(st, req, arg);
     }
 }

@@ -29,7 +29,8 @@
 struct ifaddr {
     struct ipaddr addr;
     uint8_t prefix_len; /* of the family's own width: 0-32 for IPv4 */
-    uint8_t state;      /* IFADDR_TENTATIVE while a conflict is probed (RFC 5227), IFADDR_VALID, IFADDR_CONFLICT */
+    /* IFADDR_TENTATIVE while a conflict is probed (RFC 5227), IFADDR_VALID, IFADDR_CONFLICT */
+    uint8_t state;
 };
 enum { IFADDR_FREE, IFADDR_TENTATIVE, IFADDR_VALID, IFADDR_CONFLICT };
 

@@ -1,0 +1,156 @@
+/* sock_if.c: the interface ioctls of man 7 netdevice that ask (SIOCGIF*): the stack's interfaces and
+ * addresses in place of the host's.
+ *
+ * Indexes are shown from 1, as in Linux: loopback, interface 0 inside, is 1.
+ */
+#include <errno.h>
+#include <linux/if.h> /* not <net/if.h>: that has a struct ifaddr of its own */
+#include <net/if_arp.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+
+#include "ifnet.h"
+#include "sock.h"
+#include "sock_if.h"
+
+#define TX_QUEUE_LEN 1000 /* what Linux shows by default */
+
+static const struct ifnet *by_name(const struct stack *st, const char *name)
+{
+    for (uint32_t i = 0; i < st->nif; i++)
+        if (!strncmp(st->ifn[i].name, name, IFNAMSIZ))
+            return &st->ifn[i];
+    return NULL;
+}
+
+static void put_addr(struct sockaddr *sa, uint32_t v4_be)
+{
+    struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr.s_addr = v4_be};
+
+    memcpy(sa, &sin, sizeof sin);
+}
+
+static bool is_ip4(const struct ifaddr *a)
+{
+    return a->state != IFADDR_FREE && ipaddr_is_v4(&a->addr);
+}
+
+/* The interface's first IPv4 address; NULL: it has none. */
+static const struct ifaddr *first_addr(const struct ifnet *ifn)
+{
+    for (uint32_t i = 0; i < ifn->naddr; i++)
+        if (is_ip4(&ifn->addr[i]))
+            return &ifn->addr[i];
+    return NULL;
+}
+
+static short if_flags(const struct ifnet *ifn)
+{
+    short f = ifn->up ? IFF_UP | IFF_RUNNING : 0;
+
+    return (short)(f | (ifn->caps & NETDEV_LOOPBACK ? IFF_LOOPBACK : IFF_BROADCAST | IFF_MULTICAST));
+}
+
+/* SIOCGIFADDR and its like: what hangs on an IPv4 address. */
+static int get_addr(const struct ifnet *ifn, unsigned long req, struct ifreq *ifr)
+{
+    const struct ifaddr *a = first_addr(ifn);
+
+    if (!a)
+        return -EADDRNOTAVAIL;
+    if (req == SIOCGIFADDR)
+        put_addr(&ifr->ifr_addr, ipaddr_get_v4(&a->addr));
+    else if (req == SIOCGIFBRDADDR)
+        put_addr(&ifr->ifr_broadaddr, ifaddr_broadcast(a));
+    else
+        put_addr(&ifr->ifr_netmask, a->prefix_len ? htonl(~0u << (32 - a->prefix_len)) : 0);
+    return 0;
+}
+
+static int get_one(const struct ifnet *ifn, unsigned long req, struct ifreq *ifr)
+{
+    switch (req) {
+    case SIOCGIFINDEX:
+        ifr->ifr_ifindex = ifn->index + 1;
+        return 0;
+    case SIOCGIFFLAGS:
+        ifr->ifr_flags = if_flags(ifn);
+        return 0;
+    case SIOCGIFMTU:
+        ifr->ifr_mtu = (int)ifn->mtu;
+        return 0;
+    case SIOCGIFMETRIC:
+        ifr->ifr_metric = 0;
+        return 0;
+    case SIOCGIFTXQLEN:
+        ifr->ifr_qlen = TX_QUEUE_LEN;
+        return 0;
+    case SIOCGIFHWADDR:
+        memset(&ifr->ifr_hwaddr, 0, sizeof ifr->ifr_hwaddr);
+        ifr->ifr_hwaddr.sa_family = ifn->caps & NETDEV_LOOPBACK ? ARPHRD_LOOPBACK : ARPHRD_ETHER;
+        memcpy(ifr->ifr_hwaddr.sa_data, ifn->mac, sizeof ifn->mac);
+        return 0;
+    default:
+        return get_addr(ifn, req, ifr);
+    }
+}
+
+/* SIOCGIFCONF: an entry for each IPv4 address; without a buffer the room they need. */
+static int get_conf(const struct stack *st, struct ifconf *ifc)
+{
+    int room = ifc->ifc_buf ? ifc->ifc_len : 0, used = 0;
+
+    for (uint32_t i = 0; i < st->nif; i++) {
+        const struct ifnet *ifn = &st->ifn[i];
+
+        for (uint32_t k = 0; k < ifn->naddr; k++) {
+            struct ifreq ifr = {0};
+
+            if (!is_ip4(&ifn->addr[k]))
+                continue;
+            if (ifc->ifc_buf && room - used < (int)sizeof ifr)
+                break;
+            memcpy(ifr.ifr_name, ifn->name, IFNAMSIZ);
+            put_addr(&ifr.ifr_addr, ipaddr_get_v4(&ifn->addr[k].addr));
+            if (ifc->ifc_buf)
+                memcpy(ifc->ifc_buf + used, &ifr, sizeof ifr);
+            used += (int)sizeof ifr;
+        }
+    }
+    ifc->ifc_len = used;
+    return 0;
+}
+
+static int get_name(const struct stack *st, struct ifreq *ifr)
+{
+    if (ifr->ifr_ifindex < 1 || (uint32_t)ifr->ifr_ifindex > st->nif)
+        return -ENODEV;
+    memcpy(ifr->ifr_name, st->ifn[ifr->ifr_ifindex - 1].name, IFNAMSIZ);
+    return 0;
+}
+
+int sock_if_ioctl(const struct stack *st, unsigned long req, void *arg)
+{
+    const struct ifnet *ifn;
+    struct ifreq *ifr = arg;
+
+    switch (req) {
+    case SIOCGIFCONF:
+        return get_conf(st, arg);
+    case SIOCGIFNAME:
+        return get_name(st, ifr);
+    case SIOCGIFINDEX:
+    case SIOCGIFFLAGS:
+    case SIOCGIFMTU:
+    case SIOCGIFMETRIC:
+    case SIOCGIFTXQLEN:
+    case SIOCGIFHWADDR:
+    case SIOCGIFADDR:
+    case SIOCGIFBRDADDR:
+    case SIOCGIFNETMASK:
+        ifn = by_name(st, ifr->ifr_name);
+        return ifn ? get_one(ifn, req, ifr) : -ENODEV;
+    default:
+        return -ENOTTY;
+    }
+}
