@@ -357,7 +357,7 @@ static inline long fill(int fd)
     static char block[65536];
     long total = 0;
 
-    for (int quiet = 0; quiet < 3;) { /* data may still be moving over to the peer's buffer */
+    for (int quiet = 0; quiet < 8;) { /* data may still be moving over to the peer's buffer */
         ssize_t n = send(fd, block, sizeof(block), MSG_NOSIGNAL | MSG_DONTWAIT);
 
         if (n > 0) {
@@ -365,7 +365,7 @@ static inline long fill(int fd)
             quiet = 0;
         } else {
             quiet++;
-            nap(5);
+            nap(8);
         }
     }
     return total;
