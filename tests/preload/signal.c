@@ -67,43 +67,96 @@ static const struct {
 } calls[] = {{"recv", do_recv},     {"read", do_read}, {"recvmsg", do_recvmsg}, {"recvfrom", do_recvfrom},
              {"accept", do_accept}, {"poll", do_poll}, {"select", do_select},   {"epoll_wait", do_epoll}};
 
+static int handled[2]; /* the handler's word to the child */
+
+static void on_alarm(int sig)
+{
+    int e = errno;
+
+    (void)sig;
+    check_signals++;
+    if (write(handled[1], "h", 1) != 1)
+        check_signals = -1000;
+    errno = e;
+}
+
+/* Waits until process p sleeps. */
+static void until_asleep(pid_t p)
+{
+    char path[32], line[256];
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", p);
+    for (int i = 0; i < 1000; i++) {
+        int f = open(path, O_RDONLY);
+        ssize_t n = read(f, line, sizeof(line) - 1);
+        const char *state;
+
+        close(f);
+        line[n > 0 ? n : 0] = 0;
+        state = strrchr(line, ')');
+        if (state && state[2] == 'S')
+            return;
+        nap(1);
+    }
+}
+
+/* The child: the signal when the parent sleeps in its call, and when the handler has run what the call waits
+ * for. */
+static void disturb(pid_t parent, bool accepting, const struct sockaddr_in *a)
+{
+    char b;
+
+    nap(2);
+    until_asleep(parent);
+    kill(parent, SIGALRM);
+    if (read(handled[0], &b, 1) != 1)
+        _exit(1);
+    nap(5);
+    if (accepting)
+        _exit(connect(tcp4(), (const struct sockaddr *)a, sizeof(*a)) ? 2 : 0);
+    _exit(send(sv[1], "x", 1, 0) == 1 ? 0 : 3);
+}
+
+static void drain(void)
+{
+    while (recv(sv[0], byte, 1, MSG_DONTWAIT) == 1)
+        ;
+    while (poll_for(listener, POLLIN, 0))
+        NEED(accept(listener, NULL, NULL) >= 0);
+}
+
 static void interrupt_all(int flags, bool timeo)
 {
     struct sockaddr_in a;
     struct epoll_event ev = {.events = EPOLLIN};
+    struct sigaction sa = {.sa_handler = on_alarm, .sa_flags = flags};
 
     tcp_pair(sv);
     listener = listen4(&a);
     epfd = epoll_create1(0);
     NEED(epoll_ctl(epfd, EPOLL_CTL_ADD, sv[0], &ev) == 0);
+    NEED(pipe(handled) == 0);
     if (timeo) { /* with a time-out set, the socket calls of signal(7)'s second list are never restarted */
         set_timeo(sv[0], SO_RCVTIMEO, 500);
         set_timeo(listener, SO_RCVTIMEO, 500);
     }
+    NEED(sigaction(SIGALRM, &sa, NULL) == 0);
     for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
-        pid_t p = fork_tied();
+        bool accepting = calls[i].call == do_accept;
+        pid_t parent = getpid(), p;
         ssize_t rc;
         int e;
 
-        if (p == 0) {
-            nap(30);
-            if (calls[i].call == do_accept)
-                _exit(connect(tcp4(), SA(a)) ? 1 : 0);
-            _exit(send(sv[1], "x", 1, 0) == 1 ? 0 : 1);
-        }
-        on_signal(SIGALRM, flags);
-        alarm_ms(15, 0);
+        check_signals = 0;
+        p = fork_tied();
+        if (p == 0)
+            disturb(parent, accepting, &a);
         rc = calls[i].call();
         e = errno;
         show(calls[i].name, "%s, handler ran %d", rc < 0 ? errname(e) : rc == 1 ? "1" : "?", check_signals);
         NEED(child_status(p) == 0);
-        if (calls[i].call == do_accept)
-            while (settle(listener, POLLIN) && accept4(listener, NULL, NULL, SOCK_NONBLOCK) >= 0 &&
-                   poll_for(listener, POLLIN, 5))
-                ;
-        else
-            while (recv(sv[0], byte, 1, MSG_DONTWAIT) == 1 || poll_for(sv[0], POLLIN, 5))
-                ;
+        NEED(rc == 1 || settle(accepting ? listener : sv[0], POLLIN));
+        drain();
     }
 }
 
