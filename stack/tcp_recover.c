@@ -77,13 +77,18 @@ static void look_for_loss(struct shard *sh, struct tcb *t, const struct tcp_ack_
         enter_recovery(sh, t);
 }
 
-static void in_recovery(struct tcb *t, const struct tcp_ack_info *a)
+static void in_recovery(struct shard *sh, struct tcb *t, const struct tcp_ack_info *a)
 {
+    struct rte_mbuf *u = t->snd_head;
+
     if (has_sack(t) && a->sacked)
         tcp_sack_mark_lost(t);
-    /* RFC 6582 section 3.2 step 3: a partial ACK says that the unit after it is lost too. */
-    if (a->acked && t->snd_head != t->snd_next)
-        tcp_mark_lost(t, t->snd_head);
+    if (!a->acked || u == t->snd_next || (pkt_meta(u)->flags & (UNIT_SACKED | UNIT_RETRANS)))
+        return;
+    /* RFC 6582 section 3.2 step 3: a partial ACK says that the unit after it is lost too, and it is sent at
+     * once, whatever the pipe holds. */
+    tcp_mark_lost(t, u);
+    tcp_retransmit(sh, t, u);
 }
 
 void tcp_recover_ack(struct shard *sh, struct tcb *t, const struct tcp_ack_info *a)
@@ -102,7 +107,7 @@ void tcp_recover_ack(struct shard *sh, struct tcb *t, const struct tcp_ack_info 
         leave_recovery(t);
     switch (t->ca_state) {
     case CA_RECOVERY:
-        in_recovery(t, a);
+        in_recovery(sh, t, a);
         break;
     case CA_LOSS: /* everything is marked already: slow start over it */
         if (a->acked)

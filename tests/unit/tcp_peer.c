@@ -58,7 +58,8 @@ struct tcb *peer_listen(struct peer *p, int backlog)
 void peer_queue(struct peer *p, struct peer_seg s)
 {
     static uint8_t data[65536];
-    struct tcp_hdr_in h = {.flags = s.flags, .seq = p->iss + s.seq, .window = (uint16_t)(s.window ? s.window : PEER_WND)};
+    struct tcp_hdr_in h = {
+        .flags = s.flags, .seq = p->iss + s.seq, .window = (uint16_t)(s.window ? s.window : PEER_WND)};
     struct tcp_opts o = peer_no_opts;
 
     if (s.flags & TCP_ACK)
@@ -72,7 +73,8 @@ void peer_queue(struct peer *p, struct peer_seg s)
     }
     for (uint32_t i = 0; i < s.len; i++)
         data[i] = (uint8_t)(s.seq - 1 + i);
-    env_inject(p->e, env_tcp(p->e, ENV_PEER_IP, p->port, ENV_IP, p->own_port, &h, s.opts ? s.opts : &o, data, s.len));
+    env_inject(p->e, env_tcp(p->e, ENV_PEER_IP, p->port, ENV_IP, p->own_port, &h, s.opts ? s.opts : &o, data,
+                             s.len));
 }
 
 void peer_poll(struct peer *p)

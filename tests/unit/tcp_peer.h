@@ -1,4 +1,5 @@
-/* tcp_peer.h: a scripted TCP peer for tests: it sends exactly the segments a test names to the stack of env_stack, and looks at what comes back.
+/* tcp_peer.h: a scripted TCP peer for tests: it sends exactly the segments a test names to the stack of
+ * env_stack, and looks at what comes back.
  *
  * Numbers are relative, as in a packet script: the peer's SYN is 0 and so is the stack's.
  */
@@ -21,17 +22,17 @@ struct peer {
     struct tcb *t;        /* the stack's connection */
     struct tcb *listener; /* when it was opened passively */
     uint16_t port, own_port;
-    uint32_t iss;  /* the peer's initial sequence number */
-    uint32_t irs;  /* the stack's, once seen */
-    bool ts;       /* the connection has timestamps: peer_send adds them */
+    uint32_t iss;          /* the peer's initial sequence number */
+    uint32_t irs;          /* the stack's, once seen */
+    bool ts;               /* the connection has timestamps: peer_send adds them */
     uint32_t tsval, tsecr; /* next ones to send: tsval goes with the clock */
     struct env_seen seen;  /* the last segment taken by peer_recv */
 };
 
 struct peer_opts {
     bool ts, sack, wscale;
-    uint16_t mss;   /* 0: 1460 */
-    uint8_t shift;  /* with wscale */
+    uint16_t mss;    /* 0: 1460 */
+    uint8_t shift;   /* with wscale */
     uint16_t window; /* 0: PEER_WND */
 };
 
@@ -61,10 +62,12 @@ void peer_clear(struct peer *p);
 uint32_t peer_count(const struct peer *p);
 void peer_wait_ms(struct peer *p, uint64_t ms);
 
-/* Handshakes. Passive: the peer connects; active: the stack does. The connection is p->t, ESTABLISHED, nothing is left unread. */
+/* Handshakes. Passive: the peer connects; active: the stack does. The connection is p->t, ESTABLISHED,
+ * nothing is left unread. */
 void peer_open_passive(struct peer *p, const struct peer_opts *o);
 void peer_open_active(struct peer *p, const struct peer_opts *o);
-/* Brings an established connection into another state (enum tcp_state). FIN_WAIT_1, FIN_WAIT_2, CLOSING, CLOSE_WAIT, LAST_ACK, TIME_WAIT, CLOSE. */
+/* Brings an established connection into another state (enum tcp_state). FIN_WAIT_1, FIN_WAIT_2, CLOSING,
+ * CLOSE_WAIT, LAST_ACK, TIME_WAIT, CLOSE. */
 void peer_into(struct peer *p, int state);
 
 /* Of the last segment taken. */
@@ -91,6 +94,7 @@ void peer_set(struct peer *p, int level, int name, int value);
         cr_assert_eq(seen_ack(p), (uint32_t)(ak), "line %d: ack %u", __LINE__, seen_ack(p));                 \
         cr_assert_eq((p)->seen.data_len, (uint32_t)(ln), "line %d: len %u", __LINE__, (p)->seen.data_len);   \
     } while (0)
-#define peer_expect_none(p) cr_assert_not(peer_recv(p), "line %d: a segment, flags %#x", __LINE__, (p)->seen.tcp.flags)
+#define peer_expect_none(p)                                                                                  \
+    cr_assert_not(peer_recv(p), "line %d: a segment, flags %#x", __LINE__, (p)->seen.tcp.flags)
 
 #endif

@@ -1,4 +1,5 @@
-/* test_tcp_input.c: RFC 9293 section 3.10.7, state by event: what each check does in each synchronized state. LISTEN, SYN_SENT and TIME_WAIT have files of their own. */
+/* test_tcp_input.c: RFC 9293 section 3.10.7, state by event: what each check does in each synchronized state.
+ * LISTEN, SYN_SENT and TIME_WAIT have files of their own. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <poll.h>
@@ -54,7 +55,8 @@ static void segment_beyond_window(const struct place *w)
 {
     struct peer *p = into(w, NULL);
 
-    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = w->rcv_nxt + 200000, .ack = w->snd_una, .len = 5});
+    peer_send(p,
+              (struct peer_seg){.flags = TCP_ACK, .seq = w->rcv_nxt + 200000, .ack = w->snd_una, .len = 5});
     peer_expect(p, TCP_ACK, w->snd_nxt, w->rcv_nxt, 0);
     same_state(p, w);
 }
@@ -66,7 +68,8 @@ static void old_timestamp(const struct place *w)
     uint32_t now = p->tsval;
 
     p->tsval = now - 1000;
-    peer_send(p, (struct peer_seg){.flags = TCP_ACK | TCP_PSH, .seq = w->rcv_nxt, .ack = w->snd_nxt, .len = 5});
+    peer_send(p,
+              (struct peer_seg){.flags = TCP_ACK | TCP_PSH, .seq = w->rcv_nxt, .ack = w->snd_nxt, .len = 5});
     peer_expect(p, TCP_ACK, w->snd_nxt, w->rcv_nxt, 0);
     same_state(p, w);
     cr_assert_eq(p->sh->count[COUNT_TCP_PAWS], 1);
@@ -76,8 +79,9 @@ static void old_timestamp(const struct place *w)
 /* Second check: RST. */
 static void rst_exact(const struct place *w)
 {
-    static const int err[] = {[TCPS_ESTABLISHED] = ECONNRESET, [TCPS_FIN_WAIT_1] = ECONNRESET, [TCPS_FIN_WAIT_2] = ECONNRESET,
-                              [TCPS_CLOSING] = ECONNRESET, [TCPS_CLOSE_WAIT] = EPIPE, [TCPS_LAST_ACK] = ECONNRESET};
+    static const int err[] = {
+        [TCPS_ESTABLISHED] = ECONNRESET, [TCPS_FIN_WAIT_1] = ECONNRESET, [TCPS_FIN_WAIT_2] = ECONNRESET,
+        [TCPS_CLOSING] = ECONNRESET,     [TCPS_CLOSE_WAIT] = EPIPE,      [TCPS_LAST_ACK] = ECONNRESET};
     struct peer *p = into(w, NULL);
 
     peer_send(p, (struct peer_seg){.flags = TCP_RST, .seq = w->rcv_nxt});
@@ -146,7 +150,8 @@ static void ack_too_old(const struct place *w)
 {
     struct peer *p = into(w, NULL);
 
-    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = w->rcv_nxt, .ack = w->snd_una - 70000, .len = 10});
+    peer_send(p,
+              (struct peer_seg){.flags = TCP_ACK, .seq = w->rcv_nxt, .ack = w->snd_una - 70000, .len = 10});
     peer_expect(p, TCP_ACK, w->snd_nxt, w->rcv_nxt, 0); /* RFC 5961 section 5.2 */
     same_state(p, w);
     cr_assert_eq(tcp_recv_avail(p->t), 0);
@@ -159,7 +164,8 @@ static void text(const struct place *w)
     struct peer *p = into(w, NULL);
     uint8_t buf[64];
 
-    peer_send(p, (struct peer_seg){.flags = TCP_ACK | TCP_PSH, .seq = w->rcv_nxt, .ack = w->snd_una, .len = 10});
+    peer_send(p,
+              (struct peer_seg){.flags = TCP_ACK | TCP_PSH, .seq = w->rcv_nxt, .ack = w->snd_una, .len = 10});
     same_state(p, w);
     cr_assert_eq(tcp_recv_avail(p->t), takes ? 10 : 0);
     if (!takes)
@@ -191,7 +197,8 @@ static void fin(const struct place *w)
 /* Text and FIN in one segment, acknowledging all of ours. */
 static void text_with_fin_acking_all(const struct place *w)
 {
-    static const int next[] = {[TCPS_ESTABLISHED] = TCPS_CLOSE_WAIT, [TCPS_FIN_WAIT_1] = TCPS_CLOSE, [TCPS_FIN_WAIT_2] = TCPS_CLOSE};
+    static const int next[] = {
+        [TCPS_ESTABLISHED] = TCPS_CLOSE_WAIT, [TCPS_FIN_WAIT_1] = TCPS_CLOSE, [TCPS_FIN_WAIT_2] = TCPS_CLOSE};
     struct peer *p;
 
     if (w->rcv_nxt == 2)
@@ -224,7 +231,8 @@ static void fin_out_of_order(const struct place *w)
 /* Our FIN is acknowledged. */
 static void ack_of_fin(const struct place *w)
 {
-    static const int next[] = {[TCPS_FIN_WAIT_1] = TCPS_FIN_WAIT_2, [TCPS_CLOSING] = TCPS_CLOSE, [TCPS_LAST_ACK] = TCPS_CLOSE};
+    static const int next[] = {
+        [TCPS_FIN_WAIT_1] = TCPS_FIN_WAIT_2, [TCPS_CLOSING] = TCPS_CLOSE, [TCPS_LAST_ACK] = TCPS_CLOSE};
     struct peer *p;
 
     if (w->snd_una == w->snd_nxt)
@@ -428,7 +436,8 @@ Test(tcp_input, established_text_beyond_window_is_cut)
 
     for (uint32_t at = 0; at + 1000 <= wnd; at += 1000)
         peer_queue(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1 + at, .ack = 1, .len = 1000});
-    peer_queue(p, (struct peer_seg){.flags = TCP_ACK | TCP_FIN, .seq = 1 + wnd / 1000 * 1000, .ack = 1, .len = 1000});
+    peer_queue(p, (struct peer_seg){
+                      .flags = TCP_ACK | TCP_FIN, .seq = 1 + wnd / 1000 * 1000, .ack = 1, .len = 1000});
     peer_poll(p);
     cr_assert_leq(tcp_recv_avail(p->t), wnd);
     cr_assert_eq(tcp_state(p->t), TCPS_ESTABLISHED, "the FIN stood beyond the window");

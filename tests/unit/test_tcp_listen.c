@@ -1,4 +1,5 @@
-/* test_tcp_listen.c: LISTEN (RFC 9293 section 3.10.7.2), half-open connections, the accept queue and its bounds as Linux's. */
+/* test_tcp_listen.c: LISTEN (RFC 9293 section 3.10.7.2), half-open connections, the accept queue and its
+ * bounds as Linux's. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <poll.h>
@@ -61,7 +62,8 @@ Test(tcp_listen, neither_syn_nor_ack_is_dropped)
 Test(tcp_listen, syn_is_answered_with_what_both_offer)
 {
     struct peer *p = listening(1);
-    struct tcp_opts o = {.mss = 1000, .has_ts = 1, .tsval = 123, .has_wscale = 1, .wscale = 5, .fastopen_len = -1};
+    struct tcp_opts o = {
+        .mss = 1000, .has_ts = 1, .tsval = 123, .has_wscale = 1, .wscale = 5, .fastopen_len = -1};
 
     peer_send(p, (struct peer_seg){.flags = TCP_SYN, .opts = &o});
     cr_assert(peer_recv(p));

@@ -1,4 +1,5 @@
-/* test_tcp_open.c: active, passive and simultaneous opens (RFC 9293 sections 3.5, 3.10.7.3), what a SYN offers and agrees to. */
+/* test_tcp_open.c: active, passive and simultaneous opens (RFC 9293 sections 3.5, 3.10.7.3), what a SYN
+ * offers and agrees to. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <poll.h>
@@ -45,7 +46,8 @@ Test(tcp_open, syn_sent_syn_ack)
 {
     struct peer *p = peer_new(&small);
 
-    peer_open_active(p, &(struct peer_opts){.ts = true, .sack = true, .wscale = true, .shift = 3, .window = 1000});
+    peer_open_active(
+        p, &(struct peer_opts){.ts = true, .sack = true, .wscale = true, .shift = 3, .window = 1000});
     cr_assert_eq(seen_seq(p), 1);
     cr_assert_eq(seen_ack(p), 1);
     cr_assert(p->t->flags & TF_SACK);
@@ -91,7 +93,8 @@ Test(tcp_open, syn_sent_rst)
     peer_send(p, (struct peer_seg){.flags = TCP_RST | TCP_ACK, .ack = 1});
     cr_assert_eq(tcp_state(p->t), TCPS_CLOSE);
     cr_assert_eq(p->t->pcb.so_error, ECONNREFUSED);
-    cr_assert_eq(tcp_poll(p->t) & (POLLIN | POLLOUT | POLLERR | POLLHUP), POLLIN | POLLOUT | POLLERR | POLLHUP);
+    cr_assert_eq(tcp_poll(p->t) & (POLLIN | POLLOUT | POLLERR | POLLHUP),
+                 POLLIN | POLLOUT | POLLERR | POLLHUP);
 }
 
 Test(tcp_open, syn_sent_ack_alone_is_dropped)
@@ -230,7 +233,8 @@ Test(tcp_open, states_that_cannot_connect)
 Test(tcp_open, no_route)
 {
     struct peer *p = peer_new(&small);
-    struct endpoint remote = {ipaddr_v4(ENV_OTHER_IP), htons(1)}, group = {ipaddr_v4(IP4(224, 0, 0, 1)), htons(1)};
+    struct endpoint remote = {ipaddr_v4(ENV_OTHER_IP), htons(1)},
+                    group = {ipaddr_v4(IP4(224, 0, 0, 1)), htons(1)};
 
     p->t = tcp_open(p->sh, 0);
     cr_assert_eq(tcp_connect(p->sh, p->t, &remote), -ENETUNREACH);

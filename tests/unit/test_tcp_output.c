@@ -1,4 +1,5 @@
-/* test_tcp_output.c: what is sent and when: Nagle and Minshall, cork and MSG_MORE, silly window avoidance on both sides, cwnd, TSO, the options' room. */
+/* test_tcp_output.c: what is sent and when: Nagle and Minshall, cork and MSG_MORE, silly window avoidance on
+ * both sides, cwnd, TSO, the options' room. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <sys/socket.h>

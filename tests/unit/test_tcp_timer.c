@@ -31,7 +31,7 @@ static uint32_t until_sent(struct peer *p, uint32_t limit)
 #define expect_about(ms, want)                                                                               \
     do {                                                                                                     \
         uint32_t got = (ms);                                                                                 \
-        cr_assert(got + 2 >= (want) && got <= (want) + 2, "line %d: %u ms, not %u", __LINE__, got, (want)); \
+        cr_assert(got + 2 >= (want) && got <= (want) + 2, "line %d: %u ms, not %u", __LINE__, got, (want));  \
     } while (0)
 
 Test(tcp_timer, retransmission_backs_off)

@@ -1,4 +1,5 @@
-/* test_tcp_tw.c: TIME_WAIT (RFC 9293 section 3.10.7.4, RFC 1337, RFC 6191), FIN_WAIT_2's end, and their bounds. */
+/* test_tcp_tw.c: TIME_WAIT (RFC 9293 section 3.10.7.4, RFC 1337, RFC 6191), FIN_WAIT_2's end, and their
+ * bounds. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <sys/socket.h>
