@@ -11,6 +11,7 @@
 
 #include "eal.h"
 #include "fds.h"
+#include "memif_intr.h"
 #include "pool.h"
 #include "port.h"
 #include "share.h"
@@ -123,11 +124,15 @@ void dpdk_remove_traces(void)
 
 /* --- sleeping --- */
 
-/* vhost: the descriptor by which the other end says that it sent something; -1: nobody is there. */
-static int vhost_kick_fd(struct port *p)
+/* Shared memory: the descriptor by which the other end says that it sent something; -1: nobody is there. */
+static int peer_fd(struct port *p)
 {
     struct rte_vhost_vring vring;
-    if (!port_sync(p) || p->vid < 0 || rte_vhost_get_vhost_vring(p->vid, VHOST_RX_VRING, &vring) != 0)
+    if (!port_sync(p))
+        return -1;
+    if (p->spec.kind == LINK_MEMIF)
+        return memif_intr_fd(p);
+    if (p->vid < 0 || rte_vhost_get_vhost_vring(p->vid, VHOST_RX_VRING, &vring) != 0)
         return -1;
     return vring.kickfd;
 }
@@ -136,8 +141,8 @@ int dpdk_rx_fds(struct netdev *dev, struct pollfd *p, int room)
 {
     struct port *port = dev->priv;
     int n = 0;
-    if (port->spec.kind == LINK_VHOST) {
-        int fd = vhost_kick_fd(port);
+    if (port->shares) {
+        int fd = peer_fd(port);
         if (fd >= 0 && room > 0)
             p[n++] = (struct pollfd){.fd = fd, .events = POLLIN};
         return n;
@@ -153,6 +158,8 @@ static void rx_interrupts(struct port *p, bool on)
         rte_eth_dev_rx_intr_enable(p->id, 0);
     else if (p->rx_intr)
         rte_eth_dev_rx_intr_disable(p->id, 0);
+    else if (p->spec.kind == LINK_MEMIF && port_sync(p))
+        memif_intr_set(p, on);
     else if (p->spec.kind == LINK_VHOST && port_sync(p) && p->vid >= 0)
         rte_vhost_enable_guest_notification(p->vid, VHOST_RX_VRING, on);
 }

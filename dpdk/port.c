@@ -19,6 +19,7 @@
 
 #include "../stack/pkt.h"
 #include "eal.h"
+#include "memif_intr.h"
 #include "offload.h"
 #include "share.h"
 
@@ -264,6 +265,8 @@ static int device_create(struct port *p, unsigned index, char *err, size_t err_l
         return fail(p, rc, err, err_len, "cannot make the device");
     if (rte_eth_dev_get_port_by_name(name, &p->id) != 0)
         return fail(p, -ENODEV, err, err_len, "it is no network device");
+    if (p->spec.kind == LINK_MEMIF)
+        memif_intr_init(p, name);
     return 0;
 }
 
@@ -337,7 +340,7 @@ static void device_describe(struct port *p)
         p->dev.tso_max = PORT_TSO_MAX;
     }
     p->shares = p->spec.kind == LINK_MEMIF || p->spec.kind == LINK_VHOST;
-    p->drain_fd = p->spec.kind == LINK_VHOST;
+    p->drain_fd = p->shares;
     p->idle = p->spec.kind == LINK_NULL;
     p->vid = -1;
     p->seen = UINT64_MAX;

@@ -132,6 +132,7 @@ struct side side_start(uint32_t mem_mb, bool keeper, const char *spec, ...)
                               .links = links,
                               .nlinks = n,
                               .debug = getenv("SHUNT_TEST_DEBUG") != NULL};
+    setlinebuf(stdout);
     uint64_t t = now_ns();
     int rc = dpdk_start(&cfg, s.dev, &s.pool, err, sizeof(err));
     s.start_ms = (double)(now_ns() - t) / 1e6;

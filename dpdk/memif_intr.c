@@ -1,0 +1,102 @@
+/* memif_intr.c: see memif_intr.h.
+ *
+ * A memif ring has a flag by which its receiver says whether it wants to be told of new packets (by an
+ * eventfd that came with the ring), and DPDK's driver honours the peer's. It only lacks the calls to set our
+ * own, so this is done here, in the ring itself. Where the ring and the descriptor are is known to structures
+ * of the driver whose headers aren't installed; the parts needed of them are repeated below, as they are in
+ * DPDK 22.11. They are believed only if they agree with each other (port number, the ring's cookie); if not,
+ * a memif link is polled in slices.
+ */
+#define ALLOW_EXPERIMENTAL_API /* rte_intr_fd_get */
+#include "memif_intr.h"
+
+#include <rte_ethdev.h>
+#include <rte_interrupts.h>
+#include <string.h>
+
+#include "port.h"
+
+/* librte_net_memif, rte_eth_memif.h. */
+struct memif_queue {
+    struct rte_mempool *mempool;
+    void *internals;
+    int type;
+    uint16_t region;
+    uint16_t in_port;
+    uint32_t ring_offset;
+    uint16_t last_head, last_tail;
+    struct rte_mbuf **buffers;
+    uint64_t n_pkts, n_bytes;
+    struct rte_intr_handle *intr_handle;
+};
+
+struct memif_region {
+    char *addr;
+    uint64_t size;
+};
+
+struct memif_process_private {
+    struct memif_region *region[256];
+    uint16_t nregions;
+};
+
+/* librte_ethdev, ethdev_driver.h: the start of struct rte_eth_dev. */
+struct ethdev_start {
+    void *functions[6];
+    struct rte_eth_dev_data *data;
+    struct memif_process_private *process_private;
+};
+
+/* The memif protocol's ring (version 2). */
+#define MEMIF_COOKIE   0x3E31F20u
+#define MEMIF_MASK_INT 1
+
+struct memif_ring {
+    uint32_t cookie;
+    uint16_t flags;
+    uint16_t head;
+};
+
+struct rte_eth_dev;
+struct rte_eth_dev *rte_eth_dev_allocated(const char *name);
+
+static const struct ethdev_start *device[NETDEV_MAX];
+
+void memif_intr_init(struct port *p, const char *dev_name)
+{
+    const void *d = rte_eth_dev_allocated(dev_name);
+    device[p - ports] = d;
+}
+
+static const struct memif_queue *queue(const struct port *p)
+{
+    const struct memif_queue *q = rte_eth_fp_ops[p->id].rxq.data ? rte_eth_fp_ops[p->id].rxq.data[0] : NULL;
+    return q && q->in_port == p->id ? q : NULL;
+}
+
+static struct memif_ring *ring(const struct port *p)
+{
+    const struct ethdev_start *d = device[p - ports];
+    const struct memif_queue *q = queue(p);
+    if (!d || !q || q->region >= d->process_private->nregions || !d->process_private->region[q->region])
+        return NULL;
+    char *addr = d->process_private->region[q->region]->addr;
+    struct memif_ring *r = addr ? (struct memif_ring *)(void *)(addr + q->ring_offset) : NULL;
+    return r && r->cookie == MEMIF_COOKIE ? r : NULL;
+}
+
+int memif_intr_fd(const struct port *p)
+{
+    return ring(p) ? rte_intr_fd_get(queue(p)->intr_handle) : -1;
+}
+
+void memif_intr_set(const struct port *p, bool on)
+{
+    struct memif_ring *r = ring(p);
+    if (!r)
+        return;
+    if (on)
+        __atomic_and_fetch(&r->flags, (uint16_t)~MEMIF_MASK_INT, __ATOMIC_SEQ_CST);
+    else
+        __atomic_or_fetch(&r->flags, MEMIF_MASK_INT, __ATOMIC_SEQ_CST);
+}
