@@ -1,0 +1,179 @@
+/* test_tcp_opt.c: setsockopt and getsockopt as Linux has them: ranges, rounding, doubling, lengths, and
+ * TCP_INFO's truth. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "tcp_peer.h"
+
+static struct peer *p;
+
+static void setup(void)
+{
+    p = peer_new(&(struct env_config){.npkts = 1023});
+    p->t = tcp_open(p->sh, 0);
+}
+
+TestSuite(tcp_opt, .init = setup);
+
+static int set(int level, int name, int v)
+{
+    return tcp_setopt(p->sh, p->t, level, name, &v, sizeof v);
+}
+
+static int get(int level, int name)
+{
+    uint32_t len = sizeof(int);
+    int v = -77, r = tcp_getopt(p->sh, p->t, level, name, &v, &len);
+
+    return r ? r : v;
+}
+
+struct range {
+    int name, min, max, other; /* other: what it is at first */
+};
+
+Test(tcp_opt, ranges)
+{
+    static const struct range r[] = {
+        {TCP_KEEPIDLE, 1, 32767, 7200}, {TCP_KEEPINTVL, 1, 32767, 75}, {TCP_KEEPCNT, 1, 127, 9},
+        {TCP_SYNCNT, 1, 127, 6},        {TCP_MAXSEG, 88, 32767, 536},
+    };
+
+    for (unsigned i = 0; i < sizeof r / sizeof *r; i++) {
+        cr_assert_eq(get(IPPROTO_TCP, r[i].name), r[i].other, "option %d", r[i].name);
+        cr_assert_eq(set(IPPROTO_TCP, r[i].name, r[i].min - 1), -EINVAL, "option %d", r[i].name);
+        cr_assert_eq(set(IPPROTO_TCP, r[i].name, r[i].max + 1), -EINVAL, "option %d", r[i].name);
+        cr_assert_eq(set(IPPROTO_TCP, r[i].name, r[i].max), 0);
+        cr_assert_eq(get(IPPROTO_TCP, r[i].name), r[i].max);
+        cr_assert_eq(set(IPPROTO_TCP, r[i].name, r[i].min), 0);
+        cr_assert_eq(get(IPPROTO_TCP, r[i].name), r[i].min);
+    }
+}
+
+Test(tcp_opt, flags)
+{
+    static const int names[] = {TCP_NODELAY, TCP_CORK};
+
+    for (unsigned i = 0; i < 2; i++) {
+        cr_assert_eq(get(IPPROTO_TCP, names[i]), 0);
+        cr_assert_eq(set(IPPROTO_TCP, names[i], 7), 0);
+        cr_assert_eq(get(IPPROTO_TCP, names[i]), 1);
+        cr_assert_eq(set(IPPROTO_TCP, names[i], 0), 0);
+        cr_assert_eq(get(IPPROTO_TCP, names[i]), 0);
+    }
+}
+
+Test(tcp_opt, buffers_are_doubled_and_bounded)
+{
+    cr_assert_eq(get(SOL_SOCKET, SO_RCVBUF), 131072);
+    cr_assert_eq(set(SOL_SOCKET, SO_RCVBUF, 10000), 0);
+    cr_assert_eq(get(SOL_SOCKET, SO_RCVBUF), 20000);
+    cr_assert_eq(set(SOL_SOCKET, SO_RCVBUF, 1), 0);
+    cr_assert_eq(get(SOL_SOCKET, SO_RCVBUF), 2304);
+    cr_assert_eq(set(SOL_SOCKET, SO_RCVBUF, 1 << 30), 0);
+    cr_assert_eq(get(SOL_SOCKET, SO_RCVBUF), 2 * 212992);
+    cr_assert_eq(set(SOL_SOCKET, SO_SNDBUF, 10000), 0);
+    cr_assert_eq(get(SOL_SOCKET, SO_SNDBUF), 20000);
+    cr_assert_eq(set(SOL_SOCKET, SO_SNDBUF, 0), 0);
+    cr_assert_eq(get(SOL_SOCKET, SO_SNDBUF), 4608);
+    cr_assert_eq(set(SOL_SOCKET, SO_SNDBUF, -1), 0);
+    cr_assert_eq(get(SOL_SOCKET, SO_SNDBUF), 2 * 212992);
+}
+
+Test(tcp_opt, linger)
+{
+    struct linger l = {1, 30};
+    uint32_t len = sizeof l;
+
+    cr_assert_eq(tcp_setopt(p->sh, p->t, SOL_SOCKET, SO_LINGER, &l, 4), -EINVAL);
+    cr_assert_eq(tcp_setopt(p->sh, p->t, SOL_SOCKET, SO_LINGER, &l, sizeof l), 0);
+    l = (struct linger){0, 0};
+    cr_assert_eq(tcp_getopt(p->sh, p->t, SOL_SOCKET, SO_LINGER, &l, &len), 0);
+    cr_assert_eq(len, sizeof l);
+    cr_assert_eq(l.l_onoff, 1);
+    cr_assert_eq(l.l_linger, 30);
+}
+
+Test(tcp_opt, congestion)
+{
+    char name[16] = "x";
+    uint32_t len = sizeof name;
+
+    cr_assert_eq(tcp_getopt(p->sh, p->t, IPPROTO_TCP, TCP_CONGESTION, name, &len), 0);
+    cr_assert_str_eq(name, "cubic");
+    cr_assert_eq(len, 16);
+    cr_assert_eq(tcp_setopt(p->sh, p->t, IPPROTO_TCP, TCP_CONGESTION, "reno", 4), 0);
+    len = 3;
+    memset(name, 0, sizeof name);
+    cr_assert_eq(tcp_getopt(p->sh, p->t, IPPROTO_TCP, TCP_CONGESTION, name, &len), 0);
+    cr_assert_eq(len, 3);
+    cr_assert(memcmp(name, "ren", 3) == 0);
+    cr_assert_eq(tcp_setopt(p->sh, p->t, IPPROTO_TCP, TCP_CONGESTION, "vegas", 5), -ENOENT);
+    cr_assert_eq(tcp_setopt(p->sh, p->t, IPPROTO_TCP, TCP_CONGESTION, "", 0), -EINVAL);
+}
+
+Test(tcp_opt, lengths)
+{
+    int v = 0x01020304;
+    uint32_t len = 2;
+
+    cr_assert_eq(tcp_setopt(p->sh, p->t, IPPROTO_TCP, TCP_NODELAY, &v, 3), -EINVAL);
+    set(IPPROTO_TCP, TCP_KEEPIDLE, 0x1234);
+    v = -1;
+    cr_assert_eq(tcp_getopt(p->sh, p->t, IPPROTO_TCP, TCP_KEEPIDLE, &v, &len), 0);
+    cr_assert_eq(len, 2);
+    cr_assert_eq(v, (int)0xffff1234, "only two bytes are written");
+}
+
+Test(tcp_opt, unknown)
+{
+    cr_assert_eq(set(IPPROTO_TCP, TCP_FASTOPEN, 1), -ENOPROTOOPT);
+    cr_assert_eq(set(IPPROTO_TCP, 9999, 1), -ENOPROTOOPT);
+    cr_assert_eq(get(IPPROTO_TCP, TCP_REPAIR), -ENOPROTOOPT);
+    cr_assert_eq(set(SOL_SOCKET, 9999, 1), -ENOPROTOOPT);
+    cr_assert_eq(set(IPPROTO_UDP, 1, 1), -ENOPROTOOPT);
+}
+
+Test(tcp_opt, info)
+{
+    struct tcp_info i;
+    uint32_t len = sizeof i;
+
+    peer_open_active(p, &(struct peer_opts){.ts = true, .sack = true, .wscale = true, .shift = 3});
+    peer_app_send(p, 20000, false);
+    peer_wait_ms(p, 30);
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 1449, .len = 100, .window = 5000});
+    cr_assert_eq(tcp_getopt(p->sh, p->t, IPPROTO_TCP, TCP_INFO, &i, &len), 0);
+    cr_assert_eq(len, sizeof i);
+    cr_assert_eq(i.tcpi_state, TCPS_ESTABLISHED);
+    cr_assert_eq(i.tcpi_options, TCPI_OPT_TIMESTAMPS | TCPI_OPT_SACK | TCPI_OPT_WSCALE);
+    cr_assert_eq(i.tcpi_snd_wscale, 3);
+    cr_assert_eq(i.tcpi_rcv_wscale, 7);
+    cr_assert_eq(i.tcpi_snd_mss, 1448);
+    cr_assert_eq(i.tcpi_advmss, 1460);
+    cr_assert_eq(i.tcpi_pmtu, 1500);
+    cr_assert_eq(i.tcpi_snd_wnd, 40000);
+    cr_assert_eq(i.tcpi_bytes_acked, 1448);
+    cr_assert_eq(i.tcpi_bytes_received, 100);
+    cr_assert_eq(i.tcpi_unacked * 1448, p->t->snd_nxt - p->t->snd_una);
+    cr_assert_eq(i.tcpi_notsent_bytes, p->t->write_seq - p->t->snd_nxt);
+    cr_assert_eq(i.tcpi_last_data_sent, 0);
+    cr_assert_eq(i.tcpi_data_segs_in, 1);
+    cr_assert_geq(i.tcpi_data_segs_out, 11);
+    cr_assert_eq(i.tcpi_rto, p->t->rto_ms * 1000);
+    cr_assert_gt(i.tcpi_rtt, 1000);
+    cr_assert_eq(i.tcpi_snd_cwnd, 11);
+}
+
+Test(tcp_opt, info_of_a_listener_and_of_nothing)
+{
+    struct tcp_info i;
+
+    tcp_get_info(p->sh, p->t, &i);
+    cr_assert_eq(i.tcpi_state, TCPS_CLOSE);
+    tcp_listen(p->sh, p->t, 17);
+    tcp_get_info(p->sh, p->t, &i);
+    cr_assert_eq(i.tcpi_state, TCPS_LISTEN);
+    cr_assert_eq(i.tcpi_sacked, 17);
+}
