@@ -88,7 +88,8 @@ struct transfer {
     uint64_t bytes;               /* to send */
     uint64_t sent, rcvd;          /* so far */
     uint32_t write_max, read_max; /* bytes a call, random up to it; 0: 64 KiB */
-    uint32_t read_pause;          /* in 1/1000: the reader skips this turn */
+    bool nodelay, cork;
+    uint32_t read_pause; /* in 1/1000: the reader skips this turn */
     bool fin_sent, eof;
     uint64_t bad; /* bytes that were not the expected ones */
     int error;

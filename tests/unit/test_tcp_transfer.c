@@ -23,6 +23,15 @@ static uint64_t run(struct tcp_pair *p, struct transfer x[2], uint64_t limit_ms,
     struct tcb *t[2];
 
     tcp_pair_connect(p, 80, &t[0], &t[1]);
+    for (int i = 0; i < 2; i++) {
+        struct shard *sh = tcp_pair_enter(p, i);
+        int on = 1;
+
+        if (x[i].nodelay)
+            tcp_setopt(sh, t[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        if (x[i].cork)
+            tcp_setopt(sh, t[i], IPPROTO_TCP, TCP_CORK, &on, sizeof on);
+    }
     end = p->now_ns + limit_ms * 1000000;
     while (!(x[0].eof && x[1].eof) && p->now_ns < end) {
         for (int i = 0; i < 2; i++) {
@@ -75,15 +84,35 @@ Test(tcp_transfer, clean_wire)
                  p->side[1].sh->count[COUNT_TCP_FAST_PATH], p->side[1].sh->count[COUNT_TCP_IN]);
 }
 
-Test(tcp_transfer, random_wires, .timeout = 100)
+static uint32_t knobs; /* what the settings of this seed's stacks are */
+
+static void tune_by_knobs(struct tunables *set)
 {
-    uint64_t first = env_number("SHUNT_TEST_SEED", 1), n = env_number("SHUNT_TEST_SEEDS", 200);
+    set->tcp_sack = !(knobs & 1);
+    set->tcp_timestamps = !(knobs & 2);
+    set->tcp_window_scaling = !(knobs & 4);
+    set->tcp_congestion_control = (knobs >> 3) & 1;
+    if (knobs & 16)
+        set->tcp_rmem_default = 5000 + knobs % 20000;
+    if (knobs & 32)
+        set->tcp_wmem_default = 5000 + knobs % 50000;
+}
+
+Test(tcp_transfer, random_wires, .timeout = 3000)
+{
+    uint64_t first = env_number("SHUNT_TEST_SEED", 1), n = env_number("SHUNT_TEST_SEEDS", 300);
 
     for (uint64_t seed = first; seed < first + n; seed++) {
-        struct pair_config cfg = {.seed = seed, .npkts = 8191};
+        struct pair_config cfg = {.seed = seed, .npkts = 8191, .tune = tune_by_knobs};
         struct transfer x[2] = {0};
-        struct tcp_pair *p = tcp_pair_new(&cfg);
+        struct tcp_pair *p;
 
+        knobs = (uint32_t)(seed * 2654435761u >> 8);
+        if (knobs & 64)
+            cfg.mtu = 600 + knobs % 8000;
+        if (knobs & 128)
+            cfg.tso_max = 5000 + knobs % 60000;
+        p = tcp_pair_new(&cfg);
         p->faults = (struct wire_faults){.loss = tcp_pair_rnd(p, 4) ? tcp_pair_rnd(p, 80) : 0,
                                          .dup = tcp_pair_rnd(p, 50),
                                          .reorder = tcp_pair_rnd(p, 2) ? tcp_pair_rnd(p, 200) : 0,
@@ -94,6 +123,8 @@ Test(tcp_transfer, random_wires, .timeout = 100)
             x[i].write_max = 1 + tcp_pair_rnd(p, tcp_pair_rnd(p, 2) ? 60000 : 500);
             x[i].read_max = 1 + tcp_pair_rnd(p, 60000);
             x[i].read_pause = tcp_pair_rnd(p, 3) ? 0 : tcp_pair_rnd(p, 900);
+            x[i].nodelay = tcp_pair_rnd(p, 2);
+            x[i].cork = tcp_pair_rnd(p, 8) == 0;
         }
         run(p, x, 3000000, seed);
         free_pair(p);
@@ -121,7 +152,7 @@ static uint64_t large(uint64_t bytes, uint32_t loss, uint32_t reorder, uint32_t 
     return ms;
 }
 
-Test(tcp_transfer, large_without_loss, .timeout = 100)
+Test(tcp_transfer, large_without_loss, .timeout = 1000)
 {
     uint64_t bytes = env_number("SHUNT_TEST_BYTES", 16 << 20);
     uint64_t ms = large(bytes, 0, 0, 0, &(struct pair_config){.seed = 11});
@@ -130,7 +161,7 @@ Test(tcp_transfer, large_without_loss, .timeout = 100)
     cr_assert_lt(ms, bytes * 8 / 50000 * 3 / 2 + 1000, "%lu ms: half of the link at least", ms);
 }
 
-Test(tcp_transfer, large_with_1_percent_loss, .timeout = 100)
+Test(tcp_transfer, large_with_1_percent_loss, .timeout = 1000)
 {
     uint64_t ms =
         large(env_number("SHUNT_TEST_BYTES", 8 << 20), 10, 10, 10, &(struct pair_config){.seed = 12});
@@ -138,7 +169,7 @@ Test(tcp_transfer, large_with_1_percent_loss, .timeout = 100)
     cr_log_info("%lu ms", ms);
 }
 
-Test(tcp_transfer, large_with_5_percent_loss, .timeout = 100)
+Test(tcp_transfer, large_with_5_percent_loss, .timeout = 1000)
 {
     uint64_t ms =
         large(env_number("SHUNT_TEST_BYTES", 4 << 20), 50, 20, 20, &(struct pair_config){.seed = 13});
@@ -153,14 +184,14 @@ static void no_sack(struct tunables *set)
     set->tcp_congestion_control = 1;
 }
 
-Test(tcp_transfer, large_with_loss_without_sack, .timeout = 100)
+Test(tcp_transfer, large_with_loss_without_sack, .timeout = 1000)
 {
     uint64_t ms = large(4 << 20, 10, 5, 5, &(struct pair_config){.seed = 14, .tune = no_sack});
 
     cr_log_info("%lu ms", ms);
 }
 
-Test(tcp_transfer, large_segments_with_tso, .timeout = 100)
+Test(tcp_transfer, large_segments_with_tso, .timeout = 1000)
 {
     struct pair_config cfg = {
         .seed = 15, .tso_max = 65000, .faults = {.delay_us = 50, .loss = 5, .reorder = 5, .dup = 5}};
@@ -170,7 +201,7 @@ Test(tcp_transfer, large_segments_with_tso, .timeout = 100)
     run(p, x, 1000000, cfg.seed);
 }
 
-Test(tcp_transfer, mtu_beyond_a_buffer, .timeout = 100)
+Test(tcp_transfer, mtu_beyond_a_buffer, .timeout = 1000)
 {
     struct pair_config cfg = {
         .seed = 16, .mtu = 9000, .faults = {.delay_us = 50, .loss = 5, .reorder = 5, .dup = 5}};
