@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bpf_glue.h"
 #include "eal.h"
 #include "fds.h"
 #include "memif_intr.h"
@@ -28,6 +29,16 @@
 
 static const char *const kind_name[] = {"tap", "packet", "xdp",  "memif", "vhost", "virtio",
                                         "pci", "pcap",   "null", "vdev",  "rig"};
+
+/* How much of EAL's memory the packet pool gets. */
+static uint64_t packet_bytes(const struct dpdk_config *cfg)
+{
+    uint32_t other_mb = OTHER_MB(cfg->mem_mb);
+    for (unsigned i = 0; i < cfg->nlinks; i++)
+        if (cfg->links[i].kind == LINK_XDP)
+            other_mb += PORT_XDP_MB;
+    return cfg->mem_mb > other_mb ? (uint64_t)(cfg->mem_mb - other_mb) << 20 : 0;
+}
 
 static int open_one(struct port *p, char *err, size_t err_len)
 {
@@ -88,7 +99,7 @@ int dpdk_start(const struct dpdk_config *cfg, struct netdev **dev, struct rte_me
     int rc = eal_start(&eal, err, err_len);
     if (rc < 0)
         return rc;
-    *pool = pool_create("shunt_pkt", (uint64_t)(cfg->mem_mb - OTHER_MB(cfg->mem_mb)) << 20);
+    *pool = pool_create("shunt_pkt", packet_bytes(cfg), false);
     if (!*pool) {
         snprintf(err, err_len, "no memory for %u MiB of packets: lower mem_mb", cfg->mem_mb);
         return -ENOMEM;
@@ -98,6 +109,8 @@ int dpdk_start(const struct dpdk_config *cfg, struct netdev **dev, struct rte_me
             snprintf(err, err_len, "no address space for shared-memory links: %s", strerror(-rc));
             return rc;
         }
+    if (!cfg->debug)
+        bpf_set_quiet();
     rc = open_links(cfg, dev, *pool, err, err_len);
     if (rc < 0)
         dpdk_stop();
@@ -119,6 +132,8 @@ void dpdk_remove_traces(void)
         const struct link_spec *l = &ports[i].spec;
         if (ports[i].close && (l->kind == LINK_VHOST || (l->kind == LINK_MEMIF && l->server)))
             unlink(l->target);
+        if (ports[i].close && l->kind == LINK_XDP)
+            bpf_detach(l->target); /* an attached program outlives its process */
     }
 }
 

@@ -42,6 +42,8 @@
 static int range_lo, range_hi;
 static const char *divert_name; /* fds_divert_memfd */
 static int divert_fd;
+static int last_xdp = -1;
+static _Thread_local bool never_wait;
 static pthread_mutex_t move_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void range_init(void)
@@ -242,9 +244,17 @@ DIR *__wrap_opendir(const char *path)
     return fd < 0 ? NULL : fdopendir(fd);
 }
 
+int fds_last_xdp(void)
+{
+    return last_xdp;
+}
+
 int __wrap_socket(int domain, int type, int protocol)
 {
-    return ret_fd(sys3(SYS_socket, domain, type | SOCK_CLOEXEC, protocol));
+    int fd = ret_fd(sys3(SYS_socket, domain, type | SOCK_CLOEXEC, protocol));
+    if (domain == AF_XDP)
+        last_xdp = fd;
+    return fd;
 }
 
 /* Both ends of a pair, or neither. */
@@ -427,10 +437,17 @@ ssize_t __wrap_writev(int fd, const struct iovec *iov, int n)
     return ret_errno(sys3(SYS_writev, fd, iov, n));
 }
 
+void fds_never_wait(bool on)
+{
+    never_wait = on;
+}
+
 int __wrap_poll(struct pollfd *p, nfds_t n, int timeout_ms)
 {
     if (control_in_task() && timeout_ms)
         return (int)ret_errno(control_wait_poll(p, n, timeout_ms));
+    if (never_wait)
+        timeout_ms = 0;
 #ifdef SYS_poll
     return (int)ret_errno(sys3(SYS_poll, p, n, timeout_ms));
 #else

@@ -7,6 +7,8 @@
 #ifndef SHUNT_FDS_H
 #define SHUNT_FDS_H
 
+#include <stdbool.h>
+
 #define FDS_RANGE 768 /* numbers in the private range */
 #define FDS_SHARED                                                                                           \
     256 /* the last of them are the family's (share.h): the same descriptor in every process                 \
@@ -24,6 +26,11 @@ int fds_move(int fd);
 /* A duplicate of fd in the shared part; a duplicate as the given number. The number or -errno. */
 int fds_dup_shared(int fd);
 int fds_dup_to(int fd, int number);
+
+/* The AF_XDP socket that was made last, -1: none. */
+int fds_last_xdp(void);
+/* On: poll() in this thread looks, but doesn't wait. */
+void fds_never_wait(bool on);
 
 /* The next memfd_create of that name gives fd instead. */
 void fds_divert_memfd(const char *name, int fd);

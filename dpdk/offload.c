@@ -9,6 +9,8 @@
 #include <rte_udp.h>
 #include <string.h>
 
+#include "../stack/pkt.h"
+
 /* Where the L4 checksum lies, from the start of the frame. */
 static unsigned l4_sum_offset(const struct rte_mbuf *m)
 {
@@ -37,8 +39,8 @@ void offload_pseudo(struct rte_mbuf *m)
     l4_sum_set(m, pseudo_sum(m));
 }
 
-/* The sum of a chain from off on. rte_raw_cksum_mbuf of DPDK 22.11 is wrong when a piece follows an odd number of
- * bytes: it swaps the halves of a sum that is not folded to 16 bits yet. */
+/* The sum of a chain from off on. rte_raw_cksum_mbuf of DPDK 22.11 is wrong when a piece follows an odd
+ * number of bytes: it swaps the halves of a sum that is not folded to 16 bits yet. */
 static uint32_t chain_sum(const struct rte_mbuf *m, uint32_t off)
 {
     uint32_t sum = 0, done = 0;
@@ -115,24 +117,31 @@ static unsigned segment(struct rte_mbuf *m, struct rte_mempool *pool, struct rte
     return (unsigned)n;
 }
 
+/* Copies all of m's bytes to new buffers, filled up one after the other. Takes ownership of m; NULL: out of
+ * memory. */
+static struct rte_mbuf *repack(struct rte_mbuf *m, struct rte_mempool *pool)
+{
+    struct rte_mbuf *copy = rte_pktmbuf_copy(m, pool, 0, UINT32_MAX);
+    if (copy) {
+        copy->ol_flags = m->ol_flags & ~(RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL);
+        copy->tx_offload = m->tx_offload;
+    }
+    rte_pktmbuf_free(m);
+    return copy;
+}
+
+struct rte_mbuf *offload_compact(struct rte_mbuf *m, unsigned max, struct rte_mempool *pool)
+{
+    return m->nb_segs > max ? repack(m, pool) : m;
+}
+
 /* One buffer of all of m's bytes. Takes ownership of m; NULL when it doesn't fit or memory ran out. */
 static struct rte_mbuf *linearise(struct rte_mbuf *m, struct rte_mempool *pool)
 {
-    struct rte_mbuf *one = rte_pktmbuf_alloc(pool);
-    if (one && rte_pktmbuf_tailroom(one) >= m->pkt_len) {
-        char *to = rte_pktmbuf_append(one, (uint16_t)m->pkt_len);
-        for (const struct rte_mbuf *s = m; s; s = s->next) {
-            memcpy(to, rte_pktmbuf_mtod(s, char *), s->data_len);
-            to += s->data_len;
-        }
-        one->ol_flags = m->ol_flags & ~(RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL);
-        one->tx_offload = m->tx_offload;
-    } else {
-        rte_pktmbuf_free(one);
-        one = NULL;
-    }
+    if (m->pkt_len <= PKT_DATA_ROOM)
+        return repack(m, pool);
     rte_pktmbuf_free(m);
-    return one;
+    return NULL;
 }
 
 unsigned offload_apply(struct rte_mbuf *m, uint64_t tx_offloads, struct rte_mempool *pool,

@@ -14,6 +14,10 @@
 unsigned offload_apply(struct rte_mbuf *m, uint64_t tx_offloads, struct rte_mempool *pool,
                        struct rte_mbuf **out, unsigned max);
 
+/* The frame with its bytes in as few buffers as they need, when it has more than max of them. Takes ownership
+ * of m; NULL: out of memory (m is freed). */
+struct rte_mbuf *offload_compact(struct rte_mbuf *m, unsigned max, struct rte_mempool *pool);
+
 /* L4 checksum field of m to the pseudo-header's sum, as devices of the virtio kind want it (length included).
  */
 void offload_pseudo(struct rte_mbuf *m);

@@ -117,7 +117,7 @@ static const struct rte_mempool_ops store_ops = {
 };
 RTE_MEMPOOL_REGISTER_OPS(store_ops)
 
-struct rte_mempool *pool_create(const char *name, uint64_t bytes)
+struct rte_mempool *pool_create(const char *name, uint64_t bytes, bool whole)
 {
     struct rte_pktmbuf_pool_private priv = {.mbuf_data_room_size = PKT_HEADROOM + PKT_DATA_ROOM,
                                             .mbuf_priv_size = PKT_PRIV_SIZE};
@@ -141,9 +141,9 @@ struct rte_mempool *pool_create(const char *name, uint64_t bytes)
     if (rte_mempool_set_ops_byname(mp, POOL_OPS, (void *)(uintptr_t)range) != 0)
         return NULL;
     /* The first chunk, by hand: the store exists from then on. */
-    if (rte_mempool_populate_iova(mp, range->addr, rte_malloc_virt2iova(range->addr), POOL_CHUNK, NULL,
-                                  NULL) <= 0)
+    size_t first = whole ? bytes : POOL_CHUNK;
+    if (rte_mempool_populate_iova(mp, range->addr, rte_malloc_virt2iova(range->addr), first, NULL, NULL) <= 0)
         return NULL;
-    ((struct store *)mp->pool_data)->next += POOL_CHUNK;
+    ((struct store *)mp->pool_data)->next += first;
     return mp;
 }

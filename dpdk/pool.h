@@ -2,12 +2,13 @@
 #ifndef SHUNT_POOL_H
 #define SHUNT_POOL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct rte_mempool;
 
 /* A pool of packet buffers (stack/pkt.h's sizes) that may use up to bytes of EAL's memory and grows by itself
- * as it runs low. NULL: out of memory. */
-struct rte_mempool *pool_create(const char *name, uint64_t bytes);
+ * as it runs low; whole: it has all its buffers from the start, in one piece. NULL: out of memory. */
+struct rte_mempool *pool_create(const char *name, uint64_t bytes, bool whole);
 
 #endif

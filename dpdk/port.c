@@ -19,8 +19,11 @@
 
 #include "../stack/pkt.h"
 #include "eal.h"
+#include "fds.h"
+#include "kernel_if.h"
 #include "memif_intr.h"
 #include "offload.h"
+#include "pool.h"
 #include "share.h"
 
 #define RX_DESC     512
@@ -30,6 +33,8 @@
 #define MEMIF_LOG2  5 /* 32 slots of 64 KiB a ring */
 #define MEMIF_MTU   65000
 #define ETHER_HDR   14
+#define PORT_SEGS_MAX                                                                                        \
+    64 /* buffers of a frame: a ring can't take a frame that has more of them than it has entries */
 #define PORT_TSO_MAX                                                                                         \
     65000 /* payload of one TCP_SEG frame, so that IP's 16-bit length holds it with any header */
 #define VIRTIO_WAIT_MS 5000 /* for the vhost end to be there */
@@ -88,6 +93,13 @@ static uint16_t port_rx(struct netdev *dev, uint16_t q, struct rte_mbuf **m, uin
     struct port *p = dev->priv;
     if (p->shares && !port_sync(p))
         return 0;
+    if (p->spec.kind == LINK_XDP) {
+        /* The driver waits for up to a second where it means to wake the kernel. */
+        fds_never_wait(true);
+        n = rte_eth_rx_burst(p->id, q, m, n);
+        fds_never_wait(false);
+        return n;
+    }
     return rte_eth_rx_burst(p->id, q, m, n);
 }
 
@@ -106,7 +118,7 @@ static bool port_can(const struct port *p, const struct rte_mbuf *m)
            !(l4 == RTE_MBUF_F_TX_UDP_CKSUM && !(can & RTE_ETH_TX_OFFLOAD_UDP_CKSUM)) &&
            !(m->ol_flags & RTE_MBUF_F_TX_IP_CKSUM && !(can & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM)) &&
            !(m->ol_flags & RTE_MBUF_F_TX_TCP_SEG && !(can & RTE_ETH_TX_OFFLOAD_TCP_TSO)) &&
-           !(m->nb_segs > 1 && !(can & RTE_ETH_TX_OFFLOAD_MULTI_SEGS));
+           m->nb_segs <= (can & RTE_ETH_TX_OFFLOAD_MULTI_SEGS ? PORT_SEGS_MAX : 1);
 }
 
 /* A frame that software must finish: true when it's gone (sent, or dropped for want of memory), false when
@@ -115,7 +127,10 @@ static bool port_can(const struct port *p, const struct rte_mbuf *m)
 static bool port_send_finished(struct port *p, uint16_t q, struct rte_mbuf **m)
 {
     struct rte_mbuf *out[OFFLOAD_SEGS];
-    unsigned n = offload_apply(*m, p->tx_offloads, p->pool, out, OFFLOAD_SEGS);
+    unsigned n = 0;
+    *m = offload_compact(*m, PORT_SEGS_MAX, p->pool);
+    if (*m)
+        n = offload_apply(*m, p->tx_offloads, p->pool, out, OFFLOAD_SEGS);
     if (n == 1) {
         *m = out[0]; /* asks for nothing in software now, when it is handed back */
         return port_send(p, q, out, 1) == 1;
@@ -223,7 +238,8 @@ static void devargs(const struct port *p, unsigned index, char *name, size_t nam
         break;
     case LINK_XDP:
         snprintf(name, name_len, "net_af_xdp%u", index);
-        snprintf(args, len, "iface=%s", l->target);
+        /* Without busy polling: it would keep the interface's interrupts off, and a sleeper asleep. */
+        snprintf(args, len, "iface=%s,busy_budget=0", l->target);
         break;
     case LINK_NULL:
         snprintf(name, name_len, "net_null%u", index);
@@ -237,11 +253,13 @@ static void devargs(const struct port *p, unsigned index, char *name, size_t nam
     }
 }
 
+/* One line: what could not be done, the system's reason if there is one, and the driver's last words. */
 static int fail(const struct port *p, int rc, char *err, size_t err_len, const char *what)
 {
-    const char *why = eal_error();
-    snprintf(err, err_len, "link '%s': %s: %s%s%s", p->text, what, strerror(-rc), *why ? ": " : "", why);
-    return rc;
+    const char *why = eal_error(), *reason = rc == -1 ? "" : strerror(-rc); /* -1: drivers' "failed" */
+    snprintf(err, err_len, "link '%s': %s%s%s%s%s", p->text, what, *reason ? ": " : "", reason,
+             *why ? ": " : "", why);
+    return rc == -1 ? -EIO : rc;
 }
 
 /* Makes the device; p->id is its port. */
@@ -254,15 +272,20 @@ static int device_create(struct port *p, unsigned index, char *err, size_t err_l
                         "no network device that DPDK can drive there (bound to vfio-pci?)");
         return 0;
     }
+    if (p->spec.kind == LINK_XDP && kernel_if_index(p->spec.target) < 0)
+        return fail(p, -ENODEV, err, err_len, "no such interface here");
     bool serves = p->spec.kind == LINK_VHOST || (p->spec.kind == LINK_MEMIF && p->spec.server);
     if (serves && socket_clear(p->spec.target) < 0)
-        return fail(p, -EADDRINUSE, err, err_len, "another process serves it, or it is no socket");
+        return fail(p, -EADDRINUSE, err, err_len,
+                    "another process serves it, or it is a file that is no socket");
     if (p->spec.kind == LINK_VIRTIO && !socket_await(p->spec.target, VIRTIO_WAIT_MS))
         return fail(p, -ECONNREFUSED, err, err_len, "no vhost: end there; start that one first");
     devargs(p, index, name, sizeof(name), args, sizeof(args));
     int rc = rte_vdev_init(name, args);
     if (rc < 0)
-        return fail(p, rc, err, err_len, "cannot make the device");
+        return fail(p, rc, err, err_len,
+                    p->spec.kind == LINK_XDP ? "cannot be set up (AF_XDP needs root)"
+                                             : "cannot make the device");
     if (rte_eth_dev_get_port_by_name(name, &p->id) != 0)
         return fail(p, -ENODEV, err, err_len, "it is no network device");
     if (p->spec.kind == LINK_MEMIF)
@@ -309,8 +332,17 @@ static int device_configure(struct port *p, char *err, size_t err_len)
     struct rte_eth_txconf tx = info.default_txconf;
     rx.offloads = conf.rxmode.offloads;
     tx.offloads = conf.txmode.offloads;
+    struct rte_mempool *pool = p->pool;
+    if (p->spec.kind == LINK_XDP) {
+        /* The kernel takes the pool as a whole for its own (UMEM), which a growing one isn't. */
+        char name[RTE_MEMPOOL_NAMESIZE];
+        snprintf(name, sizeof(name), "shunt_xdp%u", (unsigned)(p - ports));
+        pool = pool_create(name, (uint64_t)(PORT_XDP_MB - 4) << 20, true);
+        if (!pool)
+            return fail(p, -ENOMEM, err, err_len, "no memory for its buffers: raise mem_mb");
+    }
     rc = rte_eth_rx_queue_setup(p->id, 0, descriptors(p, RX_DESC, &info.rx_desc_lim), SOCKET_ID_ANY, &rx,
-                                p->pool);
+                                pool);
     if (rc == 0)
         rc = rte_eth_tx_queue_setup(p->id, 0, descriptors(p, TX_DESC, &info.tx_desc_lim), SOCKET_ID_ANY, &tx);
     return rc < 0 ? fail(p, rc, err, err_len, "queues cannot be set up") : 0;
@@ -397,6 +429,8 @@ int link_ethdev_open(struct port *p, char *err, size_t err_len)
     if (p->spec.kind == LINK_XDP || p->spec.kind == LINK_PCI || p->spec.kind == LINK_VDEV)
         rte_eth_promiscuous_enable(p->id); /* for a MAC address of ours; what isn't for us, layer 3 drops */
     device_describe(p);
+    if (p->spec.kind == LINK_XDP && (p->fd[0] = fds_last_xdp()) >= 0)
+        p->nfd = 1;
     if (p->rx_intr) {
         int fd = rte_eth_dev_rx_intr_ctl_q_get_fd(p->id, 0);
         if (fd >= 0) {

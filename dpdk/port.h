@@ -12,7 +12,8 @@
 
 #include "dpdk.h"
 
-#define PORT_FDS 4
+#define PORT_FDS    4
+#define PORT_XDP_MB 24 /* MiB of buffers of an xdp: link */
 
 struct vnet;
 

@@ -121,11 +121,12 @@ static bool send_one(struct port *p, struct rte_mbuf **mp)
     struct rte_mbuf *m;
     int cnt = 1;
     /* The kernel does L4 and segments; the IP header's sum is ours. */
-    if (offload_apply(*mp, p->tx_offloads, p->pool, &m, 1) == 0)
+    m = offload_compact(*mp, VNET_IOV_MAX - 1, p->pool);
+    if (!m || offload_apply(m, p->tx_offloads, p->pool, &m, 1) == 0)
         return true;
     *mp = m;
     tx_header(m, &h);
-    for (struct rte_mbuf *s = m; s && cnt < VNET_IOV_MAX; s = s->next)
+    for (struct rte_mbuf *s = m; s; s = s->next)
         if (s->data_len)
             iov[cnt++] = (struct iovec){rte_pktmbuf_mtod(s, void *), s->data_len};
     long r = sys3(SYS_writev, p->vnet->fd, iov, cnt);
