@@ -50,7 +50,7 @@ static int map_anywhere(int fd, uint64_t bytes, struct seg **out)
 int seg_create(const char *name, struct seg **out)
 {
     char label[64];
-    struct seg *seg;
+    struct seg *seg = NULL;
     int fd, err;
 
     snprintf(label, sizeof label, "shunt:%s", name);
