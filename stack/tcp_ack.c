@@ -10,6 +10,7 @@
 #include "tcp_rtt.h"
 #include "tcp_sack.h"
 #include "tcp_sndq.h"
+#include "tcp_table.h"
 #include "tcp_timer.h"
 #include "tcp_tw.h"
 
@@ -55,7 +56,7 @@ static void expand_sndbuf(struct shard *sh, struct tcb *t)
         return;
     if (want > max)
         want = max;
-    if (want > t->sndbuf)
+    if (want > t->sndbuf && !tcp_memory_tight(sh))
         t->sndbuf = (uint32_t)want;
 }
 

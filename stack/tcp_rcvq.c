@@ -5,6 +5,7 @@
 
 #include "ip.h"
 #include "tcp_sndq.h"
+#include "tcp_table.h"
 
 #define RATIO_INIT   128
 #define RATIO_MIN    16
@@ -58,6 +59,8 @@ bool tcp_rcvq_admit(struct shard *sh, struct tcb *t, struct rte_mbuf *m, bool in
     struct pkt_meta *pm = pkt_meta(m);
 
     pm->truesize = chain_cost(m);
+    if (t->rcv_mem > TCP_MEM_FREE_HAND && tcp_memory_tight(sh))
+        return false;
     if (t->rcv_mem + pm->truesize <= 2 * t->rcvbuf || t->rcv_mem == 0)
         return true;
     if (in_order)
@@ -125,7 +128,7 @@ static void right_size(struct shard *sh, struct tcb *t)
             buf = win * 256 / t->rcv_ratio;
             if (buf > max)
                 buf = max;
-            if (buf > t->rcvbuf)
+            if (buf > t->rcvbuf && !tcp_memory_tight(sh))
                 t->rcvbuf = (uint32_t)buf;
         }
         t->drs_space = copied;

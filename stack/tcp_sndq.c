@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "ip.h"
+#include "tcp_table.h"
 
 /* The unit that more bytes may be appended to: the last one, unsent, short, and with a buffer of its own. */
 static struct rte_mbuf *tail_with_room(const struct tcb *t)
@@ -60,7 +61,7 @@ ssize_t tcp_sndq_append(struct shard *sh, struct tcb *t, const struct iovec *iov
         uint32_t room, n = 0;
 
         if (fresh) {
-            if (t->snd_mem >= t->sndbuf)
+            if (t->snd_mem >= t->sndbuf || (t->snd_mem > TCP_MEM_FREE_HAND && tcp_memory_tight(sh)))
                 break;
             u = pkt_alloc(sh);
             if (!u)

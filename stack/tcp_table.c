@@ -121,6 +121,16 @@ int tcp_init(struct shard *sh, uint32_t max_tcb)
     return 0;
 }
 
+bool tcp_memory_tight(const struct shard *sh)
+{
+    const struct rte_mempool *pool = sh->pool;
+    /* A pool may be populated little by little: what isn't yet counts as free. Buffers in caches count as
+     * used. */
+    uint32_t out = pool->populated_size - rte_mempool_ops_get_count(pool);
+
+    return out > pool->size - pool->size / 8;
+}
+
 struct tcb *tcb_alloc(struct shard *sh)
 {
     struct tcb *t = slab_alloc(&sh->tcp->tcb);

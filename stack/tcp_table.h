@@ -19,6 +19,15 @@ void tcp_hash_remove(struct tcp_hash *h, struct list *obj, uint32_t hash);
 /* First of the chain that an entry of this hash would be in. */
 struct list *tcp_hash_chain(const struct tcp_hash *h, uint32_t hash);
 
+/* --- memory --- */
+
+#define TCP_MEM_FREE_HAND (64u << 10) /* bytes a queue may hold however tight memory is */
+
+/* Seven eighths of the packet buffers are out (Linux: tcp_mem's pressure). Then no queue grows beyond
+ * TCP_MEM_FREE_HAND, so that slow readers and dead peers can't take the buffers that the others need to go
+ * on. Cheap: reads the pool's own count. */
+bool tcp_memory_tight(const struct shard *sh);
+
 /* --- tcbs --- */
 
 /* A zeroed tcb in TCPS_CLOSE with its lists initialised, or NULL (counted NOMEM_PCB). */

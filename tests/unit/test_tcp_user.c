@@ -319,3 +319,23 @@ Test(tcp_user, receive_buffer_grows_with_a_fast_reader)
     cr_assert_gt(p->t->rcvbuf, before);
     cr_assert_leq(p->t->rcvbuf, p->sh->st->set.tcp_rmem_max);
 }
+
+/* A reader that never reads can't take all buffers. */
+Test(tcp_user, memory_pressure_stops_a_full_queue)
+{
+    struct peer *p = peer_new(&(struct env_config){.npkts = 255});
+
+    peer_open_passive(p, &(struct peer_opts){.wscale = true, .shift = 7});
+    p->t->rcvbuf = 4 << 20;
+    peer_app_recv(p, NULL, 1);
+    for (uint32_t i = 0; i < 300; i++) {
+        struct rte_mbuf *probe = rte_pktmbuf_alloc(p->e->pool);
+
+        cr_assert_not_null(probe, "buffers are left for the others");
+        rte_pktmbuf_free(probe);
+        peer_send(p,
+                  (struct peer_seg){.flags = TCP_ACK, .seq = p->t->rcv_nxt - p->iss, .ack = 1, .len = 1400});
+        peer_clear(p);
+    }
+    cr_assert_gt(p->sh->count[COUNT_TCP_RCV_FULL], 0);
+}
