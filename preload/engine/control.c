@@ -34,7 +34,8 @@
 #define LINE_ROOM  512
 #define TEXT_FIRST (64u << 10)
 #define TEXT_LAST  (64u << 20)
-#define ASK_MS     300  /* how long a starter waits for another stack's answer */
+#define CLAIM_MS   300  /* how long a starter waits for the answer of the stack that has its name */
+#define YIELD_MS   50   /* and of any other */
 #define LEAVE_MS   2000 /* and for its keeper's end */
 #define NAMES_MAX  1000 /* "-2" to "-1000" */
 
@@ -104,9 +105,9 @@ static bool wait_for(int fd, short events, int ms)
     return sys5(SYS_ppoll, &p, 1, &ts, NULL, 8) > 0;
 }
 
-/* Asks the stack at a one question; its answer's first line in reply ("" when it doesn't answer in time). 0,
+/* Asks the stack at a one question; its answer's first line in reply ("" when it doesn't answer in ms). 0,
  * or -errno of connect: -ECONNREFUSED for a socket that nobody listens on. */
-static int ask(const struct sockaddr_un *a, const char *question, char *reply, size_t room)
+static int ask(const struct sockaddr_un *a, const char *question, int ms, char *reply, size_t room)
 {
     int fd = stream_socket(), rc = 0;
     size_t len = 0;
@@ -118,7 +119,7 @@ static int ask(const struct sockaddr_un *a, const char *question, char *reply, s
     if (connect(fd, (const struct sockaddr *)a, sizeof *a) != 0) {
         rc = -errno;
     } else if (send(fd, question, strlen(question), MSG_NOSIGNAL) > 0) {
-        while (len < room - 1 && wait_for(fd, POLLIN, ASK_MS)) {
+        while (len < room - 1 && wait_for(fd, POLLIN, ms)) {
             n = sys3(SYS_read, fd, reply + len, room - 1 - len);
             if (n <= 0)
                 break;
@@ -203,7 +204,7 @@ static int claim_name(const char *dir, const char *name, char *who, size_t room)
         rc = -errno;
         if (rc != -EADDRINUSE)
             break;
-        rc = ask(a, "quit\n", who, room);
+        rc = ask(a, "quit\n", CLAIM_MS, who, room);
         if (rc == -ECONNREFUSED)
             rc = unlink(a->sun_path) == 0 || errno == ENOENT ? 0 : -errno;
         else if (rc == 0 && strncmp(who, "leaving ", 8) == 0)
@@ -295,7 +296,7 @@ static void evict_in(const char *dir, const char *question)
             continue;
         if (strcmp(a.sun_path, engine.control_addr.sun_path) == 0)
             continue;
-        if (ask(&a, question, reply, sizeof reply) == 0 && strncmp(reply, "leaving ", 8) == 0)
+        if (ask(&a, question, YIELD_MS, reply, sizeof reply) == 0 && strncmp(reply, "leaving ", 8) == 0)
             wait_for_leaver(reply);
     }
     if (d)

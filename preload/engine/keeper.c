@@ -146,10 +146,25 @@ static struct shard *try_enter(void)
 
 /* --- the drivers' control: it runs here, and nowhere else in the family (dpdk.h) --- */
 
-/* Does what is due. Context: the lock. */
-static void control_links(uint64_t now)
+static unsigned links_up(void)
 {
+    unsigned up = 0;
+
+    for (unsigned i = 0; i < engine.ndev; i++)
+        up |= (unsigned)dpdk_link_up(engine.dev[i]) << i;
+    return up;
+}
+
+/* Does what is due. A peer that came or went has changed what a leader must sleep on: it is woken, to look
+ * again. Context: the lock. */
+static void control_links(struct shard *sh, uint64_t now)
+{
+    unsigned up = links_up();
+
     dpdk_control_poll(now);
+    if ((keeper.control_due || links_up() != up) && sh->leader)
+        waiter_wake(engine.st, sh->leader);
+    keeper.control_due = false;
     keeper.control_ns = UINT64_MAX;
     keeper.ncontrol = dpdk_control_fds(keeper.control, CONTROL_FDS, &keeper.control_ns);
 }
@@ -478,8 +493,7 @@ static bool prepare_locked(struct shard *sh, struct pollfd *p, nfds_t *n, uint64
     if (keeper.look_at_processes)
         look_at_processes();
     if (keeper.control_due || now >= keeper.control_ns)
-        control_links(now);
-    keeper.control_due = false;
+        control_links(sh, now);
     if (keeper.gone_ns && all_done(sh, now))
         leave(sh);
     add_control(p, n);
