@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -309,18 +310,19 @@ static void wait_for_server(struct loop *l)
     }
 }
 
-/* Opens all connections, a few at a time, and runs them as they come up. */
+/* Opens all connections. Many are opened one after the other, not to overrun the backlog. */
 static void client_open_all(struct loop *l)
 {
     uint64_t t0 = clock_ns();
 
     for (uint32_t i = 0; i < l->o.conns; i++) {
         conn_begin(l, i);
-        if (l->o.conns <= 64)
-            continue;
-        while (l->conns[i]->opening &&
-               !stop_signal) /* many: one after the other, not to overrun the backlog */
-            conn_step(l->conns[i]);
+        while (l->o.conns > 64 && l->conns[i]->opening && !stop_signal) {
+            struct pollfd p = {l->conns[i]->fd, POLLOUT, 0};
+
+            if (poll(&p, 1, -1) > 0)
+                conn_step(l->conns[i]);
+        }
     }
     l->opened_ns = clock_ns() - t0;
 }
@@ -361,6 +363,8 @@ static void client(struct loop *l)
     l->end_ns = l->start_ns + (uint64_t)(l->o.seconds * 1e9);
     cpu_us(&u0, &s0);
     run(l);
+    if (!l->stop)
+        exit(1);               /* interrupted */
     if (l->w->client_writes) { /* what was sent counts when it has arrived: the server closes after it has
                                   read all */
         for (uint32_t i = 0; i < l->nconns; i++)
@@ -372,8 +376,6 @@ static void client(struct loop *l)
         }
     }
     cpu_us(&u1, &s1);
-    if (!l->stop)
-        exit(1); /* interrupted */
     client_report(l, (double)(clock_ns() - l->start_ns) / 1e9, u1 - u0, s1 - s0);
 }
 
