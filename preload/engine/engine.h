@@ -47,8 +47,9 @@ struct engine_shared {
     uint8_t keeper_mode;                 /* enum keeper_mode */
     struct waiter *wake_owner[WAKE_FDS]; /* who sleeps on which wake descriptor */
     uint32_t wake_next;                  /* where the search for a free one goes on */
-    uint64_t rx_packets,
-        last_rx_ns; /* frames ever received, as last seen by a leader, and when that changed */
+    uint64_t rx_packets;                 /* ever received, as last seen by a leader, and when that changed */
+    uint64_t last_rx_ns;
+    uint32_t buffers_at_start; /* packet buffers in use before the program's first socket (leak.h) */
 };
 
 struct engine {

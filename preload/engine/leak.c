@@ -15,14 +15,15 @@
 
 #ifdef SHUNT_LEAKCHECK
 
-static unsigned baseline;
 static int kept_stderr = -1;
 
 static unsigned buffers_in_use(struct shard *sh)
 {
     for (unsigned i = 0; i < engine.ndev; i++)
         dpdk_tx_reclaim(engine.dev[i]);
-    return rte_mempool_in_use_count(sh->pool);
+    /* Not rte_mempool_in_use_count: the pool has only part of its buffers until it needs more (dpdk/pool.c).
+     */
+    return sh->pool->populated_size - rte_mempool_avail_count(sh->pool);
 }
 
 static void count_connection(void *arg, const struct tcp_view *v)
@@ -33,7 +34,9 @@ static void count_connection(void *arg, const struct tcp_view *v)
 
 void leak_baseline(struct shard *sh)
 {
-    baseline = buffers_in_use(sh);
+    shard_lock(sh);
+    engine.shared->buffers_at_start = buffers_in_use(sh);
+    shard_unlock(sh);
 }
 
 void leak_report(struct shard *sh)
@@ -48,8 +51,9 @@ void leak_report(struct shard *sh)
         line, sizeof line,
         "shunt: leak check: %d packet buffers, %u sockets, %u options, %u epoll sets, %u epoll items, %u "
         "watches, %d waiters, %u connections\n",
-        (int)(pkts - baseline), r->socks.in_use, r->opts.in_use, r->esets.in_use, r->items.in_use,
-        r->watches.in_use, (int)r->waiters.in_use - 1, connections); /* one waiter is the keeper's */
+        (int)(pkts - engine.shared->buffers_at_start), r->socks.in_use, r->opts.in_use, r->esets.in_use,
+        r->items.in_use, r->watches.in_use, (int)r->waiters.in_use - 1,
+        connections); /* one waiter is the keeper's */
     if (kept_stderr >= 0)
         sys3(SYS_write, kept_stderr, line, n);
 }

@@ -7,7 +7,7 @@
 
 struct shard;
 
-/* Notes what is in use before the first socket: what the ports hold. Context: the start, or the lock. */
+/* Notes what is in use before the program's first socket: what the ports hold. Context: without the lock. */
 void leak_baseline(struct shard *sh);
 /* The keeper's last act: one line to the standard error that the program had, "shunt: leak check: ...".
  * Context: the lock. */

@@ -259,7 +259,6 @@ static int start_parts(void)
         rc = make_api();
     if (rc)
         return rc;
-    leak_baseline(&engine.st->shard[0]);
     rc = keeper_start();
     return rc ? failed(rc, "the keeper process does not start: %s", strerror(-rc)) : 0;
 }
@@ -294,6 +293,7 @@ __attribute__((visibility("default"))) int shunt_engine_start(uint32_t version, 
         process_leave();
         return rc;
     }
+    leak_baseline(&engine.st->shard[0]);
     *out = &engine.api;
     log_info("stack %s is up after %llu ms", engine.cfg.name,
              (unsigned long long)((now_ns() - begin) / NS_IN_MS));
