@@ -88,25 +88,16 @@ ssize_t chunk_read(struct file_chunk *c, int fd, off_t off, bool *at_end)
 
 ssize_t chunk_send(struct sock *s, struct file_chunk *c, bool more)
 {
-    ssize_t done = 0, r = 0;
+    unsigned full = 0, taken = 0;
+    ssize_t r;
 
-    for (unsigned i = 0; i < c->n; i++) {
-        struct rte_mbuf *m = c->m[i];
-        uint32_t len = m->pkt_len;
-        bool last = i + 1 == c->n || !c->m[i + 1]->pkt_len;
-
-        if (!len || r < 0) {
-            rte_pktmbuf_free(m);
-            continue;
-        }
-        r = tcp_send_mbuf(s->sh, sock_tcb(s), m, more || !last);
-        if (r < 0)
-            rte_pktmbuf_free(m);
-        else
-            done += len;
-    }
+    while (full < c->n && c->m[full]->pkt_len)
+        full++;
+    r = tcp_send_mbufs(s->sh, sock_tcb(s), c->m, full, &taken, more);
+    for (unsigned i = taken; i < c->n; i++)
+        rte_pktmbuf_free(c->m[i]);
     c->n = 0;
-    return done ? done : r;
+    return r;
 }
 
 void chunk_drop(struct file_chunk *c)

@@ -1,7 +1,7 @@
 /* tcp.h: TCP as the layers above see it. What a tcb holds is in tcp_cb.h, known to tcp_*.c alone.
  *
- * All calls run under the shard's lock, never block and return 0 or a count, or -errno. The caller has set sh->now_ns. Frames made on the way
- * wait in shard->tx until shard_flush.
+ * All calls run under the shard's lock, never block and return 0 or a count, or -errno. The caller has set
+ * sh->now_ns. Frames made on the way wait in shard->tx until shard_flush.
  */
 #ifndef SHUNT_TCP_H
 #define SHUNT_TCP_H
@@ -18,36 +18,42 @@ struct tcb; /* starts with struct pcb */
 int tcp_init(struct shard *sh, uint32_t max_tcb); /* tables from the segment: sh->tcp */
 
 struct tcb *tcp_open(struct shard *sh, uint16_t pcb_flags); /* CLOSED; NULL: out of memory */
-int tcp_connect(struct shard *sh, struct tcb *t, const struct endpoint *remote); /* -EINPROGRESS when the SYN is out; binds when not bound */
-int tcp_listen(struct shard *sh, struct tcb *t, int backlog);                   /* again to change the backlog */
-struct tcb *tcp_accept(struct shard *sh, struct tcb *listener);                 /* oldest ready child, NULL when none */
+int tcp_connect(struct shard *sh, struct tcb *t,
+                const struct endpoint *remote); /* -EINPROGRESS when the SYN is out; binds when not bound */
+int tcp_listen(struct shard *sh, struct tcb *t, int backlog);   /* again to change the backlog */
+struct tcb *tcp_accept(struct shard *sh, struct tcb *listener); /* oldest ready child, NULL when none */
 
-/* Appends a copy of up to the send buffer's free space. Bytes taken (may be short), or -EAGAIN (no room), -EPIPE, -ENOTCONN, the pending
- * so_error, -EFAULT. more: MSG_MORE. */
+/* Appends a copy of up to the send buffer's free space. Bytes taken (may be short), or -EAGAIN (no room),
+ * -EPIPE, -ENOTCONN, the pending so_error, -EFAULT. more: MSG_MORE. */
 ssize_t tcp_send(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, size_t off, bool more);
-/* Appends an already filled packet without copying (sendfile, MSG_ZEROCOPY); takes ownership of m on success. The same results. */
-ssize_t tcp_send_mbuf(struct shard *sh, struct tcb *t, struct rte_mbuf *m, bool more);
+/* Appends n already filled packets without copying (sendfile, MSG_ZEROCOPY) and then pushes once. *taken says
+ * how many of them are now TCP's own; the others stay the caller's. Bytes, -EAGAIN (no room), or as tcp_send.
+ */
+ssize_t tcp_send_mbufs(struct shard *sh, struct tcb *t, struct rte_mbuf **m, unsigned n, unsigned *taken,
+                       bool more);
 /* Bytes that may be appended now. */
 size_t tcp_send_space(const struct tcb *t);
-/* Copies out up to the iovecs' length. flags: MSG_PEEK, MSG_TRUNC (discard). Bytes, 0 at end of stream (or when shut down for reading), -EAGAIN, the
- * pending error, -ENOTCONN. */
-ssize_t tcp_recv(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, int flags, size_t peek_off);
-size_t tcp_recv_avail(const struct tcb *t); /* FIONREAD */
+/* Copies out up to the iovecs' length. flags: MSG_PEEK, MSG_TRUNC (discard). Bytes, 0 at end of stream (or
+ * when shut down for reading), -EAGAIN, the pending error, -ENOTCONN. */
+ssize_t tcp_recv(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, int flags,
+                 size_t peek_off);
+size_t tcp_recv_avail(const struct tcb *t);   /* FIONREAD */
 size_t tcp_send_unacked(const struct tcb *t); /* SIOCOUTQ */
 size_t tcp_send_unsent(const struct tcb *t);  /* SIOCOUTQNSD */
 
 int tcp_shutdown(struct shard *sh, struct tcb *t, int how); /* SHUT_*; -ENOTCONN */
-/* The socket is gone (last descriptor): FIN, or RST when unread data is left or linger asks for it (RFC 2525 2.17); the tcb lives on as an orphan until
- * it's through. pcb.user must be NULL. */
+/* The socket is gone (last descriptor): FIN, or RST when unread data is left or linger asks for it (RFC
+ * 2525 2.17); the tcb lives on as an orphan until it's through. pcb.user must be NULL. */
 void tcp_close(struct shard *sh, struct tcb *t);
-void tcp_abort(struct shard *sh, struct tcb *t);   /* RST now */
+void tcp_abort(struct shard *sh, struct tcb *t);     /* RST now */
 int tcp_disconnect(struct shard *sh, struct tcb *t); /* connect(AF_UNSPEC) */
 
 /* POLLIN|POLLOUT|POLLERR|POLLHUP|POLLRDHUP|POLLPRI as Linux's tcp_poll gives them. */
 unsigned tcp_poll(const struct tcb *t);
 int tcp_state(const struct tcb *t); /* TCP_ESTABLISHED ... of <netinet/tcp.h>'s enum, as ss shows them */
 
-/* IPPROTO_TCP options, SO_SNDBUF, SO_RCVBUF, SO_KEEPALIVE, SO_LINGER, SO_RCVLOWAT at SOL_SOCKET; -ENOPROTOOPT for others. */
+/* IPPROTO_TCP options, SO_SNDBUF, SO_RCVBUF, SO_KEEPALIVE, SO_LINGER, SO_RCVLOWAT at SOL_SOCKET; -ENOPROTOOPT
+ * for others. */
 int tcp_setopt(struct shard *sh, struct tcb *t, int level, int name, const void *val, uint32_t len);
 int tcp_getopt(struct shard *sh, struct tcb *t, int level, int name, void *val, uint32_t *len);
 void tcp_get_info(const struct shard *sh, const struct tcb *t, struct tcp_info *out);
@@ -59,7 +65,8 @@ void tcp_timer(struct shard *sh, struct timer *t); /* TIMER_TCB, TIMER_SYNREQ, T
 /* End of a burst: ACKs owed, data that got window. */
 void tcp_burst_end(struct shard *sh);
 
-/* For ls, ss and the keeper. tcp_orphans: connections without a socket that still have something to say (no TIME_WAIT); tcp_timewaits: how many TIME_WAIT. */
+/* For ls, ss and the keeper. tcp_orphans: connections without a socket that still have something to say (no
+ * TIME_WAIT); tcp_timewaits: how many TIME_WAIT. */
 uint32_t tcp_orphans(const struct shard *sh);
 uint32_t tcp_timewaits(const struct shard *sh);
 void tcp_drop_timewaits(struct shard *sh);

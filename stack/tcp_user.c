@@ -67,17 +67,28 @@ ssize_t tcp_send(struct shard *sh, struct tcb *t, const struct iovec *iov, int i
     return queued(sh, t, n, more);
 }
 
-ssize_t tcp_send_mbuf(struct shard *sh, struct tcb *t, struct rte_mbuf *m, bool more)
+ssize_t tcp_send_mbufs(struct shard *sh, struct tcb *t, struct rte_mbuf **m, unsigned n, unsigned *taken,
+                       bool more)
 {
     int err = send_check(t);
+    ssize_t done = 0, r = 0;
 
-    if (err)
+    *taken = 0;
+    if (err || n == 0)
         return err;
-    if (t->snd_mem >= t->sndbuf) {
-        t->flags |= TF_NOSPACE;
-        return -EAGAIN;
+    while (*taken < n && t->snd_mem < t->sndbuf) {
+        r = tcp_sndq_append_mbuf(sh, t, m[*taken]);
+        if (r < 0)
+            break;
+        done += r;
+        ++*taken;
     }
-    return queued(sh, t, tcp_sndq_append_mbuf(sh, t, m), more);
+    if (*taken < n)
+        t->flags |= TF_NOSPACE;
+    if (!*taken)
+        return r < 0 ? r : -EAGAIN;
+    /* One push for all of them, so that they leave in as few packets as the path takes. */
+    return queued(sh, t, done, more);
 }
 
 size_t tcp_send_space(const struct tcb *t)
