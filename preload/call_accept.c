@@ -61,7 +61,8 @@ static int from_both(struct ref r, struct sockaddr *sa, socklen_t *len, int flag
 
 static int stack_accept(int listener, struct sockaddr *sa, socklen_t *len, int flags)
 {
-    struct block b __attribute__((cleanup(block_end))) = block_begin(listener, EPOLLIN, false);
+    struct block b __attribute__((cleanup(block_end))) =
+        block_begin(listener, EPOLLIN | EPOLLEXCLUSIVE, false);
     if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))
         return -EINVAL;
     for (;;) {
