@@ -15,6 +15,7 @@
 #include "fdtab.h"
 #include "fork.h"
 #include "libc.h"
+#include "signals.h"
 
 enum { NOT_YET, RUNNING, KERNEL };
 
@@ -42,6 +43,7 @@ static void start_once(void)
         fdtab_follow(a);
         fork_hooks();
         diag_share();
+        signals_faults();
         __atomic_store_n(&state, RUNNING, __ATOMIC_RELEASE);
     } else {
         const char *fallback = getenv("SHUNT_FALLBACK");

@@ -180,7 +180,7 @@ EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
             return libc.epoll_ctl(epfd, op, fd, ev);
         return (int)to_errno(kernel_ctl(epfd, op, fd, ev));
     }
-    if (!ev && op != EPOLL_CTL_DEL)
+    if (op != EPOLL_CTL_DEL && !USER_READABLE(ev, sizeof(*ev)))
         return (int)to_errno(-EFAULT);
     if (epfd == fd)
         return (int)to_errno(-EINVAL);
@@ -257,7 +257,7 @@ static int set_check(struct wait *w)
 static int set_watch(struct wait *w, struct waiter *by)
 {
     struct set *s = (struct set *)w;
-    return api->watch(by, by_fd(s->epfd), EPOLLIN);
+    return api->watch(by, by_fd(s->epfd), EPOLLIN | EPOLLEXCLUSIVE);
 }
 
 /* The kernel's half is always slept on: another process of the family may have put something there. */
@@ -294,8 +294,6 @@ static int stack_epoll_wait(int epfd, struct epoll_event *ev, int max, uint64_t 
         return -EINVAL;
     if (max <= 0 || max > (int)(INT_MAX / sizeof(*ev)))
         return -EINVAL;
-    if (!ev)
-        return -EFAULT;
     return set_wait(&s, deadline_ns, mask);
 }
 
@@ -323,6 +321,8 @@ EXPORT int epoll_pwait2(int epfd, struct epoll_event *ev, int max, const struct 
 {
     if (!fd_is_stack(epfd))
         return libc.epoll_pwait2(epfd, ev, max, t, mask);
+    if (t && !USER_READABLE(t, sizeof(*t)))
+        return (int)to_errno(-EFAULT);
     if (t && (t->tv_sec < 0 || t->tv_nsec < 0 || t->tv_nsec > 999999999))
         return (int)to_errno(-EINVAL);
     bool now = t && t->tv_sec == 0 && t->tv_nsec == 0;

@@ -41,7 +41,7 @@ static ssize_t vec(int fd, const struct iovec *iov, int n, int flags, bool out)
     size_t sum = 0;
     if (n < 0 || n > IOV_MAX)
         return -EINVAL;
-    if (n > 0 && !iov)
+    if (!USER_READABLE(iov, (size_t)n * sizeof(*iov)))
         return -EFAULT;
     for (int i = 0; i < n; i++)
         sum += iov[i].iov_len;

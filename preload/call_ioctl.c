@@ -10,12 +10,13 @@
 
 static int set_flag(int fd, int flag, const void *arg)
 {
-    if (!arg)
+    int on;
+    if (!USER_COPY(&on, arg, sizeof(on)))
         return -EFAULT;
     int flags = API(get_flags(by_fd(fd)));
     if (flags < 0)
         return flags;
-    return API(set_flags(by_fd(fd), *(const int *)arg ? flags | flag : flags & ~flag));
+    return API(set_flags(by_fd(fd), on ? flags | flag : flags & ~flag));
 }
 
 static int stack_ioctl(int fd, unsigned long req, void *arg)

@@ -26,14 +26,22 @@ static bool is_stream(struct ref r)
     return API(getsockopt(r, SOL_SOCKET, SO_TYPE, &type, &len)) == 0 && type == SOCK_STREAM;
 }
 
+/* The program's msghdr and its array of buffers: can they be read, and what is received be written there? */
+static int check_msg(struct msghdr *msg, bool in)
+{
+    if (!(in ? USER_WRITABLE(msg, sizeof(*msg)) : USER_READABLE(msg, sizeof(*msg))))
+        return -EFAULT;
+    if (msg->msg_iovlen <= IOV_MAX && !USER_READABLE(msg->msg_iov, msg->msg_iovlen * sizeof(struct iovec)))
+        return -EFAULT;
+    return 0;
+}
+
 /* Bytes in msg's buffers, or -errno as Linux's import_iovec. */
 static ssize_t total(const struct msghdr *msg)
 {
     size_t sum = 0;
     if (msg->msg_iovlen > IOV_MAX)
         return -EMSGSIZE;
-    if (msg->msg_iovlen > 0 && !msg->msg_iov)
-        return -EFAULT;
     for (size_t i = 0; i < msg->msg_iovlen; i++) {
         sum += msg->msg_iov[i].iov_len;
         if (msg->msg_iov[i].iov_len > SSIZE_MAX || sum > SSIZE_MAX)
@@ -193,15 +201,16 @@ EXPORT ssize_t recvfrom(int fd, void *restrict buf, size_t n, int flags, __SOCKA
     struct sockaddr *to = sa.__sockaddr__;
     if (!fd_is_stack(fd))
         return libc.recvfrom(fd, buf, n, flags, to, len);
-    if (to && !len)
+    socklen_t room = 0;
+    if (to && !USER_COPY(&room, len, sizeof(room)))
         return to_errno(-EFAULT);
-    struct iovec iov = {.iov_base = buf, .iov_len = n > SSIZE_MAX ? SSIZE_MAX : n};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_name = to, .msg_namelen = to ? *len : 0};
-    if (to && (int)*len < 0)
+    if (to && (int)room < 0)
         return to_errno(-EINVAL);
+    struct iovec iov = {.iov_base = buf, .iov_len = n > SSIZE_MAX ? SSIZE_MAX : n};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_name = to, .msg_namelen = room};
     ssize_t r = io_recv(fd, &msg, flags);
-    if (r >= 0 && to)
-        *len = msg.msg_namelen;
+    if (r >= 0 && to && !USER_COPY(len, &msg.msg_namelen, sizeof(*len)))
+        r = -EFAULT;
     return to_errno(r);
 }
 
@@ -209,20 +218,25 @@ EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 {
     if (!fd_is_stack(fd))
         return libc.recvmsg(fd, msg, flags);
-    if (!msg)
-        return to_errno(-EFAULT);
-    return to_errno(io_recv(fd, msg, flags));
+    int r = check_msg(msg, true);
+    return to_errno(r < 0 ? r : io_recv(fd, msg, flags));
 }
 
 /* Linux looks at the timeout only after each datagram, so that it does not end the wait for the first. */
 static int stack_recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct timespec *timeout)
 {
+    if (timeout && !USER_WRITABLE(timeout, sizeof(*timeout)))
+        return -EFAULT;
     uint64_t deadline = timeout ? wait_deadline(timeout) : NEVER;
     unsigned got = 0;
     if (timeout && (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec > 999999999))
         return -EINVAL;
     while (got < n) {
-        ssize_t r = io_recv(fd, &v[got].msg_hdr, flags & ~MSG_WAITFORONE);
+        ssize_t r = check_msg(&v[got].msg_hdr, true);
+        if (r == 0 && !USER_WRITABLE(&v[got].msg_len, sizeof(v[got].msg_len)))
+            r = -EFAULT;
+        if (r == 0)
+            r = io_recv(fd, &v[got].msg_hdr, flags & ~MSG_WAITFORONE);
         if (r < 0)
             return got ? (int)got : (int)r;
         v[got++].msg_len = (unsigned)r;
@@ -272,9 +286,8 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 {
     if (!fd_is_stack(fd))
         return libc.sendmsg(fd, msg, flags);
-    if (!msg)
-        return to_errno(-EFAULT);
-    return to_errno(io_send(fd, msg, flags));
+    int r = check_msg((struct msghdr *)msg, false);
+    return to_errno(r < 0 ? r : io_send(fd, msg, flags));
 }
 
 static int stack_sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
@@ -283,10 +296,15 @@ static int stack_sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
     if (n > IOV_MAX)
         n = IOV_MAX;
     while (sent < n) {
-        ssize_t r = io_send(fd, &v[sent].msg_hdr, flags);
+        ssize_t r = check_msg(&v[sent].msg_hdr, false);
+        if (r == 0)
+            r = io_send(fd, &v[sent].msg_hdr, flags);
         if (r < 0)
             return sent ? (int)sent : (int)r;
-        v[sent++].msg_len = (unsigned)r;
+        unsigned len = (unsigned)r;
+        if (!USER_COPY(&v[sent].msg_len, &len, sizeof(len)))
+            return sent ? (int)sent : -EFAULT;
+        sent++;
     }
     return (int)sent;
 }

@@ -9,8 +9,6 @@ EXPORT int getsockopt(int fd, int level, int name, void *restrict val, socklen_t
 {
     if (!fd_is_stack(fd))
         return libc.getsockopt(fd, level, name, val, len);
-    if (!len || !val)
-        return (int)to_errno(-EFAULT);
     int r = API(getsockopt(by_fd(fd), level, name, val, len));
     if (r == 0 && level == SOL_SOCKET && name == SO_ERROR && fd_has(fd, FD_TWIN) && *len == sizeof(int) &&
         *(int *)val == 0)
@@ -22,8 +20,6 @@ EXPORT int setsockopt(int fd, int level, int name, const void *val, socklen_t le
 {
     if (!fd_is_stack(fd))
         return libc.setsockopt(fd, level, name, val, len);
-    if (!val && len > 0)
-        return (int)to_errno(-EFAULT);
     int r = API(setsockopt(by_fd(fd), level, name, val, len));
     if (r == 0 && fd_has(fd, FD_TWIN))
         libc.setsockopt(fd, level, name, val, len);

@@ -47,7 +47,7 @@ struct many {
 
 bool many_has_stack(const struct pollfd *p, nfds_t n)
 {
-    if (!fdtab)
+    if (!fdtab || !USER_WRITABLE((void *)p, n * sizeof(*p))) /* the kernel says EFAULT, or EINVAL */
         return false;
     for (nfds_t i = 0; i < n; i++)
         if (fd_is_stack(p[i].fd))
@@ -203,6 +203,8 @@ EXPORT int ppoll(struct pollfd *p, nfds_t n, const struct timespec *t, const sig
 {
     if (!many_has_stack(p, n))
         return libc.ppoll(p, n, t, sigmask);
+    if (t && !USER_READABLE(t, sizeof(*t)))
+        return (int)to_errno(-EFAULT);
     if (t && (t->tv_sec < 0 || t->tv_nsec < 0 || t->tv_nsec > 999999999))
         return (int)to_errno(-EINVAL);
     bool now = t && t->tv_sec == 0 && t->tv_nsec == 0;

@@ -47,9 +47,12 @@ static int next_fd(const struct sets *s, int fd)
     return -1;
 }
 
+/* Is a stack's descriptor in a set? Sets that aren't there are the kernel's to refuse. */
 static bool has_stack(const struct sets *s)
 {
-    if (!fdtab)
+    size_t bytes = ((size_t)s->n + WORD - 1) / WORD * sizeof(unsigned long);
+    if (!fdtab || (s->in && !USER_WRITABLE(s->in, bytes)) || (s->out && !USER_WRITABLE(s->out, bytes)) ||
+        (s->ex && !USER_WRITABLE(s->ex, bytes)))
         return false;
     for (int fd = -1; (fd = next_fd(s, fd + 1)) >= 0;)
         if (fd_is_stack(fd))
@@ -126,6 +129,8 @@ EXPORT int select(int n, fd_set *in, fd_set *out, fd_set *ex, struct timeval *t)
     struct sets s = sets_of(n, in, out, ex);
     if (n < 0 || !has_stack(&s))
         return libc.select(n, in, out, ex, t);
+    if (t && !USER_WRITABLE(t, sizeof(*t)))
+        return (int)to_errno(-EFAULT);
     if (t && (t->tv_sec < 0 || t->tv_usec < 0))
         return (int)to_errno(-EINVAL);
     uint64_t deadline = NEVER;
@@ -148,6 +153,8 @@ EXPORT int pselect(int n, fd_set *in, fd_set *out, fd_set *ex, const struct time
     struct sets s = sets_of(n, in, out, ex);
     if (n < 0 || !has_stack(&s))
         return libc.pselect(n, in, out, ex, t, sigmask);
+    if (t && !USER_READABLE(t, sizeof(*t)))
+        return (int)to_errno(-EFAULT);
     if (t && (t->tv_sec < 0 || t->tv_nsec < 0 || t->tv_nsec > 999999999))
         return (int)to_errno(-EINVAL);
     bool now = t && t->tv_sec == 0 && t->tv_nsec == 0;

@@ -47,6 +47,8 @@ static ssize_t stack_sendfile(int out, int in, off_t *off, size_t n)
     int flags = libc.fcntl(in, F_GETFL, NULL);
     if (flags < 0 || (flags & O_ACCMODE) == O_WRONLY)
         return -EBADF;
+    if (off && !USER_WRITABLE(off, sizeof(*off)))
+        return -EFAULT;
     off_t at = off ? *off : lseek(in, 0, SEEK_CUR);
     if (at < 0)
         return -EINVAL; /* a pipe, a socket; or a negative offset */

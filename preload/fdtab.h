@@ -55,6 +55,11 @@ bool fd_is_private(int fd);
         guard_leave();                                                                                       \
     } while (0)
 
+/* The program's memory, as the engine touches it: false where Linux says EFAULT. */
+#define USER_COPY(to, from, n) API(user_copy(to, from, n))
+#define USER_READABLE(p, n)    API(user_readable(p, n))
+#define USER_WRITABLE(p, n)    API(user_writable(p, n))
+
 /* A result of the engine as a call of man 2 gives it. */
 static inline ssize_t to_errno(ssize_t r)
 {

@@ -18,6 +18,7 @@ struct guard {
     bool vforked;      /* in the child of a vfork: the parent's memory, another descriptor table */
     uint64_t mask;     /* signals to block again once the handlers may run; all ones while none is deferred */
     uint32_t handlers; /* handlers of the program that ran on this thread */
+    void *landing;     /* the engine's (user.h): where it goes on when memory of the program is not there */
     uint32_t interrupting; /* those of them without SA_RESTART */
 };
 

@@ -11,6 +11,10 @@
  * caused) can't wait and go to the program's handler at once. SA_RESETHAND and SA_NODEFER are the wrapper's
  * business: the kernel would reset the disposition, or let the signal in again, when the handler is merely
  * put off.
+ *
+ * SIGSEGV and SIGBUS have the wrapper from the stack's start on, whatever the program wants done with them
+ * but SIG_IGN: a fault while the engine copies the program's memory is EFAULT there (user.h). With SIG_DFL
+ * any other is left to the kernel, which then ends the process at the instruction that did it.
  */
 #include "signals.h"
 
@@ -20,6 +24,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "fdtab.h"
 #include "guard.h"
 #include "libc.h"
 
@@ -35,6 +40,7 @@ static struct action {
     uint64_t mask;
 } actions[SIGNALS];
 static int lock;
+static bool keep_faults; /* signals_faults was called */
 
 static uint64_t bit(int sig)
 {
@@ -89,16 +95,42 @@ static void put_off(int sig, siginfo_t *info, void *context)
                 0, 0);
 }
 
+static bool is_kept(int sig)
+{
+    return keep_faults && (sig == SIGSEGV || sig == SIGBUS);
+}
+
+/* SIG_DFL, where the wrapper stands in for it: a fault happens again, a signal that was sent is sent again.
+ */
+static void by_default(int sig, siginfo_t *info)
+{
+    struct sigaction dfl = {.sa_handler = SIG_DFL};
+    libc.sigaction(sig, &dfl, NULL);
+    if (!self_inflicted(sig, info))
+        raw_syscall(SYS_rt_tgsigqueueinfo, getpid(), raw_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0), sig,
+                    (long)info, 0, 0);
+}
+
 static void wrapper(int sig, siginfo_t *info, void *context)
 {
     int saved = errno;
+    if (is_kept(sig)) {
+        if (self_inflicted(sig, info) && api->user_fault(context))
+            return;
+        if (actions[sig].handler == SIG_DFL) {
+            by_default(sig, info);
+            return;
+        }
+    }
     if (__builtin_expect(guard.depth > 0, 0) && !self_inflicted(sig, info)) {
         put_off(sig, info, context);
         errno = saved;
         return;
     }
     struct action a = actions[sig];
-    if (a.flags & SA_RESETHAND) {
+    if ((a.flags & SA_RESETHAND) && is_kept(sig)) {
+        actions[sig].handler = SIG_DFL;
+    } else if (a.flags & SA_RESETHAND) {
         struct sigaction dfl = {.sa_handler = SIG_DFL};
         libc.sigaction(sig, &dfl, NULL);
     }
@@ -135,6 +167,8 @@ static void unwrap(struct sigaction *old, const struct action *a)
         return;
     old->sa_sigaction = (void (*)(int, siginfo_t *, void *))a->handler;
     old->sa_flags = (old->sa_flags & ~(SA_SIGINFO | OURS)) | (a->flags & (SA_SIGINFO | OURS));
+    if (a->handler == SIG_DFL)
+        old->sa_flags = a->flags;
 }
 
 int signals_action(int sig, const struct sigaction *act, struct sigaction *old)
@@ -146,12 +180,15 @@ int signals_action(int sig, const struct sigaction *act, struct sigaction *old)
     struct action before = actions[sig];
     if (act) {
         kern = *act;
-        if (act->sa_handler != SIG_DFL && act->sa_handler != SIG_IGN && act->sa_sigaction != wrapper) {
+        if ((act->sa_handler != SIG_DFL || is_kept(sig)) && act->sa_handler != SIG_IGN &&
+            act->sa_sigaction != wrapper) {
             memcpy(&actions[sig].mask, &act->sa_mask, sizeof(actions[sig].mask));
             actions[sig].flags = act->sa_flags;
             actions[sig].handler = (void *)act->sa_sigaction;
             kern.sa_sigaction = wrapper;
             kern.sa_flags = (act->sa_flags & ~OURS) | SA_SIGINFO;
+            if (act->sa_handler == SIG_DFL) /* a deep stack's overflow still ends the process */
+                kern.sa_flags |= SA_ONSTACK;
         }
     }
     int r = libc.sigaction(sig, act ? &kern : NULL, &was);
@@ -165,4 +202,21 @@ int signals_action(int sig, const struct sigaction *act, struct sigaction *old)
     }
     errno = err;
     return r;
+}
+
+void signals_faults(void)
+{
+    static const int sig[] = {SIGSEGV, SIGBUS};
+    int depth = guard.depth;
+    char *thread_pointer;
+    __asm__("mov %%fs:0, %0" : "=r"(thread_pointer));
+    api->user_init((char *)&guard.landing - thread_pointer);
+    keep_faults = true;
+    guard.depth = 0; /* as if the program did it: it keeps what it has, under the wrapper */
+    for (int i = 0; i < 2; i++) {
+        struct sigaction now;
+        if (libc.sigaction(sig[i], NULL, &now) == 0 && now.sa_sigaction != wrapper)
+            signals_action(sig[i], &now, NULL);
+    }
+    guard.depth = depth;
 }

@@ -10,6 +10,10 @@
  * in *old. Returns -1 and errno as libc's. */
 int signals_action(int sig, const struct sigaction *act, struct sigaction *old);
 
+/* From the stack's start on: faults in the program's memory that the engine copies are the engine's (EFAULT),
+ * all others the program's as ever. */
+void signals_faults(void);
+
 /* Blocks every signal that can wait; the mask before. Signals of faults are left alone. */
 uint64_t signals_block(void);
 void signals_restore(uint64_t mask);

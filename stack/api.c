@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "api_int.h"
+#include "user.h"
 
 struct api_self api_self;
 
@@ -65,6 +66,11 @@ void api_fill(struct shunt_api *t)
     t->version = SHUNT_API_VERSION;
     t->fdt = api_self.proc ? api_self.proc->fds : NULL;
     t->isolate = api_self.st && api_self.st->isolate;
+    t->user_init = user_init;
+    t->user_copy = user_copy;
+    t->user_readable = user_readable;
+    t->user_writable = user_writable;
+    t->user_fault = user_fault;
     api_fill_fd(t);
     api_fill_sock(t);
     api_fill_io(t);

@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -124,6 +125,14 @@ struct shunt_api {
     void (*fork_child)(void);
     /* profile isolate: a kind of IP socket that the stack lacks is refused, not left to the kernel */
     uint32_t isolate;
+    /* --- memory of the program, which may not be there: user.h. Under the guard --- */
+    void (*user_init)(ptrdiff_t offset);
+    bool (*user_copy)(void *to, const void *from, size_t n);
+    bool (*user_readable)(const void *p, size_t n);
+    bool (*user_writable)(void *p, size_t n);
+    /* for the handler of SIGSEGV and SIGBUS: the fault was in one of these, which fails now */
+    bool (*user_fault)(void *ucontext);
+
     /* atexit: releases this process's descriptors at once instead of waiting for the keeper */
     void (*exit_process)(void);
 };

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "api_int.h"
+#include "user.h"
 
 static int do_poll(struct ref r)
 {
@@ -39,12 +40,16 @@ static int do_eset_create(int epfd)
 static int do_eset_ctl(struct ref set, int op, int fd, struct epoll_event *ev)
 {
     int err = 0;
-    struct file *f = api_enter_file(set, &err), *target;
+    struct epoll_event in = {0};
+    struct file *f, *target;
 
+    if (op != EPOLL_CTL_DEL && !user_copy(&in, ev, sizeof in))
+        return -EFAULT;
+    f = api_enter_file(set, &err);
     if (!f)
         return err;
     target = proc_file(api_self.proc, fd);
-    err = target ? eset_ctl(api_self.st, f, op, fd, target, ev) : -EBADF;
+    err = target ? eset_ctl(api_self.st, f, op, fd, target, &in) : -EBADF;
     api_leave(&api_self.st->shard[0]);
     return err;
 }

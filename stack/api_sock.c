@@ -2,8 +2,11 @@
 #include <errno.h>
 
 #include "api_int.h"
+#include "user.h"
 
 _Static_assert((int)SOCK_OP_SEND == (int)DECIDE_SEND && (int)SOCK_OP_BIND == (int)DECIDE_BIND, "same order");
+
+#define OPT_MAX 512 /* bytes: more than any option's value has */
 
 /* The result of call, made with the socket `s` of ref `r` under the lock. */
 #define WITH_SOCK(r, call)                                                                                   \
@@ -17,6 +20,14 @@ _Static_assert((int)SOCK_OP_SEND == (int)DECIDE_SEND && (int)SOCK_OP_BIND == (in
         ret_;                                                                                                \
     })
 
+/* The program's socket address, as Linux's move_addr_to_kernel takes it. 0, -EINVAL, -EFAULT. */
+static int take_name(struct sockaddr_storage *to, const struct sockaddr *sa, socklen_t len)
+{
+    if (len > sizeof *to)
+        return -EINVAL;
+    return user_copy(to, sa, len) ? 0 : -EFAULT;
+}
+
 static int do_placement(struct ref r)
 {
     return WITH_SOCK(r, s->file.placement);
@@ -24,7 +35,13 @@ static int do_placement(struct ref r)
 
 static int do_decide(struct ref r, enum decide_op op, const struct sockaddr *sa, socklen_t len)
 {
-    return WITH_SOCK(r, sock_decide(api_self.st, s, (enum sock_op)op, sa, len));
+    struct sockaddr_storage ss;
+    int err = take_name(&ss, sa, len);
+
+    if (err)
+        return err;
+    return WITH_SOCK(r,
+                     sock_decide(api_self.st, s, (enum sock_op)op, sa ? (struct sockaddr *)&ss : NULL, len));
 }
 
 static int do_set_placement(struct ref r, int placement)
@@ -39,7 +56,10 @@ static int do_opt_recorded(struct ref r, int i, int *level, int *name, void *val
 
 static int do_bind(struct ref r, const struct sockaddr *sa, socklen_t len)
 {
-    return WITH_SOCK(r, sock_bind(api_self.st, s, sa, len));
+    struct sockaddr_storage ss;
+    int err = take_name(&ss, sa, len);
+
+    return err ? err : WITH_SOCK(r, sock_bind(api_self.st, s, (struct sockaddr *)&ss, len));
 }
 
 static int do_listen(struct ref r, int backlog)
@@ -49,7 +69,10 @@ static int do_listen(struct ref r, int backlog)
 
 static int do_connect(struct ref r, const struct sockaddr *sa, socklen_t len)
 {
-    return WITH_SOCK(r, sock_connect(api_self.st, s, sa, len));
+    struct sockaddr_storage ss;
+    int err = take_name(&ss, sa, len);
+
+    return err ? err : WITH_SOCK(r, sock_connect(api_self.st, s, (struct sockaddr *)&ss, len));
 }
 
 static int do_connect_result(struct ref r)
@@ -109,12 +132,28 @@ static int do_getpeername(struct ref r, struct sockaddr *sa, socklen_t *len)
 
 static int do_getsockopt(struct ref r, int level, int name, void *val, socklen_t *len)
 {
-    return WITH_SOCK(r, sock_getsockopt(api_self.st, s, level, name, val, len));
+    uint8_t own[OPT_MAX];
+    socklen_t n;
+    int err;
+
+    if (!user_copy(&n, len, sizeof n))
+        return -EFAULT;
+    if ((int)n >= 0 && n > sizeof own)
+        n = sizeof own;
+    err = WITH_SOCK(r, sock_getsockopt(api_self.st, s, level, name, own, &n));
+    if (err)
+        return err;
+    return user_copy(val, own, n) && user_copy(len, &n, sizeof n) ? 0 : -EFAULT;
 }
 
 static int do_setsockopt(struct ref r, int level, int name, const void *val, socklen_t len)
 {
-    return WITH_SOCK(r, sock_setsockopt(api_self.st, s, level, name, val, len));
+    uint8_t own[OPT_MAX];
+    socklen_t n = (int)len >= 0 && len > sizeof own ? sizeof own : len;
+
+    if ((int)n > 0 && !user_copy(own, val, n))
+        return -EFAULT;
+    return WITH_SOCK(r, sock_setsockopt(api_self.st, s, level, name, own, n));
 }
 
 static int do_ioctl(struct ref r, unsigned long req, void *arg)

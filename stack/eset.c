@@ -16,6 +16,7 @@
 
 #include "file.h"
 #include "hash.h"
+#include "user.h"
 
 #define MODE_BITS      (EPOLLWAKEUP | EPOLLONESHOT | EPOLLET | EPOLLEXCLUSIVE)
 #define EXCLUSIVE_OK   (EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE)
@@ -236,8 +237,12 @@ int eset_collect(struct stack *st, struct file *set, struct epoll_event *ev, int
         unready(it);
         if (!events)
             continue;
-        ev[n].events = events;
-        ev[n].data.u64 = it->data;
+        struct epoll_event out = {.events = events, .data.u64 = it->data};
+        if (!user_copy(&ev[n], &out, sizeof out)) {
+            make_ready(it);
+            n = n ? n : -EFAULT;
+            break;
+        }
         n++;
         if (it->w.mask & EPOLLONESHOT)
             it->w.mask &= MODE_BITS;

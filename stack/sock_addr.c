@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 
 #include "sock.h"
+#include "user.h"
 
 /* sizeof(struct sockaddr_in6) before RFC 2553 added the scope id: what Linux asks for at least. */
 #define SIN6_LEN_RFC2133 24
@@ -59,9 +60,11 @@ int sock_addr_put(const struct sock *s, const struct endpoint *e, struct sockadd
         struct sockaddr_in in;
         struct sockaddr_in6 in6;
     } u;
-    socklen_t full;
+    socklen_t full, room;
 
-    if ((int)*len < 0)
+    if (!user_copy(&room, len, sizeof room))
+        return -EFAULT;
+    if ((int)room < 0)
         return -EINVAL;
     memset(&u, 0, sizeof u);
     if (s->domain == AF_INET6) {
@@ -75,7 +78,5 @@ int sock_addr_put(const struct sock *s, const struct endpoint *e, struct sockadd
         u.in.sin_addr.s_addr = ipaddr_is_v4(&e->addr) ? ipaddr_get_v4(&e->addr) : 0;
         full = sizeof u.in;
     }
-    memcpy(sa, &u, *len < full ? *len : full);
-    *len = full;
-    return 0;
+    return user_copy(sa, &u, room < full ? room : full) && user_copy(len, &full, sizeof full) ? 0 : -EFAULT;
 }

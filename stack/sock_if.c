@@ -12,6 +12,7 @@
 #include "ifnet.h"
 #include "sock.h"
 #include "sock_if.h"
+#include "user.h"
 
 #define TX_QUEUE_LEN 1000 /* what Linux shows by default */
 
@@ -112,8 +113,8 @@ static int get_conf(const struct stack *st, struct ifconf *ifc)
                 break;
             memcpy(ifr.ifr_name, ifn->name, IFNAMSIZ);
             put_addr(&ifr.ifr_addr, ipaddr_get_v4(&ifn->addr[k].addr));
-            if (ifc->ifc_buf)
-                memcpy(ifc->ifc_buf + used, &ifr, sizeof ifr);
+            if (ifc->ifc_buf && !user_copy(ifc->ifc_buf + used, &ifr, sizeof ifr))
+                return -EFAULT;
             used += (int)sizeof ifr;
         }
     }
@@ -136,9 +137,9 @@ int sock_if_ioctl(const struct stack *st, unsigned long req, void *arg)
 
     switch (req) {
     case SIOCGIFCONF:
-        return get_conf(st, arg);
+        return user_writable(arg, sizeof(struct ifconf)) ? get_conf(st, arg) : -EFAULT;
     case SIOCGIFNAME:
-        return get_name(st, ifr);
+        return user_writable(arg, sizeof *ifr) ? get_name(st, ifr) : -EFAULT;
     case SIOCGIFINDEX:
     case SIOCGIFFLAGS:
     case SIOCGIFMTU:
@@ -148,6 +149,8 @@ int sock_if_ioctl(const struct stack *st, unsigned long req, void *arg)
     case SIOCGIFADDR:
     case SIOCGIFBRDADDR:
     case SIOCGIFNETMASK:
+        if (!user_writable(arg, sizeof *ifr))
+            return -EFAULT;
         ifn = by_name(st, ifr->ifr_name);
         return ifn ? get_one(ifn, req, ifr) : -ENODEV;
     default:

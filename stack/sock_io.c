@@ -10,6 +10,7 @@
 #include "shard.h"
 #include "tcp.h"
 #include "udp.h"
+#include "user.h"
 
 #define UIO_MAX 1024 /* IOV_MAX of Linux */
 
@@ -32,10 +33,16 @@ static ssize_t send_tcp(struct sock *s, const struct msghdr *msg, int flags, siz
 
 static ssize_t send_udp(struct stack *st, struct sock *s, const struct msghdr *msg, int flags)
 {
-    const struct sockaddr *sa = msg->msg_name;
-    bool named = sa && msg->msg_namelen;
+    struct sockaddr_storage ss;
+    const struct sockaddr *sa = (const struct sockaddr *)&ss;
+    bool named = msg->msg_name && msg->msg_namelen;
     struct endpoint to;
     int r;
+
+    if (named && msg->msg_namelen > sizeof ss)
+        return -EINVAL;
+    if (named && !user_copy(&ss, msg->msg_name, msg->msg_namelen))
+        return -EFAULT;
 
     /* AF_UNSPEC: no address at all for AF_INET6 sockets, INADDR_ANY and up for AF_INET ones (udp_sendmsg,
      * udpv6_sendmsg). */
@@ -131,25 +138,27 @@ static int ioctl_count(struct sock *s, unsigned long req, int *out)
 
 int sock_ioctl(struct stack *st, struct sock *s, unsigned long req, void *arg)
 {
+    int v = 0, r = 0;
+
     switch (req) {
     case FIONREAD:
     case SIOCOUTQ:
     case SIOCOUTQNSD:
-        return ioctl_count(s, req, arg);
+        r = ioctl_count(s, req, &v);
+        break;
     case SIOCATMARK:
         if (!sock_is_tcp(s))
             return -ENOTTY;
-        *(int *)arg = 0;
-        return 0;
+        break;
     case FIOSETOWN:
     case SIOCSPGRP: /* kept; no signal is ever sent */
-        s->owner = *(const int *)arg;
-        return 0;
+        return user_copy(&s->owner, arg, sizeof s->owner) ? 0 : -EFAULT;
     case FIOGETOWN:
     case SIOCGPGRP:
-        *(int *)arg = s->owner;
-        return 0;
+        v = s->owner;
+        break;
     default:
         return sock_if_ioctl(st, req, arg);
     }
+    return r ? r : user_copy(arg, &v, sizeof v) ? 0 : -EFAULT;
 }

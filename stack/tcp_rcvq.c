@@ -6,6 +6,7 @@
 #include "ip.h"
 #include "tcp_sndq.h"
 #include "tcp_table.h"
+#include "user.h"
 
 #define RATIO_INIT   128
 #define RATIO_MIN    16
@@ -158,8 +159,8 @@ void tcp_rcv_rtt_measure(struct shard *sh, struct tcb *t, int32_t tsecr_ms)
         t->rcv_rtt_us += (int32_t)(sample - t->rcv_rtt_us) / 8;
 }
 
-/* Copies n bytes that stand off bytes into the chain. */
-static void copy_from_chain(const struct rte_mbuf *m, uint32_t off, uint32_t n, char *to)
+/* Copies n bytes that stand off bytes into the chain. False: to is not there (user.h). */
+static bool copy_from_chain(const struct rte_mbuf *m, uint32_t off, uint32_t n, char *to)
 {
     while (off >= m->data_len) {
         off -= m->data_len;
@@ -170,12 +171,14 @@ static void copy_from_chain(const struct rte_mbuf *m, uint32_t off, uint32_t n, 
 
         if (here > n)
             here = n;
-        memcpy(to, rte_pktmbuf_mtod_offset(m, const char *, off), here);
+        if (!user_copy(to, rte_pktmbuf_mtod_offset(m, const char *, off), here))
+            return false;
         to += here;
         n -= here;
         off = 0;
         m = m->next;
     }
+    return true;
 }
 
 /* A place in an iovec array. */
@@ -185,7 +188,8 @@ struct iov_pos {
     size_t off;
 };
 
-/* Copies (or, with discard, counts) up to len bytes at off of m to the iovecs. Bytes. */
+/* Copies (or, with discard, counts) up to len bytes at off of m to the iovecs. Bytes. Where an iovec can't be
+ * written p->left becomes 0. */
 static uint32_t read_packet(struct rte_mbuf *m, uint32_t off, uint32_t len, struct iov_pos *p, bool discard)
 {
     uint32_t done = 0;
@@ -194,8 +198,10 @@ static uint32_t read_packet(struct rte_mbuf *m, uint32_t off, uint32_t len, stru
         size_t room = p->iov->iov_len - p->off;
         uint32_t n = room < len - done ? (uint32_t)room : len - done;
 
-        if (n && !discard)
-            copy_from_chain(m, off + done, n, (char *)p->iov->iov_base + p->off);
+        if (n && !discard && !copy_from_chain(m, off + done, n, (char *)p->iov->iov_base + p->off)) {
+            p->left = 0;
+            break;
+        }
         done += n;
         p->off += n;
         if (p->off == p->iov->iov_len) {

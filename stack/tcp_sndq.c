@@ -5,6 +5,7 @@
 
 #include "ip.h"
 #include "tcp_table.h"
+#include "user.h"
 
 /* The unit that more bytes may be appended to: the last one, unsent, short, and with a buffer of its own. */
 static struct rte_mbuf *tail_with_room(const struct tcb *t)
@@ -51,6 +52,7 @@ static void queue_unit(struct tcb *t, struct rte_mbuf *u)
 ssize_t tcp_sndq_append(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, size_t off)
 {
     size_t done = 0;
+    bool fault = false;
     int i = 0;
 
     while (i < iovcnt && off >= iov[i].iov_len)
@@ -72,7 +74,11 @@ ssize_t tcp_sndq_append(struct shard *sh, struct tcb *t, const struct iovec *iov
             size_t left = iov[i].iov_len - off;
 
             n = left < room ? (uint32_t)left : room;
-            memcpy(rte_pktmbuf_append(u, (uint16_t)n), (const char *)iov[i].iov_base + off, n);
+            if (!user_copy(rte_pktmbuf_append(u, (uint16_t)n), (const char *)iov[i].iov_base + off, n)) {
+                rte_pktmbuf_trim(u, (uint16_t)n);
+                fault = true;
+                break;
+            }
             done += n;
             off += n;
             if (!fresh) {
@@ -84,8 +90,12 @@ ssize_t tcp_sndq_append(struct shard *sh, struct tcb *t, const struct iovec *iov
                 i++;
             }
         }
-        if (fresh)
+        if (fresh && u->data_len)
             queue_unit(t, u);
+        else if (fresh)
+            rte_pktmbuf_free(u);
+        if (fault)
+            return done ? (ssize_t)done : -EFAULT;
     }
     return (ssize_t)done;
 }

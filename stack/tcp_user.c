@@ -58,6 +58,8 @@ ssize_t tcp_send(struct shard *sh, struct tcb *t, const struct iovec *iov, int i
     if (off >= want)
         return 0;
     n = tcp_sndq_append(sh, t, iov, iovcnt, off);
+    if (n == -EFAULT)
+        return n;
     if (n <= 0) { /* full, or no packet buffers: both end when something is acknowledged */
         t->flags |= TF_NOSPACE;
         return n == -ENOBUFS && !t->snd_head ? -ENOBUFS : -EAGAIN;
@@ -132,6 +134,14 @@ static void reader_drained(struct shard *sh, struct tcb *t)
         tcp_send_ack(sh, t);
 }
 
+static bool has_room(const struct iovec *iov, int iovcnt)
+{
+    for (int i = 0; i < iovcnt; i++)
+        if (iov[i].iov_len)
+            return true;
+    return false;
+}
+
 ssize_t tcp_recv(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, int flags,
                  size_t peek_off)
 {
@@ -141,6 +151,8 @@ ssize_t tcp_recv(struct shard *sh, struct tcb *t, const struct iovec *iov, int i
         return -ENOTCONN;
     if (tcp_recv_avail(t) > (flags & MSG_PEEK ? peek_off : 0)) {
         n = tcp_rcvq_read(sh, t, iov, iovcnt, flags, peek_off);
+        if (n == 0 && has_room(iov, iovcnt)) /* bytes there, and none could be copied (user.h) */
+            return -EFAULT;
         if (n && !(flags & MSG_PEEK))
             reader_drained(sh, t);
         return (ssize_t)n;

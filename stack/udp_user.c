@@ -7,6 +7,7 @@
 #include "port.h"
 #include "shard.h"
 #include "udp_cb.h"
+#include "user.h"
 #include "wire_udp.h"
 
 struct udpcb *udp_open(struct shard *sh, uint16_t pcb_flags)
@@ -150,6 +151,8 @@ static int ctl_parse(const struct msghdr *msg, struct send_opts *o)
 
     if (!msg->msg_control)
         return 0;
+    if (!user_readable(msg->msg_control, msg->msg_controllen))
+        return -EFAULT;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c && !r; c = CMSG_NXTHDR((struct msghdr *)msg, c)) {
         if (c->cmsg_len < CMSG_LEN(0))
             return -EINVAL;
@@ -174,9 +177,9 @@ static ssize_t iov_total(const struct msghdr *msg)
     return (ssize_t)len;
 }
 
-/* Appends len bytes to the chain m. False: out of buffers (m is still the caller's, with part of the bytes).
+/* Appends len bytes to the chain m. 0, -ENOBUFS or -EFAULT (m is still the caller's, with part of the bytes).
  */
-static bool append(struct shard *sh, struct rte_mbuf *m, const uint8_t *p, size_t len)
+static int append(struct shard *sh, struct rte_mbuf *m, const uint8_t *p, size_t len)
 {
     struct rte_mbuf *last = rte_pktmbuf_lastseg(m);
 
@@ -187,42 +190,43 @@ static bool append(struct shard *sh, struct rte_mbuf *m, const uint8_t *p, size_
             struct rte_mbuf *next = pkt_alloc(sh);
 
             if (!next)
-                return false;
+                return -ENOBUFS;
             last->next = next;
             m->nb_segs++;
             last = next;
             room = rte_pktmbuf_tailroom(last);
         }
         uint16_t n = len < room ? (uint16_t)len : room;
-        memcpy(rte_pktmbuf_mtod_offset(last, uint8_t *, last->data_len), p, n);
+        if (!user_copy(rte_pktmbuf_mtod_offset(last, uint8_t *, last->data_len), p, n))
+            return -EFAULT;
         last->data_len += n;
         m->pkt_len += n;
         p += n;
         len -= n;
     }
-    return true;
+    return 0;
 }
 
 /* Payload of msg behind u's datagram under construction, or as the start of a new one (room for the header in
- * front). */
-static struct rte_mbuf *gather(struct shard *sh, struct udpcb *u, const struct msghdr *msg)
+ * front). 0, -ENOBUFS or -EFAULT, and the datagram under construction is lost then, as in Linux. */
+static int gather(struct shard *sh, struct udpcb *u, const struct msghdr *msg, struct rte_mbuf **out)
 {
     struct rte_mbuf *m = u->cork ? u->cork : pkt_alloc(sh);
+    int r = 0;
 
     if (!m)
-        return NULL;
+        return -ENOBUFS;
     if (!u->cork) {
         m->data_len = UDP_HDR_LEN;
         m->pkt_len = UDP_HDR_LEN;
     }
     u->cork = NULL;
-    for (size_t i = 0; i < msg->msg_iovlen; i++) {
-        if (!append(sh, m, msg->msg_iov[i].iov_base, msg->msg_iov[i].iov_len)) {
-            rte_pktmbuf_free(m);
-            return NULL;
-        }
-    }
-    return m;
+    for (size_t i = 0; i < msg->msg_iovlen && !r; i++)
+        r = append(sh, m, msg->msg_iov[i].iov_base, msg->msg_iov[i].iov_len);
+    if (r)
+        rte_pktmbuf_free(m);
+    *out = m;
+    return r;
 }
 
 /* Header, checksum, don't-fragment; takes ownership of m. */
@@ -288,9 +292,9 @@ ssize_t udp_send(struct shard *sh, struct udpcb *u, const struct msghdr *msg, co
         return r;
     if (u->cork && u->cork->pkt_len - UDP_HDR_LEN + (size_t)len > UDP_MAX_DATA)
         return -EMSGSIZE;
-    m = gather(sh, u, msg);
-    if (!m)
-        return -ENOBUFS;
+    r = gather(sh, u, msg, &m);
+    if (r)
+        return r;
     if ((flags & MSG_MORE) || (u->flags & UF_CORK)) {
         u->cork = m;
         u->cork_to = dst;
@@ -321,8 +325,8 @@ static void put_ctl(struct msghdr *msg, size_t *used, int level, int type, const
         msg->msg_flags |= MSG_CTRUNC;
         c.cmsg_len = left;
     }
-    memcpy(p, &c, sizeof c);
-    memcpy(p + CMSG_LEN(0), data, c.cmsg_len - CMSG_LEN(0));
+    if (!user_copy(p, &c, sizeof c) || !user_copy(p + CMSG_LEN(0), data, c.cmsg_len - CMSG_LEN(0)))
+        return;
     *used += CMSG_SPACE(len) < left ? CMSG_SPACE(len) : left;
 }
 
@@ -361,8 +365,8 @@ static void put_all_ctl(const struct udpcb *u, struct msghdr *msg, const struct 
 }
 
 /* The sender as an address of the socket's family; msg_namelen becomes its full length, as much as fits is
- * written. */
-static void put_name(const struct udpcb *u, struct msghdr *msg, const struct endpoint *from)
+ * written. False: it can't be. */
+static bool put_name(const struct udpcb *u, struct msghdr *msg, const struct endpoint *from)
 {
     union {
         struct sockaddr_in in;
@@ -371,7 +375,7 @@ static void put_name(const struct udpcb *u, struct msghdr *msg, const struct end
     socklen_t len;
 
     if (!msg->msg_name)
-        return;
+        return true;
     memset(&sa, 0, sizeof sa);
     if (u->pcb.flags & PCB_V6) {
         sa.in6.sin6_family = AF_INET6;
@@ -384,12 +388,14 @@ static void put_name(const struct udpcb *u, struct msghdr *msg, const struct end
         sa.in.sin_addr.s_addr = ipaddr_get_v4(&from->addr);
         len = sizeof sa.in;
     }
-    memcpy(msg->msg_name, &sa, msg->msg_namelen < len ? msg->msg_namelen : len);
+    if (!user_copy(msg->msg_name, &sa, msg->msg_namelen < len ? msg->msg_namelen : len))
+        return false;
     msg->msg_namelen = len;
+    return true;
 }
 
-/* Copies from the chain into the iovecs; the bytes copied. */
-static size_t scatter(const struct rte_mbuf *m, const struct msghdr *msg)
+/* Copies from the chain into the iovecs; the bytes copied, or -EFAULT. */
+static ssize_t scatter(const struct rte_mbuf *m, const struct msghdr *msg)
 {
     uint32_t at = 0, left = m->pkt_len;
     size_t done = 0;
@@ -404,7 +410,8 @@ static size_t scatter(const struct rte_mbuf *m, const struct msghdr *msg)
                 at = 0;
             }
             size_t n = m->data_len - at < room ? m->data_len - at : room;
-            memcpy(to, rte_pktmbuf_mtod_offset(m, uint8_t *, at), n);
+            if (!user_copy(to, rte_pktmbuf_mtod_offset(m, uint8_t *, at), n))
+                return -EFAULT;
             at += (uint32_t)n;
             left -= (uint32_t)n;
             to += n;
@@ -412,7 +419,7 @@ static size_t scatter(const struct rte_mbuf *m, const struct msghdr *msg)
             done += n;
         }
     }
-    return done;
+    return (ssize_t)done;
 }
 
 static void dequeue(struct udpcb *u)
@@ -431,7 +438,7 @@ ssize_t udp_recv(struct shard *sh, struct udpcb *u, struct msghdr *msg, int flag
     int err = udp_take_error(u);
     struct rte_mbuf *m = u->rcv_head;
     struct udp_dgram d;
-    size_t got, len;
+    ssize_t got, len;
 
     msg->msg_flags = 0;
     if (err || !m) {
@@ -445,13 +452,15 @@ ssize_t udp_recv(struct shard *sh, struct udpcb *u, struct msghdr *msg, int flag
     len = m->pkt_len;
     got = scatter(m, msg);
     udp_dgram_read(m, &d);
-    put_name(u, msg, &d.from);
-    put_all_ctl(u, msg, &d);
-    if (got < len)
+    if (got >= 0 && !put_name(u, msg, &d.from))
+        got = -EFAULT;
+    if (got >= 0)
+        put_all_ctl(u, msg, &d);
+    if (got >= 0 && got < len)
         msg->msg_flags |= MSG_TRUNC;
-    if (!(flags & MSG_PEEK))
+    if (!(flags & MSG_PEEK)) /* a datagram that could not be copied is lost, too (Linux: udp_recvmsg) */
         dequeue(u);
-    return (ssize_t)((flags & MSG_TRUNC) ? len : got);
+    return got >= 0 && (flags & MSG_TRUNC) ? len : got;
 }
 
 size_t udp_next_len(const struct udpcb *u)
