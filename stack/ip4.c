@@ -217,6 +217,8 @@ static int resolve_local(struct shard *sh, struct flow *fl)
 {
     struct ipaddr localhost = ipaddr_v4(htonl(INADDR_LOOPBACK));
 
+    if (ipaddr_get_v4(&fl->dst) == htonl(0x7fffffff) && !fl->allow_bcast) /* lo's own broadcast */
+        return -EACCES;
     if (ipaddr_is_any(&fl->src))
         fl->src = ipaddr_is_loopback(&fl->dst) ? localhost : fl->dst;
     fl->ifindex = IFNET_LOOPBACK;
@@ -242,8 +244,6 @@ static int resolve_remote(struct shard *sh, struct flow *fl)
     const struct ifaddr *src;
     int ifindex;
 
-    if (bcast && !fl->allow_bcast)
-        return -EACCES;
     if (r) {
         ifindex = r->ifindex;
         if (!ipaddr_is_any(&r->via) && !bcast && !ipaddr_is_multicast(&fl->dst))
@@ -255,6 +255,8 @@ static int resolve_remote(struct shard *sh, struct flow *fl)
         if (ifindex < 0)
             return ifindex;
     }
+    if (bcast && !fl->allow_bcast)
+        return -EACCES;
     if (ifindex == IFNET_LOOPBACK)
         return -ENETUNREACH; /* 127/8 routed to lo, but not this host's: profile default */
     if (ipaddr_is_any(&fl->src)) {

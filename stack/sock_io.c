@@ -24,6 +24,23 @@ static void iov_seek(const struct msghdr *msg, size_t skip, size_t *i, size_t *o
     *off = skip;
 }
 
+/* Control messages of every socket: those of AF_UNIX are passed over, others than those are wrong
+ * (sock_cmsg_send). Other levels are the protocol's. */
+static int check_control(const struct msghdr *msg)
+{
+    if (!msg->msg_control || !msg->msg_controllen)
+        return 0;
+    if (!user_readable(msg->msg_control, msg->msg_controllen))
+        return -EFAULT;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR((struct msghdr *)msg, c)) {
+        if (c->cmsg_len < CMSG_LEN(0))
+            return -EINVAL;
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type != SCM_RIGHTS && c->cmsg_type != SCM_CREDENTIALS)
+            return -EINVAL;
+    }
+    return 0;
+}
+
 static ssize_t send_tcp(struct sock *s, const struct msghdr *msg, int flags, size_t skip)
 {
     if (flags & (MSG_OOB | MSG_FASTOPEN))
@@ -70,8 +87,13 @@ static ssize_t send_udp(struct stack *st, struct sock *s, const struct msghdr *m
 
 ssize_t sock_sendmsg(struct stack *st, struct sock *s, const struct msghdr *msg, int flags, size_t skip)
 {
+    int r;
+
     if (msg->msg_iovlen > UIO_MAX)
         return -EMSGSIZE;
+    r = check_control(msg);
+    if (r)
+        return r;
     return sock_is_tcp(s) ? send_tcp(s, msg, flags, skip) : send_udp(st, s, msg, flags);
 }
 

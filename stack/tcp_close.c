@@ -113,7 +113,9 @@ static bool queue_fin(struct shard *sh, struct tcb *t)
 int tcp_shutdown(struct shard *sh, struct tcb *t, int how)
 {
     switch (t->state) {
-    case TCPS_CLOSE:
+    case TCPS_CLOSE: /* it takes effect all the same (Linux: inet_shutdown) */
+        t->shut |= (uint8_t)(how + 1);
+        pcb_event(sh, &t->pcb, EV_OUT | (t->shut & 1 ? EV_IN | EV_RDHUP : 0) | EV_HUP);
         return -ENOTCONN;
     case TCPS_SYN_SENT:
         return tcp_disconnect(sh, t);
