@@ -25,6 +25,7 @@
  * fresh one.
  */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 #include "../../dpdk/dpdk.h"
@@ -56,12 +57,18 @@ static struct shard *enter(void)
 }
 
 /* The end of a thread that used the stack. It may end inside a sleep too (cancellation): what it held goes
- * with it. */
+ * with it. Context: the C library calls this, so that no interposer keeps the program's handlers off. The
+ * program's own destructors may still come, and sleep: with a new waiter. */
 static void thread_gone(void *arg)
 {
+    uint64_t all = ~0ull, old;
     struct waiter *w = arg;
-    struct shard *sh = enter();
+    struct shard *sh;
 
+    sys4(SYS_rt_sigprocmask, SIG_BLOCK, &all, &old, 8);
+    if (spare == w)
+        spare = NULL;
+    sh = enter();
     if (w->pid == (int)sys0(SYS_getpid)) {
         if (sh->leader == w) {
             sh->leader = NULL;
@@ -72,6 +79,7 @@ static void thread_gone(void *arg)
         waiter_free(engine.st, w);
     }
     shard_unlock(sh);
+    sys4(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, 8);
 }
 
 int sleep_init(void)
