@@ -39,7 +39,7 @@ static struct action {
     int flags;
     uint64_t mask;
 } actions[SIGNALS];
-static int lock;
+static int lock; /* its owner's pid: a child may have been forked while a thread of the parent's held it */
 static bool keep_faults; /* signals_faults was called */
 
 static uint64_t bit(int sig)
@@ -149,8 +149,13 @@ static void wrapper(int sig, siginfo_t *info, void *context)
 static uint64_t acquire(void)
 {
     uint64_t mask = set_mask(SIG_BLOCK, UINT64_MAX);
-    while (__atomic_exchange_n(&lock, 1, __ATOMIC_ACQUIRE))
-        raw_syscall(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+    int self = (int)raw_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0), owner = 0;
+    while (!__atomic_compare_exchange_n(&lock, &owner, self, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+        if (owner == self) {
+            raw_syscall(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+            owner = 0;
+        }
+    }
     return mask;
 }
 
