@@ -210,6 +210,7 @@ EXPORT int pthread_create(pthread_t *restrict t, const pthread_attr_t *restrict 
 {
     if (guard.depth > 0)
         return engine_thread_create(t, attr, fn, arg);
+    fork_threaded();
     return libc.pthread_create(t, attr, fn, arg);
 }
 

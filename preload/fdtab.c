@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "libc.h"
 #include "place.h"
@@ -56,6 +57,22 @@ void fdtab_forget(int fd)
     epoll_closed(fd);
     API(close(fd));
     fdtab_bits[fd] = 0;
+}
+
+/* Whether what stands on fd, a number of the stack, can be what the stack put there. */
+static bool stands_for_stack(int fd)
+{
+    struct stat sb;
+    return fstat(fd, &sb) == 0 && (S_ISSOCK(sb.st_mode) || (fd_has(fd, FD_EPSET) && !(sb.st_mode & S_IFMT)));
+}
+
+void fdtab_recheck(void)
+{
+    int saved = errno;
+    for (int fd = 0, e = fdtab_end(); fd < e; fd++)
+        if (fd_is_stack(fd) && !stands_for_stack(fd))
+            fdtab_forget(fd);
+    errno = saved;
 }
 
 int fdtab_dup(int fd, int to)

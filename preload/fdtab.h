@@ -84,6 +84,8 @@ void fdtab_forget(int fd);
 /* dup family: to is now a duplicate of fd, whatever both were. -errno of the engine (then the caller closes
  * `to`). */
 int fdtab_dup(int fd, int to);
+/* Forgets the numbers on which the kernel has no socket of ours. */
+void fdtab_recheck(void);
 /* One past the highest number that ever was the stack's in this process: where a walk over the table ends. */
 int fdtab_end(void);
 /* Follows the engine's table: after the start and in a forked child. NULL: the stack is out of reach for

@@ -28,6 +28,15 @@ static __thread struct {
     bool hooked; /* the hooks entered the guard */
 } state __attribute__((tls_model("initial-exec")));
 
+/* The program has, or had, more than one thread. */
+static bool threaded;
+
+void fork_threaded(void)
+{
+    if (!threaded)
+        threaded = true;
+}
+
 void forking_prepare(void)
 {
     state.hooked = fdtab && guard.depth == 0;
@@ -66,6 +75,8 @@ void forking_child(void)
     wait_child();
     epoll_child();
     stream_child();
+    if (threaded)
+        fdtab_recheck();
     state.hooked = false;
     guard_leave();
 }
