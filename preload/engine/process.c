@@ -121,7 +121,12 @@ void process_fork_child(void)
     sleep_after_fork();
     if (p) {
         sh = enter();
-        family_child(p, my_pid(), 0);
+        /* Stopped for so long that its place was given to another: it has none, and no stack. */
+        if ((p->state == PROC_FORKING && p->since_ns == child_since_ns) ||
+            (p->state == PROC_LIVE && p->pid == my_pid()))
+            family_child(p, my_pid(), 0);
+        else
+            p = NULL;
         leave(sh);
     }
     set_self(p);
