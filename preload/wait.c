@@ -117,8 +117,12 @@ static void held_drop(uintptr_t frame)
             held[i].frame = 0;
 }
 
+/* How many forks this process is away from the one that started the stack. */
+static unsigned forks;
+
 void wait_child(void)
 {
+    forks++;
     memset(held, 0, sizeof(held));
 }
 
@@ -225,7 +229,8 @@ static int spin(struct wait *w, uint64_t start)
 
 struct sleeper {
     struct waiter *waiter;
-    uint64_t mask; /* the caller's signals */
+    unsigned forks; /* as they were when it got its waiter */
+    uint64_t mask;  /* the caller's signals */
     uintptr_t frame;
     struct ref *pin; /* the call's, or NULL */
 };
@@ -264,6 +269,12 @@ static int doze(struct wait *w, struct sleeper *s, const sigset_t *mask, int *re
         r = libc.ppoll(w->p, n, deadline == NEVER ? NULL : &t, mask);
     }
     int err = errno;
+    if (s->forks != forks) { /* a handler forked, and this is the child: the waiter is the parent's */
+        s->waiter = NULL;
+        *ready = look(w, true);
+        errno = err;
+        return r;
+    }
     guard_enter();
     api->sleep_finish(s->waiter, w->p, n);
     *ready = w->check(w);
@@ -303,7 +314,7 @@ static void sleep_cancelled(void *arg)
 
 static int sleep_loop(struct wait *w)
 {
-    struct sleeper s = {.frame = (uintptr_t)__builtin_frame_address(0), .pin = w->pin};
+    struct sleeper s = {.frame = (uintptr_t)__builtin_frame_address(0), .pin = w->pin, .forks = forks};
     sigset_t mask;
     int r;
     s.mask = signals_block();
