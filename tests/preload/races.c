@@ -1,0 +1,269 @@
+/* races.c: signals, forks and the ends of threads at bad moments: in the middle of what the library does.
+ * Each check tries often, for a fraction of a second. */
+#include "check.h"
+
+#include <pthread.h>
+
+enum { TRY_MS = 400 };
+
+static int sv[2];
+static long end_ms;
+
+static bool more(void)
+{
+    return now_ms() < end_ms;
+}
+
+static void start_trying(void)
+{
+    end_ms = now_ms() + TRY_MS;
+}
+
+/* --- signals and the ends of threads --- */
+
+static void look_at_socket(int sig)
+{
+    int e = errno, v;
+    socklen_t len = sizeof(v);
+
+    (void)sig;
+    getsockopt(sv[0], SOL_SOCKET, SO_TYPE, &v, &len);
+    errno = e;
+}
+
+/* Sleeps on a socket, and ends. */
+static void *sleep_and_end(void *arg)
+{
+    struct timeval tv = {.tv_usec = 1000};
+    int s = *(int *)arg;
+    char b;
+
+    setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+    recv(s, &b, 1, 0);
+    return NULL;
+}
+
+/* A handler that uses a socket may come while a thread ends. */
+CHECK(signal_at_the_end_of_a_thread)
+{
+    struct itimerval often = {{0, 50}, {0, 50}}, never = {{0, 0}, {0, 0}};
+    pthread_t t;
+    int u[2];
+
+    tcp_pair(sv);
+    udp_pair(u);
+    signal(SIGALRM, look_at_socket);
+    start_trying();
+    setitimer(ITIMER_REAL, &often, NULL);
+    while (more()) {
+        sigset_t alarm, old;
+
+        /* The other thread's alone. */
+        NEED(pthread_create(&t, NULL, sleep_and_end, &u[0]) == 0);
+        sigemptyset(&alarm);
+        sigaddset(&alarm, SIGALRM);
+        pthread_sigmask(SIG_BLOCK, &alarm, &old);
+        pthread_join(t, NULL);
+        pthread_sigmask(SIG_SETMASK, &old, NULL);
+    }
+    setitimer(ITIMER_REAL, &never, NULL);
+    R(send(sv[1], "x", 1, 0));
+    V(settle(sv[0], POLLIN));
+}
+
+static pthread_key_t key;
+static int pairs[4][2];
+
+/* A destructor of thread data that sleeps on a socket. */
+static void destroy(void *arg)
+{
+    sleep_and_end(arg);
+}
+
+static void *end_with_destructor(void *arg)
+{
+    sleep_and_end(arg);
+    pthread_setspecific(key, arg);
+    return NULL;
+}
+
+static void *wait_for_byte(void *arg)
+{
+    char b;
+
+    return (void *)(recv(*(int *)arg, &b, 1, 0));
+}
+
+CHECK(sleep_in_the_destructor_of_a_thread)
+{
+    pthread_t t[4];
+
+    for (int i = 0; i < 4; i++)
+        tcp_pair(pairs[i]);
+    NEED(pthread_key_create(&key, destroy) == 0);
+    for (int round = 0; round < 8; round++) {
+        for (int i = 0; i < 4; i++)
+            NEED(pthread_create(&t[i], NULL, end_with_destructor, &pairs[i][0]) == 0);
+        for (int i = 0; i < 4; i++)
+            pthread_join(t[i], NULL);
+    }
+    /* All that sleep are told. */
+    for (int i = 0; i < 4; i++) {
+        struct timeval none = {0, 0};
+
+        NEED(setsockopt(pairs[i][0], SOL_SOCKET, SO_RCVTIMEO, &none, sizeof(none)) == 0);
+        NEED(pthread_create(&t[i], NULL, wait_for_byte, &pairs[i][0]) == 0);
+    }
+    nap(50);
+    for (int i = 0; i < 4; i++) {
+        void *got;
+
+        R(send(pairs[i][1], "x", 1, 0));
+        pthread_join(t[i], &got);
+        V((long)got);
+    }
+}
+
+/* --- forks --- */
+
+static void child_ends(int sig)
+{
+    (void)sig;
+}
+
+static void fork_here(int sig)
+{
+    struct sigaction act = {.sa_handler = child_ends};
+
+    (void)sig;
+    if (fork() == 0) { /* goes back into the call, and out of it by a signal that does not restart it */
+        sigaction(SIGALRM, &act, NULL);
+        struct itimerval soon = {{0, 0}, {0, 20000}};
+        setitimer(ITIMER_REAL, &soon, NULL);
+    }
+}
+
+static void *send_later(void *arg)
+{
+    nap(200);
+    send(*(int *)arg, "x", 1, 0);
+    return NULL;
+}
+
+CHECK(fork_in_a_handler_of_a_sleeping_call)
+{
+    struct sigaction act = {.sa_handler = fork_here, .sa_flags = SA_RESTART};
+    pid_t self = getpid();
+    sigset_t alarm;
+    pthread_t t;
+    ssize_t n;
+    char b;
+
+    tcp_pair(sv);
+    sigaction(SIGALRM, &act, NULL);
+    sigemptyset(&alarm);
+    sigaddset(&alarm, SIGALRM);
+    pthread_sigmask(SIG_BLOCK, &alarm, NULL);
+    NEED(pthread_create(&t, NULL, send_later, &sv[1]) == 0);
+    pthread_sigmask(SIG_UNBLOCK, &alarm, NULL);
+    alarm_ms(20, 0);
+    n = recv(sv[0], &b, 1, 0);
+    if (getpid() != self)
+        _exit(n < 0 && errno == EINTR ? 0 : 1);
+    V(n);
+    pthread_join(t, NULL);
+    int st = -1;
+    while (wait(&st) < 0 && errno == EINTR)
+        ;
+    V(st);
+    R(send(sv[1], "y", 1, 0));
+    R(recv(sv[0], &b, 1, 0));
+}
+
+static void nothing(int sig)
+{
+    (void)sig;
+}
+
+static void *install_handlers(void *arg)
+{
+    struct sigaction act = {.sa_handler = nothing};
+
+    (void)arg;
+    while (more())
+        sigaction(SIGUSR1, &act, NULL);
+    return NULL;
+}
+
+/* A child's sigaction doesn't wait for a thread that it does not have. */
+CHECK(fork_while_another_thread_installs_a_handler)
+{
+    struct sigaction act = {.sa_handler = nothing};
+    bool all = true;
+    pthread_t t;
+
+    tcp_pair(sv);
+    start_trying();
+    NEED(pthread_create(&t, NULL, install_handlers, NULL) == 0);
+    while (more()) {
+        int st;
+        pid_t pid = fork();
+
+        if (pid == 0)
+            _exit(sigaction(SIGUSR2, &act, NULL));
+        waitpid(pid, &st, 0);
+        all &= st == 0;
+    }
+    pthread_join(t, NULL);
+    V(all);
+}
+
+static void *open_and_close(void *arg)
+{
+    (void)arg;
+    while (more()) {
+        int s = socket(AF_INET, SOCK_DGRAM, 0);
+
+        close(s);
+        s = open("/dev/null", O_RDONLY);
+        close(s);
+    }
+    return NULL;
+}
+
+/* What the child's numbers are: 1 if a number that is no socket passes for one. */
+static int odd_numbers(void)
+{
+    for (int fd = 3; fd < 32; fd++) {
+        struct stat sb;
+        socklen_t len = sizeof(int);
+        int type;
+
+        if (fstat(fd, &sb) == 0 && S_ISSOCK(sb.st_mode))
+            continue;
+        if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+CHECK(fork_while_another_thread_opens_and_closes)
+{
+    int odd = 0;
+    pthread_t t;
+
+    tcp_pair(sv);
+    start_trying();
+    NEED(pthread_create(&t, NULL, open_and_close, NULL) == 0);
+    while (more()) {
+        int st;
+        pid_t pid = fork();
+
+        if (pid == 0)
+            _exit(odd_numbers());
+        waitpid(pid, &st, 0);
+        odd += st != 0;
+    }
+    pthread_join(t, NULL);
+    V(odd);
+}
