@@ -28,11 +28,17 @@ static inline bool list_empty(const struct list *l)
     return l->next == l;
 }
 
+/* Keeps the stores of an operation in order: a process killed between two of them leaves a list that is whole
+ * when read forward, which list_repair starts from. */
+#define list_step() __asm__ volatile("" ::: "memory")
+
 static inline void list_add_tail(struct list *head, struct list *n)
 {
     n->prev = head->prev;
     n->next = head;
+    list_step();
     head->prev->next = n;
+    list_step();
     head->prev = n;
 }
 
@@ -40,7 +46,9 @@ static inline void list_add_head(struct list *head, struct list *n)
 {
     n->next = head->next;
     n->prev = head;
+    list_step();
     head->next->prev = n;
+    list_step();
     head->next = n;
 }
 
@@ -48,8 +56,20 @@ static inline void list_add_head(struct list *head, struct list *n)
 static inline void list_del(struct list *n)
 {
     n->prev->next = n->next;
+    list_step();
     n->next->prev = n->prev;
+    list_step();
     list_init(n);
+}
+
+/* Makes the backward links agree with the forward ones. */
+static inline void list_repair(struct list *head)
+{
+    for (struct list *n = head;; n = n->next) {
+        n->next->prev = n;
+        if (n->next == head)
+            return;
+    }
 }
 
 #endif

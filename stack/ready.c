@@ -116,16 +116,25 @@ bool waiter_wake(struct stack *st, struct waiter *w)
     if (w->woken)
         return false;
     __atomic_store_n(&w->woken, 1, __ATOMIC_RELEASE);
-    if (w->armed) {
-        w->armed = 0;
+    if (w->armed == ARM_SLEEPS) {
+        w->armed = ARM_WAKING;
         if (w->wake != WAKE_NONE && sh->nwake < WAKE_MAX)
             sh->wake[sh->nwake++] = w->wake;
     }
     return true;
 }
 
+static void write_again(struct shard *sh, const struct waiter *w)
+{
+    if (w->wake != WAKE_NONE && sh->nwake < WAKE_MAX)
+        sh->wake[sh->nwake++] = w->wake;
+}
+
+/* The dead process may have been about to write to waiters that it woke, or to the leader. One write too many
+ * costs a look. */
 void waiter_reap(struct stack *st, int pid)
 {
+    struct shard *sh = &st->shard[0];
     struct slab *s = &st->ready->waiters;
 
     for (uint32_t i = 0; i < s->fresh; i++) {
@@ -133,7 +142,61 @@ void waiter_reap(struct stack *st, int pid)
 
         if (w->pid == pid)
             waiter_free(st, w);
+        else if (w->pid && w->armed == ARM_WAKING)
+            write_again(sh, w);
     }
+    if (sh->leader)
+        write_again(sh, sh->leader);
+}
+
+static void recover_sets(struct stack *st)
+{
+    struct slab *esets = &st->ready->esets, *items = &st->ready->items;
+
+    for (uint32_t i = 0; i < esets->fresh; i++) {
+        struct eset *e = slab_at(esets, i);
+
+        if (e->file.type != FILE_EPOLL)
+            continue;
+        list_repair(&e->file.watches);
+        list_repair(&e->items);
+        list_init(&e->ready);
+        e->nready = 0;
+    }
+    for (uint32_t i = 0; i < items->fresh; i++) {
+        struct eset_item *it = slab_at(items, i);
+
+        if (it->w.kind != WATCH_ITEM)
+            continue;
+        list_init(&it->rdy);
+        eset_item_event(st, it);
+    }
+}
+
+void ready_recover(struct stack *st)
+{
+    struct shard *sh = &st->shard[0];
+    struct slab *socks = &st->ready->socks, *waiters = &st->ready->waiters;
+
+    for (uint32_t i = 0; i < socks->fresh; i++) {
+        struct file *f = slab_at(socks, i);
+
+        if (f->type == FILE_SOCK)
+            list_repair(&f->watches);
+    }
+    recover_sets(st);
+    for (uint32_t i = 0; i < waiters->fresh; i++) {
+        struct waiter *w = slab_at(waiters, i);
+
+        if (!w->pid)
+            continue;
+        list_repair(&w->watches);
+        __atomic_store_n(&w->woken, 1, __ATOMIC_RELEASE);
+    }
+    /* There are as many descriptors as wake-ups fit. */
+    _Static_assert(WAKE_MAX >= WAKE_FDS, "all at once");
+    for (sh->nwake = 0; sh->nwake < WAKE_FDS; sh->nwake++)
+        sh->wake[sh->nwake] = (uint16_t)sh->nwake;
 }
 
 bool ready_notify(struct stack *st, struct file *f, uint32_t mask)

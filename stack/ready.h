@@ -44,11 +44,17 @@ struct watch {
     128 /* wake descriptors (eventfds) every family member holds; waiters beyond sleep in short slices */
 #define WAKE_NONE 0xffff
 
+enum waiter_armed {
+    ARM_AWAKE,
+    ARM_SLEEPS, /* or is about to: must be written to */
+    ARM_WAKING, /* whoever woke it writes to it once it dropped the lock, unless it is killed before */
+};
+
 struct waiter {
     struct list watches;
     struct list free; /* of the process's idle waiters */
     uint32_t woken;   /* set under the lock; read without it while spinning */
-    uint32_t armed;   /* sleeping or about to: must be written to */
+    uint32_t armed;   /* enum waiter_armed */
     uint16_t wake;    /* index of its wake descriptor, or WAKE_NONE */
     int32_t pid;      /* owner; the keeper frees a dead one's */
     int32_t tid;
@@ -70,6 +76,10 @@ bool waiter_wake(
     struct stack *st,
     struct waiter *w); /* marks and, when armed, queues the wake-up; false: it was marked already */
 void waiter_reap(struct stack *st, int pid); /* a process died */
+
+/* After a process was killed in the middle of things: makes lists of layer 6 whole and lets everybody look
+ * again. What the dead one was about to tell is not known. */
+void ready_recover(struct stack *st);
 
 /* Tells all watches of f that bits of mask came. True when a waiter was woken. */
 bool ready_notify(struct stack *st, struct file *f, uint32_t mask);

@@ -2,8 +2,9 @@
  *
  * Theory of operation. A shard has no thread of its own: whoever enters a socket call takes the lock, may
  * poll, and leaves. The lock is a robust process-shared mutex, because a process of the family can be killed
- * while it holds it. The next owner then gets EOWNERDEAD, declares the state consistent and goes on: updates
- * are ordered such that a break in the middle leaks rather than frees twice (txq_flush shows the pattern).
+ * while it holds it. The next owner then gets EOWNERDEAD, repairs what can be torn (recover) and goes on:
+ * updates are ordered such that a break in the middle leaks rather than frees twice (txq_flush shows the
+ * pattern).
  *
  * Loopback. Frames for interface 0 go on a list instead of to a device, and come back as input at the end of
  * the same call (shard_flush), as Linux runs loopback's softirq at the end of the send. A peer on the same
@@ -19,11 +20,11 @@
 #include "pcb.h"
 #include "pkt.h"
 #include "ready.h"
-#include "ready.h"
 #include "rx.h"
 #include "shard.h"
 #include "sock.h"
 #include "tcp.h"
+#include "udp.h"
 
 #define LO_ROUNDS    256   /* bursts of loopback frames a flush works off at most */
 #define LO_QUEUE_MAX 4096  /* frames; Linux's netdev_max_backlog is 1000 */
@@ -34,6 +35,15 @@ static void (*wake_fn)(unsigned wake_index);
 void shard_set_wake(void (*fn)(unsigned wake_index))
 {
     wake_fn = fn;
+}
+
+/* The owner was killed in the middle of something. The lists that everything goes over are made whole; who
+ * sleeps is woken to look again, because what would have been told is not known. */
+static void recover(struct shard *sh)
+{
+    tcp_recover_lists(sh);
+    udp_recover_lists(sh);
+    ready_recover(sh->st);
 }
 
 /* r: what locking the mutex returned. */
@@ -49,6 +59,8 @@ static void lock_taken(struct shard *sh, int r)
         pthread_mutex_consistent(&sh->lock);
         sh->count[COUNT_LOCK_RECOVERED]++;
         log_warn("a process died inside the stack; going on");
+        RTE_PER_LCORE(_lcore_id) = sh->id;
+        recover(sh);
     }
     RTE_PER_LCORE(_lcore_id) = sh->id;
 }

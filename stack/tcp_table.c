@@ -163,6 +163,7 @@ void tcb_free(struct shard *sh, struct tcb *t)
     list_del(&t->pcb.dirty);
     list_del(&t->acks);
     t->state = TCPS_CLOSE;
+    t->pcb.proto = 0; /* tcp_recover_lists looks at freed ones, too */
     slab_free(&sh->tcp->tcb, t);
 }
 

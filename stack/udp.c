@@ -286,3 +286,19 @@ void udp_walk(const struct shard *sh,
             fn(arg, &u->pcb, u->rcv_mem, 0);
     }
 }
+
+void udp_recover_lists(struct shard *sh)
+{
+    const struct slab *s = &sh->udp->pcbs;
+
+    for (uint32_t i = 0; i < s->fresh; i++) {
+        struct udpcb *u = slab_at(s, i);
+
+        if (u->pcb.proto != IPPROTO_UDP)
+            continue;
+        list_init(&u->pcb.dirty);
+        u->pcb.events = 0;
+        if (u->pcb.user)
+            pcb_event(sh, &u->pcb, EV_IN | EV_OUT);
+    }
+}
