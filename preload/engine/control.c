@@ -1,9 +1,28 @@
 /* control.c: claiming the stack's name and answering on its socket (control.h has the protocol).
  *
- * Theory of operation. The socket's path is the claim. Starters of stacks take turns by a lock on the
- * directory, so that between finding a socket dead and removing it nobody makes a new one. The starter binds
- * and listens; the keeper inherits the descriptor and is the only one that keeps it, so that the socket is
- * dead exactly when the keeper is.
+ * Theory of operation. The socket's path is the claim. Who binds it, or removes it because nobody listens,
+ * holds a lock on the directory: between finding a socket dead and removing it nobody makes a new one. The
+ * lock is held for these few calls only, never while another process is waited for. The starter binds and
+ * listens; the keeper inherits the descriptor, listens anew, so that SO_PEERCRED names it, and is then the
+ * only one that has it: the socket is dead exactly when the keeper is. A keeper removes its own path while it
+ * still listens, which is why that path cannot be another stack's by then.
+ *
+ * Who has the name that a starter wants is asked ("quit"), for LEAVE_MS in all; what it is shows in the
+ * answer:
+ * - running: "running PID...". The keeper has looked whether they are alive before it says so. The name is
+ * taken.
+ * - lingering with what dead programs left: "leaving PID", and it hurries. Its end is waited for.
+ * - leaving: the connection ends without an answer, once it is gone. Asked again, the next bind succeeds.
+ * - being started: no answer until its keeper runs or the start fails; then one of these.
+ * - a keeper with more to do than answer, on a loaded machine: no answer for a moment.
+ * - stopped (SIGSTOP, a debugger): no answer. After LEAVE_MS that is what the user is told.
+ * - killed: nobody listens (ECONNREFUSED). The path is removed.
+ * So two starts that race for a name end with one that has it and one that says which process that is; when
+ * the first one fails, the second one gets it.
+ *
+ * A link is no file: the kernel alone says who has an interface. A keeper that has only remains to do is
+ * asked to give it up ("yield") and waited for as above. Two running programs, or two starts, that want one
+ * interface are told apart by the kernel: the later one cannot open it.
  *
  * The keeper must not wait for a client: everything is non-blocking, an answer is prepared in one piece and
  * drained as the client reads, and who takes longer than CLIENT_NS is dropped. There are CLIENTS places; when
@@ -34,9 +53,10 @@
 #define LINE_ROOM  512
 #define TEXT_FIRST (64u << 10)
 #define TEXT_LAST  (64u << 20)
-#define CLAIM_MS   300  /* how long a starter waits for the answer of the stack that has its name */
-#define YIELD_MS   50   /* and of any other */
-#define LEAVE_MS   2000 /* and for its keeper's end */
+#define LEAVE_MS   2000 /* how long a starter waits for the stack that has its name or its link */
+#define CLAIM_MS   300  /* the same when another name will do as well */
+#define YIELD_MS   50   /* and for an answer of a process that is no keeper yet */
+#define PAUSE_MS   2    /* between two attempts */
 #define NAMES_MAX  1000 /* "-2" to "-1000" */
 
 /* --- text --- */
@@ -105,45 +125,107 @@ static bool wait_for(int fd, short events, int ms)
     return sys5(SYS_ppoll, &p, 1, &ts, NULL, 8) > 0;
 }
 
-/* Asks the stack at a one question; its answer's first line in reply ("" when it doesn't answer in ms). 0,
- * or -errno of connect: -ECONNREFUSED for a socket that nobody listens on. */
-static int ask(const struct sockaddr_un *a, const char *question, int ms, char *reply, size_t room)
+/* Milliseconds until a time; 0: it is past. */
+static int ms_until(uint64_t end_ns)
 {
-    int fd = stream_socket(), rc = 0;
+    uint64_t now = now_ns();
+
+    return now < end_ns ? (int)((end_ns - now) / NS_IN_MS) + 1 : 0;
+}
+
+static void pause_ms(int ms)
+{
+    struct timespec ts = {0, ms * 1000000L};
+
+    sys2(SYS_nanosleep, &ts, NULL);
+}
+
+struct reply {
+    char line[128]; /* the first line */
+    int pid;        /* who listens; 0: not known (another PID namespace) */
+};
+
+/* Reads the reply's line until end_ns. 0; -ECONNRESET: the connection ended before; -ETIMEDOUT. */
+static int read_line(int fd, uint64_t end_ns, struct reply *r)
+{
     size_t len = 0;
     long n;
 
-    reply[0] = '\0';
+    while (!strchr(r->line, '\n')) {
+        if (!wait_for(fd, POLLIN, ms_until(end_ns)))
+            return -ETIMEDOUT;
+        n = sys3(SYS_read, fd, r->line + len, sizeof r->line - 1 - len);
+        if (n <= 0)
+            return -ECONNRESET;
+        len += (size_t)n;
+        r->line[len] = '\0';
+    }
+    r->line[strcspn(r->line, "\n")] = '\0';
+    return 0;
+}
+
+/* Asks the stack at a one question, until end_ns. 0; -ECONNREFUSED or -ENOENT: nobody listens; -ECONNRESET:
+ * who listened is gone; -EAGAIN, -ETIMEDOUT: no answer. */
+static int ask(const struct sockaddr_un *a, const char *question, uint64_t end_ns, struct reply *r)
+{
+    struct ucred cred = {0};
+    socklen_t len = sizeof cred;
+    int fd = stream_socket(), rc;
+
+    memset(r, 0, sizeof *r);
     if (fd < 0)
         return -errno;
     if (connect(fd, (const struct sockaddr *)a, sizeof *a) != 0) {
         rc = -errno;
-    } else if (send(fd, question, strlen(question), MSG_NOSIGNAL) > 0) {
-        while (len < room - 1 && wait_for(fd, POLLIN, ms)) {
-            n = sys3(SYS_read, fd, reply + len, room - 1 - len);
-            if (n <= 0)
-                break;
-            len += (size_t)n;
-        }
-        reply[len] = '\0';
-        reply[strcspn(reply, "\n")] = '\0';
+    } else {
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0)
+            r->pid = cred.pid;
+        rc = send(fd, question, strlen(question), MSG_NOSIGNAL) > 0 ? read_line(fd, end_ns, r) : -ECONNRESET;
     }
     sys1(SYS_close, fd);
     return rc;
 }
 
-/* After "leaving PID": waits until that process has closed everything. */
-static void wait_for_leaver(const char *reply)
+static bool is_leaving(const struct reply *r)
 {
-    int pid = atoi(reply + strlen("leaving ")), pidfd;
+    return strncmp(r->line, "leaving ", 8) == 0;
+}
 
-    if (pid <= 0)
+/* After "leaving PID": waits until that process has closed everything. */
+static void wait_for_leaver(const struct reply *r, uint64_t end_ns)
+{
+    int pid = atoi(r->line + strlen("leaving ")), pidfd = -1;
+
+    if (pid > 0)
+        pidfd = (int)sys2(SYS_pidfd_open, pid, 0);
+    if (pidfd < 0) {
+        pause_ms(PAUSE_MS); /* gone, or in another PID namespace */
         return;
-    pidfd = (int)sys2(SYS_pidfd_open, pid, 0);
-    if (pidfd < 0)
-        return;
-    wait_for(pidfd, POLLIN, LEAVE_MS);
+    }
+    wait_for(pidfd, POLLIN, ms_until(end_ns));
     sys1(SYS_close, pidfd);
+}
+
+/* The state of process pid as /proc says it ('T' stopped, 't' traced), and its name; 0: not known. */
+static char process_state(int pid, char *name, size_t room)
+{
+    char path[32], line[128], *p;
+    char state = 0;
+    FILE *f;
+
+    *name = '\0';
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    f = pid > 0 ? fopen(path, "re") : NULL;
+    if (!f)
+        return 0;
+    /* PID (NAME) STATE ...: a name may hold anything. */
+    if (fgets(line, sizeof line, f) && (p = strrchr(line, ')')) && strchr(line, '(')) {
+        *p = '\0';
+        snprintf(name, room, "%s", strchr(line, '(') + 1);
+        state = p[1] == ' ' ? p[2] : 0;
+    }
+    fclose(f);
+    return state;
 }
 
 static int set_addr(struct sockaddr_un *a, const char *dir, const char *name)
@@ -183,61 +265,100 @@ static int lock_dir(const char *dir)
     return -EBUSY;
 }
 
-/* Binds the socket. 0; -EADDRINUSE: a running stack has the name (who says which); another -errno: not in
- * this directory. */
-static int claim_name(const char *dir, const char *name, char *who, size_t room)
+/* Makes the socket and binds it, unless somebody listens on it. 0; -EADDRINUSE: somebody does; another
+ * -errno: not in this directory. Context: the directory's lock. */
+static int bind_name(struct sockaddr_un *a)
+{
+    int fd = stream_socket(), probe = stream_socket(), rc = fd < 0 || probe < 0 ? -errno : -EADDRINUSE;
+
+    for (int i = 0; rc == -EADDRINUSE && i < 2; i++) {
+        rc = bind(fd, (struct sockaddr *)a, sizeof *a) == 0 ? 0 : -errno;
+        if (rc != -EADDRINUSE || connect(probe, (struct sockaddr *)a, sizeof *a) == 0 ||
+            errno != ECONNREFUSED)
+            break;
+        if (unlink(a->sun_path) != 0 && errno != ENOENT)
+            rc = -errno;
+    }
+    if (probe >= 0)
+        sys1(SYS_close, probe);
+    if (rc == 0) {
+        chmod(a->sun_path, 0600);
+        /* At once, so that nobody takes it for dead. */
+        rc = listen(fd, CLIENTS) == 0 ? 0 : -errno;
+    }
+    if (rc == 0)
+        engine.control_fd = fd;
+    else if (fd >= 0)
+        sys1(SYS_close, fd);
+    return rc;
+}
+
+/* Claims name in dir, waiting until who has it is gone: for ms at most, but for LEAVE_MS when it says that it
+ * goes. 0; -EADDRINUSE: it stays (*r says
+ * who); another -errno: not in this directory. */
+static int claim_name(const char *dir, const char *name, int ms, struct reply *r)
 {
     struct sockaddr_un *a = &engine.control_addr;
-    int fd = stream_socket(), rc = set_addr(a, dir, name);
+    uint64_t begin = now_ns(), end = begin + (uint64_t)ms * NS_IN_MS;
+    int rc = set_addr(a, dir, name), lock;
 
-    if (fd < 0)
-        return -errno;
-    for (int i = 0; rc == 0 && i < 3; i++) {
-        if (bind(fd, (struct sockaddr *)a, sizeof *a) == 0) {
-            chmod(a->sun_path, 0600);
-            /* At once, so that nobody takes it for dead. */
-            if (listen(fd, CLIENTS) == 0) {
-                engine.control_fd = fd;
-                return 0;
-            }
-        }
-        rc = -errno;
+    while (rc == 0) {
+        lock = lock_dir(dir);
+        if (lock < 0)
+            return lock;
+        rc = bind_name(a);
+        sys1(SYS_close, lock);
         if (rc != -EADDRINUSE)
-            break;
-        rc = ask(a, "quit\n", CLAIM_MS, who, room);
-        if (rc == -ECONNREFUSED)
-            rc = unlink(a->sun_path) == 0 || errno == ENOENT ? 0 : -errno;
-        else if (rc == 0 && strncmp(who, "leaving ", 8) == 0)
-            wait_for_leaver(who);
-        else if (rc == 0 || rc == -EAGAIN)
-            rc = -EADDRINUSE;
-        if (rc == -EADDRINUSE)
-            break;
+            return rc;
+        rc = ask(a, "quit\n", end, r);
+        if ((rc == 0 && strncmp(r->line, "running", 7) == 0) || now_ns() >= end)
+            return -EADDRINUSE;
+        if (rc == 0 && is_leaving(r)) {
+            end = begin + LEAVE_MS * (uint64_t)NS_IN_MS;
+            wait_for_leaver(r, end);
+        } else if (rc != -ECONNREFUSED)
+            pause_ms(PAUSE_MS);
+        rc = 0;
     }
-    sys1(SYS_close, fd);
-    return rc ? rc : -EADDRINUSE;
+    return rc;
+}
+
+/* Who has the name, in words. */
+static int name_is_taken(const struct reply *r)
+{
+    char program[64];
+    char state = process_state(r->pid, program, sizeof program);
+
+    if (*r->line)
+        log_error("a stack named %s is there already (%s): choose another name (--name), or end that one",
+                  engine.cfg.name, r->line);
+    else if (state == 'T' || state == 't')
+        log_error(
+            "a stack named %s is there already, and process %d (%s), which keeps it, is stopped: let it "
+            "go on (kill -CONT %d), or choose another name (--name)",
+            engine.cfg.name, r->pid, program, r->pid);
+    else
+        log_error(
+            "a stack named %s is there already, and process %d (%s), which starts or keeps it, does not "
+            "answer: choose another name (--name), or end that one",
+            engine.cfg.name, r->pid, program);
+    return -EEXIST;
 }
 
 /* Claims the configured name in dir, or with a number appended when it is only a default. */
 static int claim_in(const char *dir)
 {
-    char base[sizeof engine.cfg.name - 6], who[128];
-    int lock = lock_dir(dir), rc;
+    char base[sizeof engine.cfg.name - 6];
+    struct reply r;
+    int rc = claim_name(dir, engine.cfg.name, engine.cfg.name_given ? LEAVE_MS : CLAIM_MS, &r);
 
-    if (lock < 0)
-        return lock;
-    rc = claim_name(dir, engine.cfg.name, who, sizeof who);
-    if (rc == -EADDRINUSE && engine.cfg.name_given) {
-        log_error("a stack named %s is there already (%s): choose another name (--name), or end that one",
-                  engine.cfg.name, *who ? who : "it does not answer");
-        rc = -EEXIST;
-    }
+    if (rc == -EADDRINUSE && engine.cfg.name_given)
+        return name_is_taken(&r);
     snprintf(base, sizeof base, "%.*s", (int)sizeof base - 1, engine.cfg.name);
     for (int i = 2; rc == -EADDRINUSE && i <= NAMES_MAX; i++) {
         snprintf(engine.cfg.name, sizeof engine.cfg.name, "%s-%d", base, i);
-        rc = claim_name(dir, engine.cfg.name, who, sizeof who);
+        rc = claim_name(dir, engine.cfg.name, CLAIM_MS, &r);
     }
-    sys1(SYS_close, lock);
     return rc;
 }
 
@@ -266,24 +387,49 @@ int control_claim(void)
 void control_unclaim(void)
 {
     char *slash;
+    int lock;
 
     if (engine.control_fd < 0)
         return;
     unlink(engine.control_addr.sun_path);
     sys1(SYS_close, engine.control_fd);
     engine.control_fd = -1;
-    /* The last one takes the directory with it. */
+    /* The last one takes the directory with it, but not from under somebody who is about to bind. */
     slash = strrchr(engine.control_addr.sun_path, '/');
     *slash = '\0';
-    rmdir(engine.control_addr.sun_path);
+    lock = open(engine.control_addr.sun_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0)
+        rmdir(engine.control_addr.sun_path);
+    if (lock >= 0)
+        sys1(SYS_close, lock);
     *slash = '/';
+}
+
+/* Asks the stack at a for the link until it is gone or says that it stays. One that does not answer is waited
+ * for only if it can be about to leave: a keeper, and not a stopped one. */
+static void evict_one(const struct sockaddr_un *a, const char *question)
+{
+    uint64_t end = now_ns() + LEAVE_MS * (uint64_t)NS_IN_MS;
+    char name[64], state;
+    struct reply r;
+    int rc;
+
+    do {
+        rc = ask(a, question, now_ns() + YIELD_MS * (uint64_t)NS_IN_MS, &r);
+        if (rc == 0 && is_leaving(&r))
+            wait_for_leaver(&r, end);
+        else if (rc != -ETIMEDOUT && rc != -EAGAIN)
+            return;
+        state = process_state(r.pid, name, sizeof name);
+        if (rc != 0 && (state == 'T' || state == 't' || strcmp(name, KEEPER_COMM) != 0))
+            return;
+    } while (now_ns() < end);
 }
 
 static void evict_in(const char *dir, const char *question)
 {
     struct sockaddr_un a;
     struct dirent *e;
-    char reply[128];
     DIR *d = opendir(dir);
 
     while (d && (e = readdir(d))) {
@@ -292,12 +438,8 @@ static void evict_in(const char *dir, const char *question)
         if (len <= suffix || strcmp(e->d_name + len - suffix, CTLDIR_SUFFIX) != 0)
             continue;
         e->d_name[len - suffix] = '\0';
-        if (set_addr(&a, dir, e->d_name))
-            continue;
-        if (strcmp(a.sun_path, engine.control_addr.sun_path) == 0)
-            continue;
-        if (ask(&a, question, YIELD_MS, reply, sizeof reply) == 0 && strncmp(reply, "leaving ", 8) == 0)
-            wait_for_leaver(reply);
+        if (set_addr(&a, dir, e->d_name) == 0 && strcmp(a.sun_path, engine.control_addr.sun_path) != 0)
+            evict_one(&a, question);
     }
     if (d)
         closedir(d);
@@ -425,8 +567,10 @@ void control_open(int epfd)
     struct epoll_event ev = {.events = EPOLLIN, .data.u64 = CONTROL_EVENT};
 
     control_epfd = epfd;
-    if (engine.control_fd >= 0)
-        sys4(SYS_epoll_ctl, epfd, EPOLL_CTL_ADD, engine.control_fd, &ev);
+    if (engine.control_fd < 0)
+        return;
+    listen(engine.control_fd, CLIENTS); /* again: clients see this process as the one that listens */
+    sys4(SYS_epoll_ctl, epfd, EPOLL_CTL_ADD, engine.control_fd, &ev);
 }
 
 void control_event(uint64_t data, uint64_t now)

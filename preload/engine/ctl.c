@@ -111,6 +111,17 @@ static void remove_dead(const char *dir, const char *path)
         close(lock);
 }
 
+/* Removes the directory if it is empty, but not from under a starter that is about to make a socket in it. */
+static void remove_empty(const char *dir)
+{
+    int lock = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0)
+        rmdir(dir);
+    if (lock >= 0)
+        close(lock);
+}
+
 static int ls(void)
 {
     char dir[CTLDIR_PATH], path[CTLDIR_PATH + 256];
@@ -135,7 +146,7 @@ static int ls(void)
         }
         if (d) {
             closedir(d);
-            rmdir(dir); /* when it was the last */
+            remove_empty(dir); /* when it was the last */
         }
     }
     return 0;

@@ -125,15 +125,16 @@ void process_reap(unsigned slot);
 
 /* --- keeper.c --- */
 
+#define KEEPER_COMM "shunt-keeper" /* the name of its thread */
+
 /* Starts the keeper as a process that is no child of this one. Returns once it runs. 0 or -errno. */
 int keeper_start(void);
 /* Tells the keeper to look at the table of processes. Context: any, without the lock. */
 void keeper_kick(void);
-/* In the keeper: asks it to leave as soon as it can, if the family's processes are gone; false if there are
- * some. */
-bool keeper_hurry(void);
-/* In the keeper: true if the family's processes are gone. */
+/* In the keeper: true if the family's processes are gone. Looks whether they are. */
 bool keeper_is_leaving(void);
+/* The same, and if so leaves as soon as it can. */
+bool keeper_hurry(void);
 /* Told by a leader that leaves: wakes the keeper if it dozes. Context: shard 0's lock. */
 void keeper_take_over(void);
 

@@ -438,14 +438,29 @@ static _Noreturn void leave(struct shard *sh)
     __builtin_unreachable();
 }
 
+/* Who asks may have waited for the last process to end before it did: so that it is not told that this one
+ * runs, the processes are looked at now and not when the epoll set comes to them. */
 bool keeper_is_leaving(void)
 {
+    struct timespec zero = {0, 0};
+    struct shard *sh = keeper.gone_ns ? NULL : try_enter();
+
+    if (!sh)
+        return keeper.gone_ns != 0;
+    for (unsigned i = 0; i < process_slots(); i++) {
+        struct pollfd p = {.fd = keeper.pidfd[i], .events = POLLIN};
+
+        if (p.fd > 0 && sys5(SYS_ppoll, &p, 1, &zero, NULL, 8) > 0)
+            process_died(i);
+    }
+    look_at_processes();
+    shard_unlock(sh);
     return keeper.gone_ns != 0;
 }
 
 bool keeper_hurry(void)
 {
-    if (!keeper.gone_ns)
+    if (!keeper_is_leaving())
         return false;
     if (!keeper.hurry_ns)
         keeper.hurry_ns = now_ns();
@@ -690,7 +705,7 @@ static void rename_process(void)
     long n;
     int fd = (int)sys4(SYS_openat, AT_FDCWD, "/proc/self/stat", O_RDONLY, 0);
 
-    prctl(PR_SET_NAME, "shunt-keeper");
+    prctl(PR_SET_NAME, KEEPER_COMM);
     if (fd < 0)
         return;
     n = sys3(SYS_read, fd, stat, sizeof stat - 1);
