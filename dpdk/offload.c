@@ -71,6 +71,14 @@ static void l4_fill(struct rte_mbuf *m)
     l4_sum_set(m, folded);
 }
 
+void offload_ip_sum(struct rte_mbuf *m)
+{
+    struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod_offset(m, struct rte_ipv4_hdr *, m->l2_len);
+    ip->hdr_checksum = 0;
+    ip->hdr_checksum = rte_ipv4_cksum(ip);
+    m->ol_flags &= ~RTE_MBUF_F_TX_IP_CKSUM;
+}
+
 /* Does in software what of m's checksums the port doesn't. */
 static void checksums(struct rte_mbuf *m, uint64_t can)
 {
@@ -80,12 +88,8 @@ static void checksums(struct rte_mbuf *m, uint64_t can)
         l4_fill(m);
         m->ol_flags &= ~RTE_MBUF_F_TX_L4_MASK;
     }
-    if (m->ol_flags & RTE_MBUF_F_TX_IP_CKSUM && !(can & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM)) {
-        struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod_offset(m, struct rte_ipv4_hdr *, m->l2_len);
-        ip->hdr_checksum = 0;
-        ip->hdr_checksum = rte_ipv4_cksum(ip);
-        m->ol_flags &= ~RTE_MBUF_F_TX_IP_CKSUM;
-    }
+    if (m->ol_flags & RTE_MBUF_F_TX_IP_CKSUM && !(can & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM))
+        offload_ip_sum(m);
 }
 
 /* Cuts a TCP_SEG frame into frames of tso_segsz payload bytes. Takes ownership of m. */

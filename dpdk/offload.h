@@ -18,6 +18,10 @@ unsigned offload_apply(struct rte_mbuf *m, uint64_t tx_offloads, struct rte_memp
  * of m; NULL: out of memory (m is freed). */
 struct rte_mbuf *offload_compact(struct rte_mbuf *m, unsigned max, struct rte_mempool *pool);
 
+/* Fills in the IPv4 header's checksum, which m asks for, and takes the request back. The header is contiguous
+ * in m. */
+void offload_ip_sum(struct rte_mbuf *m);
+
 /* L4 checksum field of m to the pseudo-header's sum, as devices of the virtio kind want it (length included).
  */
 void offload_pseudo(struct rte_mbuf *m);

@@ -39,6 +39,7 @@
     65000 /* payload of one TCP_SEG frame, so that IP's 16-bit length holds it with any header */
 #define VIRTIO_WAIT_MS 5000 /* for the vhost end to be there */
 #define VHOST_VIDS     16
+#define VHOST_ASK_MIN  4 /* frames asked for in a poll that may find none */
 
 /* From drivers' headers that aren't installed. */
 #define VIRTIO_NET_F_GUEST_CSUM 1
@@ -88,11 +89,32 @@ bool port_sync(struct port *p)
     return dpdk_link_up(&p->dev);
 }
 
+/* The vhost library takes as many buffers from the pool as it is asked for frames, and puts back what it
+ * didn't need: so it is asked for few until there are many. */
+static uint16_t vhost_rx(struct port *p, uint16_t q, struct rte_mbuf **m, uint16_t n)
+{
+    uint16_t done = 0;
+    while (done < n) {
+        uint16_t want = (uint16_t)(n - done < p->rx_ask ? n - done : p->rx_ask);
+        uint16_t got = rte_eth_rx_burst(p->id, q, m + done, want);
+        done += got;
+        if (got < want) {
+            p->rx_ask = got > VHOST_ASK_MIN ? got : VHOST_ASK_MIN;
+            break;
+        }
+        if (p->rx_ask < n)
+            p->rx_ask *= 2;
+    }
+    return done;
+}
+
 static uint16_t port_rx(struct netdev *dev, uint16_t q, struct rte_mbuf **m, uint16_t n)
 {
     struct port *p = dev->priv;
     if (p->shares && !port_sync(p))
         return 0;
+    if (p->spec.kind == LINK_VHOST)
+        return vhost_rx(p, q, m, n);
     if (p->spec.kind == LINK_XDP) {
         /* The driver waits for up to a second where it means to wake the kernel. */
         fds_never_wait(true);
@@ -110,14 +132,17 @@ static uint16_t port_send(struct port *p, uint16_t q, struct rte_mbuf **m, uint1
     return ready ? rte_eth_tx_burst(p->id, q, m, ready) : 0;
 }
 
-/* True when the port itself does all that m asks for. */
-static bool port_can(const struct port *p, const struct rte_mbuf *m)
+/* True when the port does all that m asks for; the sum of an IP header, which many ports don't, is no reason
+ * to leave the burst: it is filled in here. */
+static bool port_can(const struct port *p, struct rte_mbuf *m)
 {
     uint64_t can = p->tx_offloads, l4 = m->ol_flags & RTE_MBUF_F_TX_L4_MASK;
+    if (m->ol_flags & RTE_MBUF_F_TX_TCP_SEG && !(can & RTE_ETH_TX_OFFLOAD_TCP_TSO))
+        return false; /* each of its segments has a sum of its own */
+    if (m->ol_flags & RTE_MBUF_F_TX_IP_CKSUM && !(can & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM))
+        offload_ip_sum(m);
     return !(l4 == RTE_MBUF_F_TX_TCP_CKSUM && !(can & RTE_ETH_TX_OFFLOAD_TCP_CKSUM)) &&
            !(l4 == RTE_MBUF_F_TX_UDP_CKSUM && !(can & RTE_ETH_TX_OFFLOAD_UDP_CKSUM)) &&
-           !(m->ol_flags & RTE_MBUF_F_TX_IP_CKSUM && !(can & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM)) &&
-           !(m->ol_flags & RTE_MBUF_F_TX_TCP_SEG && !(can & RTE_ETH_TX_OFFLOAD_TCP_TSO)) &&
            m->nb_segs <= (can & RTE_ETH_TX_OFFLOAD_MULTI_SEGS ? PORT_SEGS_MAX : 1);
 }
 
@@ -375,6 +400,7 @@ static void device_describe(struct port *p)
     p->drain_fd = p->shares;
     p->idle = p->spec.kind == LINK_NULL;
     p->vid = -1;
+    p->rx_ask = VHOST_ASK_MIN;
     p->seen = UINT64_MAX;
     p->has_link_state =
         p->spec.kind == LINK_MEMIF || p->spec.kind == LINK_VHOST || p->spec.kind == LINK_VIRTIO;
