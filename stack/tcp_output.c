@@ -2,8 +2,10 @@
  * how a segment is built.
  *
  * Building. A packet is a header mbuf with the payload behind it: copied when it is short or the link takes
- * no chains, else as indirect mbufs of the send units, so that a unit's own mbuf is never handed down and its
- * pkt_meta.link stays the send queue's. With TSO the payload is many segments long and the link cuts it.
+ * no chains, else by reference. The first time a unit's own mbuf is chained, with a reference of its own:
+ * mbuf->next is the packet's from then on (and stale after it), pkt_meta.link stays the send queue's. Again,
+ * when the first packet may still wait somewhere, it is an indirect mbuf of the unit. With TSO the payload is
+ * many segments long and the link cuts it.
  */
 #include "tcp_output.h"
 
@@ -95,6 +97,38 @@ static bool want_copy(const struct tcb *t, uint32_t len)
     return len <= TCP_COPY_MAX || (!(t->flow.caps & NETDEV_SCATTER) && len <= PKT_DATA_ROOM - 60);
 }
 
+/* May u's own mbuf be chained? Only where no other packet's chain goes through it, and where who gets the
+ * packet won't keep it: loopback's receiver would. */
+static bool unit_chainable(const struct tcb *t, struct rte_mbuf *u)
+{
+    const struct pkt_meta *pm = pkt_meta(u);
+
+    return rte_mbuf_refcnt_read(u) == 1 && pm->time_us == 0 && pm->off == 0 && pm->len == u->data_len &&
+           !(t->flow.caps & NETDEV_LOOPBACK);
+}
+
+/* u's bytes as an mbuf to chain: a second reference to u itself, or an indirect one. NULL: out of memory. */
+static struct rte_mbuf *unit_ref(struct shard *sh, struct tcb *t, struct rte_mbuf *u)
+{
+    const struct pkt_meta *pm = pkt_meta(u);
+    struct rte_mbuf *ref;
+
+    if (unit_chainable(t, u)) {
+        rte_mbuf_refcnt_update(u, 1);
+        u->next = NULL; /* of a packet that could not be finished */
+        return u;
+    }
+    ref = rte_pktmbuf_alloc(sh->pool);
+    if (!ref) {
+        tcp_count(sh, COUNT_NOMEM_PKT);
+        return NULL;
+    }
+    rte_pktmbuf_attach(ref, u);
+    ref->data_off = (uint16_t)(ref->data_off + pm->off);
+    ref->data_len = (uint16_t)pm->len;
+    return ref;
+}
+
 /* Puts len bytes of whole units, from u on, behind the header in h. */
 static int attach_payload(struct shard *sh, struct tcb *t, struct rte_mbuf *h, struct rte_mbuf *u,
                           uint32_t len)
@@ -105,19 +139,16 @@ static int attach_payload(struct shard *sh, struct tcb *t, struct rte_mbuf *h, s
         for (; len; u = pkt_meta(u)->link) {
             uint16_t n = (uint16_t)pkt_meta(u)->len;
 
-            memcpy(rte_pktmbuf_append(h, n), rte_pktmbuf_mtod(u, void *), n);
+            memcpy(rte_pktmbuf_append(h, n), rte_pktmbuf_mtod_offset(u, void *, pkt_meta(u)->off), n);
             len -= n;
         }
         return 0;
     }
     for (; len; u = pkt_meta(u)->link) {
-        struct rte_mbuf *ref = rte_pktmbuf_alloc(sh->pool);
+        struct rte_mbuf *ref = unit_ref(sh, t, u);
 
-        if (!ref) {
-            tcp_count(sh, COUNT_NOMEM_PKT);
+        if (!ref)
             return -ENOBUFS;
-        }
-        rte_pktmbuf_attach(ref, u);
         last->next = ref;
         last = ref;
         h->nb_segs++;

@@ -165,7 +165,7 @@ void tcp_sndq_ack(struct shard *sh, struct tcb *t, uint32_t ack, struct tcp_acke
         else if (!(pm->flags & UNIT_SACKED))
             out->rtt_us = now_us - pm->time_us;
         if (n < pm->len) {
-            rte_pktmbuf_adj(u, (uint16_t)n);
+            pm->off += n;
             pm->seq += n;
             pm->len -= n;
             break;
@@ -174,7 +174,7 @@ void tcp_sndq_ack(struct shard *sh, struct tcb *t, uint32_t ack, struct tcp_acke
             t->rtx_hint = NULL;
         t->snd_head = pm->link;
         t->snd_mem -= pm->truesize;
-        rte_pktmbuf_free(u);
+        rte_pktmbuf_free_seg(u);
     }
     if (!t->snd_head)
         t->snd_tail = NULL;
@@ -192,10 +192,9 @@ int tcp_sndq_split(struct shard *sh, struct tcb *t, struct rte_mbuf *u, uint32_t
         return -ENOBUFS;
     }
     rte_pktmbuf_attach(q, u);
-    rte_pktmbuf_adj(q, (uint16_t)len);
-    rte_pktmbuf_trim(u, (uint16_t)(pm->len - len));
     qm = pkt_meta(q);
     *qm = *pm;
+    qm->off = pm->off + len;
     qm->seq = pm->seq + len;
     qm->len = pm->len - len;
     qm->flags &= (uint8_t)~UNIT_START;
@@ -214,7 +213,7 @@ void tcp_sndq_free(struct tcb *t)
 
     for (u = t->snd_head; u; u = next) {
         next = pkt_meta(u)->link;
-        rte_pktmbuf_free(u);
+        rte_pktmbuf_free_seg(u);
     }
     t->snd_head = t->snd_next = t->snd_tail = t->rtx_hint = NULL;
     t->snd_mem = t->sacked = t->lost = t->retrans = 0;

@@ -4,7 +4,9 @@
  * bytes, linked by pkt_meta.link, described by pkt_meta's seq, len, flags, retrans and time_us. A unit is the
  * grain of loss recovery: it is sent whole, SACKed whole and lost whole; one that is too long for that (path
  * MTU fell, window too small, SACK edge inside) is split first, without copying. Packets are built from one
- * or more units by reference (tcp_output.c), so a unit's bytes never change once sent. tcb.snd_head is the
+ * or more units by reference (tcp_output.c), so a unit's bytes and its mbuf's fields never change once sent:
+ * what is left of a unit that was split or acknowledged in part is len bytes from pkt_meta's off on, and a
+ * unit is freed by rte_pktmbuf_free_seg, because mbuf->next may be a packet's. tcb.snd_head is the
  * oldest unacknowledged unit, snd_next the first one not sent yet (NULL: all sent), snd_tail the newest.
  * Memory is accounted in whole buffers (tcb.snd_mem), so that a writer of single bytes can't take more of the
  * pool than SO_SNDBUF says.
