@@ -205,19 +205,25 @@ void tcp_reset_state(struct shard *sh, struct tcb *t)
 
 int tcp_disconnect(struct shard *sh, struct tcb *t)
 {
+    bool reset = false;
+
     if (t->state == TCPS_LISTEN) {
         tcp_listen_stop(sh, t);
     } else if (t->state != TCPS_CLOSE) {
+        reset = t->state != TCPS_CLOSING && t->state != TCPS_LAST_ACK;
         tcp_abort_quietly(sh, t);
         tcp_done(sh, t);
     }
     tcp_reset_state(sh, t);
+    /* getsockname goes on showing the port, also when it is given back (as Linux's inet_sport). */
     if (!(t->pcb.flags & PCB_PORT_LOCKED))
         port_release(sh->st, &t->pcb);
-    if (!(t->pcb.flags & PCB_BOUND))
-        t->pcb.local.port_be = 0;
     if (!(t->pcb.flags & PCB_ADDR_LOCKED))
         t->pcb.local.addr = IPADDR_ANY;
     t->pcb.remote = (struct endpoint){0};
+    if (reset) { /* Linux: tcp_disconnect */
+        t->pcb.so_error = ECONNRESET;
+        pcb_event(sh, &t->pcb, EV_ERR | EV_OUT | EV_HUP);
+    }
     return 0;
 }

@@ -272,6 +272,9 @@ static int get_tcp(struct shard *sh, const struct tcb *t, int name, int *v)
     case TCP_NOTSENT_LOWAT:
         *v = (int)t->notsent_lowat;
         return 0;
+    case TCP_FASTOPEN: /* the length of its queue: there is none, for Fast Open (RFC 7413) is not offered */
+        *v = 0;
+        return 0;
     default:
         return -ENOPROTOOPT;
     }

@@ -100,9 +100,10 @@ size_t tcp_send_space(const struct tcb *t)
 
 size_t tcp_send_unacked(const struct tcb *t)
 {
-    return state_in(t, TCPF(LISTEN) | TCPF(CLOSE) | TCPF(SYN_SENT) | TCPF(SYN_RECEIVED))
-               ? 0
-               : t->write_seq - t->snd_una;
+    if (state_in(t, TCPF(LISTEN) | TCPF(CLOSE) | TCPF(SYN_SENT) | TCPF(SYN_RECEIVED)))
+        return 0;
+    /* The FIN counts as long as it is not acknowledged, as on Linux. */
+    return t->write_seq + (t->flags & TF_FIN_QUEUED ? 1 : 0) - t->snd_una;
 }
 
 size_t tcp_send_unsent(const struct tcb *t)
