@@ -20,6 +20,8 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
+#define ENOUGH_NS 20000
+
 void *scratch_get(struct scratch *s, size_t size)
 {
     s->mapped = 0;
@@ -125,12 +127,30 @@ static int count(const struct many *m)
     return n;
 }
 
+/* When this thread polled the devices last. */
+static __thread uint64_t polled_ns __attribute__((tls_model("initial-exec")));
+
+/* Is there something to read, and were the devices polled just now? Then they may wait: what they hold would
+ * only be queued behind it, and be out of the cache when its turn comes. */
+static bool enough(struct many *m)
+{
+    if (many_check(&m->w) == 0 || wait_now_ns() - polled_ns >= ENOUGH_NS)
+        return false;
+    for (nfds_t i = 0; i < m->n; i++)
+        if (m->p[i].revents & POLLIN)
+            return true;
+    return false;
+}
+
 /* One look at all. Entries that have something, or -errno. */
 static int look(struct many *m)
 {
     guard_enter();
-    api->poll_devices();
-    many_check(&m->w);
+    if (!enough(m)) {
+        api->poll_devices();
+        many_check(&m->w);
+        polled_ns = wait_now_ns();
+    }
     guard_leave();
     if (m->w.n > 0) {
         int r = libc.poll(m->w.p, m->w.n, 0);

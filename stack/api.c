@@ -36,9 +36,8 @@ void api_leave(struct shard *sh)
     shard_unlock(sh);
 }
 
-struct file *api_enter_file(struct ref r, int *err)
+static struct file *file_or_leave(struct shard *sh, struct ref r, int *err)
 {
-    struct shard *sh = api_enter();
     struct file *f = api_file(r);
 
     if (f)
@@ -46,6 +45,19 @@ struct file *api_enter_file(struct ref r, int *err)
     shard_unlock(sh);
     *err = -EBADF;
     return NULL;
+}
+
+struct file *api_enter_file(struct ref r, int *err)
+{
+    return file_or_leave(api_enter(), r, err);
+}
+
+struct file *api_enter_look(struct ref r, int *err)
+{
+    struct shard *sh = &api_self.st->shard[0];
+
+    shard_lock(sh);
+    return file_or_leave(sh, r, err);
 }
 
 struct sock *api_enter_sock(struct ref r, int *err)

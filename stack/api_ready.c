@@ -7,7 +7,7 @@
 static int do_poll(struct ref r)
 {
     int err = 0;
-    struct file *f = api_enter_file(r, &err);
+    struct file *f = api_enter_look(r, &err);
 
     if (!f)
         return err;
@@ -45,7 +45,7 @@ static int do_eset_ctl(struct ref set, int op, int fd, struct epoll_event *ev)
 
     if (op != EPOLL_CTL_DEL && !user_copy(&in, ev, sizeof in))
         return -EFAULT;
-    f = api_enter_file(set, &err);
+    f = api_enter_look(set, &err);
     if (!f)
         return err;
     target = proc_file(api_self.proc, fd);
@@ -75,7 +75,7 @@ static int do_eset_wait(struct ref set, struct epoll_event *ev, int max)
 static int do_watch(struct waiter *w, struct ref r, uint32_t mask)
 {
     int err = 0;
-    struct file *f = api_enter_file(r, &err);
+    struct file *f = api_enter_look(r, &err);
 
     if (!f)
         return err;
