@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "user.h"
+#include "../../stack/user.h"
 
 static __thread void *landing;
 
