@@ -64,8 +64,10 @@ int link_packet_open(struct port *p, char *err, size_t err_len)
 {
     const char *name = p->spec.target;
     int ifindex = kernel_if_index(name);
-    if (ifindex < 0)
-        return fail(p, ifindex, err, err_len, "no such interface here");
+    if (ifindex < 0) {
+        snprintf(err, err_len, "link '%s': no such interface here ('ip link' shows them)", p->text);
+        return ifindex;
+    }
     int fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return fail(p, -errno, err, err_len,

@@ -25,6 +25,7 @@
 #include "offload.h"
 #include "pool.h"
 #include "share.h"
+#include "xdp.h"
 
 #define RX_DESC     512
 #define TX_DESC     512
@@ -38,6 +39,8 @@
 #define PORT_TSO_MAX                                                                                         \
     65000 /* payload of one TCP_SEG frame, so that IP's 16-bit length holds it with any header */
 #define VIRTIO_WAIT_MS 5000 /* for the vhost end to be there */
+#define XDP_WAIT_MS    1000 /* for the kernel to be done with the socket that had the queue */
+#define RETRY_MS       10
 #define VHOST_VIDS     16
 #define VHOST_ASK_MIN  4 /* frames asked for in a poll that may find none */
 
@@ -287,6 +290,24 @@ static int fail(const struct port *p, int rc, char *err, size_t err_len, const c
     return rc == -1 ? -EIO : rc;
 }
 
+/* One line for what needs no further explanation. */
+static int refuse(const struct port *p, int rc, char *err, size_t err_len, const char *what)
+{
+    snprintf(err, err_len, "link '%s': %s", p->text, what);
+    return rc;
+}
+
+static bool has_directory(const char *path)
+{
+    char dir[sizeof(((struct link_spec *)NULL)->target)];
+    const char *slash = strrchr(path, '/');
+    struct stat st;
+    if (!slash || slash == path)
+        return true;
+    snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path), path);
+    return stat(dir, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 /* Makes the device; p->id is its port. */
 static int device_create(struct port *p, unsigned index, char *err, size_t err_len)
 {
@@ -298,8 +319,10 @@ static int device_create(struct port *p, unsigned index, char *err, size_t err_l
         return 0;
     }
     if (p->spec.kind == LINK_XDP && kernel_if_index(p->spec.target) < 0)
-        return fail(p, -ENODEV, err, err_len, "no such interface here");
+        return refuse(p, -ENODEV, err, err_len, "no such interface here ('ip link' shows them)");
     bool serves = p->spec.kind == LINK_VHOST || (p->spec.kind == LINK_MEMIF && p->spec.server);
+    if (serves && !has_directory(p->spec.target))
+        return refuse(p, -ENOENT, err, err_len, "there is no such directory");
     if (serves && socket_clear(p->spec.target) < 0)
         return fail(p, -EADDRINUSE, err, err_len,
                     "another process serves it, or it is a file that is no socket");
@@ -308,9 +331,8 @@ static int device_create(struct port *p, unsigned index, char *err, size_t err_l
     devargs(p, index, name, sizeof(name), args, sizeof(args));
     int rc = rte_vdev_init(name, args);
     if (rc < 0)
-        return fail(p, rc, err, err_len,
-                    p->spec.kind == LINK_XDP ? "cannot be set up (AF_XDP needs root)"
-                                             : "cannot make the device");
+        return p->spec.kind == LINK_XDP ? refuse(p, rc, err, err_len, xdp_reason())
+                                        : fail(p, rc, err, err_len, "cannot make the device");
     if (rte_eth_dev_get_port_by_name(name, &p->id) != 0)
         return fail(p, -ENODEV, err, err_len, "it is no network device");
     if (p->spec.kind == LINK_MEMIF)
@@ -325,6 +347,21 @@ static uint16_t descriptors(const struct port *p, uint16_t wanted, const struct 
     if (lim->nb_max && wanted > lim->nb_max)
         wanted = lim->nb_max;
     return wanted < lim->nb_min ? lim->nb_min : wanted;
+}
+
+/* AF_XDP: the kernel takes a closed socket off its queue some time later (a work item that waits for a grace
+ * period of RCU), and until then the next one is refused. */
+static int rx_queue_setup(const struct port *p, uint16_t n, const struct rte_eth_rxconf *conf,
+                          struct rte_mempool *pool)
+{
+    int wait_ms = p->spec.kind == LINK_XDP ? XDP_WAIT_MS : 0, rc;
+    for (;;) {
+        rc = rte_eth_rx_queue_setup(p->id, 0, n, SOCKET_ID_ANY, conf, pool);
+        if (rc == 0 || wait_ms <= 0 || rc == -ENOMEM)
+            return rc;
+        nanosleep(&(struct timespec){.tv_nsec = RETRY_MS * 1000000L}, NULL);
+        wait_ms -= RETRY_MS;
+    }
 }
 
 static int device_configure(struct port *p, char *err, size_t err_len)
@@ -366,8 +403,9 @@ static int device_configure(struct port *p, char *err, size_t err_len)
         if (!pool)
             return fail(p, -ENOMEM, err, err_len, "no memory for its buffers: raise mem_mb");
     }
-    rc = rte_eth_rx_queue_setup(p->id, 0, descriptors(p, RX_DESC, &info.rx_desc_lim), SOCKET_ID_ANY, &rx,
-                                pool);
+    rc = rx_queue_setup(p, descriptors(p, RX_DESC, &info.rx_desc_lim), &rx, pool);
+    if (rc < 0 && p->spec.kind == LINK_XDP)
+        return refuse(p, rc, err, err_len, xdp_reason());
     if (rc == 0)
         rc = rte_eth_tx_queue_setup(p->id, 0, descriptors(p, TX_DESC, &info.tx_desc_lim), SOCKET_ID_ANY, &tx);
     return rc < 0 ? fail(p, rc, err, err_len, "queues cannot be set up") : 0;
