@@ -35,7 +35,7 @@ Test(tcp_user, never_connected)
     cr_assert_eq(peer_app_send(p, 1, false), -EPIPE);
     cr_assert_eq(peer_app_recv(p, NULL, 1), -ENOTCONN);
     cr_assert_eq(tcp_shutdown(p->sh, p->t, SHUT_RDWR), -ENOTCONN);
-    cr_assert_eq(tcp_poll(p->t), POLLHUP | POLLOUT | POLLWRNORM);
+    cr_assert_eq(tcp_poll(p->t), POLLHUP | POLLRDHUP | POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM);
     cr_assert_eq(tcp_recv_avail(p->t), 0);
     cr_assert_eq(tcp_send_unacked(p->t), 0);
     tcp_close(p->sh, p->t);
@@ -217,7 +217,9 @@ Test(tcp_user, disconnect_makes_it_new)
     peer_expect(p, TCP_RST | TCP_ACK, 1, 1, 0);
     cr_assert_eq(tcp_state(p->t), TCPS_CLOSE);
     cr_assert(ipaddr_is_any(&p->t->pcb.local.addr));
-    cr_assert_eq(p->t->pcb.local.port_be, 0);
+    cr_assert_eq(p->t->pcb.flags & PCB_BOUND, 0);
+    cr_assert_neq(p->t->pcb.local.port_be, 0, "getsockname goes on showing it");
+    cr_assert_eq(peer_app_recv(p, NULL, 1), -ECONNRESET);
     cr_assert_eq(peer_app_recv(p, NULL, 1), -ENOTCONN);
     peer_open_active(p, NULL);
     cr_assert_eq(peer_app_send(p, 5, false), 5);
