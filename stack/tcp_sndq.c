@@ -2,6 +2,7 @@
 #include "tcp_sndq.h"
 
 #include <errno.h>
+#include <rte_prefetch.h>
 
 #include "ip.h"
 #include "tcp_table.h"
@@ -49,7 +50,33 @@ static void queue_unit(struct tcb *t, struct rte_mbuf *u)
     t->write_seq += pm->len;
 }
 
-ssize_t tcp_sndq_append(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, size_t off)
+/* Buffers for a large append. They are taken together, because they come out of the cache: one miss then
+ * overlaps the next, where one by one each would stand between two copies. */
+struct stock {
+    struct rte_mbuf *m[16];
+    uint32_t n;
+};
+
+/* A buffer for the first of left bytes. */
+static struct rte_mbuf *stock_take(struct shard *sh, const struct tcb *t, struct stock *st, size_t left)
+{
+    uint32_t want, room;
+
+    if (st->n == 0) {
+        want = left / t->unit < RTE_DIM(st->m) ? (uint32_t)(left / t->unit) : RTE_DIM(st->m);
+        room = (t->sndbuf - t->snd_mem) / TCP_UNIT_COST;
+        want = want < room ? want : room;
+        if (want < 2 || rte_pktmbuf_alloc_bulk(sh->pool, st->m, want))
+            return pkt_alloc(sh);
+        for (uint32_t i = 0; i < want; i++)
+            rte_prefetch0(pkt_meta(st->m[i]));
+        st->n = want;
+    }
+    return st->m[--st->n];
+}
+
+static ssize_t append(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, size_t off,
+                      struct stock *st)
 {
     size_t done = 0;
     bool fault = false;
@@ -57,6 +84,8 @@ ssize_t tcp_sndq_append(struct shard *sh, struct tcb *t, const struct iovec *iov
 
     while (i < iovcnt && off >= iov[i].iov_len)
         off -= iov[i++].iov_len;
+    if (i < iovcnt && t->snd_next)
+        pkt_meta(t->snd_tail)->flags &= (uint8_t)~UNIT_PSH; /* it goes on */
     while (i < iovcnt) {
         struct rte_mbuf *u = tail_with_room(t);
         bool fresh = !u;
@@ -65,7 +94,7 @@ ssize_t tcp_sndq_append(struct shard *sh, struct tcb *t, const struct iovec *iov
         if (fresh) {
             if (t->snd_mem >= t->sndbuf || (t->snd_mem > TCP_MEM_FREE_HAND && tcp_memory_tight(sh)))
                 break;
-            u = pkt_alloc(sh);
+            u = stock_take(sh, t, st, iov[i].iov_len - off);
             if (!u)
                 return done ? (ssize_t)done : -ENOBUFS;
         }
@@ -98,6 +127,18 @@ ssize_t tcp_sndq_append(struct shard *sh, struct tcb *t, const struct iovec *iov
             return done ? (ssize_t)done : -EFAULT;
     }
     return (ssize_t)done;
+}
+
+ssize_t tcp_sndq_append(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, size_t off)
+{
+    struct stock st;
+    ssize_t n;
+
+    st.n = 0;
+    n = append(sh, t, iov, iovcnt, off, &st);
+    if (st.n)
+        rte_pktmbuf_free_bulk(st.m, st.n);
+    return n;
 }
 
 ssize_t tcp_sndq_append_mbuf(struct shard *sh, struct tcb *t, struct rte_mbuf *m)
@@ -154,6 +195,10 @@ void tcp_sndq_ack(struct shard *sh, struct tcb *t, uint32_t ack, struct tcp_acke
 
         if (seq_leq(ack, pm->seq))
             break;
+        if (pm->link) { /* likely the next to go, and long out of the cache */
+            rte_prefetch0(pm->link);
+            rte_prefetch0(pkt_meta(pm->link));
+        }
         if (seq_lt(ack, pm->seq + n))
             n = ack - pm->seq;
         uncount(t, pm, n);
@@ -198,6 +243,7 @@ int tcp_sndq_split(struct shard *sh, struct tcb *t, struct rte_mbuf *u, uint32_t
     qm->seq = pm->seq + len;
     qm->len = pm->len - len;
     qm->flags &= (uint8_t)~UNIT_START;
+    pm->flags &= (uint8_t)~UNIT_PSH;
     qm->truesize = TCP_UNIT_COST;
     t->snd_mem += TCP_UNIT_COST;
     pm->len = len;
