@@ -20,6 +20,8 @@ void wheel_init(struct wheel *w, uint64_t now_ms)
 {
     w->now_ms = now_ms;
     w->armed = 0;
+    list_init(&w->moving);
+    list_init(&w->due);
     for (unsigned l = 0; l < WHEEL_LEVELS; l++) {
         w->occupied[l] = 0;
         for (unsigned s = 0; s < WHEEL_SLOTS; s++)
@@ -113,30 +115,48 @@ uint64_t wheel_next(const struct wheel *w)
     unsigned level, slot;
     uint64_t at;
 
+    if (!list_empty(&w->due) || !list_empty(&w->moving))
+        return w->now_ms;
     return next_event(w, &level, &slot, &at) ? at : WHEEL_NEVER;
 }
 
-/* Moves the slot's timers to due when they expire now, else to the level they belong to by now. */
-static void open_slot(struct wheel *w, unsigned level, unsigned slot, struct list *due)
+/* Puts what is on its way where it belongs by now: on due, or at a lower level. */
+static void settle(struct wheel *w)
 {
-    struct list moving, *head = &w->slot[level][slot];
-
-    list_init(&moving);
-    moving.next = head->next;
-    moving.prev = head->prev;
-    moving.next->prev = moving.prev->next = &moving;
-    list_init(head);
-    w->occupied[level] &= ~(1ULL << slot);
-
-    while (!list_empty(&moving)) {
-        struct timer *t = container_of(moving.next, struct timer, node);
+    while (!list_empty(&w->moving)) {
+        struct timer *t = container_of(w->moving.next, struct timer, node);
 
         list_del(&t->node);
         if (t->expires_ms <= w->now_ms)
-            list_add_tail(due, &t->node);
+            list_add_tail(&w->due, &t->node);
         else
             place(w, t);
     }
+}
+
+/* A timer on due still counts as armed: fire may cancel or re-arm any of them. */
+static void fire_due(struct wheel *w, void (*fire)(void *arg, struct timer *t), void *arg)
+{
+    while (!list_empty(&w->due)) {
+        struct timer *t = container_of(w->due.next, struct timer, node);
+
+        list_del(&t->node);
+        t->armed = false;
+        w->armed--;
+        fire(arg, t);
+    }
+}
+
+static void open_slot(struct wheel *w, unsigned level, unsigned slot)
+{
+    struct list *head = &w->slot[level][slot], *moving = &w->moving;
+
+    moving->next = head->next;
+    moving->prev = head->prev;
+    moving->next->prev = moving->prev->next = moving;
+    list_init(head);
+    w->occupied[level] &= ~(1ULL << slot);
+    settle(w);
 }
 
 void wheel_run(struct wheel *w, uint64_t now_ms, void (*fire)(void *arg, struct timer *t), void *arg)
@@ -144,24 +164,16 @@ void wheel_run(struct wheel *w, uint64_t now_ms, void (*fire)(void *arg, struct 
     unsigned level, slot;
     uint64_t at;
 
+    /* What a process left that died in here. */
+    settle(w);
+    fire_due(w, fire, arg);
     while (w->now_ms < now_ms) {
-        struct list due;
-
         if (!next_event(w, &level, &slot, &at) || at > now_ms) {
             w->now_ms = now_ms;
             return;
         }
         w->now_ms = at;
-        list_init(&due);
-        open_slot(w, level, slot, &due);
-        /* A timer on due still counts as armed: fire may cancel or re-arm any of them. */
-        while (!list_empty(&due)) {
-            struct timer *t = container_of(due.next, struct timer, node);
-
-            list_del(&t->node);
-            t->armed = false;
-            w->armed--;
-            fire(arg, t);
-        }
+        open_slot(w, level, slot);
+        fire_due(w, fire, arg);
     }
 }

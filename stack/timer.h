@@ -40,6 +40,10 @@ struct wheel {
     uint32_t armed;
     uint64_t occupied[WHEEL_LEVELS]; /* a bit a slot */
     struct list slot[WHEEL_LEVELS][WHEEL_SLOTS];
+    /* Empty but in wheel_run. Here, not on its stack: a process that dies in there leaves them to the next.
+     */
+    struct list moving; /* taken from their slot, to be placed again */
+    struct list due;    /* to be fired */
 };
 
 void wheel_init(struct wheel *w, uint64_t now_ms);

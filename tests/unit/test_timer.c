@@ -1,6 +1,9 @@
 /* test_timer.c: the timer wheel against a list of expiries. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "../../stack/timer.h"
 
@@ -178,4 +181,44 @@ Test(timer, agrees_with_a_naive_model)
             armed += due_ms[k] != 0;
         cr_assert_eq(armed, w.armed);
     }
+}
+
+/* --- a process dies in the middle --- */
+
+struct shared {
+    struct wheel w;
+    struct timer t[3];
+    unsigned fired;
+};
+
+static void count_or_die(void *arg, struct timer *t)
+{
+    struct shared *s = arg;
+
+    (void)t;
+    if (++s->fired == 1)
+        _exit(0);
+}
+
+Test(timer, process_that_dies_in_wheel_run_leaves_the_rest_to_the_next)
+{
+    struct shared *s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pid_t pid;
+
+    cr_assert_neq(s, MAP_FAILED);
+    wheel_init(&s->w, 1000);
+    for (unsigned i = 0; i < 3; i++) {
+        timer_init(&s->t[i], TIMER_TCB);
+        timer_arm(&s->w, &s->t[i], 1005);
+    }
+    pid = fork();
+    if (pid == 0)
+        wheel_run(&s->w, 1010, count_or_die, s);
+    waitpid(pid, NULL, 0);
+    cr_assert_eq(s->fired, 1);
+    cr_assert_leq(wheel_next(&s->w), 1010, "not forgotten");
+    timer_cancel(&s->w, &s->t[1]); /* touches its neighbours */
+    wheel_run(&s->w, 1010, count_or_die, s);
+    cr_assert_eq(s->fired, 2);
+    cr_assert_eq(s->w.armed, 0);
 }
