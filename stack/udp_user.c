@@ -154,7 +154,9 @@ static int ctl_parse(const struct msghdr *msg, struct send_opts *o)
     if (!user_readable(msg->msg_control, msg->msg_controllen))
         return -EFAULT;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c && !r; c = CMSG_NXTHDR((struct msghdr *)msg, c)) {
-        if (c->cmsg_len < CMSG_LEN(0))
+        size_t room = (size_t)((char *)msg->msg_control + msg->msg_controllen - (char *)c);
+
+        if (c->cmsg_len < CMSG_LEN(0) || c->cmsg_len > room)
             return -EINVAL;
         if (c->cmsg_level == IPPROTO_IP)
             r = ctl_ip4(c, o);

@@ -2,6 +2,8 @@
  * queues. */
 #include "check.h"
 
+#include <sys/mman.h>
+
 CHECK(simple)
 {
     struct sockaddr_in a, from = {0};
@@ -237,6 +239,30 @@ CHECK(pktinfo)
     R(setsockopt(r, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on)));
     R(sendto(s, "x", 1, 0, SA(to)));
     show_pktinfo(r);
+}
+
+/* A control message that is longer than the control buffer, behind which nothing is mapped. */
+CHECK(control_cut_short)
+{
+    struct sockaddr_in to = lo4(9);
+    struct iovec v = {"x", 1};
+    char *p = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct cmsghdr *c = (struct cmsghdr *)(p + 4096 - sizeof(*c));
+    struct msghdr m = {.msg_name = &to,
+                       .msg_namelen = sizeof(to),
+                       .msg_iov = &v,
+                       .msg_iovlen = 1,
+                       .msg_control = c,
+                       .msg_controllen = sizeof(*c)};
+    int s = udp4();
+
+    NEED(p != MAP_FAILED && munmap(p + 4096, 4096) == 0);
+    *c = (struct cmsghdr){CMSG_LEN(sizeof(struct in_pktinfo)), IPPROTO_IP, IP_PKTINFO};
+    R(sendmsg(s, &m, 0));
+    c->cmsg_len = 0;
+    R(sendmsg(s, &m, 0));
+    c->cmsg_len = SIZE_MAX;
+    R(sendmsg(s, &m, 0));
 }
 
 /* The control buffer may be too small: MSG_CTRUNC, the data are whole. */
