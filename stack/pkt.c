@@ -94,22 +94,18 @@ bool pkt_read(const struct rte_mbuf *m, uint32_t off, uint32_t len, void *buf)
     return pkt_copy_out(m, off, &iov, 1, 0, len) == len;
 }
 
-void pkt_trim_front(struct rte_mbuf *m, uint32_t n)
+/* Takes up to n bytes off the front of what follows m's first segment; segments that are empty then are
+ * freed. pkt_len stays. The bytes taken. */
+static uint32_t cut_behind_first(struct rte_mbuf *m, uint32_t n)
 {
-    uint32_t here = RTE_MIN(n, (uint32_t)m->data_len);
+    uint32_t cut = 0;
 
-    m->data_off += (uint16_t)here;
-    m->data_len -= (uint16_t)here;
-    m->pkt_len -= here;
-    n -= here;
-    while (n > 0 && m->next) {
-        struct rte_mbuf *s = m->next;
+    for (struct rte_mbuf *s = m->next; s && cut < n; s = m->next) {
+        uint32_t here = RTE_MIN(n - cut, (uint32_t)s->data_len);
 
-        here = RTE_MIN(n, (uint32_t)s->data_len);
         s->data_off += (uint16_t)here;
         s->data_len -= (uint16_t)here;
-        m->pkt_len -= here;
-        n -= here;
+        cut += here;
         if (s->data_len > 0)
             break;
         m->next = s->next;
@@ -118,6 +114,18 @@ void pkt_trim_front(struct rte_mbuf *m, uint32_t n)
         s->nb_segs = 1;
         rte_pktmbuf_free_seg(s);
     }
+    return cut;
+}
+
+void pkt_trim_front(struct rte_mbuf *m, uint32_t n)
+{
+    uint32_t here = RTE_MIN(n, (uint32_t)m->data_len);
+
+    m->data_off += (uint16_t)here;
+    m->data_len -= (uint16_t)here;
+    m->pkt_len -= here;
+    n -= here;
+    m->pkt_len -= cut_behind_first(m, n);
 }
 
 void pkt_trim_to(struct rte_mbuf *m, uint32_t len)
@@ -178,19 +186,6 @@ bool pkt_pull(struct rte_mbuf *m, uint32_t n)
         return false;
     pkt_read(m, m->data_len, need, rte_pktmbuf_mtod_offset(m, char *, m->data_len));
     m->data_len += (uint16_t)need;
-    for (struct rte_mbuf *s = m->next; s && need > 0; s = m->next) {
-        uint32_t here = RTE_MIN(need, (uint32_t)s->data_len);
-
-        s->data_off += (uint16_t)here;
-        s->data_len -= (uint16_t)here;
-        need -= here;
-        if (s->data_len > 0)
-            break;
-        m->next = s->next;
-        m->nb_segs--;
-        s->next = NULL;
-        s->nb_segs = 1;
-        rte_pktmbuf_free_seg(s);
-    }
+    cut_behind_first(m, need);
     return true;
 }
