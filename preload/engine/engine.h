@@ -76,6 +76,19 @@ static inline uint64_t now_ns(void)
     return (uint64_t)ts.tv_sec * NS_IN_S + (uint64_t)ts.tv_nsec;
 }
 
+/* Takes shard 0's lock and brings its clock up to date. */
+static inline struct shard *engine_enter(void)
+{
+    struct shard *sh = &engine.st->shard[0];
+    uint64_t now;
+
+    shard_lock(sh);
+    now = now_ns();
+    if (now > sh->now_ns)
+        sh->now_ns = now;
+    return sh;
+}
+
 /* --- wake.c --- */
 
 /* Makes the wake descriptors, before the first fork. 0 or -errno. */

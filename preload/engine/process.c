@@ -28,18 +28,6 @@ static struct proc *self; /* this process's place; NULL: it has none */
 static __thread struct proc *child;
 static __thread uint64_t child_since_ns;
 
-static struct shard *enter(void)
-{
-    struct shard *sh = &engine.st->shard[0];
-    uint64_t now;
-
-    shard_lock(sh);
-    now = now_ns();
-    if (now > sh->now_ns)
-        sh->now_ns = now;
-    return sh;
-}
-
 static void leave(struct shard *sh)
 {
     shard_flush(sh);
@@ -60,7 +48,7 @@ static void set_self(struct proc *p)
 
 int process_first(void)
 {
-    struct shard *sh = enter();
+    struct shard *sh = engine_enter();
     struct proc *p = family_enter(engine.st, my_pid(), 0);
 
     leave(sh);
@@ -84,7 +72,7 @@ int process_fork_prepare(void)
     child = NULL;
     if (!self)
         return -ESRCH;
-    sh = enter();
+    sh = engine_enter();
     child = family_fork(engine.st, self);
     if (child)
         child_since_ns = child->since_ns;
@@ -98,7 +86,7 @@ void process_fork_parent(bool ok, int child_pid)
 
     if (!child)
         return;
-    sh = enter();
+    sh = engine_enter();
     /* The child may have named itself, died and been reaped by now, and its place be another's. */
     if (child->state == PROC_FORKING && child->forker == my_pid() && child->since_ns == child_since_ns) {
         if (ok)
@@ -120,7 +108,7 @@ void process_fork_child(void)
     child = NULL;
     sleep_after_fork();
     if (p) {
-        sh = enter();
+        sh = engine_enter();
         /* Stopped for so long that its place was given to another: it has none, and no stack. */
         if ((p->state == PROC_FORKING && p->since_ns == child_since_ns) ||
             (p->state == PROC_LIVE && p->pid == my_pid()))
@@ -139,7 +127,7 @@ void process_exit(void)
 
     if (!p || p->pid != my_pid())
         return;
-    sh = enter();
+    sh = engine_enter();
     for (int fd = (int)p->fd_end - 1; fd >= 0; fd--)
         proc_close(engine.st, p, fd);
     leave(sh);
@@ -147,7 +135,7 @@ void process_exit(void)
 
 void process_leave(void)
 {
-    struct shard *sh = enter();
+    struct shard *sh = engine_enter();
 
     family_reap(engine.st, self);
     leave(sh);

@@ -38,24 +38,6 @@
 /* The waiter that this thread keeps at hand; NULL while it is in use. */
 static __thread struct waiter *spare;
 
-static struct shard *shard0(void)
-{
-    return &engine.st->shard[0];
-}
-
-/* Takes the lock and brings the clock up to date. */
-static struct shard *enter(void)
-{
-    struct shard *sh = shard0();
-    uint64_t now;
-
-    shard_lock(sh);
-    now = now_ns();
-    if (now > sh->now_ns)
-        sh->now_ns = now;
-    return sh;
-}
-
 /* The end of a thread that used the stack. It may end inside a sleep too (cancellation): what it held goes
  * with it. Context: the C library calls this, so that no interposer keeps the program's handlers off. The
  * program's own destructors may still come, and sleep: with a new waiter. */
@@ -68,7 +50,7 @@ static void thread_gone(void *arg)
     sys4(SYS_rt_sigprocmask, SIG_BLOCK, &all, &old, 8);
     if (spare == w)
         spare = NULL;
-    sh = enter();
+    sh = engine_enter();
     if (w->pid == (int)sys0(SYS_getpid)) {
         if (sh->leader == w) {
             sh->leader = NULL;
@@ -124,7 +106,7 @@ struct waiter *sleep_waiter_get(void)
         spare = NULL;
         return w;
     }
-    sh = enter();
+    sh = engine_enter();
     w = waiter_new(engine.st, (int)sys0(SYS_getpid), (int)sys0(SYS_gettid));
     shard_unlock(sh);
     if (w && !pthread_getspecific(engine.thread_key))
@@ -134,7 +116,7 @@ struct waiter *sleep_waiter_get(void)
 
 void sleep_waiter_put(struct waiter *w)
 {
-    struct shard *sh = enter();
+    struct shard *sh = engine_enter();
 
     waiter_unwatch(engine.st, w);
     w->armed = 0;
@@ -266,7 +248,7 @@ int sleep_prepare_locked(struct shard *sh, struct waiter *w, struct pollfd *p, n
 
 int sleep_prepare(struct waiter *w, struct pollfd *p, nfds_t *n, uint64_t *deadline_ns)
 {
-    struct shard *sh = enter();
+    struct shard *sh = engine_enter();
     int woken = sleep_prepare_locked(sh, w, p, n, deadline_ns);
 
     shard_unlock(sh);
@@ -294,7 +276,7 @@ void sleep_finish_locked(struct shard *sh, struct waiter *w, struct pollfd *p, n
 
 void sleep_finish(struct waiter *w, struct pollfd *p, nfds_t n)
 {
-    struct shard *sh = enter();
+    struct shard *sh = engine_enter();
 
     sleep_finish_locked(sh, w, p, n);
     shard_unlock(sh);
