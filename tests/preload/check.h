@@ -297,6 +297,39 @@ static inline void udp_pair(int sv[2])
     NEED(connect(sv[1], SA(a)) == 0);
 }
 
+/* A descriptor over a Unix socket by SCM_RIGHTS: sends it; receives one, or -1. */
+static inline int pass_fd(int through, int fd)
+{
+    union {
+        struct cmsghdr h;
+        char room[CMSG_SPACE(sizeof(int))];
+    } c = {0};
+    struct iovec v = {"f", 1};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = sizeof(c)};
+
+    c.h.cmsg_level = SOL_SOCKET;
+    c.h.cmsg_type = SCM_RIGHTS;
+    c.h.cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(&c.h), &fd, sizeof(fd));
+    return (int)sendmsg(through, &m, 0);
+}
+
+static inline int take_fd(int through)
+{
+    union {
+        struct cmsghdr h;
+        char room[CMSG_SPACE(sizeof(int))];
+    } c = {0};
+    char b;
+    int fd = -1;
+    struct iovec v = {&b, 1};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = sizeof(c)};
+
+    if (recvmsg(through, &m, 0) == 1 && CMSG_FIRSTHDR(&m))
+        memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(fd));
+    return fd;
+}
+
 static inline unsigned poll_for(int fd, short events, int ms)
 {
     struct pollfd p = {.fd = fd, .events = events};

@@ -97,38 +97,6 @@ CHECK(unix_names)
     V(len);
 }
 
-static int pass(int through, int fd)
-{
-    union {
-        struct cmsghdr h;
-        char room[CMSG_SPACE(sizeof(int))];
-    } c = {0};
-    struct iovec v = {"f", 1};
-    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = sizeof(c)};
-
-    c.h.cmsg_level = SOL_SOCKET;
-    c.h.cmsg_type = SCM_RIGHTS;
-    c.h.cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(&c.h), &fd, sizeof(fd));
-    return (int)sendmsg(through, &m, 0);
-}
-
-static int take(int through)
-{
-    union {
-        struct cmsghdr h;
-        char room[CMSG_SPACE(sizeof(int))];
-    } c = {0};
-    char b;
-    int fd = -1;
-    struct iovec v = {&b, 1};
-    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = sizeof(c)};
-
-    if (recvmsg(through, &m, 0) == 1 && CMSG_FIRSTHDR(&m))
-        memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(fd));
-    return fd;
-}
-
 CHECK(kernel_descriptors_passed)
 {
     int un[2], p[2], got;
@@ -136,13 +104,13 @@ CHECK(kernel_descriptors_passed)
 
     wake_the_stack();
     NEED(socketpair(AF_UNIX, SOCK_STREAM, 0, un) == 0 && pipe(p) == 0);
-    R(pass(un[0], p[0]));
-    got = FD(take(un[1]));
+    R(pass_fd(un[0], p[0]));
+    got = FD(take_fd(un[1]));
     R(write(p[1], "through", 7));
     R(read(got, b, 8));
     R(close(got));
-    R(pass(un[0], un[0]));
-    FD(take(un[1]));
+    R(pass_fd(un[0], un[0]));
+    FD(take_fd(un[1]));
 }
 
 /* A descriptor that arrives on a number that once was a socket's is not taken for one. */
@@ -153,9 +121,9 @@ CHECK(received_on_a_used_number)
 
     NEED(socketpair(AF_UNIX, SOCK_STREAM, 0, un) == 0 && pipe(p) == 0);
     s = tcp4();
-    R(pass(un[0], p[0]));
+    R(pass_fd(un[0], p[0]));
     close(s);
-    got = take(un[1]);
+    got = take_fd(un[1]);
     V(got == s);
     NEED(write(p[1], "pipe", 4) == 4);
     R(read(got, b, 8));
