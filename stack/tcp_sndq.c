@@ -246,6 +246,8 @@ int tcp_sndq_split(struct shard *sh, struct tcb *t, struct rte_mbuf *u, uint32_t
     pm->flags &= (uint8_t)~UNIT_PSH;
     qm->truesize = TCP_UNIT_COST;
     t->snd_mem += TCP_UNIT_COST;
+    if (!tcp_writeable(t)) /* it was when the writer looked: the next poll says no, and waits to be told */
+        t->flags |= TF_NOSPACE;
     pm->len = len;
     pm->link = q;
     if (t->snd_tail == u)

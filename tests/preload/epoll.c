@@ -457,3 +457,38 @@ CHECK(masked_signal)
     sigprocmask(SIG_BLOCK, NULL, &block);
     V(sigismember(&block, SIGUSR1));
 }
+
+/* One thread is both ends, with buffers so small that units are cut to fit the window: whoever is not ready
+ * when epoll looks must be told when that changes. */
+CHECK(small_buffers)
+{
+    static char block[16384];
+    struct sockaddr_in a;
+    int ep = epoll_create1(0), size = 4096, l = bound4(SOCK_STREAM, &a), c = tcp4(), s;
+    long left = 262145, got = 0, end = now_ms() + 3000;
+    struct epoll_event ev[2];
+
+    R(setsockopt(l, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)));
+    R(setsockopt(c, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)));
+    NEED(listen(l, 1) == 0 && connect(c, SA(a)) == 0 && (s = accept(l, NULL, NULL)) >= 0);
+    ctl(ep, EPOLL_CTL_ADD, c, EPOLLOUT);
+    ctl(ep, EPOLL_CTL_ADD, s, EPOLLIN);
+    while (got < 262145 && now_ms() < end) {
+        int n = epoll_wait(ep, ev, 2, SETTLE_MS);
+
+        for (int i = 0; i < n; i++) {
+            bool out = ev[i].events & EPOLLOUT;
+            size_t most = left < (long)sizeof(block) ? (size_t)left : sizeof(block);
+            ssize_t r =
+                out ? send(c, block, most, MSG_DONTWAIT) : recv(s, block, sizeof(block), MSG_DONTWAIT);
+
+            if (r > 0 && out)
+                left -= r;
+            else if (r > 0)
+                got += r;
+            if (left == 0)
+                ctl(ep, EPOLL_CTL_DEL, c, 0);
+        }
+    }
+    V(got);
+}
