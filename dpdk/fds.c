@@ -94,6 +94,11 @@ static long sys_high(long nr, long a, long b, long c)
     return up;
 }
 
+void fds_after_fork(void)
+{
+    pthread_mutex_init(&move_lock, NULL);
+}
+
 static long dup_high(int fd, int lo)
 {
     return sys_high(SYS_fcntl, fd, F_DUPFD_CLOEXEC, lo);

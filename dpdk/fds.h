@@ -19,6 +19,8 @@
 void fds_range(int *lo, int *hi);
 /* The part of the range that share.c hands out numbers of. */
 void fds_shared_range(int *lo, int *hi);
+/* In the child of a fork: a thread of the parent may have been at it. */
+void fds_after_fork(void);
 /* Moves fd up (close-on-exec), closes the old number; the new number or -errno (fd is then still open). A
  * descriptor in the range stays where it is. */
 int fds_move(int fd);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../dpdk/fds.h"
 #include "../../stack/api_int.h"
 #include "../../stack/family.h"
 #include "../../stack/log.h"
@@ -106,6 +107,7 @@ void process_fork_child(void)
     struct proc *p = child;
 
     child = NULL;
+    fds_after_fork();
     sleep_after_fork();
     if (p) {
         sh = engine_enter();
