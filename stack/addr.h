@@ -1,8 +1,8 @@
 /* addr.h: IP addresses and the address pairs that name a flow.
  *
  * An address is always 16 bytes in network order. An IPv4 address is held as its IPv4-mapped IPv6 form
- * (::ffff:a.b.c.d, RFC 4291 section 2.5.5.2), so that one table serves both families and a dual-stack socket needs no
- * second look-up. The unspecified address is :: for both families ("any").
+ * (::ffff:a.b.c.d, RFC 4291 section 2.5.5.2), so that one table serves both families and a dual-stack socket
+ * needs no second look-up. The unspecified address is :: for both families ("any").
  */
 #ifndef SHUNT_ADDR_H
 #define SHUNT_ADDR_H

@@ -1,4 +1,5 @@
-/* kinds.h: what an open file is and where it is served: the two enumerations that the interposers (through api.h) share with layer 6. */
+/* kinds.h: what an open file is and where it is served: the two enumerations that the interposers (through
+ * api.h) share with layer 6. */
 #ifndef SHUNT_KINDS_H
 #define SHUNT_KINDS_H
 

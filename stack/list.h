@@ -1,5 +1,5 @@
-/* list.h: an intrusive circular doubly linked list. Nodes may live in the segment: the pointers are valid in every
- * process of the family, because the segment is mapped at one address. */
+/* list.h: an intrusive circular doubly linked list. Nodes may live in the segment: the pointers are valid in
+ * every process of the family, because the segment is mapped at one address. */
 #ifndef SHUNT_LIST_H
 #define SHUNT_LIST_H
 
@@ -13,7 +13,7 @@ struct list {
 #ifndef container_of /* DPDK has one too */
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 #endif
-#define list_for_each(n, head)          for (struct list *n = (head)->next; n != (head); n = n->next)
+#define list_for_each(n, head) for (struct list *n = (head)->next; n != (head); n = n->next)
 /* Safe against removal of n itself in the body. */
 #define list_for_each_safe(n, head)                                                                          \
     for (struct list *n = (head)->next, *n##_next = n->next; n != (head); n = n##_next, n##_next = n->next)

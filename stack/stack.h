@@ -1,8 +1,8 @@
-/* stack.h: the stack as a whole (what a network namespace is to the kernel) and its shards. Layer 0-2 data that every
- * layer above reads; how the tables behind the pointers look is known to their owners only.
+/* stack.h: the stack as a whole (what a network namespace is to the kernel) and its shards. Layer 0-2 data
+ * that every layer above reads; how the tables behind the pointers look is known to their owners only.
  *
- * Everything here lives in the segment. One shard's lock guards everything of that shard; shard 0's lock also guards what the stack has once
- * (interfaces, routes, neighbours, port table, files, epoll sets, processes).
+ * Everything here lives in the segment. One shard's lock guards everything of that shard; shard 0's lock also
+ * guards what the stack has once (interfaces, routes, neighbours, port table, files, epoll sets, processes).
  */
 #ifndef SHUNT_STACK_H
 #define SHUNT_STACK_H
@@ -20,11 +20,11 @@
 #include "timer.h"
 #include "tunable.h"
 
-#define SHARD_MAX   1
-#define IFADDR_MAX  8
-#define TX_BATCH    64
-#define RX_BATCH    32
-#define WAKE_MAX    128
+#define SHARD_MAX  1
+#define IFADDR_MAX 8
+#define TX_BATCH   64
+#define RX_BATCH   32
+#define WAKE_MAX   128
 
 struct ifaddr {
     struct ipaddr addr;
@@ -73,8 +73,8 @@ struct shard {
     struct txq tx[NETDEV_MAX];
     struct rte_mbuf *lo_head, *lo_tail; /* loopback frames, linked by pkt_meta.link */
     uint32_t lo_len;
-    struct list dirty;   /* pcbs with events to hand up */
-    struct list acks;    /* tcbs that owe an ACK at the end of the burst (tcp_output's) */
+    struct list dirty; /* pcbs with events to hand up */
+    struct list acks;  /* tcbs that owe an ACK at the end of the burst (tcp_output's) */
     struct tcp_table *tcp;
     struct udp_table *udp;
     struct frag_table *frag;
@@ -84,8 +84,8 @@ struct shard {
     /* wake-ups collected under the lock, sent after it is dropped (ready.h) */
     uint32_t nwake;
     uint16_t wake[WAKE_MAX];
-    /* Who sleeps on the devices for all (preload/engine/sleep.c). shard_unlock collects the leader's wake index too
-     * when the next timer is due before leader_until_ns, and then sets that to 0: once a sleep. */
+    /* Who sleeps on the devices for all (preload/engine/sleep.c). shard_unlock collects the leader's wake
+     * index too when the next timer is due before leader_until_ns, and then sets that to 0: once a sleep. */
     struct waiter *leader;    /* NULL: nobody sleeps there */
     uint64_t leader_until_ns; /* when it wakes by itself at the latest; 0: it needs no telling */
 };
@@ -94,16 +94,16 @@ struct stack {
     struct seg *seg;
     char name[32];
     uint64_t boot_ns;
-    uint8_t secret[16];     /* siphash key: ISN (RFC 6528), ports (RFC 6056), hash tables */
+    uint8_t secret[16]; /* siphash key: ISN (RFC 6528), ports (RFC 6056), hash tables */
     struct tunables set;
-    uint8_t isolate;        /* profile isolate: the stack takes every destination */
+    uint8_t isolate; /* profile isolate: the stack takes every destination */
     uint32_t nif;
     struct ifnet ifn[NETDEV_MAX];
     struct route_table *routes;
     struct neigh_table *neigh;
     struct port_table *ports;
     struct ready_state *ready; /* files, epoll sets, waiters */
-    void *family;           /* processes, keeper: preload/engine's */
+    void *family;              /* processes, keeper: preload/engine's */
     uint32_t nshard;
     struct shard shard[SHARD_MAX];
 };

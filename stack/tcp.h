@@ -76,8 +76,8 @@ struct tcp_view { /* one line of ss */
     uint32_t recvq, sendq;
     const struct pcb *pcb;
 };
-/* After a process was killed in the middle of things, first: takes all off the shard's lists of what is to be done
- * (dirty, acks), which may be torn, and puts every connection there anew. */
+/* After a process was killed in the middle of things, first: takes all off the shard's lists of what is to be
+ * done (dirty, acks), which may be torn, and puts every connection there anew. */
 void tcp_recover_lists(struct shard *sh);
 /* Calls fn for each connection, listener, half-open and TIME_WAIT entry. */
 void tcp_walk(const struct shard *sh, void (*fn)(void *arg, const struct tcp_view *v), void *arg);
