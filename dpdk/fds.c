@@ -34,6 +34,7 @@
 #include "control.h"
 #include "share.h"
 #include "sys.h"
+#include "xdp.h"
 
 /* Above this the kernel's copy of a descriptor table makes each fork of the program slow. */
 #define FDS_HIGHEST (1 << 18)
@@ -546,7 +547,7 @@ int __wrap_fcntl64(int fd, int cmd, ...)
 
 int __wrap_bind(int fd, const struct sockaddr *sa, socklen_t len)
 {
-    return (int)ret_errno(sys3(SYS_bind, fd, sa, len));
+    return (int)ret_errno(sa->sa_family == AF_XDP ? xdp_bind(fd, sa, len) : sys3(SYS_bind, fd, sa, len));
 }
 
 int __wrap_listen(int fd, int backlog)

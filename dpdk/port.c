@@ -39,8 +39,6 @@
 #define PORT_TSO_MAX                                                                                         \
     65000 /* payload of one TCP_SEG frame, so that IP's 16-bit length holds it with any header */
 #define VIRTIO_WAIT_MS 5000 /* for the vhost end to be there */
-#define XDP_WAIT_MS    1000 /* for the kernel to be done with the socket that had the queue */
-#define RETRY_MS       10
 #define VHOST_VIDS     16
 #define VHOST_ASK_MIN  4 /* frames asked for in a poll that may find none */
 
@@ -165,6 +163,7 @@ static bool port_send_finished(struct port *p, uint16_t q, struct rte_mbuf **m)
     }
     uint16_t sent = n ? port_send(p, q, out, (uint16_t)n) : 0;
     rte_pktmbuf_free_bulk(out + sent, n - sent);
+    p->dev.tx_lost += n ? n - sent : 1;
     return true;
 }
 
@@ -173,6 +172,7 @@ static uint16_t port_tx(struct netdev *dev, uint16_t q, struct rte_mbuf **m, uin
     struct port *p = dev->priv;
     if (p->has_link_state && !port_sync(p)) {
         rte_pktmbuf_free_bulk(m, n); /* nobody is there: lost, as on an unplugged cable */
+        p->dev.tx_lost += n;
         return n;
     }
     for (uint16_t i = 0; i < n;) {
@@ -297,6 +297,15 @@ static int refuse(const struct port *p, int rc, char *err, size_t err_len, const
     return rc;
 }
 
+static int xdp_refuse(const struct port *p, int rc, char *err, size_t err_len)
+{
+    const char *why = xdp_denied();
+    return refuse(p, rc, err, err_len,
+                  why ? why
+                      : "its first queue is in use by another AF_XDP socket, or its driver refuses one: use "
+                        "another interface, or a packet: link");
+}
+
 static bool has_directory(const char *path)
 {
     char dir[sizeof(((struct link_spec *)NULL)->target)];
@@ -331,7 +340,7 @@ static int device_create(struct port *p, unsigned index, char *err, size_t err_l
     devargs(p, index, name, sizeof(name), args, sizeof(args));
     int rc = rte_vdev_init(name, args);
     if (rc < 0)
-        return p->spec.kind == LINK_XDP ? refuse(p, rc, err, err_len, xdp_reason())
+        return p->spec.kind == LINK_XDP ? xdp_refuse(p, rc, err, err_len)
                                         : fail(p, rc, err, err_len, "cannot make the device");
     if (rte_eth_dev_get_port_by_name(name, &p->id) != 0)
         return fail(p, -ENODEV, err, err_len, "it is no network device");
@@ -347,21 +356,6 @@ static uint16_t descriptors(const struct port *p, uint16_t wanted, const struct 
     if (lim->nb_max && wanted > lim->nb_max)
         wanted = lim->nb_max;
     return wanted < lim->nb_min ? lim->nb_min : wanted;
-}
-
-/* AF_XDP: the kernel takes a closed socket off its queue some time later (a work item that waits for a grace
- * period of RCU), and until then the next one is refused. */
-static int rx_queue_setup(const struct port *p, uint16_t n, const struct rte_eth_rxconf *conf,
-                          struct rte_mempool *pool)
-{
-    int wait_ms = p->spec.kind == LINK_XDP ? XDP_WAIT_MS : 0, rc;
-    for (;;) {
-        rc = rte_eth_rx_queue_setup(p->id, 0, n, SOCKET_ID_ANY, conf, pool);
-        if (rc == 0 || wait_ms <= 0 || rc == -ENOMEM)
-            return rc;
-        nanosleep(&(struct timespec){.tv_nsec = RETRY_MS * 1000000L}, NULL);
-        wait_ms -= RETRY_MS;
-    }
 }
 
 static int device_configure(struct port *p, char *err, size_t err_len)
@@ -403,9 +397,10 @@ static int device_configure(struct port *p, char *err, size_t err_len)
         if (!pool)
             return fail(p, -ENOMEM, err, err_len, "no memory for its buffers: raise mem_mb");
     }
-    rc = rx_queue_setup(p, descriptors(p, RX_DESC, &info.rx_desc_lim), &rx, pool);
+    rc = rte_eth_rx_queue_setup(p->id, 0, descriptors(p, RX_DESC, &info.rx_desc_lim), SOCKET_ID_ANY, &rx,
+                                pool);
     if (rc < 0 && p->spec.kind == LINK_XDP)
-        return refuse(p, rc, err, err_len, xdp_reason());
+        return xdp_refuse(p, rc, err, err_len);
     if (rc == 0)
         rc = rte_eth_tx_queue_setup(p->id, 0, descriptors(p, TX_DESC, &info.tx_desc_lim), SOCKET_ID_ANY, &tx);
     return rc < 0 ? fail(p, rc, err, err_len, "queues cannot be set up") : 0;

@@ -122,8 +122,10 @@ static bool send_one(struct port *p, struct rte_mbuf **mp)
     int cnt = 1;
     /* The kernel does L4 and segments; the IP header's sum is ours. */
     m = offload_compact(*mp, VNET_IOV_MAX - 1, p->pool);
-    if (!m || offload_apply(m, p->tx_offloads, p->pool, &m, 1) == 0)
+    if (!m || offload_apply(m, p->tx_offloads, p->pool, &m, 1) == 0) {
+        p->dev.tx_lost++;
         return true;
+    }
     *mp = m;
     tx_header(m, &h);
     for (struct rte_mbuf *s = m; s; s = s->next)
@@ -132,6 +134,7 @@ static bool send_one(struct port *p, struct rte_mbuf **mp)
     long r = sys3(SYS_writev, p->vnet->fd, iov, cnt);
     if (r == -EAGAIN || r == -ENOBUFS)
         return false;
+    p->dev.tx_lost += r < 0; /* the interface is down, say */
     rte_pktmbuf_free(m);
     return true;
 }

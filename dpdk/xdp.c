@@ -1,9 +1,15 @@
-/* xdp.c: see xdp.h. */
+/* xdp.c: see xdp.h.
+ *
+ * The kernel takes a closed AF_XDP socket off its queue some time after the close: a work item does it,
+ * behind a grace period of RCU and the lock of all network configuration. A stack that starts right after one
+ * that ended finds the queue in use (EBUSY) although nobody has it. The place to wait is the bind: the driver
+ * that makes it gives up at once, and cannot be asked again (its buffers are gone then).
+ */
 #include "xdp.h"
 
 #include <errno.h>
 #include <linux/bpf.h>
-#include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "sys.h"
@@ -11,6 +17,20 @@
 #ifndef AF_XDP
 #define AF_XDP 44
 #endif
+
+#define WAIT_MS  3000
+#define RETRY_MS 5
+
+int xdp_bind(int fd, const struct sockaddr *sa, socklen_t len)
+{
+    struct timespec pause = {0, RETRY_MS * 1000000L};
+    for (int ms = 0;; ms += RETRY_MS) {
+        int rc = (int)sys3(SYS_bind, fd, SYS_ARG(sa), len);
+        if (rc != -EBUSY || ms >= WAIT_MS)
+            return rc;
+        sys2(SYS_nanosleep, &pause, NULL);
+    }
+}
 
 /* A map of AF_XDP sockets, the least that needs the privilege which loading an XDP program needs. 0 or
  * -errno.
@@ -24,7 +44,7 @@ static int try_map(void)
     return fd < 0 ? (int)fd : 0;
 }
 
-const char *xdp_reason(void)
+const char *xdp_denied(void)
 {
     int fd = socket(AF_XDP, SOCK_RAW, 0), rc = fd < 0 ? -errno : 0;
     if (fd >= 0)
@@ -35,6 +55,5 @@ const char *xdp_reason(void)
         return "needs CAP_NET_RAW and CAP_BPF: run as root";
     if (rc == 0 && try_map() == -EPERM)
         return "needs CAP_BPF, which no user namespace gives: run as root, or use a packet: link";
-    return "its first queue is in use by another AF_XDP socket, or its driver refuses one: use another "
-           "interface, or a packet: link";
+    return NULL;
 }

@@ -2,8 +2,15 @@
 #ifndef SHUNT_DPDK_XDP_H
 #define SHUNT_DPDK_XDP_H
 
-/* Why an AF_XDP socket on an interface cannot be had, as the rest of a line that starts with the link's name:
- * asks the kernel for each of the parts. For use after the driver, which doesn't tell, has failed. */
-const char *xdp_reason(void);
+#include <sys/socket.h>
+
+/* bind(2) of an AF_XDP socket, for the driver: waits a while for a queue that another one has. 0 or -errno.
+ */
+int xdp_bind(int fd, const struct sockaddr *sa, socklen_t len);
+
+/* Why no AF_XDP socket can be had here at all, as the rest of a line that starts with the link's name: asks
+ * the kernel for each of the parts. NULL: nothing is in the way. For use after the driver, which doesn't
+ * tell, has failed. */
+const char *xdp_denied(void);
 
 #endif

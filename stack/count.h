@@ -86,6 +86,7 @@
     X(NOMEM_PKT, "ShuntNoPacketBuffer")                                                                      \
     X(NOMEM_PCB, "ShuntNoControlBlock")                                                                      \
     X(TX_FULL, "ShuntTxQueueFull")                                                                           \
+    X(TX_LOST, "ShuntTxLost")                                                                                \
     X(LOCK_RECOVERED, "ShuntLockRecovered")
 
 enum count {

@@ -42,6 +42,8 @@ struct netdev {
     uint32_t caps;    /* enum netdev_cap */
     uint32_t mtu;     /* largest IP packet in bytes */
     uint32_t tso_max; /* largest TCP payload of one TCP_SEG frame, bytes; 0 without NETDEV_TSO */
+    uint32_t tx_lost; /* frames that tx took and that did not leave (nobody at the other end, no memory to
+                         finish them) since the stack looked last, which takes them off */
     uint8_t mac[6];
     uint8_t index; /* of the ifnet */
     char name[16];

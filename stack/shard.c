@@ -170,6 +170,9 @@ static void txq_flush(struct shard *sh, unsigned ifindex)
     q->n = n - sent;
     ifn->tx_packets += sent;
     ifn->tx_bytes += bytes - unsent;
+    ifn->tx_dropped += dev->tx_lost;
+    sh->count[COUNT_TX_LOST] += dev->tx_lost;
+    dev->tx_lost = 0;
 }
 
 void shard_tx(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)

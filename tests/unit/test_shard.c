@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <netinet/ip_icmp.h>
 #include <rte_lcore.h>
+#include <rte_mbuf.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -103,6 +104,33 @@ Test(shard, batch_flushes_itself_when_full)
     for (int i = 0; i < TX_BATCH + 1; i++)
         send_one(e, s);
     cr_assert_eq(env_tx_count(e), TX_BATCH);
+}
+
+/* A port with nobody at the other end takes frames and loses them. */
+static uint16_t tx_lose(struct netdev *dev, uint16_t q, struct rte_mbuf **m, uint16_t n)
+{
+    rte_pktmbuf_free_bulk(m, n);
+    dev->tx_lost += n;
+    return n;
+}
+
+Test(shard, frames_that_the_port_loses_are_counted_once)
+{
+    const struct netdev_ops lossy = {.tx = tx_lose};
+    struct env *e = env_stack(NULL);
+    struct sock *s;
+
+    cr_assert_eq(sock_new(e->st, AF_INET, SOCK_DGRAM, 0, &s), 0);
+    env_advance_ms(e, 5000);
+    env_tx_clear(e);
+    e->dev.ops = &lossy;
+    send_one(e, s);
+    send_one(e, s);
+    shard_flush(e->sh);
+    shard_flush(e->sh);
+    cr_assert_eq(e->sh->count[COUNT_TX_LOST], 2);
+    cr_assert_eq(e->st->ifn[ENV_IF].tx_dropped, 2);
+    cr_assert_eq(env_leaks(e), 0);
 }
 
 Test(shard, leader_is_recalled_by_an_earlier_timer_once)
