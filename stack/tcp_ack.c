@@ -152,6 +152,20 @@ static enum count syn_received_ack(struct shard *sh, struct tcb *t, struct tcp_s
     return COUNT_OK;
 }
 
+/* An ACK that others overtook: what it SACKs may still be news to recovery. */
+static void late_sack(struct shard *sh, struct tcb *t, const struct tcp_seg *s)
+{
+    struct tcp_ack_info info = {.prior_flight = tcp_flight(t)};
+
+    if (!s->o.nsack || !(t->flags & TF_SACK) || !info.prior_flight)
+        return;
+    info.sacked = tcp_sack_take(sh, t, s->h.ack, &s->o);
+    if (!info.sacked)
+        return;
+    tcp_recover_ack(sh, t, &info);
+    tcp_at_burst_end(sh, t, TF_OUTPUT);
+}
+
 enum count tcp_step_ack(struct shard *sh, struct tcb *t, struct tcp_seg *s)
 {
     enum count v = COUNT_OK;
@@ -174,8 +188,7 @@ enum count tcp_step_ack(struct shard *sh, struct tcb *t, struct tcp_seg *s)
     }
     tcp_take_ts(sh, t, s);
     if (seq_lt(s->h.ack, t->snd_una)) {
-        if (s->o.nsack && (t->flags & TF_SACK) && tcp_flight(t))
-            tcp_sack_take(sh, t, s->h.ack, &s->o);
+        late_sack(sh, t, s);
         return COUNT_OK; /* a late duplicate: its text may still be news */
     }
     wnd_changed = tcp_take_window(t, s);

@@ -154,6 +154,7 @@ struct tcb {
     /* Loss recovery (tcp_sack.h, tcp_recover.h). pipe = snd_nxt - snd_una - sacked - lost + retrans. */
     uint32_t sacked, lost, retrans; /* bytes of units so marked; sacked also counts dup ACKs without SACK */
     uint32_t recover;               /* RFC 6582: snd_nxt when recovery began */
+    uint32_t max_out, cwnd_use_seq; /* most bytes in flight since snd_una passed cwnd_use_seq */
     struct rte_mbuf *rtx_hint;      /* no unit before it is lost and unsent; NULL: start at the head */
     uint32_t cc_priv[8];
 
@@ -204,6 +205,14 @@ static inline struct tcb *pcb_tcb(struct pcb *p)
 static inline bool state_in(const struct tcb *t, unsigned states)
 {
     return (1u << t->state) & states;
+}
+
+/* May cwnd grow, being used (Linux: tcp_is_cwnd_limited)? In slow start half of it is enough. */
+static inline bool tcp_cwnd_used(const struct tcb *t)
+{
+    if (t->flags & TF_CWND_LIMITED)
+        return true;
+    return t->cwnd < t->ssthresh && t->cwnd < 2 * t->max_out;
 }
 
 /* The millisecond clock that deadlines and timestamps use; never 0, so that 0 can mean "not set". */

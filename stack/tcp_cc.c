@@ -31,7 +31,7 @@ void tcp_cc_acked(struct shard *sh, struct tcb *t, uint32_t acked, uint32_t prio
     bool slow_start = t->cwnd < t->ssthresh;
 
     /* cwnd that the sender did not use says nothing about the path (RFC 7661; Linux: tcp_is_cwnd_limited). */
-    if (!(t->flags & TF_CWND_LIMITED) && !(slow_start && 2ULL * prior_flight > t->cwnd))
+    if (!tcp_cwnd_used(t) && !(slow_start && 2ULL * prior_flight > t->cwnd))
         return;
     if (slow_start) {
         uint32_t room = t->ssthresh - t->cwnd, n = acked < room ? acked : room;

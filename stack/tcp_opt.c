@@ -95,8 +95,11 @@ static int set_tcp(struct shard *sh, struct tcb *t, int name, int v)
     switch (name) {
     case TCP_NODELAY:
         flag_set(t, TF_NODELAY, v);
-        if (v)
+        if (v) { /* what a cork holds back leaves too (Linux: TCP_NAGLE_PUSH) */
+            if (t->state != TCPS_LISTEN && t->snd_next)
+                t->flags |= TF_CORK_DUE;
             tcp_output(sh, t);
+        }
         return 0;
     case TCP_CORK:
         flag_set(t, TF_CORK, v);
@@ -317,6 +320,18 @@ static int get_congestion(const struct tcb *t, void *val, uint32_t *len)
     return give(val, len, name, sizeof name);
 }
 
+/* SO_MEMINFO: Linux's nine numbers (linux/sock_diag.h); what is not kept here is 0. */
+static int get_meminfo(const struct tcb *t, void *val, uint32_t *len)
+{
+    uint32_t mem[9] = {[1] = t->rcvbuf, [3] = t->sndbuf};
+
+    if (t->state != TCPS_LISTEN) {
+        mem[0] = t->rcv_mem;
+        mem[2] = mem[5] = t->snd_mem;
+    }
+    return give(val, len, mem, sizeof mem);
+}
+
 int tcp_getopt(struct shard *sh, struct tcb *t, int level, int name, void *val, uint32_t *len)
 {
     struct tcp_info info;
@@ -329,6 +344,10 @@ int tcp_getopt(struct shard *sh, struct tcb *t, int level, int name, void *val, 
     }
     if (level == IPPROTO_TCP && name == TCP_CONGESTION)
         return get_congestion(t, val, len);
+    if (level == IPPROTO_TCP && name == TCP_CC_INFO) /* neither algorithm has anything to tell, as in Linux */
+        return give(val, len, &v, 0);
+    if (level == SOL_SOCKET && name == SO_MEMINFO)
+        return get_meminfo(t, val, len);
     if (level == SOL_SOCKET && name == SO_LINGER)
         return give(val, len, &l, sizeof l);
     err = level == IPPROTO_TCP  ? get_tcp(sh, t, name, &v)

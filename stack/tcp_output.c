@@ -267,10 +267,11 @@ void tcp_send_probe(struct shard *sh, struct tcb *t)
 void tcp_send_reset(struct shard *sh, struct tcb *t)
 {
     struct segment s = {.seq = t->snd_nxt, .flags = TCP_RST | TCP_ACK};
-    struct tcp_opts o = {.fastopen_len = -1};
+    struct tcp_opts o = {0};
 
     tcp_count(sh, COUNT_TCP_OUT_RST);
     t->rcv_wnd = 0;
+    data_opts(sh, t, &s, &o); /* RFC 7323 section 3.2: a RST may have timestamps; Linux's does */
     tcp_emit(sh, t, &s, &o);
 }
 
@@ -304,7 +305,7 @@ static void restart_after_idle(struct shard *sh, struct tcb *t)
     uint32_t idle = tcp_now_ms(sh) - t->last_snd_ms;
     uint32_t iw = (uint32_t)sh->st->set.tcp_init_cwnd * t->mss;
 
-    if (t->last_snd_ms == 0 || tcp_flight(t) || idle <= t->rto_ms)
+    if (!sh->st->set.tcp_slow_start_after_idle || t->last_snd_ms == 0 || tcp_flight(t) || idle <= t->rto_ms)
         return;
     if (t->ssthresh < t->cwnd / 4 * 3)
         t->ssthresh = t->cwnd / 4 * 3;
@@ -344,6 +345,16 @@ static uint32_t gather(struct shard *sh, struct tcb *t, uint32_t limit)
     return len;
 }
 
+/* The last unit of len bytes of whole units from u on. */
+static struct rte_mbuf *last_unit(struct rte_mbuf *u, uint32_t len)
+{
+    while (len > pkt_meta(u)->len) {
+        len -= pkt_meta(u)->len;
+        u = pkt_meta(u)->link;
+    }
+    return u;
+}
+
 /* Stamps the units of a packet just sent. */
 static struct rte_mbuf *stamp(struct shard *sh, struct rte_mbuf *u, uint32_t len)
 {
@@ -362,14 +373,14 @@ static struct rte_mbuf *stamp(struct shard *sh, struct rte_mbuf *u, uint32_t len
 }
 
 /* Sends len bytes of whole units as one packet and advances snd_nxt, over the FIN too when it comes along. */
-static int send_new(struct shard *sh, struct tcb *t, uint32_t len)
+static int send_new(struct shard *sh, struct tcb *t, uint32_t len, bool push)
 {
     struct segment s = {.seq = t->snd_nxt, .len = len, .first = t->snd_next};
     bool ends = t->snd_nxt + len == t->write_seq;
     uint32_t now_ms = tcp_now_ms(sh);
     int err;
 
-    if (ends && len)
+    if (push || (len && (pkt_meta(last_unit(s.first, len))->flags & UNIT_PSH)))
         s.flags |= TCP_PSH;
     if (ends && (t->flags & TF_FIN_QUEUED))
         s.flags |= TCP_FIN;
@@ -403,7 +414,11 @@ int tcp_output_forced(struct shard *sh, struct tcb *t, uint32_t max)
     if (max > t->mss)
         max = t->mss;
     len = gather(sh, t, max);
-    return len ? send_new(sh, t, len) : -ENOBUFS;
+    if (!len)
+        return -ENOBUFS;
+    pkt_meta(last_unit(t->snd_next, len))->flags |=
+        UNIT_PSH; /* as Linux: the peer should not wait for more */
+    return send_new(sh, t, len, false);
 }
 
 /* The window allows nothing and nothing is in flight whose ACK would tell more: the persist timer (RFC 9293
@@ -418,13 +433,45 @@ static void persist(struct shard *sh, struct tcb *t)
 
 enum stop { STOP_NOTHING, STOP_CWND, STOP_WND, STOP_SHORT, STOP_NOMEM };
 
-/* How much of the unsent may leave as the next packet; 0: see *why. */
-static uint32_t next_len(const struct tcb *t, enum stop *why)
+/* Without TSO: how many bytes Linux would hand to its device at once, to be segmented there
+ * (tcp_tso_autosize): a millisecond at the pacing rate, twice cwnd an RTT in slow start and 1.2 times later;
+ * more for near peers. */
+static uint32_t autosize(const struct shard *sh, const struct tcb *t)
+{
+    uint32_t min = (uint32_t)sh->st->set.tcp_min_tso_segs * t->mss, half = t->cwnd / t->mss / 2 * t->mss;
+    uint32_t percent = t->cwnd < t->ssthresh / 2 ? 200 : 120, r = t->min_rtt_us >> 9;
+    uint64_t bytes = TSO_MAX;
+
+    if (t->srtt_us8)
+        bytes = (uint64_t)t->cwnd * 8 * 1000 * percent / 100 / t->srtt_us8;
+    if (t->srtt_us8 && r < 32)
+        bytes += 65536u >> r;
+    if (bytes < min)
+        bytes = min;
+    if (bytes > half) /* so that at least two bursts are under way (tcp_cwnd_test) */
+        bytes = half;
+    return bytes < TSO_MAX ? (uint32_t)bytes : TSO_MAX;
+}
+
+/* The most that leaves as one packet, or as one burst where we segment ourselves: whole segments. */
+static uint32_t burst_max(const struct shard *sh, const struct tcb *t)
+{
+    uint32_t most = t->flow.tso_max;
+
+    if (most <= t->mss)
+        most = autosize(sh, t);
+    if (most > TSO_MAX)
+        most = TSO_MAX;
+    return most > t->mss ? most - most % t->mss : t->mss;
+}
+
+/* How much of the unsent may leave as the next burst; 0: see *why. */
+static uint32_t next_len(const struct shard *sh, const struct tcb *t, enum stop *why)
 {
     uint32_t unsent = t->write_seq - t->snd_nxt, wnd_end = t->snd_una + t->snd_wnd, pipe = tcp_pipe(t);
     uint32_t wnd = seq_gt(wnd_end, t->snd_nxt) ? wnd_end - t->snd_nxt : 0;
     uint32_t cwnd = t->cwnd > pipe ? t->cwnd - pipe : 0;
-    uint32_t want = unsent < t->mss ? unsent : t->mss, len = unsent, most = t->mss;
+    uint32_t want = unsent < t->mss ? unsent : t->mss, len = unsent, most;
 
     if (cwnd < want && pipe) {
         *why = STOP_CWND;
@@ -437,10 +484,7 @@ static uint32_t next_len(const struct tcb *t, enum stop *why)
         *why = STOP_WND;
         return 0;
     }
-    if (t->flow.tso_max > t->mss) {
-        most = t->flow.tso_max < TSO_MAX ? t->flow.tso_max : TSO_MAX;
-        most -= most % t->mss;
-    }
+    most = burst_max(sh, t);
     len = len < most ? len : most;
     len = len < wnd ? len : wnd;
     len = len < cwnd ? len : cwnd;
@@ -460,26 +504,59 @@ static void cork_hold(struct shard *sh, struct tcb *t)
         tcp_deadline_set(sh, t, DL_CORK, TCP_CORK_MS);
 }
 
+/* Sends the next burst: len bytes. A burst of many segments ends in PSH, as Linux's do, so that the
+ * receiver's GRO hands it up. */
+static int send_burst(struct shard *sh, struct tcb *t, uint32_t len)
+{
+    bool cut = t->flow.tso_max <= t->mss, many = len > t->mss;
+
+    while (len) {
+        uint32_t n = gather(sh, t, cut && len > t->mss ? t->mss : len);
+
+        if (n == 0)
+            return -ENOBUFS;
+        if (send_new(sh, t, n, many && (n == len || !cut)))
+            return -ENOBUFS;
+        if (!cut)
+            break;
+        len -= n;
+    }
+    return 0;
+}
+
 static enum stop send_unsent(struct shard *sh, struct tcb *t)
 {
     while (t->snd_next) {
         enum stop why = STOP_NOTHING;
-        uint32_t len = next_len(t, &why);
+        uint32_t len = next_len(sh, t, &why);
 
         if (len == 0)
             return why;
-        len = gather(sh, t, len);
-        if (len == 0 || send_new(sh, t, len))
+        if (send_burst(sh, t, len))
             return STOP_NOMEM;
     }
     /* The FIN alone: it needs no window (a receiver takes it at the edge) and no cwnd. */
-    if ((t->flags & TF_FIN_QUEUED) && t->snd_nxt == t->write_seq && send_new(sh, t, 0))
+    if ((t->flags & TF_FIN_QUEUED) && t->snd_nxt == t->write_seq && send_new(sh, t, 0, false))
         return STOP_NOMEM;
     return STOP_NOTHING;
 }
 
+/* How well the window is used, once a flight: whether it was the limit, and the most that was out (RFC 7661,
+ * as Linux's tcp_cwnd_validate). */
+static void note_cwnd_use(struct tcb *t, bool limited)
+{
+    bool was = t->flags & TF_CWND_LIMITED;
+
+    if (!limited && seq_lt(t->snd_una, t->cwnd_use_seq) && (was || tcp_flight(t) <= t->max_out))
+        return;
+    t->flags = limited ? t->flags | TF_CWND_LIMITED : t->flags & ~(uint32_t)TF_CWND_LIMITED;
+    t->max_out = tcp_flight(t);
+    t->cwnd_use_seq = t->snd_nxt;
+}
+
 void tcp_output(struct shard *sh, struct tcb *t)
 {
+    uint32_t before;
     enum stop why;
 
     t->flags &= ~(uint32_t)TF_OUTPUT;
@@ -492,12 +569,13 @@ void tcp_output(struct shard *sh, struct tcb *t)
         return;
     if (t->ca_state == CA_OPEN)
         restart_after_idle(sh, t);
-    t->flags &= ~(uint32_t)TF_CWND_LIMITED;
+    before = t->snd_nxt;
     why = send_unsent(sh, t);
     t->flags &= ~(uint32_t)TF_CORK_DUE;
+    if (t->snd_nxt != before)
+        note_cwnd_use(t, why == STOP_CWND);
     switch (why) {
     case STOP_CWND:
-        t->flags |= TF_CWND_LIMITED;
         break;
     case STOP_WND:
         persist(sh, t);
@@ -529,8 +607,10 @@ int tcp_retransmit(struct shard *sh, struct tcb *t, struct rte_mbuf *u)
             break;
         s.len += pkt_meta(n)->len;
     }
-    if (s.seq + s.len == t->write_seq)
-        s.flags |= TCP_PSH | (tcp_fin_sent(t) ? TCP_FIN : 0);
+    if (pkt_meta(last_unit(u, s.len))->flags & UNIT_PSH)
+        s.flags |= TCP_PSH;
+    if (s.seq + s.len == t->write_seq && tcp_fin_sent(t))
+        s.flags |= TCP_FIN;
     err = send_segment(sh, t, &s);
     if (err)
         return err;

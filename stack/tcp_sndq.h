@@ -21,6 +21,7 @@ enum tcp_unit_flag {
     UNIT_LOST = 1u << 1,    /* taken as lost */
     UNIT_RETRANS = 1u << 2, /* sent again, and that copy is taken as in flight */
     UNIT_START = 1u << 3,   /* was the first of its packet */
+    UNIT_PSH = 1u << 4,     /* the packet it ends has PSH */
 };
 
 /* What an ACK removed from the queue. */

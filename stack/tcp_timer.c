@@ -193,6 +193,8 @@ static void on_keep(struct shard *sh, struct tcb *t)
 static void on_cork(struct shard *sh, struct tcb *t)
 {
     t->flags |= TF_CORK_DUE;
+    if (t->snd_next) /* the peer should not wait for more (Linux: tcp_write_wakeup) */
+        pkt_meta(t->snd_tail)->flags |= UNIT_PSH;
     tcp_output(sh, t);
 }
 

@@ -38,6 +38,8 @@ static ssize_t queued(struct shard *sh, struct tcb *t, ssize_t n, bool more)
 {
     if (n > 0) {
         t->flags = more ? t->flags | TF_MORE : t->flags & ~(uint32_t)TF_MORE;
+        if (!more) /* the end of what the user gave at once (RFC 9293 section 3.9.1) */
+            pkt_meta(t->snd_tail)->flags |= UNIT_PSH;
         tcp_output(sh, t);
     }
     if (!tcp_writeable(t))

@@ -73,6 +73,18 @@ Test(tcp_output, nodelay)
     peer_expect(p, TCP_ACK | TCP_PSH, 31, 1, 5);
 }
 
+Test(tcp_output, cork_ends_with_nodelay)
+{
+    struct peer *p = established(NULL);
+
+    peer_set(p, IPPROTO_TCP, TCP_CORK, 1);
+    peer_set(p, IPPROTO_TCP, TCP_NODELAY, 1);
+    peer_app_send(p, 100, false);
+    peer_expect_none(p); /* the cork is still in */
+    peer_set(p, IPPROTO_TCP, TCP_NODELAY, 1);
+    peer_expect(p, TCP_ACK | TCP_PSH, 1, 1, 100);
+}
+
 Test(tcp_output, cork_ends_with_a_full_segment)
 {
     struct peer *p = established(NULL);
@@ -129,6 +141,66 @@ Test(tcp_output, more_waits_for_the_rest)
 }
 
 /* --- windows --- */
+
+/* As Linux's TSO frames on the wire: the last segment of a burst of several has PSH, a lone one has it only
+ * where a write ends. */
+Test(tcp_output, burst_ends_with_psh)
+{
+    struct peer *p = established(NULL);
+
+    peer_app_send(p, 20 * 1460, false);
+    for (uint32_t i = 0; i < 10; i++) {
+        bool psh;
+
+        cr_assert(peer_recv(p));
+        psh = p->seen.tcp.flags & TCP_PSH;
+        cr_assert_eq(psh, i == 4 || i == 9, "segment %u", i); /* a burst is half the window at most */
+    }
+    ack(p, 1 + 20 * 1460);
+}
+
+Test(tcp_output, psh_moves_to_the_end_of_what_is_queued)
+{
+    struct peer *p = established(&(struct peer_opts){.window = 1000});
+
+    peer_app_send(p, 1000, false);
+    peer_expect(p, TCP_ACK | TCP_PSH, 1, 1, 1000);
+    peer_app_send(p, 100, false);
+    peer_app_send(p, 100, false);
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 1001, .window = 150});
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 1001, .window = 1000});
+    cr_assert(peer_recv(p));
+    cr_assert_eq(p->seen.data_len, 200);
+    cr_assert(p->seen.tcp.flags & TCP_PSH);
+}
+
+/* Half of the window used is enough to let it grow in slow start, less is not. */
+Test(tcp_output, unused_window_does_not_grow)
+{
+    struct peer *p = established(NULL);
+    uint32_t cwnd = p->t->cwnd;
+
+    peer_app_send(p, 4 * 1460, false);
+    ack(p, 1 + 4 * 1460);
+    cr_assert_eq(p->t->cwnd, cwnd);
+    peer_app_send(p, 7 * 1460, false);
+    ack(p, 1 + 7 * 1460);
+    ack(p, 1 + 11 * 1460); /* the rest of the same flight counts too */
+    cr_assert_eq(p->t->cwnd, cwnd + 7 * 1460);
+}
+
+Test(tcp_output, reset_has_timestamps)
+{
+    struct peer *p = established(&(struct peer_opts){.ts = true});
+
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 1, .len = 10});
+    peer_clear(p);
+    tcp_close(p->sh, p->t); /* unread data: a reset */
+    shard_flush(p->sh);
+    cr_assert(peer_recv(p));
+    cr_assert(p->seen.tcp.flags & TCP_RST);
+    cr_assert(p->seen.opts.has_ts);
+}
 
 Test(tcp_output, cwnd_starts_with_ten_segments)
 {
