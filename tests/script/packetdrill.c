@@ -28,10 +28,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <rte_ip.h>
 #include <rte_tcp.h>
 #include <rte_udp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,13 +46,15 @@
 #include "../../stack/route.h"
 #include "../../stack/shard.h"
 #include "../../stack/sock.h"
+#include "../../stack/user.h"
 #include "../unit/env.h"
 
 #define EXPORT    __attribute__((visibility("default")))
 #define FILES_MAX 1024
 #define LOCAL_IP  IP4(192, 168, 0, 1)
 #define GATEWAY   IP4(192, 168, 0, 254)  /* everything else is behind it; the link needs no ARP */
-#define IDLE_NS   (3600ULL * 1000000000) /* how long netdev_receive waits for a packet, virtual */
+#define PACKET_NS (300ULL * 1000000000)  /* how long netdev_receive waits for a packet, virtual */
+#define IDLE_NS   (3600ULL * 1000000000) /* how long a call on the tool's own thread waits */
 #define TICK_NS   1000                   /* what looking at the clock costs */
 #define NEVER     UINT64_MAX
 
@@ -245,11 +249,11 @@ static int pd_usleep(void *u, useconds_t us)
 static int pd_gettimeofday(void *u, struct timeval *tv, struct timezone *tz)
 {
     enter();
-    if (pthread_equal(pthread_self(), pd.tool)) {
-        advance(TICK_NS);
-    } else if (pd.returning) {
+    if (!pthread_equal(pthread_self(), pd.tool) && pd.returning) {
         pd.returning = false;
         pthread_cond_signal(&pd.idle);
+    } else {
+        advance(TICK_NS);
     }
     tv->tv_sec = (time_t)(pd.env->now_ns / 1000000000);
     tv->tv_usec = (suseconds_t)(pd.env->now_ns / 1000 % 1000000);
@@ -319,7 +323,7 @@ static int pd_netdev_receive(void *u, void *buf, size_t *n, long long *time_us)
     size_t room = *n;
 
     enter();
-    end = pd.env->now_ns + IDLE_NS;
+    end = pd.env->now_ns + PACKET_NS;
     shard_flush(pd.env->sh);
     while ((*n = take_packet(buf, room)) == 0 && pd.env->now_ns < end)
         step(end);
@@ -784,6 +788,13 @@ static uint32_t number_flag(const char *flags, const char *key, uint32_t absent)
     return at ? (uint32_t)strtoul(at + strlen(key), NULL, 10) : absent;
 }
 
+/* Scripts give bad pointers to see EFAULT (user.h). */
+static void on_fault(int sig, siginfo_t *info, void *ucontext)
+{
+    if (!user_fault(ucontext))
+        signal(sig, SIG_DFL);
+}
+
 static void pd_free(void *u) {}
 
 static const struct packetdrill_interface table = {
@@ -823,11 +834,14 @@ static const struct packetdrill_interface table = {
 
 void packetdrill_interface_init(const char *flags, struct packetdrill_interface *ifc)
 {
+    struct sigaction fault = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
     struct ipaddr own = ipaddr_v4(LOCAL_IP), gateway = ipaddr_v4(GATEWAY), any = ipaddr_v4(0);
 
     *ifc = table;
     if (munlockall()) /* the tool locks all memory, of which the segment is a lot, mostly never touched */
         perror("munlockall");
+    sigaction(SIGSEGV, &fault, NULL);
+    sigaction(SIGBUS, &fault, NULL);
     tunable_flags = strdup(flags ? flags : "");
     config.tune = tune;
     config.mtu = number_flag(flags, "mtu=", 1500);
@@ -847,8 +861,17 @@ EXPORT int getsockopt(int fd, int level, int name, void *restrict val, socklen_t
 {
     int (*next)(int, int, int, void *, socklen_t *);
 
-    if (pd.env && file_of(fd))
-        return pd_getsockopt(NULL, fd, level, name, val, len);
+    if (pd.env && file_of(fd)) {
+        socklen_t room = *len;
+        int r = pd_getsockopt(NULL, fd, level, name, val, len);
+
+        /* The tool insists on the size it knows, however old the kernel's. */
+        if (r == 0 && level == IPPROTO_TCP && name == TCP_INFO && *len < room) {
+            memset((char *)val + *len, 0, room - *len);
+            *len = room;
+        }
+        return r;
+    }
     *(void **)&next = dlsym(RTLD_NEXT, "getsockopt");
     return next(fd, level, name, val, len);
 }
