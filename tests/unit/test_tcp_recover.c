@@ -157,6 +157,18 @@ Test(tcp_recover, one_sack_of_three_segments_is_enough)
     peer_expect(p, TCP_ACK, at(0), 1, MSS);
 }
 
+Test(tcp_recover, late_ack_with_news_starts_recovery)
+{
+    struct peer *p = in_flight(true, 10);
+
+    ack(p, 2);
+    peer_clear(p);
+    sack(p, 1, (const uint32_t[][2]){{3, 6}}, 1); /* overtaken by the ACK of 2 */
+    cr_assert_eq(p->t->sacked, 3 * MSS);
+    peer_expect(p, TCP_ACK, at(2), 1, MSS);
+    cr_assert_eq(p->t->ca_state, CA_RECOVERY);
+}
+
 Test(tcp_recover, sack_block_inside_a_segment_splits_it)
 {
     struct peer *p = in_flight(true, 10);
