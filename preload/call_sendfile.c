@@ -15,6 +15,7 @@
 #include "fdtab.h"
 #include "io.h"
 #include "libc.h"
+#include "many.h"
 #include "signals.h"
 #include "wait.h"
 
@@ -108,7 +109,10 @@ static ssize_t peek_pipe(int pipefd, char *buf, size_t n, unsigned flags)
 
 static ssize_t pipe_to_socket(int in, int out, size_t n, unsigned flags)
 {
-    char buf[CHUNK];
+    struct scratch mem __attribute__((cleanup(scratch_free)));
+    char *buf = scratch_get(&mem, n < CHUNK ? n : CHUNK); /* not on the stack: a thread's may be small */
+    if (!buf)
+        return -ENOMEM;
     ssize_t r = peek_pipe(in, buf, n, flags);
     if (r <= 0)
         return r;
@@ -119,8 +123,11 @@ static ssize_t pipe_to_socket(int in, int out, size_t n, unsigned flags)
 
 static ssize_t socket_to_pipe(int in, int out, size_t n, unsigned flags)
 {
-    char buf[CHUNK];
+    struct scratch mem __attribute__((cleanup(scratch_free)));
+    char *buf = scratch_get(&mem, n < CHUNK ? n : CHUNK);
     int msg = flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0;
+    if (!buf)
+        return -ENOMEM;
     ssize_t r = io_recv_buf(in, buf, n < CHUNK ? n : CHUNK, MSG_PEEK | msg);
     if (r <= 0)
         return r;
