@@ -51,10 +51,14 @@ EXPORT int close_range(unsigned lo, unsigned hi, int flags)
 {
     if (!api || lo > hi || guard.vforked)
         return libc.close_range(lo, hi, flags);
-    int r = close_around(lo, hi, flags);
-    if (r == 0 && !(flags & CLOSE_RANGE_CLOEXEC))
+    if (!(flags & CLOSE_RANGE_CLOEXEC)) {
+        /* The stack first, as in close; but not when the kernel will refuse: asked with a range of nothing.
+         */
+        if (libc.close_range(UINT_MAX, UINT_MAX, flags) < 0)
+            return -1;
         forget_range(lo, hi);
-    return r;
+    }
+    return close_around(lo, hi, flags);
 }
 
 EXPORT void closefrom(int lo)

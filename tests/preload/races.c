@@ -124,6 +124,41 @@ CHECK(sleep_in_the_destructor_of_a_thread)
     }
 }
 
+/* --- descriptors --- */
+
+static void *open_and_ask(void *arg)
+{
+    int *bad = arg;
+
+    while (more()) {
+        int s = socket(AF_INET, SOCK_DGRAM, 0), type = 0;
+        socklen_t len = sizeof(type);
+
+        for (int i = 0; i < 3; i++)
+            *bad += getsockopt(s, SOL_SOCKET, SO_TYPE, &type, &len) != 0 || type != SOCK_DGRAM;
+        close(s);
+    }
+    return NULL;
+}
+
+/* The number that one thread closes is at once another's. */
+CHECK(close_range_while_another_thread_opens)
+{
+    pthread_t t;
+    int bad = 0;
+
+    tcp_pair(sv);
+    start_trying();
+    NEED(pthread_create(&t, NULL, open_and_ask, &bad) == 0);
+    while (more()) {
+        unsigned s = (unsigned)tcp4();
+
+        close_range(s, s, 0);
+    }
+    pthread_join(t, NULL);
+    V(bad);
+}
+
 /* --- forks --- */
 
 static void child_ends(int sig)
