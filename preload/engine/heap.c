@@ -49,13 +49,14 @@ ssize_t shunt_je_readlink(const char *path, char *buf, size_t len)
 
 /* --- jemalloc's memory --- */
 
-#define WINDOW_BYTES (64ULL << 30) /* of addresses */
-#define WINDOW_ALIGN (2ULL << 20)  /* what jemalloc asks for at most, so that it never has to trim */
+#define WINDOW_BYTES (64ULL << 30) /* of addresses; less where they are short (valgrind, ulimit -v) */
+#define WINDOW_LEAST (64ULL << 20)
+#define WINDOW_ALIGN (2ULL << 20) /* what jemalloc asks for at most, so that it never has to trim */
 
 void *shunt_je_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off);
 int shunt_je_munmap(void *addr, size_t len);
 
-static uintptr_t window, window_next;
+static uintptr_t window, window_end, window_next;
 
 static void *map(uintptr_t addr, size_t len, int prot, int flags)
 {
@@ -71,14 +72,20 @@ static void *map(uintptr_t addr, size_t len, int prot, int flags)
 static bool window_open(void)
 {
     uintptr_t none = 0;
-    void *p = map(0, WINDOW_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+    size_t bytes = WINDOW_BYTES;
+    void *p;
+    while ((p = map(0, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)) == MAP_FAILED &&
+           bytes > WINDOW_LEAST)
+        bytes /= 2;
     if (p == MAP_FAILED)
         return false;
     uintptr_t start = ((uintptr_t)p + WINDOW_ALIGN - 1) & ~(WINDOW_ALIGN - 1);
-    if (__atomic_compare_exchange_n(&window, &none, start, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    if (__atomic_compare_exchange_n(&window, &none, start, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+        window_end = (uintptr_t)p + bytes;
         __atomic_store_n(&window_next, start, __ATOMIC_RELEASE);
-    else
-        sys2(SYS_munmap, p, WINDOW_BYTES);
+    } else {
+        sys2(SYS_munmap, p, (long)bytes);
+    }
     return true;
 }
 
@@ -89,10 +96,10 @@ void *shunt_je_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t o
     if (!__atomic_load_n(&window, __ATOMIC_ACQUIRE) && !window_open())
         return MAP_FAILED;
     while (!__atomic_load_n(&window_next, __ATOMIC_ACQUIRE))
-        ; /* another thread is between window_open's two stores */
+        ; /* another thread is between window_open's stores */
     size_t take = (len + WINDOW_ALIGN - 1) & ~(WINDOW_ALIGN - 1);
     uintptr_t at = __atomic_fetch_add(&window_next, take, __ATOMIC_RELAXED);
-    if (at + take > window + WINDOW_BYTES - WINDOW_ALIGN) {
+    if (at + take > window_end) {
         errno = ENOMEM;
         return MAP_FAILED;
     }
@@ -110,7 +117,7 @@ int shunt_je_munmap(void *addr, size_t len)
 
 static bool is_ours(const void *p)
 {
-    return (uintptr_t)p - window < WINDOW_BYTES && window;
+    return (uintptr_t)p >= window && (uintptr_t)p < window_end;
 }
 
 /* --- malloc as the rest of the engine knows it --- */

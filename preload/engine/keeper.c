@@ -91,6 +91,8 @@ struct keeper {
     unsigned streak;       /* ticks in a row at which others had polled */
     bool suspect;          /* a port was readable at the last check */
     bool look_at_processes;
+    bool unwatched;                     /* a process has no pidfd: it is looked after from time to time */
+    uint64_t look_ns;                   /* when next */
     bool control_due;                   /* one of control's descriptors is ready */
     struct pollfd control[CONTROL_FDS]; /* what the drivers' control sleeps on (dpdk.h), and until when */
     int ncontrol;
@@ -181,11 +183,12 @@ static void watch_process(unsigned slot, int pid)
     keeper.pidfd[slot] = 0;
     keeper.pid[slot] = pid;
     if (fd < 0) {
-        /* Gone already. Without descriptors to spare it is looked at again later. */
-        if (fd == -ESRCH)
+        /* Gone already, or without descriptors to spare, or the call is not there (a sandbox, valgrind). */
+        keeper.pid[slot] = 0;
+        if (fd == -ESRCH || sys2(SYS_kill, pid, 0) == -ESRCH)
             process_reap(slot);
         else
-            keeper.pid[slot] = 0;
+            keeper.unwatched = true;
         return;
     }
     keeper.pidfd[slot] = fd;
@@ -197,6 +200,8 @@ static void look_at_processes(void)
 {
     unsigned alive = 0;
 
+    keeper.unwatched = false;
+    keeper.look_ns = now_ns() + CHECK_NS;
     for (unsigned i = 0; i < process_slots(); i++) {
         int pid = process_pid(i);
 
@@ -489,7 +494,7 @@ static bool all_is_well(uint64_t now, uint64_t *deadline_ns)
     const struct shard *sh = &engine.st->shard[0];
 
     if (__atomic_load_n(&engine.shared->keeper_mode, __ATOMIC_RELAXED) != KEEPER_WATCH ||
-        keeper.look_at_processes || keeper.gone_ns ||
+        keeper.look_at_processes || keeper.unwatched || keeper.gone_ns ||
         __atomic_load_n(&sh->last_poll_ns, __ATOMIC_RELAXED) == keeper.seen_poll_ns)
         return false;
     keeper.seen_poll_ns = __atomic_load_n(&sh->last_poll_ns, __ATOMIC_RELAXED);
@@ -505,7 +510,7 @@ static bool prepare_locked(struct shard *sh, struct pollfd *p, nfds_t *n, uint64
     uint64_t now = now_ns();
     bool woken = false;
 
-    if (keeper.look_at_processes)
+    if (keeper.look_at_processes || (keeper.unwatched && now >= keeper.look_ns))
         look_at_processes();
     if (keeper.control_due || now >= keeper.control_ns)
         control_links(sh, now);
@@ -553,6 +558,8 @@ static bool prepare(struct pollfd *p, nfds_t *n, uint64_t *deadline_ns)
     }
     if (keeper.control_ns < *deadline_ns)
         *deadline_ns = keeper.control_ns;
+    if (keeper.unwatched && keeper.look_ns < *deadline_ns)
+        *deadline_ns = keeper.look_ns;
     return sleep;
 }
 
