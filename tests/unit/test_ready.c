@@ -71,12 +71,12 @@ Test(ready, armed_waiter_is_written_to_once)
     cr_assert_eq(w->woken, 0);
     /* The datagram stays: only news wake. */
     waiter_watch(e->st, w, &s->file, EPOLLIN);
-    w->armed = 1;
+    w->armed = ARM_SLEEPS;
     inject(e);
     inject(e);
     relock(e);
     cr_assert_eq(wakes[17], 1);
-    cr_assert_eq(w->armed, 0);
+    cr_assert_eq(w->armed, ARM_WAKING);
     relock(e);
     cr_assert_eq(wakes[17], 1);
 }
