@@ -10,9 +10,13 @@
 
 enum { ST_SYN_SENT = 2, ST_CLOSE = 7, ST_LISTEN = 10 };
 
-/* True if a socket may be bound to a (inet_addr_valid_or_nonlocal). */
+/* True if a socket may be bound to a (inet_addr_valid_or_nonlocal). Differs: to no address of IPv6, as on a
+ * host with net.ipv6.conf.all.disable_ipv6 set: until IPv6 goes anywhere, a program that tries ::1 to learn
+ * whether there is IPv6 learns that there is none. */
 static bool bindable(const struct stack *st, const struct sock *s, const struct ipaddr *a)
 {
+    if (!ipaddr_is_any(a) && !ipaddr_is_v4(a))
+        return false;
     return ipaddr_is_any(a) || ip_is_local(st, a) || ipaddr_is_multicast(a) || ip_is_broadcast(st, a) ||
            sock_stored(s, IPPROTO_IP, IP_FREEBIND) || sock_stored(s, IPPROTO_IP, IP_TRANSPARENT);
 }

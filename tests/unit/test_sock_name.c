@@ -74,6 +74,17 @@ Test(sock_name, v6_bind)
     cr_assert_eq(bind6(o, &mapped, 81, 28), -EINVAL);
 }
 
+/* As on a host without: bind(::1) is how programs ask whether there is IPv6. */
+Test(sock_name, v6_addresses_are_not_ours)
+{
+    struct sock *s = new_sock(AF_INET6, SOCK_STREAM), *u = new_sock(AF_INET6, SOCK_DGRAM);
+
+    e->st->isolate = true;
+    cr_assert_eq(bind6(s, &in6addr_loopback, 80, 28), -EADDRNOTAVAIL);
+    cr_assert_eq(bind6(u, &in6addr_loopback, 80, 28), -EADDRNOTAVAIL);
+    cr_assert_eq(bind6(s, &in6addr_any, 80, 28), 0, "for clients of IPv4");
+}
+
 Test(sock_name, names_are_cut_and_lengths_told)
 {
     struct sock *s = new_sock(AF_INET, SOCK_STREAM);
