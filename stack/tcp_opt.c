@@ -7,6 +7,7 @@
 #include "tcp_cc.h"
 #include "tcp_output.h"
 #include "tcp_rcvq.h"
+#include "tcp_sndq.h"
 #include "tcp_timer.h"
 
 #define SNDBUF_MIN 4608
@@ -90,6 +91,20 @@ static int set_window_clamp(struct tcb *t, int v)
     return 0;
 }
 
+/* The room for a writer is another (Linux: sk_write_space). Who is told no from here on, by poll, hears of it
+ * when that changes, as a writer that met a full buffer. */
+static void space_changed(struct shard *sh, struct tcb *t)
+{
+    if (t->state == TCPS_LISTEN)
+        return;
+    if (!tcp_writeable(t)) {
+        t->flags |= TF_NOSPACE;
+    } else if (t->flags & TF_NOSPACE) {
+        t->flags &= ~(uint32_t)TF_NOSPACE;
+        pcb_event(sh, &t->pcb, EV_OUT);
+    }
+}
+
 static int set_tcp(struct shard *sh, struct tcb *t, int name, int v)
 {
     switch (name) {
@@ -139,8 +154,7 @@ static int set_tcp(struct shard *sh, struct tcb *t, int name, int v)
         return 0;
     case TCP_NOTSENT_LOWAT:
         t->notsent_lowat = (uint32_t)v;
-        if ((t->flags & TF_NOSPACE) && state_in(t, TCPF(ESTABLISHED) | TCPF(CLOSE_WAIT)))
-            pcb_event(sh, &t->pcb, EV_OUT);
+        space_changed(sh, t);
         return 0;
     default:
         return -ENOPROTOOPT;
@@ -180,12 +194,12 @@ static int set_socket(struct shard *sh, struct tcb *t, int name, int v)
     case SO_SNDBUF:
         t->flags |= TF_SNDBUF_LOCK;
         t->sndbuf = buf_bytes(v, sh->st->set.wmem_max, SNDBUF_MIN);
-        if (t->state != TCPS_LISTEN && (t->flags & TF_NOSPACE))
-            pcb_event(sh, &t->pcb, EV_OUT);
+        space_changed(sh, t);
         return 0;
     case SO_SNDBUFFORCE:
         t->flags |= TF_SNDBUF_LOCK;
         t->sndbuf = buf_bytes(v, INT32_MAX / 2, SNDBUF_MIN);
+        space_changed(sh, t);
         return 0;
     case SO_RCVBUF:
         set_rcvbuf(sh, t, v);

@@ -247,6 +247,29 @@ Test(tcp_user, writer_is_woken_when_a_third_is_free)
     cr_assert_gt(acked, 2 * 1460);
 }
 
+/* A smaller buffer: full for poll, though no writer met its end. */
+Test(tcp_user, less_room_is_noted)
+{
+    struct peer *p = established();
+
+    peer_app_send(p, 14600, false);
+    cr_assert(tcp_poll(p->t) & POLLOUT);
+    cr_assert_not(p->t->flags & TF_NOSPACE);
+    peer_set(p, SOL_SOCKET, SO_SNDBUF, 4000);
+    cr_assert_not(tcp_poll(p->t) & POLLOUT);
+    cr_assert(p->t->flags & TF_NOSPACE);
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 1 + 14600});
+    cr_assert(tcp_poll(p->t) & POLLOUT);
+    cr_assert_not(p->t->flags & TF_NOSPACE, "the event went up");
+
+    peer_app_send(p, 2000, false);
+    peer_set(p, SOL_SOCKET, SO_SNDBUF, 0);
+    cr_assert(p->t->flags & TF_NOSPACE);
+    peer_set(p, SOL_SOCKET, SO_SNDBUF, 100000);
+    cr_assert(tcp_poll(p->t) & POLLOUT);
+    cr_assert_not(p->t->flags & TF_NOSPACE, "at once, with more room");
+}
+
 Test(tcp_user, notsent_lowat)
 {
     struct peer *p = established();
