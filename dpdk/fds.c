@@ -7,9 +7,14 @@
  * (__read_chk ...) are here because Debian builds DPDK with them; their check is on a buffer size the
  * compiler knew, and is kept.
  *
- * A move is fcntl(F_DUPFD_CLOEXEC, lo). It needs RLIMIT_NOFILE above lo: the soft limit is raised and put
- * back around it, under a lock, since the program may look at its limit at any time. An already open
- * descriptor above the soft limit keeps working.
+ * The private range is no fence: a program that uses up all numbers below it, or names one (dup2), gets those
+ * that the engine does not hold. So each number of the range has a bit that says whether it is the engine's.
+ * It is set before the number comes to be and cleared before it goes, so that the interposers never take an
+ * engine's descriptor for the program's. A forked child has its own copy, as of the descriptors.
+ *
+ * A move is fcntl(F_DUPFD_CLOEXEC) to a free number of the range. It needs RLIMIT_NOFILE above lo: the soft
+ * limit is raised and put back around it, under a lock, since the program may look at its limit at any time.
+ * An already open descriptor above the soft limit keeps working.
  */
 #include "fds.h"
 
@@ -41,7 +46,8 @@
 #define FDS_LOWEST  512 /* where the range starts at worst */
 
 static int range_lo, range_hi;
-static const char *divert_name; /* fds_divert_memfd */
+static uint64_t mine[FDS_RANGE / 64]; /* a bit a number of the range: the engine's */
+static const char *divert_name;       /* fds_divert_memfd */
 static int divert_fd;
 static int last_xdp = -1;
 static _Thread_local bool never_wait;
@@ -100,43 +106,113 @@ void fds_after_fork(void)
     pthread_mutex_init(&move_lock, NULL);
 }
 
-static long dup_high(int fd, int lo)
+static bool in_range(int fd)
 {
-    return sys_high(SYS_fcntl, fd, F_DUPFD_CLOEXEC, lo);
+    int lo, hi;
+    fds_range(&lo, &hi);
+    return fd >= lo && fd < hi;
+}
+
+/* The word and the bit of fd, of the range, in mine[]. */
+static uint64_t *word_of(int fd, uint64_t *bit)
+{
+    unsigned i = (unsigned)(fd - range_lo);
+    *bit = 1ULL << i % 64;
+    return &mine[i / 64];
+}
+
+const uint64_t *fds_mine(void)
+{
+    return mine;
+}
+
+bool fds_is_mine(int fd)
+{
+    if (!in_range(fd))
+        return false;
+    uint64_t bit, *word = word_of(fd, &bit);
+    return __atomic_load_n(word, __ATOMIC_ACQUIRE) & bit;
+}
+
+/* fd of the range becomes the engine's; false: it was. */
+static bool mark(int fd)
+{
+    uint64_t bit, *word = word_of(fd, &bit);
+    return !(__atomic_fetch_or(word, bit, __ATOMIC_ACQ_REL) & bit);
+}
+
+/* fd, of any number, is the engine's no more. */
+static void unmark(int fd)
+{
+    if (in_range(fd)) {
+        uint64_t bit, *word = word_of(fd, &bit);
+        __atomic_fetch_and(word, ~bit, __ATOMIC_ACQ_REL);
+    }
+}
+
+int fds_close(int fd)
+{
+    unmark(fd);
+    return (int)sys1(SYS_close, fd);
+}
+
+static bool is_open(int fd)
+{
+    return sys3(SYS_fcntl, fd, F_GETFD, 0) >= 0;
+}
+
+/* A duplicate of fd on a free number of [lo, hi), or -errno. */
+static int dup_between(int fd, int lo, int hi)
+{
+    for (int n = lo; n < hi; n++) {
+        if (!mark(n))
+            continue;
+        long up = is_open(n) ? -EBUSY : sys_high(SYS_fcntl, fd, F_DUPFD_CLOEXEC, n);
+        if (up == n)
+            return n;
+        unmark(n); /* the program's */
+        if (up >= 0)
+            sys1(SYS_close, up);
+        else if (up != -EBUSY)
+            return (int)up;
+    }
+    return -EMFILE; /* a number past hi would be the program's, or the family's */
 }
 
 int fds_dup_shared(int fd)
 {
     int lo, hi;
     fds_shared_range(&lo, &hi);
-    long up = dup_high(fd, lo);
-    if (up < hi)
-        return (int)up;
-    sys1(SYS_close, up);
-    return -EMFILE;
+    return dup_between(fd, lo, hi);
 }
 
 int fds_dup_to(int fd, int number)
 {
-    return (int)sys_high(SYS_dup3, fd, number, O_CLOEXEC);
+    bool fresh = mark(number);
+    long r = fresh && is_open(number) ? -EBUSY : sys_high(SYS_dup3, fd, number, O_CLOEXEC);
+    if (r < 0 && fresh)
+        unmark(number);
+    return (int)r;
+}
+
+static int dup_private(int fd)
+{
+    int lo, hi, shared_lo;
+    fds_range(&lo, &hi);
+    fds_shared_range(&shared_lo, &hi);
+    return dup_between(fd, lo, shared_lo);
 }
 
 int fds_move(int fd)
 {
-    int lo, hi;
-    fds_range(&lo, &hi);
-    if (fd >= lo && fd < hi)
+    if (in_range(fd)) { /* all below it are taken */
+        mark(fd);
         return fd;
-    long up = dup_high(fd, lo);
-    fds_shared_range(&lo, &hi);
-    hi = lo;
-    if (up >= hi) { /* the range is full: a number past it would be the program's, or the family's */
-        sys1(SYS_close, up);
-        return -EMFILE;
     }
+    int up = dup_private(fd);
     if (up >= 0)
         sys1(SYS_close, fd);
-    return (int)up;
+    return up;
 }
 
 /* A system call's result as libc gives it. */
@@ -194,6 +270,9 @@ static int open_at(int dirfd, const char *path, int flags, mode_t mode)
 /* The linker makes these names; nobody calls them by a prototype. */
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
 
+int __real_fclose(FILE *f);
+int __real_closedir(DIR *d);
+
 int __wrap_open(const char *path, int flags, ...)
 {
     OPEN_MODE(mode, flags, flags)
@@ -228,7 +307,7 @@ static FILE *file_open(const char *path, const char *mode)
         return NULL;
     FILE *f = fdopen(fd, mode);
     if (!f)
-        sys1(SYS_close, fd);
+        fds_close(fd);
     return f;
 }
 
@@ -271,8 +350,8 @@ static int ret_pair(long r, int fd[2])
     for (int i = 0; i < 2; i++) {
         int up = fds_move(fd[i]);
         if (up < 0) {
-            sys1(SYS_close, fd[0]);
-            sys1(SYS_close, fd[1]);
+            fds_close(fd[0]);
+            fds_close(fd[1]);
             return (int)ret_errno(up);
         }
         fd[i] = up;
@@ -379,9 +458,7 @@ long __wrap_syscall(long nr, ...)
 
 int __wrap_dup(int fd)
 {
-    int lo, hi;
-    fds_range(&lo, &hi);
-    return ret_fd(dup_high(fd, lo));
+    return (int)ret_errno(dup_private(fd));
 }
 
 /* Descriptors that arrive with a message (memif's and vhost's memory regions). */
@@ -413,7 +490,20 @@ int __wrap_close(int fd)
 {
     if (control_is_running())
         share_fd_del(fd);
-    return (int)ret_errno(sys1(SYS_close, fd));
+    return (int)ret_errno(fds_close(fd));
+}
+
+/* libc's own close comes to nobody's ears. */
+int __wrap_fclose(FILE *f)
+{
+    unmark(fileno(f));
+    return __real_fclose(f);
+}
+
+int __wrap_closedir(DIR *d)
+{
+    unmark(dirfd(d));
+    return __real_closedir(d);
 }
 
 ssize_t __wrap_read(int fd, void *buf, size_t n)

@@ -8,6 +8,7 @@
 #define SHUNT_FDS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #define FDS_RANGE 768 /* numbers in the private range */
 #define FDS_SHARED                                                                                           \
@@ -19,13 +20,21 @@
 void fds_range(int *lo, int *hi);
 /* The part of the range that share.c hands out numbers of. */
 void fds_shared_range(int *lo, int *hi);
+/* A bit a number of the range (bit n: lo + n): is it the engine's? What else is open there is the program's.
+ */
+const uint64_t *fds_mine(void);
+bool fds_is_mine(int fd);
+/* close() for the engine: the number is nobody's first. 0 or -errno. */
+int fds_close(int fd);
 /* In the child of a fork: a thread of the parent may have been at it. */
 void fds_after_fork(void);
 /* Moves fd up (close-on-exec), closes the old number; the new number or -errno (fd is then still open). A
  * descriptor in the range stays where it is. */
 int fds_move(int fd);
 
-/* A duplicate of fd in the shared part; a duplicate as the given number. The number or -errno. */
+/* A duplicate of fd in the shared part; a duplicate as the given number, in place of what the engine has
+ * there
+ * (-EBUSY: the program has something there). The number or -errno. */
 int fds_dup_shared(int fd);
 int fds_dup_to(int fd, int number);
 

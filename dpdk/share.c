@@ -225,7 +225,7 @@ static int store_look(int fd[FDS_MAX])
     if (gen == table->pub.gen && n == table->nfd)
         return (int)n;
     for (unsigned i = 0; i < n; i++)
-        sys1(SYS_close, fd[i]);
+        fds_close(fd[i]);
     return -ESTALE;
 }
 
@@ -253,6 +253,13 @@ static bool id_is_held_map(uint64_t id)
     return false;
 }
 
+/* Unless it never was ours: the program had that number. */
+static void give_back(int fd)
+{
+    if (fds_is_mine(fd))
+        fds_close(fd);
+}
+
 /* Lets go of what is no longer listed, then takes what is new. Mappings go before descriptors and come after
  * them. */
 int share_catch_up(void)
@@ -266,12 +273,14 @@ int share_catch_up(void)
             unmap_at(&held.map[i]);
     for (unsigned i = 0; i < held.nfd; i++)
         if (!id_is_listed_fd(held.fd[i].id))
-            sys1(SYS_close, held.fd[i].fd);
-    for (int i = 0; i < n; i++) {
-        fds_dup_to(fd[i], table->fd[i].fd);
-        sys1(SYS_close, fd[i]);
-    }
+            give_back(held.fd[i].fd);
     int rc = 0;
+    for (int i = 0; i < n; i++) {
+        int r = fds_dup_to(fd[i], table->fd[i].fd);
+        if (r < 0)
+            rc = r;
+        fds_close(fd[i]);
+    }
     for (unsigned i = 0; i < table->nmap; i++) {
         long r = id_is_held_map(table->map[i].id) ? 0 : map_at(&table->map[i]);
         if (r < 0 && r > -4096)

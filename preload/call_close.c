@@ -37,14 +37,14 @@ static void forget_range(unsigned lo, unsigned hi)
 static int close_around(unsigned lo, unsigned hi, int flags)
 {
     unsigned a = (unsigned)api->private_lo, b = (unsigned)api->private_hi;
-    int r = 0;
-    if (hi < a || lo >= b || guard.depth > 0)
-        return libc.close_range(lo, hi, flags);
-    if (lo < a)
-        r = libc.close_range(lo, a - 1, flags);
-    if (r == 0 && hi >= b)
-        r = libc.close_range(b, hi, flags);
-    return r;
+    for (unsigned fd = lo > a ? lo : a; fd < b && fd <= hi; fd++) {
+        if (!fd_is_private((int)fd))
+            continue;
+        if (lo < fd && libc.close_range(lo, fd - 1, flags) < 0)
+            return -1;
+        lo = fd + 1;
+    }
+    return lo <= hi ? libc.close_range(lo, hi, flags) : 0;
 }
 
 EXPORT int close_range(unsigned lo, unsigned hi, int flags)

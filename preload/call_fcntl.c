@@ -62,13 +62,6 @@ static int any_fcntl(int fd, int cmd, void *arg)
     return (int)to_errno(stack_fcntl(fd, cmd, arg));
 }
 
-/* The lowest number that F_DUPFD may give must not be the engine's: RLIMIT_NOFILE would be in the way there.
- */
-static bool past_limit(int cmd, void *arg)
-{
-    return (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC) && fd_is_private((int)(long)arg);
-}
-
 #define FCNTL(name)                                                                                          \
     EXPORT int name(int fd, int cmd, ...)                                                                    \
     {                                                                                                        \
@@ -78,8 +71,6 @@ static bool past_limit(int cmd, void *arg)
         va_end(ap);                                                                                          \
         if (fd_is_private(fd))                                                                               \
             return (int)to_errno(-EBADF);                                                                    \
-        if (past_limit(cmd, arg))                                                                            \
-            return (int)to_errno(-EINVAL);                                                                   \
         return fd_is_stack(fd) ? any_fcntl(fd, cmd, arg) : libc.name(fd, cmd, arg);                          \
     }
 

@@ -16,7 +16,10 @@ static int end; /* grows only */
 
 bool fd_is_private(int fd)
 {
-    return api && fd >= api->private_lo && fd < api->private_hi && guard.depth == 0;
+    if (!api || fd < api->private_lo || fd >= api->private_hi || guard.depth > 0)
+        return false;
+    unsigned i = (unsigned)(fd - api->private_lo);
+    return __atomic_load_n(&api->private_map[i / 64], __ATOMIC_ACQUIRE) >> i % 64 & 1;
 }
 
 static void grow(int fd)

@@ -45,8 +45,10 @@ struct shunt_api {
     /* --- descriptors of this process --- */
     struct file **fdt; /* [SHUNT_FD_MAX], in the segment; non-NULL: the stack has a say in this number */
     int placeholder;   /* descriptor to dup for a new socket */
-    /* the engine's own descriptors lie in [lo, hi): hidden from close, dup2 ... */
+    /* The engine's own descriptors lie in [lo, hi): hidden from close, dup2 ... Bit n of the map: lo + n is
+     * one of them; the others are the program's. */
     int private_lo, private_hi;
+    const uint64_t *private_map;
     /* makes a file, installs it at fd. type without SOCK_NONBLOCK: use set_flags */
     int (*socket)(int fd, int domain, int type, int protocol);
     /* newfd becomes another descriptor of r's file (what stood there is released) */

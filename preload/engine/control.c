@@ -44,6 +44,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../../dpdk/fds.h"
 #include "../../stack/log.h"
 #include "ctldir.h"
 #include "engine.h"
@@ -182,7 +183,7 @@ static int ask(const struct sockaddr_un *a, const char *question, uint64_t end_n
             r->pid = cred.pid;
         rc = send(fd, question, strlen(question), MSG_NOSIGNAL) > 0 ? read_line(fd, end_ns, r) : -ECONNRESET;
     }
-    sys1(SYS_close, fd);
+    fds_close(fd);
     return rc;
 }
 
@@ -203,7 +204,7 @@ static void wait_for_leaver(const struct reply *r, uint64_t end_ns)
         return;
     }
     wait_for(pidfd, POLLIN, ms_until(end_ns));
-    sys1(SYS_close, pidfd);
+    fds_close(pidfd);
 }
 
 /* The state of process pid as /proc says it ('T' stopped, 't' traced), and its name; 0: not known. */
@@ -254,13 +255,13 @@ static int lock_dir(const char *dir)
         if (fd < 0)
             continue;
         if (flock(fd, LOCK_EX) != 0) {
-            sys1(SYS_close, fd);
+            fds_close(fd);
             return -EIO;
         }
         /* A keeper that left may have removed the directory meanwhile. */
         if (fstat(fd, &locked) == 0 && stat(dir, &now) == 0 && locked.st_ino == now.st_ino)
             return fd;
-        sys1(SYS_close, fd);
+        fds_close(fd);
     }
     return -EBUSY;
 }
@@ -280,7 +281,7 @@ static int bind_name(struct sockaddr_un *a)
             rc = -errno;
     }
     if (probe >= 0)
-        sys1(SYS_close, probe);
+        fds_close(probe);
     if (rc == 0) {
         chmod(a->sun_path, 0600);
         /* At once, so that nobody takes it for dead. */
@@ -289,7 +290,7 @@ static int bind_name(struct sockaddr_un *a)
     if (rc == 0)
         engine.control_fd = fd;
     else if (fd >= 0)
-        sys1(SYS_close, fd);
+        fds_close(fd);
     return rc;
 }
 
@@ -307,7 +308,7 @@ static int claim_name(const char *dir, const char *name, int ms, struct reply *r
         if (lock < 0)
             return lock;
         rc = bind_name(a);
-        sys1(SYS_close, lock);
+        fds_close(lock);
         if (rc != -EADDRINUSE)
             return rc;
         rc = ask(a, "quit\n", end, r);
@@ -392,7 +393,7 @@ void control_unclaim(void)
     if (engine.control_fd < 0)
         return;
     unlink(engine.control_addr.sun_path);
-    sys1(SYS_close, engine.control_fd);
+    fds_close(engine.control_fd);
     engine.control_fd = -1;
     /* The last one takes the directory with it, but not from under somebody who is about to bind. */
     slash = strrchr(engine.control_addr.sun_path, '/');
@@ -401,7 +402,7 @@ void control_unclaim(void)
     if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0)
         rmdir(engine.control_addr.sun_path);
     if (lock >= 0)
-        sys1(SYS_close, lock);
+        fds_close(lock);
     *slash = '/';
 }
 
@@ -478,7 +479,7 @@ static int control_epfd;
 
 static void client_drop(struct client *c)
 {
-    sys1(SYS_close, c->fd);
+    fds_close(c->fd);
     text_free(&c->answer);
     memset(c, 0, sizeof *c);
 }
@@ -510,7 +511,7 @@ static void client_accept(uint64_t now)
         return;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0 ||
         (cred.uid != geteuid() && cred.uid != 0)) {
-        sys1(SYS_close, fd);
+        fds_close(fd);
         return;
     }
     c = client_place();

@@ -179,7 +179,7 @@ static void watch_process(unsigned slot, int pid)
     int fd = (int)sys2(SYS_pidfd_open, pid, 0);
 
     if (keeper.pidfd[slot] > 0)
-        sys1(SYS_close, keeper.pidfd[slot]);
+        fds_close(keeper.pidfd[slot]);
     keeper.pidfd[slot] = 0;
     keeper.pid[slot] = pid;
     if (fd < 0) {
@@ -209,7 +209,7 @@ static void look_at_processes(void)
             watch_process(i, pid);
         if (pid <= 0 && keeper.pid[i]) {
             if (keeper.pidfd[i] > 0)
-                sys1(SYS_close, keeper.pidfd[i]);
+                fds_close(keeper.pidfd[i]);
             keeper.pidfd[i] = keeper.pid[i] = 0;
         }
         if (process_pid(i) != 0)
@@ -687,13 +687,18 @@ static void close_between(unsigned lo, unsigned hi)
 static void forget_descriptors(void)
 {
     struct rlimit lim;
+    unsigned from = 0;
     int lo, hi;
 
     fds_range(&lo, &hi);
     if (leak_wants_stderr())
         leak_keep_stderr();
-    close_between(0, (unsigned)lo - 1);
-    close_between((unsigned)hi, ~0u);
+    for (int fd = lo; fd < hi; fd++)
+        if (fds_is_mine(fd)) {
+            close_between(from, (unsigned)fd - 1);
+            from = (unsigned)fd + 1;
+        }
+    close_between(from, ~0u);
     sys4(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR, 0);
     sys3(SYS_dup3, 0, 1, 0);
     sys3(SYS_dup3, 0, 2, 0);
@@ -716,7 +721,7 @@ static void rename_process(void)
     if (fd < 0)
         return;
     n = sys3(SYS_read, fd, stat, sizeof stat - 1);
-    sys1(SYS_close, fd);
+    fds_close(fd);
     if (n <= 0)
         return;
     stat[n] = '\0';
@@ -760,7 +765,7 @@ static _Noreturn void keeper_main(int ready_fd)
     if (!keeper.w || keeper.epfd < 0)
         sys1(SYS_exit_group, 1);
     sys3(SYS_write, ready_fd, "k", 1);
-    sys1(SYS_close, ready_fd);
+    fds_close(ready_fd);
     run();
 }
 
@@ -789,14 +794,14 @@ int keeper_start(void)
     pid = sys5(SYS_clone, 0, 0, 0, 0, 0);
     if (pid == 0)
         between(ready[1]);
-    sys1(SYS_close, ready[1]);
+    fds_close(ready[1]);
     if (pid > 0)
         while (sys4(SYS_wait4, pid, NULL, __WALL, NULL) == -EINTR)
             ;
     sys4(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, 8);
     while (pid > 0 && (got = sys3(SYS_read, ready[0], &c, 1)) == -EINTR)
         ;
-    sys1(SYS_close, ready[0]);
+    fds_close(ready[0]);
     if (pid < 0)
         return (int)pid;
     return got == 1 ? 0 : -ECHILD;

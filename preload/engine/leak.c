@@ -7,7 +7,6 @@
 #include <rte_mempool.h>
 
 #include "../../dpdk/dpdk.h"
-#include "../../dpdk/fds.h"
 #include "../../stack/file.h"
 #include "../../stack/log.h"
 #include "../../stack/tcp.h"
@@ -65,10 +64,7 @@ bool leak_wants_stderr(void)
 
 void leak_keep_stderr(void)
 {
-    int lo, hi;
-
-    fds_range(&lo, &hi);
-    kept_stderr = (int)sys3(SYS_fcntl, 2, F_DUPFD_CLOEXEC, lo);
+    kept_stderr = dup(2);
 }
 
 #else

@@ -207,6 +207,7 @@ static int make_api(void)
     api_fill(a);
     a->placeholder = fd;
     fds_range(&a->private_lo, &a->private_hi);
+    a->private_map = fds_mine();
     a->waiter_get = sleep_waiter_get;
     a->waiter_put = sleep_waiter_put;
     a->sleep_prepare = sleep_prepare;
@@ -285,7 +286,7 @@ __attribute__((visibility("default"))) int shunt_engine_start(uint32_t version, 
     }
     /* The claim and the links are the keeper's now: it leaves, and cleans up, when no process is there. */
     if (engine.control_fd >= 0)
-        sys1(SYS_close, engine.control_fd);
+        fds_close(engine.control_fd);
     engine.control_fd = -1;
     wait_for_links();
     rc = probe_addresses();
