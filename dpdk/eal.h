@@ -26,8 +26,4 @@ void eal_error_clear(void);
 /* True when packet memory is on huge pages. */
 bool eal_on_huge_pages(void);
 
-/* Runs EAL's interrupt dispatch in this process (a fork of the one that started EAL, which may be gone). 0 or
- * -errno. */
-int eal_control_restart(void);
-
 #endif

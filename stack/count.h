@@ -68,7 +68,6 @@
     X(TCP_CLOSED_DATA, "TcpExtTCPAbortOnData")                                                               \
     X(TCP_ABORT_CLOSE, "TcpExtTCPAbortOnClose")                                                              \
     X(TCP_ABORT_TIMEOUT, "TcpExtTCPAbortOnTimeout")                                                          \
-    X(TCP_ABORT_MEM, "TcpExtTCPAbortOnMemory")                                                               \
     X(TCP_ABORT_LINGER, "TcpExtTCPAbortOnLinger")                                                            \
     X(TCP_TIMEOUT, "TcpExtTCPTimeouts")                                                                      \
     X(TCP_FAST_RETRANS, "TcpExtTCPFastRetrans")                                                              \

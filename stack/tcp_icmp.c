@@ -48,8 +48,10 @@ void tcp_icmp(struct shard *sh, const struct icmp_error *e)
     if (!t || seq_lt(e->seq, t->snd_una) || seq_gt(e->seq, t->snd_nxt))
         return;
     if (e->type == ICMP_DEST_UNREACH && e->code == ICMP_FRAG_NEEDED) {
-        if (!state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED) | TCPF(CLOSE)))
+        if (!state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED) | TCPF(CLOSE))) {
+            ip_learn_mtu(sh, &e->dst, e->mtu); /* for the other and the next connections to there */
             lower_mtu(sh, t, e->mtu ? e->mtu : 576);
+        }
         return;
     }
     if (e->err == 0)

@@ -46,11 +46,6 @@ void tcp_sndq_ack(struct shard *sh, struct tcb *t, uint32_t ack, struct tcp_acke
 int tcp_sndq_split(struct shard *sh, struct tcb *t, struct rte_mbuf *u, uint32_t len);
 void tcp_sndq_free(struct tcb *t);
 
-static inline uint32_t tcp_unit_end(struct rte_mbuf *u)
-{
-    return pkt_meta(u)->seq + pkt_meta(u)->len;
-}
-
 /* Bytes of memory an mbuf stands for: its own buffer, counted whole (an indirect one pins as much). */
 static inline uint32_t tcp_mbuf_cost(const struct rte_mbuf *m)
 {

@@ -25,7 +25,6 @@
     X(tcp_sack, 1, 0, 1, "offer SACK")                                                                       \
     X(tcp_timestamps, 1, 0, 1, "offer timestamps")                                                           \
     X(tcp_window_scaling, 1, 0, 1, "offer window scaling")                                                   \
-    X(tcp_syncookies, 1, 0, 2, "SYN cookies: 0 never, 1 when the queue is full, 2 always")                   \
     X(tcp_abort_on_overflow, 0, 0, 1, "RST when the accept queue is full")                                   \
     X(tcp_slow_start_after_idle, 1, 0, 1, "shrink the window after an idle RTO (RFC 2861)")                  \
     X(tcp_min_tso_segs, 2, 1, 64, "segments a burst has at least, when the windows allow")                   \

@@ -264,7 +264,7 @@ void udp_icmp(struct shard *sh, const struct icmp_error *e)
     if (!u)
         return;
     if (too_big) {
-        u->flow.gen = 0; /* the path's MTU changed */
+        ip_learn_mtu(sh, &e->dst, e->mtu); /* flows to there are resolved anew */
         fatal = u->pmtudisc != IP_PMTUDISC_DONT;
     }
     /* Linux (__udp4_lib_err): without IP_RECVERR only hard errors, and only to who has one peer. */

@@ -1,9 +1,15 @@
-/* heap.c: see heap.h. jemalloc comes from Debian's libjemalloc_pic.a with its symbols renamed
- * (dpdk/meson.build). */
-#include "heap.h"
-
+/* heap.c: the engine's private heap: a jemalloc of its own, hidden in libshunt-engine.so, so that the
+ * program's malloc is neither used nor replaced. The linker's --wrap sends what the engine, EAL and the
+ * drivers allocate here. It comes from Debian's libjemalloc_pic.a with its symbols renamed
+ * (dpdk/meson.build).
+ *
+ * For what one process owns. What a family shares lies in the segment (stack/seg.h) or in packet buffers: one
+ * allocator used from both sides of a fork would be unsound. Thread-safe; not to be called from signal
+ * handlers.
+ */
 #include <errno.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -195,33 +201,6 @@ char *__wrap_strndup(const char *s, size_t max)
 }
 
 char *__wrap_strdup(const char *s)
-{
-    return copy_string(s, strlen(s));
-}
-
-/* --- for the engine's own use --- */
-
-void *heap_alloc(size_t bytes)
-{
-    return shunt_je_malloc(bytes);
-}
-
-void *heap_calloc(size_t n, size_t bytes)
-{
-    return shunt_je_calloc(n, bytes);
-}
-
-void *heap_realloc(void *p, size_t bytes)
-{
-    return shunt_je_realloc(p, bytes);
-}
-
-void heap_free(void *p)
-{
-    shunt_je_free(p);
-}
-
-char *heap_strdup(const char *s)
 {
     return copy_string(s, strlen(s));
 }

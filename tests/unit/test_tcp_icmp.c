@@ -59,6 +59,7 @@ Test(tcp_icmp, unreachable_is_soft_once_established)
 Test(tcp_icmp, smaller_path_mtu_resends_in_smaller_segments)
 {
     struct peer *p = peer_new(&(struct env_config){.npkts = 1023});
+    struct flow other;
     uint32_t cwnd;
 
     peer_open_passive(p, NULL);
@@ -73,6 +74,9 @@ Test(tcp_icmp, smaller_path_mtu_resends_in_smaller_segments)
     peer_expect(p, TCP_ACK | TCP_PSH, 2421, 1, 500);
     peer_expect_none(p);
     cr_assert_eq(p->t->cwnd, cwnd, "no sign of congestion");
+    other = (struct flow){.dst = p->t->pcb.remote.addr, .proto = IPPROTO_UDP};
+    cr_assert_eq(flow_resolve(p->sh, &other), 0);
+    cr_assert_eq(other.mtu, 1000, "other flows to there know it too");
 }
 
 Test(tcp_icmp, path_mtu_has_a_floor)
