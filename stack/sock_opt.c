@@ -16,6 +16,7 @@
 #include <sys/time.h>
 
 #include "file.h"
+#include "log.h"
 #include "shard.h"
 #include "sock.h"
 #include "tcp.h"
@@ -201,6 +202,17 @@ static int set_socket(struct stack *st, struct sock *s, int name, const void *va
     return set_socket_int(s, name, v);
 }
 
+/* Whoever sets one of these would wait for what never comes: it is said, once an option and process. */
+static void tell_without_effect(int level, int name)
+{
+    if (level != SOL_SOCKET)
+        return;
+    if (name == SO_TIMESTAMP || name == SO_TIMESTAMPNS)
+        log_once(LOG_LEVEL_WARN, "SO_TIMESTAMP is accepted, but no time stamps come with received data yet");
+    else if (name == SO_MAX_PACING_RATE)
+        log_once(LOG_LEVEL_WARN, "SO_MAX_PACING_RATE is accepted, but nothing is paced yet");
+}
+
 static int set_stored(struct sock *s, int level, int name, const void *val, socklen_t len)
 {
     int i = find_stored(level, name), v = 0;
@@ -220,6 +232,8 @@ static int set_stored(struct sock *s, int level, int name, const void *val, sock
     if (v < o->least || v > o->greatest)
         return -EINVAL;
     s->stored[i] = v;
+    if (v != o->def)
+        tell_without_effect(level, name);
     return 0;
 }
 
