@@ -92,6 +92,7 @@ enum tcp_deadline {
 #define TCP_DUPTHRESH   3
 
 struct tcp_ofo; /* tcp_rcvq.h: out-of-order queue and what SACK says about it */
+struct tcp_ext; /* tcp_ext.h: what few connections need */
 
 struct tcb {
     struct pcb pcb;
@@ -169,6 +170,8 @@ struct tcb {
     uint32_t pmtu;     /* learnt by ICMP, 0: none */
     uint32_t mss_mtu;  /* flow.mtu that mss was computed from */
 
+    struct tcp_ext *ext; /* NULL until something in it is used */
+
     /* TCP_INFO. */
     uint32_t total_retrans, segs_in, segs_out, data_segs_in, data_segs_out, ofo_segs, dsack_dups;
     uint64_t bytes_acked, bytes_received, bytes_retrans;
@@ -187,7 +190,7 @@ struct tcp_hash {
 #define TCP_LISTEN_BUCKETS 512
 
 struct tcp_table {
-    struct slab tcb, synreq, tw, ofo;
+    struct slab tcb, synreq, tw, ofo, ext;
     struct tcp_hash conn, half, timewait;   /* of struct tcb, synreq, tw */
     struct list listen[TCP_LISTEN_BUCKETS]; /* by local port, pcb.hash */
     struct list tw_fifo;                    /* TIME_WAIT entries by expiry */

@@ -6,6 +6,7 @@
 
 #include "hash.h"
 #include "port.h"
+#include "tcp_ext.h"
 #include "tcp_rcvq.h"
 #include "tcp_sndq.h"
 #include "tcp_synq.h"
@@ -108,6 +109,7 @@ int tcp_init(struct shard *sh, uint32_t max_tcb)
         return -ENOMEM;
     if (slab_init(&tt->tcb, sh->st->seg, sizeof(struct tcb), max_tcb) ||
         slab_init(&tt->ofo, sh->st->seg, sizeof(struct tcp_ofo), max_tcb) ||
+        slab_init(&tt->ext, sh->st->seg, sizeof(struct tcp_ext), max_tcb) ||
         slab_init(&tt->synreq, sh->st->seg, sizeof(struct synreq), max_half) ||
         slab_init(&tt->tw, sh->st->seg, sizeof(struct tw), max_tw ? max_tw : 1) ||
         tcp_hash_init(&tt->conn, sh->st->seg, max_tcb) || tcp_hash_init(&tt->half, sh->st->seg, max_half) ||
@@ -160,6 +162,7 @@ void tcb_free(struct shard *sh, struct tcb *t)
         tcp_rcvq_free(sh, t);
     }
     port_release(sh->st, &t->pcb);
+    tcp_ext_free(sh, t);
     list_del(&t->pcb.dirty);
     list_del(&t->acks);
     t->state = TCPS_CLOSE;

@@ -1,0 +1,25 @@
+/* tcp_ext.h: what few connections need to remember: tcb.ext, allocated on demand.
+ *
+ * Theory of operation. A tcb lies in the caches of every segment's way; what most connections never use
+ * (urgent data, MD5 keys, saved SYNs ...) has its place here instead. tcb.ext is NULL until someone calls
+ * tcp_ext_get, is zero at first, and goes with the tcb. Who reads it tests a flag of tcb.flags, or ext
+ * itself, first. It survives tcp_reset_state (a socket that connects again): each owner resets its own.
+ */
+#ifndef SHUNT_TCP_EXT_H
+#define SHUNT_TCP_EXT_H
+
+#include "tcp_cb.h"
+
+struct tcp_ext {
+    /* Urgent data (tcp_urg.h). */
+    uint32_t urg_seq; /* of the urgent byte announced last */
+    uint32_t snd_up;  /* SND.UP: behind the last urgent byte sent */
+    uint16_t urg_data;
+};
+
+/* t's, made when there is none. NULL: out of memory (counted). Context: the shard's lock. */
+struct tcp_ext *tcp_ext_get(struct shard *sh, struct tcb *t);
+/* tcb_free's. */
+void tcp_ext_free(struct shard *sh, struct tcb *t);
+
+#endif
