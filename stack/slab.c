@@ -7,16 +7,25 @@
 
 #define SLAB_ALIGN 64 /* a cache line: neighbours don't share one */
 
-int slab_init(struct slab *s, struct seg *seg, uint32_t size, uint32_t max)
+static int init(struct slab *s, struct seg *seg, uint32_t size, uint32_t max)
 {
     memset(s, 0, sizeof *s);
-    size = (size + SLAB_ALIGN - 1) & ~(uint32_t)(SLAB_ALIGN - 1);
     s->base = seg_alloc(seg, (size_t)size * max, SLAB_ALIGN);
     if (!s->base)
         return -ENOMEM;
     s->size = size;
     s->max = max;
     return 0;
+}
+
+int slab_init(struct slab *s, struct seg *seg, uint32_t size, uint32_t max)
+{
+    return init(s, seg, (size + SLAB_ALIGN - 1) & ~(uint32_t)(SLAB_ALIGN - 1), max);
+}
+
+int slab_init_packed(struct slab *s, struct seg *seg, uint32_t size, uint32_t max)
+{
+    return init(s, seg, (size + 7) & ~7u, max);
 }
 
 void *slab_alloc(struct slab *s)

@@ -24,6 +24,8 @@ struct slab {
 
 /* size is rounded up to a multiple of 64. 0 or -ENOMEM. */
 int slab_init(struct slab *s, struct seg *seg, uint32_t size, uint32_t max);
+/* The same, rounded up to a multiple of 8 only: for small objects that are many and seldom looked at. */
+int slab_init_packed(struct slab *s, struct seg *seg, uint32_t size, uint32_t max);
 /* A zeroed object, NULL when max are in use. */
 void *slab_alloc(struct slab *s);
 void slab_free(struct slab *s, void *obj);

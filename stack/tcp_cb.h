@@ -151,6 +151,7 @@ struct tcb {
     uint16_t keep_idle_s, keep_intvl_s;      /* 0: the tunable */
     uint16_t user_mss;                       /* TCP_MAXSEG, 0: none */
     uint16_t linger_s;
+    int16_t linger2_s; /* TCP_LINGER2; 0: tcp_fin_timeout, -1: none */
 
     /* Loss recovery (tcp_sack.h, tcp_recover.h). pipe = snd_nxt - snd_una - sacked - lost + retrans. */
     uint32_t sacked, lost, retrans; /* bytes of units so marked; sacked also counts dup ACKs without SACK */
@@ -165,10 +166,9 @@ struct tcb {
     uint32_t rcv_rtt_us, rcv_rtt_seq, rcv_rtt_start_us;
 
     uint32_t iss, irs;
-    uint32_t window_clamp, rcvlowat, notsent_lowat, user_timeout_ms;
-    int32_t linger2_s; /* TCP_LINGER2; 0: tcp_fin_timeout, -1: none */
-    uint32_t pmtu;     /* learnt by ICMP, 0: none */
-    uint32_t mss_mtu;  /* flow.mtu that mss was computed from */
+    uint32_t window_clamp, rcvlowat, notsent_lowat;
+    uint32_t pmtu;    /* learnt by ICMP, 0: none */
+    uint32_t mss_mtu; /* flow.mtu that mss was computed from */
 
     struct tcp_ext *ext; /* NULL until something in it is used */
 

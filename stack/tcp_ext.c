@@ -17,3 +17,15 @@ void tcp_ext_free(struct shard *sh, struct tcb *t)
     slab_free(&sh->tcp->ext, t->ext);
     t->ext = NULL;
 }
+
+void tcp_ext_inherit(struct shard *sh, struct tcb *c, const struct tcb *l)
+{
+    const struct tcp_ext *from = l->ext;
+    struct tcp_ext *to;
+
+    if (!from || !from->user_timeout_ms)
+        return;
+    to = tcp_ext_get(sh, c);
+    if (to)
+        to->user_timeout_ms = from->user_timeout_ms;
+}

@@ -15,11 +15,19 @@ struct tcp_ext {
     uint32_t urg_seq; /* of the urgent byte announced last */
     uint32_t snd_up;  /* SND.UP: behind the last urgent byte sent */
     uint16_t urg_data;
+    uint32_t user_timeout_ms; /* TCP_USER_TIMEOUT (RFC 5482), 0: none */
 };
 
 /* t's, made when there is none. NULL: out of memory (counted). Context: the shard's lock. */
 struct tcp_ext *tcp_ext_get(struct shard *sh, struct tcb *t);
 /* tcb_free's. */
 void tcp_ext_free(struct shard *sh, struct tcb *t);
+/* What a child takes over from its listener. Without memory the child goes without. */
+void tcp_ext_inherit(struct shard *sh, struct tcb *child, const struct tcb *listener);
+
+static inline uint32_t tcp_user_timeout_ms(const struct tcb *t)
+{
+    return t->ext ? t->ext->user_timeout_ms : 0;
+}
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "port.h"
 #include "tcp_close.h"
+#include "tcp_ext.h"
 #include "tcp_input.h"
 #include "tcp_output.h"
 #include "tcp_rst.h"
@@ -36,7 +37,7 @@ enum count tcp_listen_input(struct shard *sh, struct tcb *l, struct tcp_seg *s)
     return v == COUNT_OK ? TCP_DONE : v;
 }
 
-void tcp_inherit(struct tcb *c, const struct tcb *l)
+void tcp_inherit(struct shard *sh, struct tcb *c, const struct tcb *l)
 {
     const uint32_t keep = TF_NODELAY | TF_CORK | TF_LINGER | TF_SNDBUF_LOCK | TF_RCVBUF_LOCK | TF_KEEPALIVE;
 
@@ -58,7 +59,7 @@ void tcp_inherit(struct tcb *c, const struct tcb *l)
     c->window_clamp = l->window_clamp;
     c->rcvlowat = l->rcvlowat;
     c->notsent_lowat = l->notsent_lowat;
-    c->user_timeout_ms = l->user_timeout_ms;
+    tcp_ext_inherit(sh, c, l);
 }
 
 void tcp_accept_add(struct shard *sh, struct tcb *l, struct tcb *c)

@@ -16,6 +16,6 @@ void tcp_accept_add(struct shard *sh, struct tcb *l, struct tcb *child);
  * becomes TCPS_CLOSE and keeps its port. */
 void tcp_listen_stop(struct shard *sh, struct tcb *l);
 /* What a child takes over from its listener's options. */
-void tcp_inherit(struct tcb *c, const struct tcb *l);
+void tcp_inherit(struct shard *sh, struct tcb *c, const struct tcb *l);
 
 #endif

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "tcp_cc.h"
+#include "tcp_ext.h"
 #include "tcp_output.h"
 #include "tcp_rcvq.h"
 #include "tcp_sndq.h"
@@ -75,7 +76,7 @@ static int set_keepidle(struct shard *sh, struct tcb *t, int v)
 
 static int set_linger2(struct tcb *t, int v)
 {
-    t->linger2_s = v < 0 ? -1 : v > 120 ? 120 : v;
+    t->linger2_s = (int16_t)(v < 0 ? -1 : v > 120 ? 120 : v);
     return 0;
 }
 
@@ -88,6 +89,18 @@ static int set_window_clamp(struct tcb *t, int v)
         return 0;
     }
     t->window_clamp = v < RCVBUF_MIN / 2 ? RCVBUF_MIN / 2 : (uint32_t)v;
+    return 0;
+}
+
+static int set_user_timeout(struct shard *sh, struct tcb *t, int v)
+{
+    if (v < 0)
+        return -EINVAL;
+    if (v == 0 && !t->ext)
+        return 0;
+    if (!tcp_ext_get(sh, t))
+        return -ENOBUFS;
+    t->ext->user_timeout_ms = (uint32_t)v;
     return 0;
 }
 
@@ -148,10 +161,7 @@ static int set_tcp(struct shard *sh, struct tcb *t, int name, int v)
         set_quickack(sh, t, v);
         return 0;
     case TCP_USER_TIMEOUT:
-        if (v < 0)
-            return -EINVAL;
-        t->user_timeout_ms = (uint32_t)v;
-        return 0;
+        return set_user_timeout(sh, t, v);
     case TCP_NOTSENT_LOWAT:
         t->notsent_lowat = (uint32_t)v;
         space_changed(sh, t);
@@ -284,7 +294,7 @@ static int get_tcp(struct shard *sh, const struct tcb *t, int name, int *v)
         *v = !(t->flags & TF_PINGPONG);
         return 0;
     case TCP_USER_TIMEOUT:
-        *v = (int)t->user_timeout_ms;
+        *v = (int)tcp_user_timeout_ms(t);
         return 0;
     case TCP_NOTSENT_LOWAT:
         *v = (int)t->notsent_lowat;

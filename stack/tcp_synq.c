@@ -167,7 +167,7 @@ void tcp_synq_timer(struct shard *sh, struct timer *timer)
 /* The child's numbers and options from the request. */
 static void child_fill(struct shard *sh, struct tcb *c, const struct synreq *r, const struct tcb *l)
 {
-    tcp_inherit(c, l);
+    tcp_inherit(sh, c, l);
     c->pcb.local = (struct endpoint){r->laddr, r->lport_be};
     c->pcb.remote = (struct endpoint){r->raddr, r->rport_be};
     c->flow = flow_of(r, l);

@@ -111,7 +111,7 @@ int tcp_init(struct shard *sh, uint32_t max_tcb)
         slab_init(&tt->ofo, sh->st->seg, sizeof(struct tcp_ofo), max_tcb) ||
         slab_init(&tt->ext, sh->st->seg, sizeof(struct tcp_ext), max_tcb) ||
         slab_init(&tt->synreq, sh->st->seg, sizeof(struct synreq), max_half) ||
-        slab_init(&tt->tw, sh->st->seg, sizeof(struct tw), max_tw ? max_tw : 1) ||
+        slab_init_packed(&tt->tw, sh->st->seg, sizeof(struct tw), max_tw ? max_tw : 1) ||
         tcp_hash_init(&tt->conn, sh->st->seg, max_tcb) || tcp_hash_init(&tt->half, sh->st->seg, max_half) ||
         tcp_hash_init(&tt->timewait, sh->st->seg, max_tw))
         return -ENOMEM;

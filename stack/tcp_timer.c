@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "tcp_close.h"
+#include "tcp_ext.h"
 #include "tcp_output.h"
 #include "tcp_recover.h"
 #include "tcp_rtt.h"
@@ -60,12 +61,20 @@ static void give_up(struct shard *sh, struct tcb *t)
     tcp_end(sh, t, t->pcb.soft_error ? t->pcb.soft_error : ETIMEDOUT);
 }
 
+/* Is TCP_USER_TIMEOUT over? */
+static bool is_late(struct shard *sh, const struct tcb *t)
+{
+    uint32_t limit_ms = tcp_user_timeout_ms(t);
+
+    return limit_ms && t->rtx_first_ms && tcp_now_ms(sh) - t->rtx_first_ms >= limit_ms;
+}
+
 /* Has the user's or the stack's patience ended? */
 static bool is_hopeless(struct shard *sh, const struct tcb *t)
 {
     const struct tunables *set = &sh->st->set;
 
-    if (t->user_timeout_ms && t->rtx_first_ms && tcp_now_ms(sh) - t->rtx_first_ms >= t->user_timeout_ms)
+    if (is_late(sh, t))
         return true;
     if (state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED)))
         return t->retries >= (t->syn_cnt ? t->syn_cnt : set->tcp_syn_retries);
@@ -89,10 +98,8 @@ static void on_persist(struct shard *sh, struct tcb *t)
     unsigned max =
         (unsigned)(t->flags & TF_CLOSED ? sh->st->set.tcp_orphan_retries : sh->st->set.tcp_retries2);
     bool orphan_stuck = (t->flags & TF_CLOSED) && t->retries >= max;
-    bool late =
-        t->user_timeout_ms && t->rtx_first_ms && tcp_now_ms(sh) - t->rtx_first_ms >= t->user_timeout_ms;
 
-    if (t->keep_probes >= max || orphan_stuck || late) {
+    if (t->keep_probes >= max || orphan_stuck || is_late(sh, t)) {
         give_up(sh, t);
         return;
     }
@@ -162,6 +169,7 @@ static void on_delack(struct shard *sh, struct tcb *t)
 static void on_keep(struct shard *sh, struct tcb *t)
 {
     uint32_t idle = tcp_now_ms(sh) - t->last_ack_ms, limit = keep_idle_ms(sh, t);
+    uint32_t user_ms = tcp_user_timeout_ms(t);
     unsigned max = t->keep_cnt ? t->keep_cnt : (unsigned)sh->st->set.tcp_keepalive_probes;
 
     if (t->flags & TF_CLOSED) { /* the peer of an orphan in FIN_WAIT_2 never closed */
@@ -178,7 +186,7 @@ static void on_keep(struct shard *sh, struct tcb *t)
         tcp_deadline_set(sh, t, DL_KEEP, limit - idle);
         return;
     }
-    if (t->user_timeout_ms ? idle >= t->user_timeout_ms && t->keep_probes : t->keep_probes >= max) {
+    if (user_ms ? idle >= user_ms && t->keep_probes : t->keep_probes >= max) {
         tcp_send_reset(sh, t);
         give_up(sh, t);
         return;

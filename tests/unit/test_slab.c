@@ -33,6 +33,21 @@ Test(slab, alloc_free_and_reuse)
     cr_assert_null(slab_alloc(&s));
 }
 
+Test(slab, packed)
+{
+    struct seg *seg;
+    struct slab s;
+    char *a, *b;
+
+    cr_assert_eq(seg_create("test", &seg), 0);
+    cr_assert_eq(slab_init_packed(&s, seg, 89, 10), 0);
+    cr_assert_eq(s.size, 96);
+    a = slab_alloc(&s);
+    b = slab_alloc(&s);
+    cr_assert_eq(b - a, 96);
+    cr_assert_eq(slab_index(&s, b), 1);
+}
+
 Test(slab, no_room_in_the_segment)
 {
     struct seg *seg;
