@@ -138,6 +138,10 @@ static int do_getsockopt(struct ref r, int level, int name, void *val, socklen_t
 
     if (!user_copy(&n, len, sizeof n))
         return -EFAULT;
+    if (level == SOL_SOCKET && name == SO_GET_FILTER) { /* its length counts no bytes: filter_get copies */
+        err = WITH_SOCK(r, sock_getsockopt(api_self.st, s, level, name, val, &n));
+        return err ? err : user_copy(len, &n, sizeof n) ? 0 : -EFAULT;
+    }
     if ((int)n >= 0 && n > sizeof own)
         n = sizeof own;
     err = WITH_SOCK(r, sock_getsockopt(api_self.st, s, level, name, own, &n));

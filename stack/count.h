@@ -82,6 +82,7 @@
     X(TCP_KEEPALIVE, "TcpExtTCPKeepAlive")                                                                   \
     X(TCP_PROBE, "TcpExtTCPWinProbe")                                                                        \
     X(TCP_FAST_PATH, "TcpExtTCPHPHits")                                                                      \
+    X(SOCK_FILTER, "ShuntSocketFilter")                                                                      \
     X(NOMEM_PKT, "ShuntNoPacketBuffer")                                                                      \
     X(NOMEM_PCB, "ShuntNoControlBlock")                                                                      \
     X(TX_FULL, "ShuntTxQueueFull")                                                                           \

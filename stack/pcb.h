@@ -48,11 +48,12 @@ struct pcb {
     uint16_t flags;                /* enum pcb_flag */
     uint8_t proto;                 /* IPPROTO_TCP, _UDP */
     uint8_t shard;
-    uint8_t events;   /* enum pcb_event not yet handed up */
-    uint8_t tos, ttl; /* ttl 0: the stack's default */
-    uint8_t ifindex;  /* SO_BINDTODEVICE; 0: any */
-    int so_error;     /* pending error, a positive errno; the socket layer takes it */
-    int soft_error;   /* last ICMP soft error */
+    uint8_t events;     /* enum pcb_event not yet handed up */
+    uint8_t tos, ttl;   /* ttl 0: the stack's default */
+    uint8_t ifindex;    /* SO_BINDTODEVICE; 0: any */
+    int16_t so_error;   /* pending error, a positive errno; the socket layer takes it */
+    int16_t soft_error; /* last ICMP soft error */
+    uint32_t filter;    /* SO_ATTACH_FILTER (filter.h), 0: none; a reference held */
 };
 
 #endif

@@ -201,6 +201,7 @@ int sock_accept(struct stack *st, struct sock *s, struct sock **out)
     child = sock_alloc(st, s->domain, s->type, s->protocol);
     child->rcvtimeo_us = s->rcvtimeo_us;
     child->sndtimeo_us = s->sndtimeo_us;
+    child->filter_locked = s->filter_locked;
     memcpy(child->stored, s->stored, sizeof child->stored);
     child->file.placement = PLACE_STACK;
     attach(child, (struct pcb *)t);

@@ -43,8 +43,9 @@ struct sock {
     uint16_t domain, type, protocol; /* as getsockopt SO_DOMAIN, SO_TYPE, SO_PROTOCOL */
     int32_t owner;                   /* F_SETOWN */
     uint8_t listening;
-    uint8_t connecting;  /* a connect went out whose end nobody was told yet */
-    uint8_t foreign_dev; /* SO_BINDTODEVICE names no interface of the stack: a socket for the kernel */
+    uint8_t connecting;    /* a connect went out whose end nobody was told yet */
+    uint8_t filter_locked; /* SO_LOCK_FILTER */
+    uint8_t foreign_dev;   /* SO_BINDTODEVICE names no interface of the stack: a socket for the kernel */
     int64_t rcvtimeo_us, sndtimeo_us; /* 0: for ever */
     struct list opts; /* struct sock_opt: recorded setsockopt calls, until decided (UDP and BOTH: kept) */
     uint32_t nopts;

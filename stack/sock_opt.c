@@ -16,6 +16,7 @@
 #include <sys/time.h>
 
 #include "file.h"
+#include "filter.h"
 #include "log.h"
 #include "shard.h"
 #include "sock.h"
@@ -153,9 +154,31 @@ static int set_device(struct stack *st, struct sock *s, const void *val, socklen
     return 0;
 }
 
+/* eBPF programs are the kernel's: refused as it refuses who may not use them. */
+static int refuse_ebpf(void)
+{
+    log_once(LOG_LEVEL_WARN, "eBPF programs (SO_ATTACH_BPF) can't run on a socket of the stack");
+    return -EPERM;
+}
+
+static int lock_filter(struct sock *s, int v)
+{
+    if (s->filter_locked && !v)
+        return -EPERM;
+    s->filter_locked = !!v;
+    return 0;
+}
+
 static int set_socket_int(struct sock *s, int name, int v)
 {
     switch (name) {
+    case SO_DETACH_FILTER: /* SO_DETACH_BPF is the same number */
+        return filter_detach(s->sh, &s->pcb->filter, s->filter_locked);
+    case SO_LOCK_FILTER:
+        return lock_filter(s, v);
+    case SO_ATTACH_BPF:
+    case SO_ATTACH_REUSEPORT_EBPF:
+        return refuse_ebpf();
     case SO_REUSEADDR:
         set_pcb_flag(s, PCB_REUSEADDR, v);
         return 0;
@@ -188,6 +211,8 @@ static int set_socket(struct stack *st, struct sock *s, int name, const void *va
 
     if (name == SO_BINDTODEVICE)
         return set_device(st, s, val, len);
+    if (name == SO_ATTACH_FILTER && (int)len >= (int)sizeof v)
+        return filter_attach(s->sh, &s->pcb->filter, s->filter_locked, val, len);
     if (len < sizeof v)
         return -EINVAL;
     memcpy(&v, val, sizeof v);
@@ -321,6 +346,8 @@ static int record(struct stack *st, struct sock *s, int level, int name, const v
 
     if (len > SOCK_OPT_BYTES)
         return -ENOBUFS;
+    if (level == SOL_SOCKET && name == SO_DETACH_FILTER)
+        name = SO_ATTACH_FILTER; /* what sock_opt_recorded reads from the socket: nothing, then */
     list_for_each(n, &s->opts)
     {
         struct sock_opt *x = container_of(n, struct sock_opt, node);
@@ -442,6 +469,10 @@ static int get_socket(struct stack *st, struct sock *s, int name, void *val, soc
         return put_timeo(s->sndtimeo_us, val, len);
     case SO_BINDTODEVICE:
         return get_device(st, s, val, len);
+    case SO_GET_FILTER:
+        return filter_get(s->sh, s->pcb->filter, val, len);
+    case SO_LOCK_FILTER:
+        return put_int(s->filter_locked, val, len);
     case SO_COOKIE:
         return get_cookie(s, val, len);
     case SO_LINGER:

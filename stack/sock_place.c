@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 
 #include "file.h"
+#include "filter.h"
 #include "ip.h"
 #include "sock.h"
 
@@ -90,6 +91,18 @@ int sock_opt_recorded(struct sock *s, int i, int *level, int *name, void *val, s
             continue;
         *level = o->level;
         *name = o->name;
+        if (o->level == SOL_SOCKET && o->name == SO_ATTACH_FILTER) {
+            /* The program's own copy may be gone by now: the segment's is given. None (detached again): a
+             * call without effect. */
+            struct sock_fprog fp = {0};
+            uint32_t count;
+
+            fp.filter = (struct sock_filter *)filter_insns(s->sh, s->pcb->filter, &count);
+            fp.len = (unsigned short)count;
+            *len = sizeof fp;
+            memcpy(val, &fp, sizeof fp);
+            return 0;
+        }
         memcpy(val, o->val, *len < o->len ? *len : o->len);
         *len = o->len;
         return 0;

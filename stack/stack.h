@@ -52,6 +52,7 @@ struct port_table;
 struct tcp_table;
 struct udp_table;
 struct frag_table;
+struct filter_table;
 struct ready_state;
 struct waiter;
 
@@ -78,6 +79,7 @@ struct shard {
     struct tcp_table *tcp;
     struct udp_table *udp;
     struct frag_table *frag;
+    struct filter_table *filters;
     uint64_t icmp_stamp_ns; /* token bucket of ICMP errors (icmp.c) */
     uint32_t icmp_tokens;
     uint64_t count[COUNT_MAX];

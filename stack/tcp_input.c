@@ -2,6 +2,7 @@
  * See tcp_input.h. */
 #include "tcp_input.h"
 
+#include "filter.h"
 #include "ip.h"
 #include "tcp_close.h"
 #include "tcp_output.h"
@@ -158,6 +159,24 @@ static enum count parse(struct rte_mbuf *m, const struct rxinfo *ri, struct tcp_
     return COUNT_OK;
 }
 
+bool tcp_filter_run(struct shard *sh, const struct tcb *t, struct tcp_seg *s)
+{
+    struct filter_pkt p;
+    uint32_t keep;
+
+    filter_pkt_l4(&p, s->m, s->ri->l3_len, !ipaddr_is_v4(&s->ri->src), s->ri->ifindex);
+    keep = filter_run(sh, t->pcb.filter, &p);
+    if (keep == 0)
+        return false;
+    keep = RTE_MAX(keep, (uint32_t)s->h.hlen); /* the header stays (Linux: tcp_filter) */
+    if (keep < s->h.hlen + s->len) {
+        pkt_trim_to(s->m, keep);
+        s->end -= s->len - (keep - s->h.hlen);
+        s->len = keep - s->h.hlen;
+    }
+    return true;
+}
+
 /* Finds whom the segment is for. */
 static enum count deliver(struct shard *sh, struct tcp_seg *s)
 {
@@ -166,7 +185,7 @@ static enum count deliver(struct shard *sh, struct tcp_seg *s)
     struct tw *w;
 
     if (t)
-        return tcp_segment_arrives(sh, t, s);
+        return tcp_filter_ok(sh, t, s) ? tcp_segment_arrives(sh, t, s) : COUNT_SOCK_FILTER;
     tcp_seg_opts(s);
     r = tcp_synq_lookup(sh, &s->local, &s->remote);
     if (r)
@@ -179,7 +198,9 @@ static enum count deliver(struct shard *sh, struct tcp_seg *s)
             return v;
     }
     t = tcp_lookup_listen(sh, &s->local, &s->remote, s->ri->ifindex);
-    return t ? tcp_listen_input(sh, t, s) : tcp_closed_input(sh, s);
+    if (!t)
+        return tcp_closed_input(sh, s);
+    return tcp_filter_ok(sh, t, s) ? tcp_listen_input(sh, t, s) : COUNT_SOCK_FILTER;
 }
 
 void tcp_input(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri)

@@ -26,6 +26,13 @@ struct tcp_seg {
 
 /* Parses the options into s->o. */
 void tcp_seg_opts(struct tcp_seg *s);
+/* True if t's filter (SO_ATTACH_FILTER), when it has one, lets the segment through; payload that it cuts off
+ * is gone then. */
+bool tcp_filter_run(struct shard *sh, const struct tcb *t, struct tcp_seg *s);
+static inline bool tcp_filter_ok(struct shard *sh, const struct tcb *t, struct tcp_seg *s)
+{
+    return __builtin_expect(t->pcb.filter == 0, 1) || tcp_filter_run(sh, t, s);
+}
 /* A segment for a connection, in any state but LISTEN and TIME_WAIT. */
 enum count tcp_segment_arrives(struct shard *sh, struct tcb *t, struct tcp_seg *s);
 

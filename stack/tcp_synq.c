@@ -2,6 +2,7 @@
  * tcp_synq.h. */
 #include "tcp_synq.h"
 
+#include "filter.h"
 #include "hash.h"
 #include "ip.h"
 #include "port.h"
@@ -196,6 +197,8 @@ static struct tcb *make_child(struct shard *sh, struct synreq *r, struct tcb *l,
     if (!c)
         return NULL;
     child_fill(sh, c, r, l);
+    c->pcb.filter = l->pcb.filter;
+    filter_hold(sh, c->pcb.filter);
     if (flow_resolve(sh, &c->flow)) {
         c->pcb.remote.port_be = 0;
         tcb_free(sh, c);
@@ -242,6 +245,8 @@ enum count tcp_synq_input(struct shard *sh, struct synreq *r, struct tcp_seg *s)
         tcp_synq_free(sh, r);
         return tcp_closed_input(sh, s);
     }
+    if (!tcp_filter_ok(sh, l, s))
+        return COUNT_SOCK_FILTER;
     /* The SYN again: so is the answer (RFC 9293 section 3.10.7.4, first check). */
     if ((s->h.flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN && s->h.seq == r->irs) {
         send_syn_ack(sh, r, l);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "filter.h"
 #include "hash.h"
 #include "port.h"
 #include "tcp_ext.h"
@@ -163,6 +164,7 @@ void tcb_free(struct shard *sh, struct tcb *t)
     }
     port_release(sh->st, &t->pcb);
     tcp_ext_free(sh, t);
+    filter_put(sh, t->pcb.filter);
     list_del(&t->pcb.dirty);
     list_del(&t->acks);
     t->state = TCPS_CLOSE;

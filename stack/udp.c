@@ -3,6 +3,7 @@
 #include <netinet/ip_icmp.h>
 
 #include "cksum.h"
+#include "filter.h"
 #include "hash.h"
 #include "udp_cb.h"
 #include "wire_ip4.h"
@@ -146,12 +147,38 @@ struct udpcb *udp_lookup(struct shard *sh, const struct endpoint *to, const stru
     return u;
 }
 
+/* Runs u's filter, which sees the datagram from its UDP header on and may shorten it; m, data at the payload,
+ * is u's alone. False: not for u. */
+static bool filter_passes(struct shard *sh, const struct udpcb *u, struct rte_mbuf *m,
+                          const struct rxinfo *ri)
+{
+    struct filter_pkt p;
+    uint32_t keep;
+
+    filter_pkt_l4(&p, m, ri->l3_len, !ipaddr_is_v4(&ri->src), ri->ifindex);
+    p.data = -UDP_HDR_LEN;
+    keep = filter_run(sh, u->pcb.filter, &p);
+    if (keep == 0)
+        return false;
+    keep = RTE_MAX(keep, (uint32_t)UDP_HDR_LEN) - UDP_HDR_LEN; /* the header stays (sk_filter_trim_cap) */
+    if (keep < m->pkt_len)
+        pkt_trim_to(m, keep);
+    return true;
+}
+
 /* Queues m, data at the payload; aux: bytes of the IP header. Takes ownership. */
 static void deliver(struct shard *sh, struct udpcb *u, struct rte_mbuf *m, const struct rxinfo *ri)
 {
-    uint32_t cost = m->pkt_len + UDP_OVERHEAD;
     struct pkt_meta *meta = pkt_meta(m);
+    uint32_t cost;
 
+    if (__builtin_expect(u->pcb.filter != 0, 0) && !filter_passes(sh, u, m, ri)) {
+        u->drops++;
+        sh->count[COUNT_UDP_ERR]++; /* as Linux counts it */
+        pkt_drop(sh, m, COUNT_SOCK_FILTER);
+        return;
+    }
+    cost = m->pkt_len + UDP_OVERHEAD;
     /* As Linux: one datagram is always taken, however large. */
     if (u->rcv_mem + cost > u->rcvbuf && u->rcv_head) {
         u->drops++;

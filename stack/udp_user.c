@@ -4,6 +4,7 @@
 #include <poll.h>
 
 #include "cksum.h"
+#include "filter.h"
 #include "port.h"
 #include "shard.h"
 #include "udp_cb.h"
@@ -501,6 +502,7 @@ void udp_close(struct shard *sh, struct udpcb *u)
     udp_unhash(sh, u);
     if (u->pcb.flags & PCB_BOUND)
         port_release(sh->st, &u->pcb);
+    filter_put(sh, u->pcb.filter);
     list_del(&u->pcb.dirty);
     u->pcb.proto = 0; /* udp_walk looks at freed ones, too */
     slab_free(&sh->udp->pcbs, u);
