@@ -45,7 +45,7 @@ void env_eal(void)
 {
     static bool up;
     static char *argv[] = {"test", "--no-huge", "--no-pci", "--no-telemetry", "--no-shconf", "-m",
-                           "128",  "-l",        "0",        "--log-level",    "error",       NULL};
+                           "256",  "-l",        "0",        "--log-level",    "error",       NULL};
     cpu_set_t cpus;
 
     if (up)

@@ -36,25 +36,66 @@ uint32_t tcp_pair_rnd(struct tcp_pair *p, uint32_t below)
 
 /* --- the wire --- */
 
-static void wire_put(struct tcp_pair *p, int to, struct rte_mbuf *m, uint64_t at_ns)
+/* The wire is a binary heap: its first frame is the next to arrive. */
+static bool earlier(const struct wire_frame *a, const struct wire_frame *b)
 {
-    must(p->nwire < PAIR_WIRE_MAX, "room on the wire");
-    m->ol_flags = (m->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)) | RTE_MBUF_F_RX_IP_CKSUM_GOOD |
-                  RTE_MBUF_F_RX_L4_CKSUM_GOOD;
-    p->wire[p->nwire++] = (struct wire_frame){at_ns, p->order++, m, (uint8_t)to};
+    return a->at_ns < b->at_ns || (a->at_ns == b->at_ns && a->order < b->order);
 }
 
-/* When a frame of len bytes is through the bottleneck, 0: its buffer is full. */
-static uint64_t bottleneck(struct tcp_pair *p, struct pair_side *s, uint32_t len)
+static void wire_put(struct tcp_pair *p, int to, struct rte_mbuf *m, uint64_t at_ns)
+{
+    struct wire_frame f = {at_ns, p->order++, m, (uint8_t)to};
+    uint32_t i = p->nwire++;
+
+    must(i < PAIR_WIRE_MAX, "room on the wire");
+    m->ol_flags = (m->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)) | RTE_MBUF_F_RX_IP_CKSUM_GOOD |
+                  RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+    for (; i && earlier(&f, &p->wire[(i - 1) / 2]); i = (i - 1) / 2)
+        p->wire[i] = p->wire[(i - 1) / 2];
+    p->wire[i] = f;
+}
+
+static struct wire_frame wire_take(struct tcp_pair *p)
+{
+    struct wire_frame first = p->wire[0], f = p->wire[--p->nwire];
+    uint32_t i = 0, c;
+
+    for (; (c = 2 * i + 1) < p->nwire; i = c) {
+        if (c + 1 < p->nwire && earlier(&p->wire[c + 1], &p->wire[c]))
+            c++;
+        if (!earlier(&p->wire[c], &f))
+            break;
+        p->wire[i] = p->wire[c];
+    }
+    p->wire[i] = f;
+    return first;
+}
+
+/* Marks an IPv4 packet of an ECN-capable transport (the checksum is taken as verified by who receives it). */
+static void mark_ce(struct pair_side *s, struct rte_mbuf *m)
+{
+    struct ip4_hdr *ip = rte_pktmbuf_mtod_offset(m, struct ip4_hdr *, ETH_HDR_LEN);
+
+    if (ip->ver_ihl >> 4 != 4 || (ip->tos & 3) == 0)
+        return;
+    ip->tos |= 3;
+    s->marked++;
+}
+
+/* When frame m is through the bottleneck, 0: its buffer is full. */
+static uint64_t bottleneck(struct tcp_pair *p, struct pair_side *s, struct rte_mbuf *m)
 {
     const struct wire_faults *f = &p->faults;
-    uint64_t start = s->link_free_ns > p->now_ns ? s->link_free_ns : p->now_ns;
+    uint64_t start = s->link_free_ns > p->now_ns ? s->link_free_ns : p->now_ns, queued, len = m->pkt_len;
 
     if (!f->bytes_per_s)
         return p->now_ns;
-    if (f->queue_bytes && (start - p->now_ns) * f->bytes_per_s / 1000000000 > f->queue_bytes)
+    queued = (start - p->now_ns) * f->bytes_per_s / 1000000000;
+    if (f->queue_bytes && queued > f->queue_bytes)
         return 0;
-    s->link_free_ns = start + (uint64_t)len * 1000000000 / f->bytes_per_s;
+    if (f->mark_bytes && queued > f->mark_bytes)
+        mark_ce(s, m);
+    s->link_free_ns = start + len * 1000000000 / f->bytes_per_s;
     return s->link_free_ns;
 }
 
@@ -74,8 +115,9 @@ static void wire_send(struct tcp_pair *p, struct pair_side *s, struct rte_mbuf *
     rte_pktmbuf_free(m);
     if (!copy)
         return;
-    at = bottleneck(p, s, copy->pkt_len);
-    if (at == 0 || tcp_pair_rnd(p, 1000) < f->loss) {
+    at = bottleneck(p, s, copy);
+    if (at == 0 || tcp_pair_rnd(p, 1000) < f->loss ||
+        (f->loss_ppm && tcp_pair_rnd(p, 1000000) < f->loss_ppm)) {
         s->lost++;
         rte_pktmbuf_free(copy);
         return;
@@ -118,23 +160,12 @@ static const struct netdev_ops side_ops = {.rx = side_rx, .tx = side_tx};
 /* Takes the frames that have arrived by now off the wire, in the order of their arrival. */
 static void wire_deliver(struct tcp_pair *p)
 {
-    for (;;) {
-        struct wire_frame *best = NULL;
-        struct pair_side *s;
+    while (p->nwire && p->wire[0].at_ns <= p->now_ns) {
+        struct wire_frame f = wire_take(p);
+        struct pair_side *s = &p->side[f.to];
 
-        for (uint32_t i = 0; i < p->nwire; i++) {
-            struct wire_frame *w = &p->wire[i];
-
-            if (w->at_ns <= p->now_ns &&
-                (!best || w->at_ns < best->at_ns || (w->at_ns == best->at_ns && w->order < best->order)))
-                best = w;
-        }
-        if (!best)
-            return;
-        s = &p->side[best->to];
         must(s->rx_n < PAIR_WIRE_MAX, "room in the receive queue");
-        s->rx[(s->rx_head + s->rx_n++) % PAIR_WIRE_MAX] = best->m;
-        *best = p->wire[--p->nwire];
+        s->rx[(s->rx_head + s->rx_n++) % PAIR_WIRE_MAX] = f.m;
     }
 }
 
@@ -210,18 +241,17 @@ void tcp_pair_flush(struct tcp_pair *p, int side)
 static void poll_both(struct tcp_pair *p)
 {
     for (int i = 0; i < 2; i++) {
-        do
+        struct shard *sh = p->side[i].sh;
+
+        while (p->side[i].rx_n || shard_next_timer_ns(sh) <= p->now_ns)
             shard_poll(tcp_pair_enter(p, i), p->now_ns);
-        while (p->side[i].rx_n);
     }
 }
 
 bool tcp_pair_step(struct tcp_pair *p, uint64_t until_ns)
 {
-    uint64_t next = UINT64_MAX;
+    uint64_t next = p->nwire ? p->wire[0].at_ns : UINT64_MAX;
 
-    for (uint32_t i = 0; i < p->nwire; i++)
-        next = p->wire[i].at_ns < next ? p->wire[i].at_ns : next;
     for (int i = 0; i < 2; i++) {
         uint64_t t = shard_next_timer_ns(p->side[i].sh);
 

@@ -22,6 +22,8 @@ struct wire_faults {
     uint32_t delay_us, jitter_us; /* one way; reordered frames wait up to 4 times delay + 1 ms more */
     uint64_t bytes_per_s;         /* 0: no limit */
     uint32_t queue_bytes;         /* bottleneck's buffer, 0: no limit; what doesn't fit is lost */
+    uint32_t loss_ppm;            /* more loss, in parts per million */
+    uint32_t mark_bytes;          /* a queue beyond it marks ECT frames CE (RFC 3168); 0: never */
 };
 
 struct pair_side {
@@ -32,7 +34,7 @@ struct pair_side {
     struct rte_mbuf *rx[PAIR_WIRE_MAX];
     uint32_t rx_head, rx_n;
     uint64_t link_free_ns; /* when the bottleneck has sent what it holds */
-    uint64_t frames, lost;
+    uint64_t frames, lost, marked;
     uint32_t ip_be;
     struct tcp_pair *pair;
 };
