@@ -37,6 +37,9 @@ enum pcb_flag {
     PCB_BROADCAST = 1u << 7,
     PCB_DONTROUTE = 1u << 8,
     PCB_PORT_SHARED = 1u << 9, /* connect chose the port: other active opens may use it too */
+    PCB_RECVERR = 1u << 10,    /* IP_RECVERR */
+    PCB_RECVERR6 = 1u << 11,   /* IPV6_RECVERR */
+    PCB_ERRQ = 1u << 12,       /* has an error queue (errq.h) */
 };
 
 struct pcb {

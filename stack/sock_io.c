@@ -24,7 +24,7 @@ static void iov_seek(const struct msghdr *msg, size_t skip, size_t *i, size_t *o
     *off = skip;
 }
 
-/* Control messages of every socket: those of AF_UNIX are passed over, others than those are wrong
+/* Control messages of a TCP socket: those of AF_UNIX are passed over, others than those are wrong
  * (sock_cmsg_send). Other levels are the protocol's. */
 static int check_control(const struct msghdr *msg)
 {
@@ -91,10 +91,10 @@ ssize_t sock_sendmsg(struct stack *st, struct sock *s, const struct msghdr *msg,
 
     if (msg->msg_iovlen > UIO_MAX)
         return -EMSGSIZE;
+    if (!sock_is_tcp(s)) /* whose control messages are its own to read (dgram_cmsg.c) */
+        return send_udp(st, s, msg, flags);
     r = check_control(msg);
-    if (r)
-        return r;
-    return sock_is_tcp(s) ? send_tcp(s, msg, flags, skip) : send_udp(st, s, msg, flags);
+    return r ? r : send_tcp(s, msg, flags, skip);
 }
 
 static ssize_t recv_tcp(struct sock *s, struct msghdr *msg, int flags, size_t skip)

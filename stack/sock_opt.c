@@ -531,7 +531,7 @@ static int get_ip6(struct stack *st, struct sock *s, int name, void *val, sockle
         return -EOPNOTSUPP;
     if (name == IPV6_V6ONLY)
         return put_int(!!(s->pcb->flags & PCB_V6ONLY), val, len);
-    if (name == IPV6_UNICAST_HOPS) {
+    if (name == IPV6_UNICAST_HOPS && sock_is_tcp(s)) {
         int v = sock_stored(s, IPPROTO_IPV6, name);
 
         return put_int(v < 0 ? (int)st->set.ip_default_ttl : v, val, len);

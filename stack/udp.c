@@ -37,20 +37,20 @@ static struct list *conn_chain(const struct shard *sh, const struct endpoint *lo
 
 void udp_hash(struct shard *sh, struct udpcb *u)
 {
-    struct list *head =
-        udp_connected(u) ? conn_chain(sh, &u->pcb.local, &u->pcb.remote) : bound_chain(sh, &u->pcb.local);
+    struct list *head = udp_connected(u) ? conn_chain(sh, &u->d.pcb.local, &u->d.pcb.remote)
+                                         : bound_chain(sh, &u->d.pcb.local);
 
     if (!head->next)
         list_init(head);
-    list_add_head(head, &u->pcb.hash);
+    list_add_head(head, &u->d.pcb.hash);
     sh->udp->nconn += udp_connected(u);
 }
 
 void udp_unhash(struct shard *sh, struct udpcb *u)
 {
-    if (list_empty(&u->pcb.hash))
+    if (list_empty(&u->d.pcb.hash))
         return;
-    list_del(&u->pcb.hash);
+    list_del(&u->d.pcb.hash);
     sh->udp->nconn -= udp_connected(u);
 }
 
@@ -68,10 +68,10 @@ static struct udpcb *lookup_conn(struct shard *sh, const struct endpoint *to, co
         return NULL;
     list_for_each(n, head)
     {
-        struct udpcb *u = (struct udpcb *)container_of(n, struct pcb, hash);
+        struct udpcb *u = udp_of_hash(n);
 
-        if (endpoint_eq(&u->pcb.local, to) && endpoint_eq(&u->pcb.remote, from) &&
-            (!u->pcb.ifindex || !ifindex || u->pcb.ifindex == ifindex))
+        if (endpoint_eq(&u->d.pcb.local, to) && endpoint_eq(&u->d.pcb.remote, from) &&
+            (!u->d.pcb.ifindex || !ifindex || u->d.pcb.ifindex == ifindex))
             return u;
     }
     return NULL;
@@ -83,14 +83,14 @@ static int score(const struct udpcb *u, const struct endpoint *local, const stru
                  unsigned ifindex)
 {
     bool v4 = ipaddr_is_v4(dst);
-    int s = (u->pcb.flags & PCB_V6) ? 1 : 2;
+    int s = (u->d.pcb.flags & PCB_V6) ? 1 : 2;
 
-    if (!endpoint_eq(&u->pcb.local, local))
+    if (!endpoint_eq(&u->d.pcb.local, local))
         return 0;
-    if (v4 ? (u->pcb.flags & PCB_V6) && (u->pcb.flags & PCB_V6ONLY) : !(u->pcb.flags & PCB_V6))
+    if (v4 ? (u->d.pcb.flags & PCB_V6) && (u->d.pcb.flags & PCB_V6ONLY) : !(u->d.pcb.flags & PCB_V6))
         return 0;
-    if (u->pcb.ifindex) {
-        if (ifindex && u->pcb.ifindex != ifindex)
+    if (u->d.pcb.ifindex) {
+        if (ifindex && u->d.pcb.ifindex != ifindex)
             return 0;
         s += 4;
     }
@@ -109,7 +109,7 @@ static struct udpcb *lookup_bound(struct shard *sh, const struct endpoint *local
         return NULL;
     list_for_each(n, head)
     {
-        struct udpcb *u = (struct udpcb *)container_of(n, struct pcb, hash);
+        struct udpcb *u = udp_of_hash(n);
         int s = score(u, local, &to->addr, ifindex);
 
         if (s > top) {
@@ -117,18 +117,18 @@ static struct udpcb *lookup_bound(struct shard *sh, const struct endpoint *local
             best = u;
             equals = 0;
         }
-        if (s && s == top && (u->pcb.flags & PCB_REUSEPORT))
+        if (s && s == top && (u->d.pcb.flags & PCB_REUSEPORT))
             equals++;
     }
-    if (!best || !(best->pcb.flags & PCB_REUSEPORT) || equals < 2)
+    if (!best || !(best->d.pcb.flags & PCB_REUSEPORT) || equals < 2)
         return best;
     /* Mixed again: neighbouring ports are far apart in the hash, but not evenly so. */
     pick = (uint32_t)hash_mix(hash_flow(sh->st->secret, to, from), 0x9e3779b97f4a7c15ULL) % equals;
     list_for_each(n, head)
     {
-        struct udpcb *u = (struct udpcb *)container_of(n, struct pcb, hash);
+        struct udpcb *u = udp_of_hash(n);
 
-        if ((u->pcb.flags & PCB_REUSEPORT) && score(u, local, &to->addr, ifindex) == top && !pick--)
+        if ((u->d.pcb.flags & PCB_REUSEPORT) && score(u, local, &to->addr, ifindex) == top && !pick--)
             return u;
     }
     return best;
@@ -157,7 +157,7 @@ static bool filter_passes(struct shard *sh, const struct udpcb *u, struct rte_mb
 
     filter_pkt_l4(&p, m, ri->l3_len, !ipaddr_is_v4(&ri->src), ri->ifindex);
     p.data = -UDP_HDR_LEN;
-    keep = filter_run(sh, u->pcb.filter, &p);
+    keep = filter_run(sh, u->d.pcb.filter, &p);
     if (keep == 0)
         return false;
     keep = RTE_MAX(keep, (uint32_t)UDP_HDR_LEN) - UDP_HDR_LEN; /* the header stays (sk_filter_trim_cap) */
@@ -166,41 +166,26 @@ static bool filter_passes(struct shard *sh, const struct udpcb *u, struct rte_mb
     return true;
 }
 
-/* Queues m, data at the payload; aux: bytes of the IP header. Takes ownership. */
-static void deliver(struct shard *sh, struct udpcb *u, struct rte_mbuf *m, const struct rxinfo *ri)
+/* Queues m, data at the UDP header. Takes ownership. */
+static void deliver(struct shard *sh, struct udpcb *u, struct rte_mbuf *m, const struct rxinfo *ri,
+                    const struct udp_hdr_in *h)
 {
-    struct pkt_meta *meta = pkt_meta(m);
-    uint32_t cost;
-
-    if (__builtin_expect(u->pcb.filter != 0, 0) && !filter_passes(sh, u, m, ri)) {
-        u->drops++;
+    rte_pktmbuf_adj(m, UDP_HDR_LEN);
+    if (__builtin_expect(u->d.pcb.filter != 0, 0) && !filter_passes(sh, u, m, ri)) {
+        u->d.drops++;
         sh->count[COUNT_UDP_ERR]++; /* as Linux counts it */
         pkt_drop(sh, m, COUNT_SOCK_FILTER);
         return;
     }
-    cost = m->pkt_len + UDP_OVERHEAD;
-    /* As Linux: one datagram is always taken, however large. */
-    if (u->rcv_mem + cost > u->rcvbuf && u->rcv_head) {
-        u->drops++;
-        pkt_drop(sh, m, COUNT_UDP_RCVBUF);
-        return;
-    }
-    meta->link = NULL;
-    meta->aux = ri->l3_len;
-    meta->flags = ri->ifindex;
-    if (u->rcv_tail)
-        pkt_meta(u->rcv_tail)->link = m;
+    if (dgram_queue(sh, &u->d, m, ri, UDP_HDR_LEN + ri->l3_len, h->sport_be, h->dport_be))
+        sh->count[COUNT_UDP_IN]++;
     else
-        u->rcv_head = m;
-    u->rcv_tail = m;
-    u->rcv_mem += cost;
-    sh->count[COUNT_UDP_IN]++;
-    pcb_event(sh, &u->pcb, EV_IN);
+        pkt_drop(sh, m, COUNT_UDP_RCVBUF);
 }
 
 /* A broadcast or multicast goes to every socket that it fits, a copy each. Takes ownership of m. */
 static void deliver_all(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri,
-                        const struct endpoint *to)
+                        const struct udp_hdr_in *h, const struct endpoint *to)
 {
     struct endpoint any = {.addr = IPADDR_ANY, .port_be = to->port_be};
     const struct endpoint *locals[2] = {to, &any};
@@ -213,18 +198,18 @@ static void deliver_all(struct shard *sh, struct rte_mbuf *m, const struct rxinf
             continue;
         list_for_each(n, head)
         {
-            struct udpcb *u = (struct udpcb *)container_of(n, struct pcb, hash);
+            struct udpcb *u = udp_of_hash(n);
             struct rte_mbuf *copy;
 
             if (!score(u, locals[i], &to->addr, ri->ifindex))
                 continue;
             if (last && (copy = rte_pktmbuf_clone(m, sh->pool)))
-                deliver(sh, last, copy, ri);
+                deliver(sh, last, copy, ri, h);
             last = u;
         }
     }
     if (last)
-        deliver(sh, last, m, ri);
+        deliver(sh, last, m, ri, h);
     else
         pkt_drop(sh, m, COUNT_UDP_NOPORT);
 }
@@ -252,8 +237,7 @@ void udp_input(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri)
     from.port_be = h.sport_be;
     to.port_be = h.dport_be;
     if (ri->bcast && (ipaddr_is_multicast(&to.addr) || ip_is_broadcast(sh->st, &to.addr))) {
-        rte_pktmbuf_adj(m, UDP_HDR_LEN);
-        deliver_all(sh, m, ri, &to);
+        deliver_all(sh, m, ri, &h, &to);
         return;
     }
     u = udp_lookup(sh, &to, &from, ri->ifindex);
@@ -262,23 +246,7 @@ void udp_input(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri)
         pkt_drop(sh, m, COUNT_UDP_NOPORT);
         return;
     }
-    rte_pktmbuf_adj(m, UDP_HDR_LEN);
-    deliver(sh, u, m, ri);
-}
-
-void udp_dgram_read(struct rte_mbuf *m, struct udp_dgram *d)
-{
-    const struct pkt_meta *meta = pkt_meta(m);
-    const uint8_t *udp = rte_pktmbuf_mtod(m, uint8_t *) - UDP_HDR_LEN;
-    const struct ip4_hdr *ip = (const struct ip4_hdr *)(udp - meta->aux);
-
-    d->from.addr = ipaddr_v4(ip->src_be);
-    d->to.addr = ipaddr_v4(ip->dst_be);
-    memcpy(&d->from.port_be, udp, 2);
-    memcpy(&d->to.port_be, udp + 2, 2);
-    d->ttl = ip->ttl;
-    d->tos = ip->tos;
-    d->ifindex = meta->flags;
+    deliver(sh, u, m, ri, &h);
 }
 
 void udp_icmp(struct shard *sh, const struct icmp_error *e)
@@ -292,13 +260,13 @@ void udp_icmp(struct shard *sh, const struct icmp_error *e)
         return;
     if (too_big) {
         ip_learn_mtu(sh, &e->dst, e->mtu); /* flows to there are resolved anew */
-        fatal = u->pmtudisc != IP_PMTUDISC_DONT;
+        fatal = u->d.pmtudisc != IP_PMTUDISC_DONT;
     }
     /* Linux (__udp4_lib_err): without IP_RECVERR only hard errors, and only to who has one peer. */
-    if (!(u->flags & UF_RECVERR) && (!fatal || !udp_connected(u)))
+    if (!(u->d.pcb.flags & PCB_RECVERR) && (!fatal || !udp_connected(u)))
         return;
-    u->pcb.so_error = e->err;
-    pcb_event(sh, &u->pcb, EV_ERR);
+    u->d.pcb.so_error = e->err;
+    pcb_event(sh, &u->d.pcb, EV_ERR);
 }
 
 void udp_walk(const struct shard *sh,
@@ -309,8 +277,8 @@ void udp_walk(const struct shard *sh,
     for (uint32_t i = 0; i < s->fresh; i++) {
         const struct udpcb *u = slab_at(s, i);
 
-        if (u->pcb.proto == IPPROTO_UDP && (u->pcb.flags & PCB_BOUND))
-            fn(arg, &u->pcb, u->rcv_mem, 0);
+        if (u->d.pcb.proto == IPPROTO_UDP && (u->d.pcb.flags & PCB_BOUND))
+            fn(arg, &u->d.pcb, u->d.rcv_mem, 0);
     }
 }
 
@@ -321,11 +289,11 @@ void udp_recover_lists(struct shard *sh)
     for (uint32_t i = 0; i < s->fresh; i++) {
         struct udpcb *u = slab_at(s, i);
 
-        if (u->pcb.proto != IPPROTO_UDP)
+        if (u->d.pcb.proto != IPPROTO_UDP)
             continue;
-        list_init(&u->pcb.dirty);
-        u->pcb.events = 0;
-        if (u->pcb.user)
-            pcb_event(sh, &u->pcb, EV_IN | EV_OUT);
+        list_init(&u->d.pcb.dirty);
+        u->d.pcb.events = 0;
+        if (u->d.pcb.user)
+            pcb_event(sh, &u->d.pcb, EV_IN | EV_OUT);
     }
 }

@@ -1,0 +1,291 @@
+/* dgram.c: the receive queue of the datagram protocols: taking a packet in, reading one, readiness
+ * (dgram.h). */
+#include "dgram.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+
+#include "user.h"
+#include "wire_ip4.h"
+
+/* Linux (x86-64): struct sk_buff, and the buffer with its shared info rounded up to what kmalloc gives. */
+#define TRUESIZE_PACKET 256
+#define TRUESIZE_SEG    512
+#define TRUESIZE_SHINFO 320
+
+#define IP6_HDR_LEN 40
+
+/* How a packet lies in the queue, in its pkt_meta: off: back to the IP header; seq: both ports; len: drops at
+ * its arrival; flags: interface; aux: enum queued. */
+enum queued { QUEUED_BCAST = 1u << 0 };
+
+void dgram_init(struct shard *sh, struct dgram *d)
+{
+    list_init(&d->pcb.hash);
+    list_init(&d->pcb.port_node);
+    list_init(&d->pcb.dirty);
+    d->rcvbuf = (uint32_t)sh->st->set.rmem_default;
+    d->sndbuf = (uint32_t)sh->st->set.wmem_default;
+    d->pmtudisc = d->pmtudisc6 = IP_PMTUDISC_WANT;
+    d->mc_ttl = 1;
+    d->mc_hops6 = 1;
+    d->hops6 = -1;
+    d->tclass6 = 0;
+    d->peek_off = -1;
+    d->flags = DG_MC_LOOP | DG_MC_LOOP6 | DG_MC_ALL | DG_MC_ALL6;
+}
+
+/* A buffer's data with headroom and shared info, rounded up as kmalloc's classes are. */
+static uint32_t seg_truesize(uint32_t len)
+{
+    uint32_t n = TRUESIZE_SEG;
+
+    while (n < len + TRUESIZE_SHINFO && n < 4096)
+        n *= 2;
+    return n < len + TRUESIZE_SHINFO ? RTE_ALIGN_CEIL(len + TRUESIZE_SHINFO, 4096u) : n;
+}
+
+uint32_t dgram_truesize(const struct rte_mbuf *m)
+{
+    uint32_t n = TRUESIZE_PACKET;
+
+    for (; m; m = m->next)
+        n += seg_truesize(m->data_len);
+    return n;
+}
+
+bool dgram_queue(struct shard *sh, struct dgram *d, struct rte_mbuf *m, const struct rxinfo *ri,
+                 uint32_t back, uint16_t sport_be, uint16_t dport_be)
+{
+    uint32_t cost = dgram_truesize(m);
+    struct pkt_meta *meta = pkt_meta(m);
+
+    /* As Linux: one datagram is always taken, however large (__udp_enqueue_schedule_skb). */
+    if (__builtin_expect(d->rcv_mem + cost > d->rcvbuf, 0) && d->rcv_head) {
+        d->drops++;
+        return false;
+    }
+    meta->link = NULL;
+    meta->off = back;
+    meta->seq = (uint32_t)sport_be << 16 | dport_be;
+    meta->len = d->drops;
+    meta->flags = ri->ifindex;
+    meta->aux = ri->bcast ? QUEUED_BCAST : 0;
+    meta->truesize = cost;
+    if (d->rcv_tail)
+        pkt_meta(d->rcv_tail)->link = m;
+    else
+        d->rcv_head = m;
+    d->rcv_tail = m;
+    d->rcv_mem += cost;
+    pcb_event(sh, &d->pcb, EV_IN);
+    return true;
+}
+
+void dgram_info(const struct rte_mbuf *m, struct dgram_info *info)
+{
+    const struct pkt_meta *meta = pkt_meta((struct rte_mbuf *)m);
+    const uint8_t *p = rte_pktmbuf_mtod(m, const uint8_t *) - meta->off;
+
+    info->ip = p;
+    info->e = rte_pktmbuf_mtod_offset(m, const uint8_t *, m->data_len);
+    info->ifindex = meta->flags;
+    info->bcast = meta->aux & QUEUED_BCAST;
+    info->from.port_be = (uint16_t)(meta->seq >> 16);
+    info->to.port_be = (uint16_t)meta->seq;
+    info->v4 = p[0] >> 4 == 4;
+    if (info->v4) {
+        const struct ip4_hdr *ip = (const struct ip4_hdr *)p;
+
+        info->from.addr = ipaddr_v4(ip->src_be);
+        info->to.addr = ipaddr_v4(ip->dst_be);
+        info->ttl = ip->ttl;
+        info->tos = ip->tos;
+        info->flowinfo_be = 0;
+        info->l4 = p + ip4_hlen(ip);
+    } else { /* RFC 8200 section 3 */
+        memcpy(info->from.addr.b, p + 8, 16);
+        memcpy(info->to.addr.b, p + 24, 16);
+        memcpy(&info->flowinfo_be, p, 4);
+        info->flowinfo_be &= htonl(0x0fffffff);
+        info->ttl = p[7];
+        info->tos = (uint8_t)((p[0] << 4) | (p[1] >> 4));
+        info->l4 = p + IP6_HDR_LEN;
+    }
+}
+
+static void dequeue(struct dgram *d, struct rte_mbuf *m, struct rte_mbuf *before)
+{
+    if (before)
+        pkt_meta(before)->link = pkt_meta(m)->link;
+    else
+        d->rcv_head = pkt_meta(m)->link;
+    if (d->rcv_tail == m)
+        d->rcv_tail = before;
+    d->rcv_mem -= pkt_meta(m)->truesize;
+    rte_pktmbuf_free(m);
+}
+
+void dgram_purge(struct dgram *d)
+{
+    while (d->rcv_head)
+        dequeue(d, d->rcv_head, NULL);
+}
+
+ssize_t dgram_scatter(const struct rte_mbuf *m, uint32_t off, const struct msghdr *msg)
+{
+    uint32_t at = off, left = m->pkt_len - off;
+    size_t done = 0;
+
+    for (size_t i = 0; i < msg->msg_iovlen && left; i++) {
+        uint8_t *to = msg->msg_iov[i].iov_base;
+        size_t room = msg->msg_iov[i].iov_len;
+
+        while (room && left) {
+            while (at >= m->data_len) {
+                at -= m->data_len;
+                m = m->next;
+            }
+            size_t n = m->data_len - at < room ? m->data_len - at : room;
+            if (!user_copy(to, rte_pktmbuf_mtod_offset(m, uint8_t *, at), n))
+                return -EFAULT;
+            at += (uint32_t)n;
+            left -= (uint32_t)n;
+            to += n;
+            room -= n;
+            done += n;
+        }
+    }
+    return (ssize_t)done;
+}
+
+/* A scope goes with addresses that mean something on one link only. */
+static bool has_scope(const struct ipaddr *a)
+{
+    return (a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80) || (a->b[0] == 0xff && (a->b[1] & 0xf) <= 2);
+}
+
+bool dgram_put_name(const struct dgram *d, struct msghdr *msg, const struct endpoint *e, unsigned ifindex)
+{
+    union {
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+    } sa;
+    socklen_t len;
+
+    if (!msg->msg_name)
+        return true;
+    memset(&sa, 0, sizeof sa);
+    if (d->pcb.flags & PCB_V6) {
+        sa.in6.sin6_family = AF_INET6;
+        sa.in6.sin6_port = e->port_be;
+        memcpy(&sa.in6.sin6_addr, e->addr.b, 16);
+        if (has_scope(&e->addr))
+            sa.in6.sin6_scope_id = ifindex + 1;
+        len = sizeof sa.in6;
+    } else {
+        sa.in.sin_family = AF_INET;
+        sa.in.sin_port = e->port_be;
+        sa.in.sin_addr.s_addr = ipaddr_get_v4(&e->addr);
+        len = sizeof sa.in;
+    }
+    if (!user_copy(msg->msg_name, &sa, msg->msg_namelen < len ? msg->msg_namelen : len))
+        return false;
+    msg->msg_namelen = len;
+    return true;
+}
+
+/* The packet that a read at SO_PEEK_OFF begins in: whole ones before it are passed over. NULL: none is so far
+ * behind. *off: where in it. */
+static struct rte_mbuf *peek_at(const struct dgram *d, uint32_t *off)
+{
+    struct rte_mbuf *m = d->rcv_head;
+
+    while (m && *off && *off >= m->pkt_len) {
+        *off -= m->pkt_len;
+        m = pkt_meta(m)->link;
+    }
+    return m;
+}
+
+/* How a read of n bytes moves SO_PEEK_OFF: peeking goes on behind, taking goes back (sk_peek_offset_bwd). */
+static void peek_moves(struct dgram *d, bool peek, ssize_t n)
+{
+    int64_t at = (int64_t)d->peek_off + (peek ? n : -n);
+
+    d->peek_off = at < 0 ? 0 : at > INT32_MAX ? INT32_MAX : (int32_t)at;
+}
+
+/* Nothing to read: the pending error, the end, or -EAGAIN. */
+static ssize_t recv_nothing(struct dgram *d, struct msghdr *msg, int flags, int err)
+{
+    msg->msg_controllen = 0;
+    if (err)
+        return err;
+    msg->msg_namelen = 0;
+    /* Linux tells a reader of the end only when it would wait. */
+    return (d->shut & 1) && !(flags & MSG_DONTWAIT) ? 0 : -EAGAIN;
+}
+
+ssize_t dgram_recv(struct shard *sh, struct dgram *d, struct msghdr *msg, int flags)
+{
+    bool peek = flags & MSG_PEEK, moves = d->flags & DG_PEEK_MOVES;
+    struct rte_mbuf *m = d->rcv_head;
+    int err = dgram_take_error(d);
+    struct dgram_info info;
+    uint32_t off = 0;
+    ssize_t got, len;
+
+    if (__builtin_expect(peek && moves, 0)) {
+        off = (uint32_t)d->peek_off;
+        m = peek_at(d, &off);
+    }
+    msg->msg_flags = 0;
+    if (err || !m)
+        return recv_nothing(d, msg, flags, err);
+    len = m->pkt_len;
+    got = dgram_scatter(m, off, msg);
+    dgram_info(m, &info);
+    if (got >= 0 && !dgram_put_name(d, msg, &info.from, info.ifindex))
+        got = -EFAULT;
+    if (got >= 0)
+        dgram_put_all_ctl(sh, d, msg, m, &info);
+    if (got >= 0 && got < len - (ssize_t)off)
+        msg->msg_flags |= MSG_TRUNC;
+    if (!peek) /* a datagram that could not be copied is lost, too (Linux: udp_recvmsg) */
+        dequeue(d, m, NULL);
+    if (got >= 0 && (flags & MSG_TRUNC))
+        got = len;
+    if (__builtin_expect(moves, 0) && got >= 0)
+        peek_moves(d, peek, got);
+    return got;
+}
+
+size_t dgram_next_len(const struct dgram *d)
+{
+    return d->rcv_head ? d->rcv_head->pkt_len : 0;
+}
+
+unsigned dgram_poll(const struct dgram *d)
+{
+    unsigned r = POLLOUT | POLLWRNORM | POLLWRBAND;
+
+    if (d->rcv_head)
+        r |= POLLIN | POLLRDNORM;
+    if (d->pcb.so_error)
+        r |= POLLERR;
+    if (d->shut & 1)
+        r |= POLLIN | POLLRDNORM | POLLRDHUP;
+    if (d->shut == 3)
+        r |= POLLHUP;
+    return r;
+}
+
+int dgram_shutdown(struct shard *sh, struct dgram *d, int how)
+{
+    d->shut |= (uint8_t)(how + 1); /* SHUT_RD 0, SHUT_WR 1, SHUT_RDWR 2 as Linux's bits 1, 2, 3 */
+    pcb_event(sh, &d->pcb, (d->shut & 1 ? EV_IN | EV_RDHUP : 0) | (d->shut == 3 ? EV_HUP : 0) | EV_OUT);
+    /* It takes effect all the same (Linux: inet_shutdown). */
+    return ipaddr_is_any(&d->pcb.remote.addr) ? -ENOTCONN : 0;
+}

@@ -1,0 +1,287 @@
+/* dgram_cmsg.c: control messages of datagram sockets: what comes with a received packet and what a send may
+ * ask for (dgram.h; ip(7), ipv6(7), RFC 3542). Order and refusals are Linux's (sock_recv_cmsgs, ip_cmsg_recv,
+ * ip6_datagram_recv_ctl; ip_cmsg_send, ip6_datagram_send_ctl). */
+#include <errno.h>
+#include <netinet/in.h>
+
+#include "dgram.h"
+#include "ifnet.h"
+#include "user.h"
+#include "wire_ip4.h"
+
+/* ---- with what is received ---- */
+
+void dgram_put_ctl(struct msghdr *msg, size_t *used, int level, int type, const void *data, size_t len)
+{
+    struct cmsghdr c = {.cmsg_len = CMSG_LEN(len), .cmsg_level = level, .cmsg_type = type};
+    size_t left = msg->msg_control ? msg->msg_controllen - *used : 0;
+    uint8_t *p = (uint8_t *)msg->msg_control + *used;
+
+    if (left < sizeof c) {
+        msg->msg_flags |= MSG_CTRUNC;
+        return;
+    }
+    if (left < c.cmsg_len) {
+        msg->msg_flags |= MSG_CTRUNC;
+        c.cmsg_len = left;
+    }
+    if (!user_copy(p, &c, sizeof c) || !user_copy(p + CMSG_LEN(0), data, c.cmsg_len - CMSG_LEN(0)))
+        return;
+    *used += CMSG_SPACE(len) < left ? CMSG_SPACE(len) : left;
+}
+
+/* The local address to answer a packet from: its destination, unless that was everybody's or a group's
+ * (fib_compute_spec_dst). */
+static uint32_t spec_dst_be(const struct shard *sh, const struct dgram_info *info)
+{
+    const struct ifaddr *a;
+
+    if (!info->bcast && !ipaddr_is_multicast(&info->to.addr))
+        return ipaddr_get_v4(&info->to.addr);
+    a = ifnet_source(&sh->st->ifn[info->ifindex], &info->from.addr);
+    return a && ipaddr_is_v4(&a->addr) ? ipaddr_get_v4(&a->addr) : 0;
+}
+
+static void put_opts(struct msghdr *msg, size_t *used, const struct dgram_info *info)
+{
+    const uint8_t *opts = info->ip + IP4_HDR_LEN;
+
+    if (info->l4 > opts)
+        dgram_put_ctl(msg, used, IPPROTO_IP, IP_RECVOPTS, opts, (size_t)(info->l4 - opts));
+}
+
+static void put_ip4(struct shard *sh, const struct dgram *d, struct msghdr *msg, size_t *used,
+                    const struct dgram_info *info)
+{
+    if (d->flags & DG_PKTINFO) {
+        struct in_pktinfo pi = {.ipi_ifindex = info->ifindex + 1,
+                                .ipi_spec_dst.s_addr = spec_dst_be(sh, info),
+                                .ipi_addr.s_addr = ipaddr_get_v4(&info->to.addr)};
+
+        dgram_put_ctl(msg, used, IPPROTO_IP, IP_PKTINFO, &pi, sizeof pi);
+    }
+    if (d->flags & DG_RECVTTL) {
+        int ttl = info->ttl;
+
+        dgram_put_ctl(msg, used, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl);
+    }
+    if (d->flags & DG_RECVTOS)
+        dgram_put_ctl(msg, used, IPPROTO_IP, IP_TOS, &info->tos, sizeof info->tos);
+    if (d->flags & DG_RECVOPTS)
+        put_opts(msg, used, info);
+    if (d->flags & DG_ORIGDST) {
+        struct sockaddr_in sin = {.sin_family = AF_INET,
+                                  .sin_port = info->to.port_be,
+                                  .sin_addr.s_addr = ipaddr_get_v4(&info->to.addr)};
+
+        dgram_put_ctl(msg, used, IPPROTO_IP, IP_ORIGDSTADDR, &sin, sizeof sin);
+    }
+}
+
+/* What an AF_INET6 socket gets with packets of either version. */
+static void put_ip6_common(const struct dgram *d, struct msghdr *msg, size_t *used,
+                           const struct dgram_info *info)
+{
+    struct in6_pktinfo pi = {.ipi6_ifindex = info->ifindex + 1u};
+
+    memcpy(&pi.ipi6_addr, info->to.addr.b, 16);
+    if (d->flags & DG_PKTINFO6)
+        dgram_put_ctl(msg, used, IPPROTO_IPV6, IPV6_PKTINFO, &pi, sizeof pi);
+}
+
+static void put_ip6(const struct dgram *d, struct msghdr *msg, size_t *used, const struct dgram_info *info)
+{
+    int hops = info->ttl, tclass = info->tos;
+
+    if (d->flags & DG_HOPLIMIT6)
+        dgram_put_ctl(msg, used, IPPROTO_IPV6, IPV6_HOPLIMIT, &hops, sizeof hops);
+    if (d->flags & DG_TCLASS6)
+        dgram_put_ctl(msg, used, IPPROTO_IPV6, IPV6_TCLASS, &tclass, sizeof tclass);
+    if ((d->flags & DG_FLOWINFO6) && info->flowinfo_be)
+        dgram_put_ctl(msg, used, IPPROTO_IPV6, DGRAM_IPV6_FLOWINFO, &info->flowinfo_be, 4);
+    if (d->flags & DG_2292PKTINFO6) {
+        struct in6_pktinfo pi = {.ipi6_ifindex = info->ifindex + 1u};
+
+        memcpy(&pi.ipi6_addr, info->to.addr.b, 16);
+        dgram_put_ctl(msg, used, IPPROTO_IPV6, IPV6_2292PKTINFO, &pi, sizeof pi);
+    }
+    if (d->flags & DG_2292HOPLIMIT6)
+        dgram_put_ctl(msg, used, IPPROTO_IPV6, IPV6_2292HOPLIMIT, &hops, sizeof hops);
+    if (d->flags & DG_ORIGDST6) {
+        struct sockaddr_in6 sin6 = {.sin6_family = AF_INET6, .sin6_port = info->to.port_be};
+
+        memcpy(&sin6.sin6_addr, info->to.addr.b, 16);
+        dgram_put_ctl(msg, used, IPPROTO_IPV6, DGRAM_IPV6_ORIGDSTADDR, &sin6, sizeof sin6);
+    }
+}
+
+void dgram_put_all_ctl(struct shard *sh, struct dgram *d, struct msghdr *msg, const struct rte_mbuf *m,
+                       const struct dgram_info *info)
+{
+    uint32_t drops = pkt_meta((struct rte_mbuf *)m)->len;
+    size_t used = 0;
+
+    if (d->flags & DG_CTL) {
+        if ((d->flags & DG_RXQ_OVFL) && drops)
+            dgram_put_ctl(msg, &used, SOL_SOCKET, SO_RXQ_OVFL, &drops, sizeof drops);
+        if (d->pcb.flags & PCB_V6)
+            put_ip6_common(d, msg, &used, info);
+        if (info->v4)
+            put_ip4(sh, d, msg, &used, info);
+        else
+            put_ip6(d, msg, &used, info);
+    }
+    msg->msg_controllen = used;
+}
+
+/* ---- with what is sent ---- */
+
+/* An int of the control message between least and most, into *out. */
+static int ctl_int(const struct cmsghdr *c, int least, int most, int *out)
+{
+    int v;
+
+    if (c->cmsg_len != CMSG_LEN(sizeof v))
+        return -EINVAL;
+    memcpy(&v, CMSG_DATA(c), sizeof v);
+    if (v < least || v > most)
+        return -EINVAL;
+    *out = v;
+    return 0;
+}
+
+/* A source that a message asks for must be this host's (ip_route_output_key, ip6_datagram_send_ctl). */
+static int ctl_source(const struct shard *sh, const struct ipaddr *a, int ifindex, struct dgram_tx *tx)
+{
+    if (ifindex < 0 || ifindex > (int)sh->st->nif)
+        return -ENODEV;
+    if (!ipaddr_is_any(a)) {
+        if (!ip_is_local(sh->st, a))
+            return -EINVAL;
+        tx->from = *a;
+    }
+    if (ifindex)
+        tx->ifindex = (unsigned)ifindex - 1; /* as SIOCGIFINDEX counts: from 1 */
+    return 0;
+}
+
+static int ctl_pktinfo6(const struct shard *sh, const struct cmsghdr *c, struct dgram_tx *tx)
+{
+    struct in6_pktinfo pi;
+    struct ipaddr a;
+
+    if (c->cmsg_len < CMSG_LEN(sizeof pi))
+        return -EINVAL;
+    memcpy(&pi, CMSG_DATA(c), sizeof pi);
+    memcpy(a.b, &pi.ipi6_addr, 16);
+    return ctl_source(sh, &a, (int)pi.ipi6_ifindex, tx);
+}
+
+static int ctl_ip4(const struct shard *sh, const struct cmsghdr *c, struct dgram_tx *tx)
+{
+    struct in_pktinfo pi;
+
+    switch (c->cmsg_type) {
+    case IP_PKTINFO:
+        if (c->cmsg_len != CMSG_LEN(sizeof pi))
+            return -EINVAL;
+        memcpy(&pi, CMSG_DATA(c), sizeof pi);
+        return ctl_source(sh, &(struct ipaddr){.w = {0, 0, htonl(0xffff), pi.ipi_spec_dst.s_addr}},
+                          pi.ipi_ifindex, tx);
+    case IP_TTL:
+        return ctl_int(c, 1, 255, &tx->ttl);
+    case IP_TOS:
+        if (c->cmsg_len == CMSG_LEN(1)) {
+            tx->tos = *CMSG_DATA(c);
+            return 0;
+        }
+        return ctl_int(c, 0, 255, &tx->tos);
+    default:
+        return -EINVAL;
+    }
+}
+
+static int ctl_ip6(const struct shard *sh, const struct cmsghdr *c, struct dgram_tx *tx)
+{
+    switch (c->cmsg_type) {
+    case IPV6_PKTINFO:
+    case IPV6_2292PKTINFO:
+        return ctl_pktinfo6(sh, c, tx);
+    case IPV6_HOPLIMIT:
+    case IPV6_2292HOPLIMIT:
+        return ctl_int(c, -1, 255, &tx->ttl);
+    case IPV6_TCLASS:
+        return ctl_int(c, -1, 255, &tx->tos);
+    case IPV6_DONTFRAG:
+        return ctl_int(c, 0, 1, &tx->dontfrag);
+    default:
+        return -EINVAL;
+    }
+}
+
+/* __sock_cmsg_send: those of AF_UNIX are passed over. */
+static int ctl_socket(const struct cmsghdr *c, struct dgram_tx *tx)
+{
+    switch (c->cmsg_type) {
+    case SCM_RIGHTS:
+    case SCM_CREDENTIALS:
+        return 0;
+    case SO_MARK:
+        if (c->cmsg_len != CMSG_LEN(sizeof tx->mark))
+            return -EINVAL;
+        memcpy(&tx->mark, CMSG_DATA(c), sizeof tx->mark);
+        return 0;
+    default:
+        return -EINVAL;
+    }
+}
+
+/* UDP_SEGMENT, the only one of its level. Other protocols pass the level over. */
+static int ctl_udp(const struct dgram *d, const struct cmsghdr *c, struct dgram_tx *tx)
+{
+    if (d->pcb.proto != IPPROTO_UDP)
+        return 0;
+    if (c->cmsg_type != DGRAM_UDP_SEGMENT || c->cmsg_len != CMSG_LEN(sizeof tx->gso))
+        return -EINVAL;
+    memcpy(&tx->gso, CMSG_DATA(c), sizeof tx->gso);
+    tx->gso_set = 1;
+    return 0;
+}
+
+static int ctl_one(const struct shard *sh, const struct dgram *d, const struct cmsghdr *c, bool v4,
+                   struct dgram_tx *tx)
+{
+    switch (c->cmsg_level) {
+    case SOL_SOCKET:
+        return ctl_socket(c, tx);
+    case IPPROTO_UDP:
+        return ctl_udp(d, c, tx);
+    case IPPROTO_IP:
+        return v4 ? ctl_ip4(sh, c, tx) : 0;
+    case IPPROTO_IPV6:
+        if (v4) /* to an IPv4 address from an AF_INET6 socket (ip_cmsg_send's allow_ipv6) */
+            return (d->pcb.flags & PCB_V6) && c->cmsg_type == IPV6_PKTINFO ? ctl_pktinfo6(sh, c, tx) : 0;
+        return ctl_ip6(sh, c, tx);
+    default:
+        return 0;
+    }
+}
+
+int dgram_ctl_parse(const struct shard *sh, const struct dgram *d, const struct msghdr *msg, bool v4,
+                    struct dgram_tx *tx)
+{
+    int r = 0;
+
+    if (!msg->msg_control || !msg->msg_controllen)
+        return 0;
+    if (!user_readable(msg->msg_control, msg->msg_controllen))
+        return -EFAULT;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c && !r; c = CMSG_NXTHDR((struct msghdr *)msg, c)) {
+        size_t room = (size_t)((char *)msg->msg_control + msg->msg_controllen - (char *)c);
+
+        if (c->cmsg_len < CMSG_LEN(0) || c->cmsg_len > room)
+            return -EINVAL;
+        r = ctl_one(sh, d, c, v4, tx);
+    }
+    return r;
+}

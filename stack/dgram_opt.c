@@ -1,0 +1,240 @@
+/* dgram_opt.c: the options that every datagram socket has: buffers, control messages with received packets,
+ * path MTU discovery, multicast sending (socket(7), ip(7), ipv6(7)). What only UDP or only raw sockets have
+ * is theirs; the rest is sock_opt.c's. */
+#include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
+
+#include "dgram.h"
+
+/* Options that are one bit of dgram.flags. */
+static const struct {
+    int level, name;
+    uint32_t flag;
+} bits[] = {
+    {IPPROTO_IP, IP_PKTINFO, DG_PKTINFO},
+    {IPPROTO_IP, IP_RECVTTL, DG_RECVTTL},
+    {IPPROTO_IP, IP_RECVTOS, DG_RECVTOS},
+    {IPPROTO_IP, IP_RECVOPTS, DG_RECVOPTS},
+    {IPPROTO_IP, IP_RECVORIGDSTADDR, DG_ORIGDST},
+    {IPPROTO_IP, IP_MULTICAST_LOOP, DG_MC_LOOP},
+    {IPPROTO_IP, IP_MULTICAST_ALL, DG_MC_ALL},
+    {IPPROTO_IPV6, IPV6_RECVPKTINFO, DG_PKTINFO6},
+    {IPPROTO_IPV6, IPV6_RECVHOPLIMIT, DG_HOPLIMIT6},
+    {IPPROTO_IPV6, IPV6_RECVTCLASS, DG_TCLASS6},
+    {IPPROTO_IPV6, DGRAM_IPV6_ORIGDSTADDR, DG_ORIGDST6},
+    {IPPROTO_IPV6, DGRAM_IPV6_FLOWINFO, DG_FLOWINFO6},
+    {IPPROTO_IPV6, IPV6_2292PKTINFO, DG_2292PKTINFO6},
+    {IPPROTO_IPV6, IPV6_2292HOPLIMIT, DG_2292HOPLIMIT6},
+    {IPPROTO_IPV6, IPV6_DONTFRAG, DG_DONTFRAG6},
+    {IPPROTO_IPV6, IPV6_MULTICAST_LOOP, DG_MC_LOOP6},
+    {IPPROTO_IPV6, IPV6_MULTICAST_ALL, DG_MC_ALL6},
+    {SOL_SOCKET, SO_NO_CHECK, DG_NO_CHECK},
+    {SOL_SOCKET, SO_RXQ_OVFL, DG_RXQ_OVFL},
+};
+
+static uint32_t find_bit(int level, int name)
+{
+    for (unsigned i = 0; i < sizeof bits / sizeof bits[0]; i++)
+        if (bits[i].level == level && bits[i].name == name)
+            return bits[i].flag;
+    return 0;
+}
+
+#define SNDBUF_MIN 4608 /* Linux: SOCK_MIN_SNDBUF */
+#define RCVBUF_MIN 2304
+
+/* Linux doubles what is asked for, to make up for its overhead, and shows the doubled value. A negative
+ * number is a large one. */
+static uint32_t buf_bytes(int v, int64_t max, uint32_t least)
+{
+    uint32_t n = (uint32_t)v > max ? (uint32_t)max : (uint32_t)v;
+
+    n *= 2;
+    return n < least ? least : n;
+}
+
+static int set_socket(struct shard *sh, struct dgram *d, int name, int v)
+{
+    const struct tunables *set = &sh->st->set;
+
+    switch (name) {
+    case SO_SNDBUF:
+        d->sndbuf = buf_bytes(v, set->wmem_max, SNDBUF_MIN);
+        return 0;
+    case SO_SNDBUFFORCE:
+        d->sndbuf = buf_bytes(v < 0 ? 0 : v, INT_MAX / 2, SNDBUF_MIN);
+        return 0;
+    case SO_RCVBUF:
+        d->rcvbuf = buf_bytes(v, set->rmem_max, RCVBUF_MIN);
+        return 0;
+    case SO_RCVBUFFORCE:
+        d->rcvbuf = buf_bytes(v < 0 ? 0 : v, INT_MAX / 2, RCVBUF_MIN);
+        return 0;
+    default:
+        return -ENOPROTOOPT;
+    }
+}
+
+static void set_pcb_flag(struct dgram *d, uint16_t flag, bool on)
+{
+    d->pcb.flags = (uint16_t)(on ? d->pcb.flags | flag : d->pcb.flags & ~flag);
+}
+
+static int set_ip(struct dgram *d, int name, int v)
+{
+    switch (name) {
+    case IP_RECVERR:
+        set_pcb_flag(d, PCB_RECVERR, v);
+        return 0;
+    case IP_MTU_DISCOVER:
+        if (v < IP_PMTUDISC_DONT || v > IP_PMTUDISC_OMIT)
+            return -EINVAL;
+        d->pmtudisc = (uint8_t)v;
+        return 0;
+    case IP_MULTICAST_TTL:
+        if (v < -1 || v > 255)
+            return -EINVAL;
+        d->mc_ttl = v < 0 ? 1 : (uint8_t)v;
+        return 0;
+    default:
+        return -ENOPROTOOPT;
+    }
+}
+
+static int set_ip6(struct dgram *d, int name, int v)
+{
+    switch (name) {
+    case IPV6_RECVERR:
+        set_pcb_flag(d, PCB_RECVERR6, v);
+        return 0;
+    case IPV6_MTU_DISCOVER:
+        if (v < IP_PMTUDISC_DONT || v > IP_PMTUDISC_OMIT)
+            return -EINVAL;
+        d->pmtudisc6 = (uint8_t)v;
+        return 0;
+    case IPV6_MULTICAST_HOPS:
+        if (v < -1 || v > 255)
+            return -EINVAL;
+        d->mc_hops6 = v < 0 ? 1 : (int16_t)v;
+        return 0;
+    case IPV6_UNICAST_HOPS:
+        if (v < -1 || v > 255)
+            return -EINVAL;
+        d->hops6 = (int16_t)v;
+        return 0;
+    case IPV6_TCLASS:
+        if (v < -1 || v > 255)
+            return -EINVAL;
+        d->tclass6 = v < 0 ? 0 : (int16_t)v;
+        return 0;
+    default:
+        return -ENOPROTOOPT;
+    }
+}
+
+int dgram_setopt(struct shard *sh, struct dgram *d, int level, int name, const void *val, uint32_t len)
+{
+    uint32_t bit = find_bit(level, name);
+    int v = 0;
+
+    if (level != SOL_SOCKET && level != IPPROTO_IP && level != IPPROTO_IPV6)
+        return -ENOPROTOOPT;
+    if (len >= sizeof v)
+        memcpy(&v, val, sizeof v);
+    else if (len && level == IPPROTO_IP) /* Linux takes a byte for these (do_ip_setsockopt) */
+        v = *(const uint8_t *)val;
+    else
+        return -EINVAL;
+    if (bit) {
+        d->flags = v ? d->flags | bit : d->flags & ~bit;
+        return 0;
+    }
+    if (level == SOL_SOCKET)
+        return set_socket(sh, d, name, v);
+    return level == IPPROTO_IP ? set_ip(d, name, v) : set_ip6(d, name, v);
+}
+
+/* IP_MTU, IPV6_MTU: of the path to the peer. */
+static int get_mtu(struct shard *sh, struct dgram *d, int *v)
+{
+    struct dgram_tx tx;
+
+    if (ipaddr_is_any(&d->pcb.remote.addr))
+        return -ENOTCONN;
+    dgram_tx_init(d, &tx);
+    if (dgram_flow(sh, d, &d->pcb.remote.addr, &tx))
+        return -ENOTCONN;
+    *v = (int)d->flow.mtu;
+    return 0;
+}
+
+static int get_int(struct shard *sh, struct dgram *d, int level, int name, int *v)
+{
+    if (level == SOL_SOCKET) {
+        if (name != SO_RCVBUF && name != SO_SNDBUF)
+            return -ENOPROTOOPT;
+        *v = (int)(name == SO_RCVBUF ? d->rcvbuf : d->sndbuf);
+        return 0;
+    }
+    if (level == IPPROTO_IP) {
+        switch (name) {
+        case IP_RECVERR:
+            *v = !!(d->pcb.flags & PCB_RECVERR);
+            return 0;
+        case IP_MTU_DISCOVER:
+            *v = d->pmtudisc;
+            return 0;
+        case IP_MULTICAST_TTL:
+            *v = d->mc_ttl;
+            return 0;
+        case IP_MTU:
+            return get_mtu(sh, d, v);
+        default:
+            return -ENOPROTOOPT;
+        }
+    }
+    switch (name) {
+    case IPV6_RECVERR:
+        *v = !!(d->pcb.flags & PCB_RECVERR6);
+        return 0;
+    case IPV6_MTU_DISCOVER:
+        *v = d->pmtudisc6;
+        return 0;
+    case IPV6_MULTICAST_HOPS:
+        *v = d->mc_hops6;
+        return 0;
+    case IPV6_UNICAST_HOPS:
+        *v = d->hops6 < 0 ? (int)sh->st->set.ip_default_ttl : d->hops6;
+        return 0;
+    case IPV6_TCLASS:
+        *v = d->tclass6;
+        return 0;
+    case IPV6_MTU:
+        return get_mtu(sh, d, v);
+    default:
+        return -ENOPROTOOPT;
+    }
+}
+
+int dgram_getopt(struct shard *sh, struct dgram *d, int level, int name, void *val, uint32_t *len)
+{
+    uint32_t bit = find_bit(level, name);
+    int v = !!(d->flags & bit), r = 0;
+
+    if (level != SOL_SOCKET && level != IPPROTO_IP && level != IPPROTO_IPV6)
+        return -ENOPROTOOPT;
+    if (!bit)
+        r = get_int(sh, d, level, name, &v);
+    if (r)
+        return r;
+    if (level == IPPROTO_IP && *len > 0 && *len < sizeof v && v >= 0 && v <= 255) {
+        *(uint8_t *)val = (uint8_t)v; /* do_ip_getsockopt */
+        *len = 1;
+        return 0;
+    }
+    if (*len > sizeof v)
+        *len = sizeof v;
+    memcpy(val, &v, *len);
+    return 0;
+}

@@ -1,0 +1,156 @@
+/* dgram_send.c: from what the program sends to a packet and its way: the part of sending that the datagram
+ * protocols have in common (dgram.h). */
+#include <errno.h>
+#include <netinet/in.h>
+
+#include "dgram.h"
+#include "user.h"
+
+void dgram_tx_init(const struct dgram *d, struct dgram_tx *tx)
+{
+    memset(tx, 0, sizeof *tx);
+    tx->from = d->pcb.local.addr;
+    tx->ifindex = d->pcb.ifindex;
+    tx->ttl = tx->tos = tx->dontfrag = -1;
+}
+
+bool dgram_df(const struct dgram *d, const struct dgram_tx *tx, uint32_t len)
+{
+    bool v4 = ipaddr_is_v4(&d->flow.dst);
+    uint8_t how = v4 ? d->pmtudisc : d->pmtudisc6;
+
+    if (!v4 && (tx->dontfrag >= 0 ? tx->dontfrag : !!(d->flags & DG_DONTFRAG6)))
+        return true;
+    /* PROBE and INTERFACE look at the link's MTU, not at the path's (ip_sk_use_pmtu); INTERFACE and OMIT send
+     * without don't-fragment (ip_dont_fragment). */
+    switch (how) {
+    case IP_PMTUDISC_DO:
+    case IP_PMTUDISC_PROBE:
+        return true;
+    case IP_PMTUDISC_WANT:
+        return len <= d->flow.mtu;
+    default:
+        return false;
+    }
+}
+
+static void flow_marks(struct dgram *d, const struct dgram_tx *tx)
+{
+    struct flow *fl = &d->flow;
+    bool mc = ipaddr_is_multicast(&fl->dst);
+    int ttl = tx->ttl, tos = tx->tos;
+
+    if (ipaddr_is_v4(&fl->dst)) {
+        if (ttl < 0)
+            ttl = mc ? d->mc_ttl : d->pcb.ttl;
+        if (tos < 0)
+            tos = d->pcb.tos;
+    } else {
+        if (ttl < 0)
+            ttl = mc ? d->mc_hops6 : d->hops6;
+        if (tos < 0)
+            tos = d->tclass6;
+    }
+    fl->ttl = ttl < 0 ? 0 : (uint8_t)ttl;
+    fl->tos = tos < 0 ? 0 : (uint8_t)tos;
+}
+
+int dgram_flow(struct shard *sh, struct dgram *d, const struct ipaddr *dst, const struct dgram_tx *tx)
+{
+    const struct ipaddr *from = &tx->from;
+    struct flow *fl = &d->flow;
+    unsigned ifindex = tx->ifindex;
+    bool own;
+    int r;
+
+    if (__builtin_expect(ipaddr_is_multicast(dst), 0)) {
+        bool v4 = ipaddr_is_v4(dst);
+        uint8_t mc_if = v4 ? d->mc_if : d->mc_if6;
+
+        if (!ifindex && mc_if)
+            ifindex = mc_if - 1u;
+        if (v4 && ipaddr_is_any(from))
+            from = &d->mc_addr;
+    }
+    own = !ipaddr_is_any(from);
+    if (!ipaddr_eq(&fl->dst, dst) || fl->bound_if != ifindex || (own && !ipaddr_eq(&fl->src, from))) {
+        memset(fl, 0, sizeof *fl);
+        fl->dst = *dst;
+        fl->src = *from;
+        fl->proto = d->pcb.proto;
+        fl->bound_if = (uint8_t)ifindex;
+    }
+    fl->allow_bcast = !!(d->pcb.flags & PCB_BROADCAST);
+    r = flow_resolve(sh, fl);
+    if (!r)
+        flow_marks(d, tx);
+    return r;
+}
+
+void dgram_flow_done(struct dgram *d, const struct dgram_tx *tx)
+{
+    if (!ipaddr_eq(&tx->from, &d->pcb.local.addr))
+        d->flow.dst = IPADDR_ANY;
+}
+
+ssize_t dgram_iov_total(const struct msghdr *msg, size_t max)
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < msg->msg_iovlen; i++) {
+        if (msg->msg_iov[i].iov_len > max - len)
+            return -EMSGSIZE;
+        len += msg->msg_iov[i].iov_len;
+    }
+    return (ssize_t)len;
+}
+
+/* Appends len bytes to the chain m, whose last segment is *last. 0, -ENOBUFS or -EFAULT (part of the bytes
+ * may be there). */
+static int append(struct shard *sh, struct rte_mbuf *m, struct rte_mbuf **last, const uint8_t *p, size_t len)
+{
+    while (len) {
+        uint16_t room = rte_pktmbuf_tailroom(*last), n;
+
+        if (!room) {
+            struct rte_mbuf *next = pkt_alloc(sh);
+
+            if (!next)
+                return -ENOBUFS;
+            (*last)->next = next;
+            m->nb_segs++;
+            *last = next;
+            room = rte_pktmbuf_tailroom(next);
+        }
+        n = len < room ? (uint16_t)len : room;
+        if (!user_copy(rte_pktmbuf_mtod_offset(*last, uint8_t *, (*last)->data_len), p, n))
+            return -EFAULT;
+        (*last)->data_len = (uint16_t)((*last)->data_len + n);
+        m->pkt_len += n;
+        p += n;
+        len -= n;
+    }
+    return 0;
+}
+
+int dgram_gather(struct shard *sh, const struct msghdr *msg, uint16_t hdr, struct rte_mbuf **m)
+{
+    struct rte_mbuf *last;
+    int r = 0;
+
+    if (!*m) {
+        *m = pkt_alloc(sh);
+        if (!*m)
+            return -ENOBUFS;
+        (*m)->data_len = hdr;
+        (*m)->pkt_len = hdr;
+    }
+    last = rte_pktmbuf_lastseg(*m);
+    for (size_t i = 0; i < msg->msg_iovlen && !r; i++)
+        r = append(sh, *m, &last, msg->msg_iov[i].iov_base, msg->msg_iov[i].iov_len);
+    if (r) {
+        rte_pktmbuf_free(*m);
+        *m = NULL;
+    }
+    return r;
+}
