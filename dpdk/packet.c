@@ -40,7 +40,8 @@ static int prepare(int fd, int ifindex)
     int rc = set(fd, SOL_PACKET, PACKET_VNET_HDR, 1);
     if (rc < 0)
         return rc;
-    /* Not PACKET_QDISC_BYPASS: it drops what the device can't segment itself, and tcpdump would not see it. */
+    /* Not PACKET_QDISC_BYPASS: it drops what the device can't segment itself, and tcpdump would not see it.
+     */
     set(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
     if (set(fd, SOL_SOCKET, SO_RCVBUFFORCE, PACKET_BUF) < 0)
         set(fd, SOL_SOCKET, SO_RCVBUF, PACKET_BUF);
