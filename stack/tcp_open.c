@@ -80,8 +80,6 @@ static void choose_iss(struct shard *sh, struct tcb *t)
 
 static void syn_sent(struct shard *sh, struct tcb *t)
 {
-    uint32_t wnd;
-
     choose_iss(sh, t);
     t->snd_una = t->iss;
     t->snd_nxt = t->write_seq = t->iss + 1;
@@ -89,10 +87,7 @@ static void syn_sent(struct shard *sh, struct tcb *t)
     t->rcv_ratio = 128;
     t->peer_mss = TCP_MSS_DEFAULT;
     t->rcv_wscale = sh->st->set.tcp_window_scaling ? tcp_pick_wscale(sh, t->rcvbuf) : 0;
-    wnd = tcp_win_from_space(t, t->rcvbuf);
-    if (t->window_clamp && wnd > t->window_clamp)
-        wnd = t->window_clamp;
-    t->rcv_wnd = wnd < 65535 ? wnd : 65535;
+    t->rcv_wnd = tcp_first_window(t, tcp_advertised_mss(&t->flow, t->user_mss));
     t->retries = 0;
     tcp_rtt_init(sh, t);
     t->drs_us = tcp_now_us(sh); /* when the SYN left, until ESTABLISHED */

@@ -72,6 +72,17 @@ uint8_t tcp_pick_wscale(const struct shard *sh, uint32_t rcvbuf)
     return scale;
 }
 
+uint16_t tcp_first_window(const struct tcb *t, uint32_t mss)
+{
+    uint32_t wnd = t->rcvbuf / 2;
+
+    if (t->window_clamp && wnd > t->window_clamp)
+        wnd = t->window_clamp;
+    if (wnd > mss)
+        wnd -= wnd % mss;
+    return (uint16_t)(wnd < 65535 ? wnd : 65535);
+}
+
 void tcp_syn_opts(struct shard *sh, const struct flow *fl, uint16_t user_mss, struct tcp_opts *o)
 {
     const struct tunables *set = &sh->st->set;

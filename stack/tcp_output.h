@@ -31,6 +31,8 @@ int tcp_output_forced(struct shard *sh, struct tcb *t, uint32_t max);
 void tcp_mss_update(struct shard *sh, struct tcb *t);
 /* MSS to put in our SYN: what our interface can take. */
 uint16_t tcp_advertised_mss(const struct flow *fl, uint16_t user_mss);
+/* The window of a SYN: what half the receive buffer holds, in full segments of mss, as Linux offers it. */
+uint16_t tcp_first_window(const struct tcb *t, uint32_t mss);
 
 /* Options of the SYN we send, and window scale we want, from the tunables. */
 void tcp_syn_opts(struct shard *sh, const struct flow *fl, uint16_t user_mss, struct tcp_opts *o);

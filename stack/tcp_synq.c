@@ -70,15 +70,6 @@ static struct flow flow_of(const struct synreq *r, const struct tcb *l)
                          .bound_if = l->pcb.ifindex};
 }
 
-static uint32_t first_window(const struct tcb *l)
-{
-    uint32_t wnd = l->rcvbuf / 2;
-
-    if (l->window_clamp && wnd > l->window_clamp)
-        wnd = l->window_clamp;
-    return wnd < 65535 ? wnd : 65535;
-}
-
 static void send_syn_ack(struct shard *sh, struct synreq *r, struct tcb *l)
 {
     struct flow fl = flow_of(r, l);
@@ -86,8 +77,7 @@ static void send_syn_ack(struct shard *sh, struct synreq *r, struct tcb *l)
                            .dport_be = r->rport_be,
                            .seq = r->iss,
                            .ack = r->irs + 1,
-                           .flags = TCP_SYN | TCP_ACK,
-                           .window = (uint16_t)first_window(l)};
+                           .flags = TCP_SYN | TCP_ACK};
     struct tcp_opts o;
 
     if (flow_resolve(sh, &fl))
@@ -98,6 +88,7 @@ static void send_syn_ack(struct shard *sh, struct synreq *r, struct tcb *l)
     o.tsecr = r->ts_recent;
     o.sack_permitted = (r->flags & SYNREQ_SACK) != 0;
     o.has_wscale = (r->flags & SYNREQ_WSCALE) != 0;
+    r->rcv_wnd = h.window = tcp_first_window(l, o.mss - (o.has_ts ? TCP_TS_OPT_LEN : 0));
     o.wscale = r->rcv_wscale;
     tcp_bare_send(sh, &fl, &h, &o);
 }
@@ -177,7 +168,7 @@ static void child_fill(struct shard *sh, struct tcb *c, const struct synreq *r, 
     c->snd_una = c->snd_nxt = c->write_seq = r->iss + 1;
     c->snd_sml = c->snd_una;
     c->rcv_nxt = c->rcv_wup = c->copied_seq = r->irs + 1;
-    c->rcv_wnd = first_window(l);
+    c->rcv_wnd = r->rcv_wnd;
     c->peer_mss = r->peer_mss;
     c->ts_recent = r->ts_recent;
     c->ts_recent_s = tcp_now_ms(sh) / 1000;
@@ -257,7 +248,7 @@ enum count tcp_synq_input(struct shard *sh, struct synreq *r, struct tcp_seg *s)
         send_syn_ack(sh, r, l);
         return COUNT_TCP_PAWS;
     }
-    wnd = first_window(l);
+    wnd = r->rcv_wnd;
     if (seq_lt(s->h.seq, r->irs + 1) || seq_gt(s->h.seq, r->irs + 1 + wnd)) {
         if (!(s->h.flags & TCP_RST))
             send_syn_ack(sh, r, l);

@@ -21,6 +21,7 @@ struct synreq {
     uint32_t sent_ms; /* the SYN,ACK */
     uint16_t window;  /* of the peer's SYN */
     uint16_t peer_mss;
+    uint16_t rcv_wnd; /* offered in the SYN,ACK */
     uint8_t snd_wscale, rcv_wscale;
     uint8_t flags; /* enum synreq_flag */
     uint8_t retries;

@@ -34,7 +34,7 @@ Test(tcp_open, syn_offers_everything)
     cr_assert(p->seen.opts.sack_permitted);
     cr_assert(p->seen.opts.has_wscale);
     cr_assert_eq(p->seen.opts.wscale, 7);
-    cr_assert_eq(p->seen.tcp.window, 65535);
+    cr_assert_eq(p->seen.tcp.window, 64240);
     cr_assert_eq(tcp_state(p->t), TCPS_SYN_SENT);
     cr_assert_eq(tcp_poll(p->t), 0);
     cr_assert_geq(p->own_port, 32768);
