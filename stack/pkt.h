@@ -23,14 +23,22 @@ struct pkt_meta {
     uint32_t off;          /* bytes already consumed */
     uint8_t flags;         /* owner's: TCP send unit: SACKED, LOST, RETRANS; receive: FIN */
     uint8_t retrans;       /* times retransmitted */
-    uint16_t aux;
+    union {
+        uint16_t aux;
+        uint8_t rate_flags; /* TCP send unit */
+    };
     uint64_t time_us;   /* when last sent, or received */
-    uint64_t delivered; /* rate sampling, later */
-    void *user;         /* UDP: struct dgram_info is stored behind it */
-    uint32_t truesize;  /* TCP receive: bytes of buffers held, as accounted */
-    uint32_t pad0;
+    uint32_t delivered; /* TCP send unit: tcb.delivered and delivered_us when it was last sent (tcp_rate.h) */
+    uint32_t delivered_us;
+    void *user;        /* UDP: struct dgram_info is stored behind it */
+    uint32_t truesize; /* TCP receive: bytes of buffers held, as accounted */
+    uint32_t first_us; /* TCP send unit: tcb.first_sent_us when it was last sent */
     uint64_t pad;
 };
+
+/* pkt_meta.rate_flags */
+#define PKT_RATE_SENT        1u /* sent, and its delivery not known yet */
+#define PKT_RATE_APP_LIMITED 2u /* sent while the application had no more to send */
 
 static inline struct pkt_meta *pkt_meta(struct rte_mbuf *m)
 {

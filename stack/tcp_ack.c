@@ -31,20 +31,24 @@ bool tcp_take_window(struct tcb *t, const struct tcp_seg *s)
 }
 
 /* The best sample this ACK gives: a unit's own time stamp (microseconds), else the echoed one (milliseconds),
- * which is safe with retransmissions too (RFC 7323 section 4). */
-static void sample_rtt(struct shard *sh, struct tcb *t, const struct tcp_seg *s, const struct tcp_acked *a)
+ * which is safe with retransmissions too (RFC 7323 section 4). -1: none. */
+static int32_t sample_rtt(struct shard *sh, struct tcb *t, const struct tcp_seg *s, const struct tcp_acked *a)
 {
     uint32_t ms;
 
     if (a->rtt_us != UINT64_MAX) {
-        tcp_rtt_sample(sh, t, a->rtt_us < UINT32_MAX ? (uint32_t)a->rtt_us : UINT32_MAX);
-        return;
+        uint32_t us = a->rtt_us < INT32_MAX ? (uint32_t)a->rtt_us : INT32_MAX;
+
+        tcp_rtt_sample(sh, t, us);
+        return (int32_t)us;
     }
     if (!a->bytes || !(t->flags & TF_TS) || !s->o.has_ts || s->o.tsecr == 0)
-        return;
+        return -1;
     ms = tcp_tsval(sh, t) - s->o.tsecr;
-    if (ms < TCP_RTO_MAX_MS)
-        tcp_rtt_sample(sh, t, ms ? ms * 1000 : 1000);
+    if (ms >= TCP_RTO_MAX_MS)
+        return -1;
+    tcp_rtt_sample(sh, t, ms ? ms * 1000 : 1000);
+    return (int32_t)(ms ? ms * 1000 : 1000);
 }
 
 /* Send buffer auto-tuning (Linux: tcp_sndbuf_expand): room for two windows, buffers counted whole. */
@@ -88,28 +92,35 @@ static void adjust_timer(struct shard *sh, struct tcb *t, bool advanced)
 void tcp_take_ack(struct shard *sh, struct tcb *t, const struct tcp_seg *s, bool wnd_changed)
 {
     struct tcp_ack_info info = {.prior_flight = tcp_flight(t)};
+    struct tcp_rate_sample rs = {.rtt_us = -1, .prior_in_flight = tcp_pipe(t)};
     bool advanced = seq_gt(s->h.ack, t->snd_una);
     struct tcp_acked a = {.rtt_us = UINT64_MAX};
+    uint32_t lost = t->lost_total;
 
     t->keep_probes = 0;
     t->last_ack_ms = tcp_now_ms(sh);
     if (s->o.nsack && (t->flags & TF_SACK) && info.prior_flight)
-        info.sacked = tcp_sack_take(sh, t, s->h.ack, &s->o);
+        info.sacked = tcp_sack_take(sh, t, s->h.ack, &s->o, &rs);
     if (advanced) {
-        tcp_sndq_ack(sh, t, s->h.ack, &a);
+        tcp_sndq_ack(sh, t, s->h.ack, &a, &rs);
         info.acked = s->h.ack - t->snd_una;
         t->snd_una = s->h.ack;
         t->bytes_acked += a.bytes;
         t->retries = 0;
         t->rtx_first_ms = 0;
-        sample_rtt(sh, t, s, &a);
+        rs.acked = info.acked;
+        rs.rtt_us = sample_rtt(sh, t, s, &a);
     } else {
         /* RFC 5681 section 2: (a) data outstanding, (b) no data, (c) no SYN or FIN, (d) the same ACK, (e) the
          * same window. */
         info.dup = info.prior_flight && s->end == s->h.seq && s->h.ack == t->snd_una && !wnd_changed;
     }
-    if (advanced || info.dup || info.sacked)
+    t->delivered += a.delivered + info.sacked;
+    if (advanced || info.dup || info.sacked) {
         tcp_recover_ack(sh, t, &info);
+        tcp_rate_gen(sh, t, a.delivered + info.sacked, t->lost_total - lost, &rs);
+        tcp_cc_news(sh, t, &rs);
+    }
     adjust_timer(sh, t, advanced);
     if (advanced) {
         ip_confirm(sh, &t->flow);
@@ -156,12 +167,14 @@ static enum count syn_received_ack(struct shard *sh, struct tcb *t, struct tcp_s
 static void late_sack(struct shard *sh, struct tcb *t, const struct tcp_seg *s)
 {
     struct tcp_ack_info info = {.prior_flight = tcp_flight(t)};
+    struct tcp_rate_sample rs = {.rtt_us = -1, .prior_in_flight = tcp_pipe(t)};
 
     if (!s->o.nsack || !(t->flags & TF_SACK) || !info.prior_flight)
         return;
-    info.sacked = tcp_sack_take(sh, t, s->h.ack, &s->o);
+    info.sacked = tcp_sack_take(sh, t, s->h.ack, &s->o, &rs);
     if (!info.sacked)
         return;
+    t->delivered += info.sacked;
     tcp_recover_ack(sh, t, &info);
     tcp_at_burst_end(sh, t, TF_OUTPUT);
 }

@@ -156,9 +156,19 @@ struct tcb {
     /* Loss recovery (tcp_sack.h, tcp_recover.h). pipe = snd_nxt - snd_una - sacked - lost + retrans. */
     uint32_t sacked, lost, retrans; /* bytes of units so marked; sacked also counts dup ACKs without SACK */
     uint32_t recover;               /* RFC 6582: snd_nxt when recovery began */
+    uint32_t prior_cwnd;            /* when the last reduction of cwnd began */
     uint32_t max_out, cwnd_use_seq; /* most bytes in flight since snd_una passed cwnd_use_seq */
     struct rte_mbuf *rtx_hint;      /* no unit before it is lost and unsent; NULL: start at the head */
     uint32_t cc_priv[8];
+
+    /* Delivery rate (tcp_rate.h). Bytes, and the low 32 bits of the microsecond clock. */
+    uint32_t delivered;     /* acknowledged or SACKed, ever */
+    uint32_t delivered_us;  /* when delivered last changed, or a flight began */
+    uint32_t first_sent_us; /* when the unit was sent that was delivered last, or a flight began */
+    uint32_t app_limited;   /* until delivered passes this the application is the limit; 0: it is not */
+    uint32_t lost_total;    /* marked as lost, ever */
+    uint32_t rate_delivered, rate_interval_us; /* the last sample worth showing */
+    bool rate_app_limited;
 
     /* Receive buffer auto-tuning (tcp_rcvq.c). */
     uint32_t drs_seq, drs_us,

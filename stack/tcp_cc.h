@@ -8,6 +8,7 @@
 #define SHUNT_TCP_CC_H
 
 #include "tcp_cb.h"
+#include "tcp_rate.h"
 
 struct tcp_cc {
     const char *name; /* as TCP_CONGESTION shows it */
@@ -17,6 +18,17 @@ struct tcp_cc {
     void (*avoid)(struct shard *sh, struct tcb *t, uint32_t acked);
     /* Congestion: the new ssthresh (at least 2 segments). */
     uint32_t (*ssthresh)(struct shard *sh, struct tcb *t);
+    /* The hooks below may be NULL. */
+    /* An ACK that is news (data acknowledged or SACKed, or losses marked) was worked through: rs says what it
+     * brought. Before cwnd changes; for RTT samples, ECN, delivery rates. */
+    void (*on_ack)(struct shard *sh, struct tcb *t, const struct tcp_rate_sample *rs);
+    /* The algorithm sets cwnd itself after each such ACK, in all congestion states: neither slow start and
+     * avoid, nor the reduction by PRR in recovery are done then. ssthresh is asked all the same. */
+    void (*cong_control)(struct shard *sh, struct tcb *t, const struct tcp_rate_sample *rs);
+    /* The reduction was a mistake: the cwnd to go back to. NULL: the larger of cwnd and tcb.prior_cwnd. */
+    uint32_t (*undo_cwnd)(struct shard *sh, struct tcb *t);
+    /* tcb.ca_state is about to become state (enum tcp_ca); CA_LOSS: a timeout. */
+    void (*set_state)(struct shard *sh, struct tcb *t, uint8_t state);
 };
 
 #define TCP_CC_COUNT 2
@@ -28,6 +40,17 @@ extern const struct tcp_cc tcp_cc_cubic, tcp_cc_reno;
 void tcp_cc_start(struct shard *sh, struct tcb *t);
 /* bytes were newly acknowledged outside of fast recovery. */
 void tcp_cc_acked(struct shard *sh, struct tcb *t, uint32_t acked, uint32_t prior_flight);
+/* Hands rs to the algorithm's on_ack and cong_control. */
+static inline void tcp_cc_news(struct shard *sh, struct tcb *t, const struct tcp_rate_sample *rs)
+{
+    const struct tcp_cc *cc = tcp_cc_table[t->cc];
+
+    if (cc->on_ack)
+        cc->on_ack(sh, t, rs);
+    if (cc->cong_control)
+        cc->cong_control(sh, t, rs);
+}
+
 /* Index by name, or -1. len: of the name, without its end. */
 int tcp_cc_find(const char *name, size_t len);
 

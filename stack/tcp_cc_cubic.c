@@ -132,4 +132,5 @@ static uint32_t cubic_ssthresh(struct shard *sh, struct tcb *t)
     return s > 2u * t->mss ? s : 2u * t->mss;
 }
 
-const struct tcp_cc tcp_cc_cubic = {"cubic", cubic_init, cubic_avoid, cubic_ssthresh};
+const struct tcp_cc tcp_cc_cubic = {
+    .name = "cubic", .init = cubic_init, .avoid = cubic_avoid, .ssthresh = cubic_ssthresh};

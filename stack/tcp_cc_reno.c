@@ -28,4 +28,5 @@ static uint32_t reno_ssthresh(struct shard *sh, struct tcb *t)
     return half > 2u * t->mss ? half : 2u * t->mss;
 }
 
-const struct tcp_cc tcp_cc_reno = {"reno", reno_init, reno_avoid, reno_ssthresh};
+const struct tcp_cc tcp_cc_reno = {
+    .name = "reno", .init = reno_init, .avoid = reno_avoid, .ssthresh = reno_ssthresh};

@@ -12,6 +12,7 @@
 #include <errno.h>
 
 #include "ip.h"
+#include "tcp_rate.h"
 #include "tcp_rcvq.h"
 #include "tcp_recover.h"
 #include "tcp_sndq.h"
@@ -367,14 +368,18 @@ static struct rte_mbuf *last_unit(struct rte_mbuf *u, uint32_t len)
 }
 
 /* Stamps the units of a packet just sent. */
-static struct rte_mbuf *stamp(struct shard *sh, struct rte_mbuf *u, uint32_t len)
+static struct rte_mbuf *stamp(struct shard *sh, struct tcb *t, struct rte_mbuf *u, uint32_t len)
 {
     uint64_t now_us = shard_us(sh);
     uint8_t start = UNIT_START;
 
+    if (!tcp_flight(t))
+        tcp_rate_flight_starts(t, (uint32_t)now_us);
+
     for (; len; u = pkt_meta(u)->link) {
         struct pkt_meta *pm = pkt_meta(u);
 
+        tcp_rate_sent(t, pm);
         pm->time_us = now_us;
         pm->flags |= start;
         start = 0;
@@ -399,7 +404,7 @@ static int send_new(struct shard *sh, struct tcb *t, uint32_t len, bool push)
     if (err)
         return err;
     if (len) {
-        t->snd_next = stamp(sh, t->snd_next, len);
+        t->snd_next = stamp(sh, t, t->snd_next, len);
         t->data_segs_out++;
         if (len < t->mss)
             t->snd_sml = t->snd_nxt + len;
@@ -625,7 +630,7 @@ int tcp_retransmit(struct shard *sh, struct tcb *t, struct rte_mbuf *u)
     err = send_segment(sh, t, &s);
     if (err)
         return err;
-    stamp(sh, u, s.len);
+    stamp(sh, t, u, s.len);
     for (; u != n; u = pkt_meta(u)->link) {
         struct pkt_meta *pm = pkt_meta(u);
 

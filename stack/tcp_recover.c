@@ -18,11 +18,28 @@ static bool has_sack(const struct tcb *t)
     return t->flags & TF_SACK;
 }
 
+static void start_reduction(struct shard *sh, struct tcb *t)
+{
+    const struct tcp_cc *cc = tcp_cc_table[t->cc];
+
+    t->prior_cwnd = t->cwnd;
+    t->ssthresh = cc->ssthresh(sh, t);
+    if (!cc->cong_control)
+        t->cwnd = t->ssthresh;
+    t->recover = t->snd_nxt;
+}
+
+void tcp_enter_cwr(struct shard *sh, struct tcb *t)
+{
+    if (t->ca_state >= CA_CWR)
+        return;
+    start_reduction(sh, t);
+    t->ca_state = CA_CWR;
+}
+
 static void enter_recovery(struct shard *sh, struct tcb *t)
 {
-    t->ssthresh = tcp_cc_table[t->cc]->ssthresh(sh, t);
-    t->cwnd = t->ssthresh;
-    t->recover = t->snd_nxt;
+    start_reduction(sh, t);
     t->ca_state = CA_RECOVERY;
     t->rtx_hint = NULL;
     tcp_count(sh, has_sack(t) ? COUNT_TCP_SACK_RECOVERY : COUNT_TCP_RENO_RECOVERY);
@@ -66,11 +83,12 @@ static void reno_sacks_add(struct tcb *t)
 static void look_for_loss(struct shard *sh, struct tcb *t, const struct tcp_ack_info *a)
 {
     if (!a->dup && !a->sacked) {
-        if (t->sacked == 0)
+        if (t->sacked == 0 && t->ca_state != CA_CWR)
             t->ca_state = CA_OPEN;
         return;
     }
-    t->ca_state = CA_DISORDER;
+    if (t->ca_state != CA_CWR)
+        t->ca_state = CA_DISORDER;
     if (has_sack(t) && a->sacked)
         tcp_sack_mark_lost(t);
     if (t->lost || t->dupacks >= TCP_DUPTHRESH)
@@ -105,6 +123,9 @@ void tcp_recover_ack(struct shard *sh, struct tcb *t, const struct tcp_ack_info 
     }
     if (t->ca_state >= CA_RECOVERY && seq_geq(t->snd_una, t->recover))
         leave_recovery(t);
+    /* Held until something above recover is acknowledged, so that the CWR bit has reached the receiver. */
+    if (t->ca_state == CA_CWR && seq_gt(t->snd_una, t->recover))
+        t->ca_state = CA_OPEN;
     switch (t->ca_state) {
     case CA_RECOVERY:
         in_recovery(sh, t, a);
@@ -116,7 +137,7 @@ void tcp_recover_ack(struct shard *sh, struct tcb *t, const struct tcp_ack_info 
     default:
         if (t->snd_head && t->snd_head != t->snd_next)
             look_for_loss(sh, t, a);
-        else if (t->sacked == 0)
+        else if (t->sacked == 0 && t->ca_state != CA_CWR)
             t->ca_state = CA_OPEN;
         if (a->acked && t->ca_state <= CA_DISORDER)
             tcp_cc_acked(sh, t, a->acked, a->prior_flight);

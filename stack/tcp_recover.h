@@ -15,6 +15,9 @@ struct tcp_ack_info {
 
 /* Moves the congestion state on, marks losses, sets cwnd. Sending is left to tcp_output. */
 void tcp_recover_ack(struct shard *sh, struct tcb *t, const struct tcp_ack_info *a);
+/* Congestion without loss (ECN-Echo, a full local queue): the window is reduced once a round trip. No effect
+ * while a reduction is under way. */
+void tcp_enter_cwr(struct shard *sh, struct tcb *t);
 /* The retransmission timer expired: everything not SACKed is taken as lost, cwnd is one segment. */
 void tcp_recover_timeout(struct shard *sh, struct tcb *t);
 /* Sends lost units again as far as cwnd goes. */

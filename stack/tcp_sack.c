@@ -50,7 +50,7 @@ static unsigned valid_blocks(struct shard *sh, struct tcb *t, uint32_t ack, cons
 /* Marks what block b covers of unit u; a unit that is covered in part is split at the edge. Bytes newly
  * marked. */
 static uint32_t take_block(struct shard *sh, struct tcb *t, struct rte_mbuf *u,
-                           const struct tcp_sack_block *b)
+                           const struct tcp_sack_block *b, struct tcp_rate_sample *rs)
 {
     struct pkt_meta *pm = pkt_meta(u);
     uint32_t end = pm->seq + pm->len;
@@ -63,11 +63,13 @@ static uint32_t take_block(struct shard *sh, struct tcb *t, struct rte_mbuf *u,
     }
     if (seq_gt(end, b->right) && tcp_sndq_split(sh, t, u, b->right - pm->seq))
         return 0;
+    tcp_rate_delivered(t, pm, rs);
     mark_sacked(t, pm);
     return pm->len;
 }
 
-uint32_t tcp_sack_take(struct shard *sh, struct tcb *t, uint32_t ack, const struct tcp_opts *o)
+uint32_t tcp_sack_take(struct shard *sh, struct tcb *t, uint32_t ack, const struct tcp_opts *o,
+                       struct tcp_rate_sample *rs)
 {
     struct tcp_sack_block b[TCP_SACK_MAX];
     unsigned n = valid_blocks(sh, t, ack, o, b);
@@ -79,7 +81,7 @@ uint32_t tcp_sack_take(struct shard *sh, struct tcb *t, uint32_t ack, const stru
         if (seq_geq(pkt_meta(u)->seq, top))
             break;
         for (unsigned i = 0; i < n; i++)
-            fresh += take_block(sh, t, u, &b[i]);
+            fresh += take_block(sh, t, u, &b[i], rs);
     }
     return fresh;
 }
@@ -92,6 +94,7 @@ void tcp_mark_lost(struct tcb *t, struct rte_mbuf *u)
         return;
     pm->flags |= UNIT_LOST;
     t->lost += pm->len;
+    t->lost_total += pm->len;
     if (t->rtx_hint && seq_lt(pm->seq, pkt_meta(t->rtx_hint)->seq))
         t->rtx_hint = u;
 }

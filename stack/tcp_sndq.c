@@ -37,6 +37,7 @@ static void queue_unit(struct tcb *t, struct rte_mbuf *u)
     pm->off = 0;
     pm->flags = 0;
     pm->retrans = 0;
+    pm->rate_flags = 0;
     pm->time_us = 0;
     pm->truesize = tcp_mbuf_cost(u);
     t->snd_mem += pm->truesize;
@@ -183,7 +184,8 @@ static void uncount(struct tcb *t, const struct pkt_meta *pm, uint32_t n)
         t->retrans -= n;
 }
 
-void tcp_sndq_ack(struct shard *sh, struct tcb *t, uint32_t ack, struct tcp_acked *out)
+void tcp_sndq_ack(struct shard *sh, struct tcb *t, uint32_t ack, struct tcp_acked *out,
+                  struct tcp_rate_sample *rs)
 {
     uint64_t now_us = shard_us(sh);
 
@@ -201,6 +203,7 @@ void tcp_sndq_ack(struct shard *sh, struct tcb *t, uint32_t ack, struct tcp_acke
         }
         if (seq_lt(ack, pm->seq + n))
             n = ack - pm->seq;
+        tcp_rate_delivered(t, pm, rs);
         uncount(t, pm, n);
         out->bytes += n;
         if (!(pm->flags & UNIT_SACKED))

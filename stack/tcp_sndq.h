@@ -15,6 +15,7 @@
 #define SHUNT_TCP_SNDQ_H
 
 #include "tcp_cb.h"
+#include "tcp_rate.h"
 
 enum tcp_unit_flag {
     UNIT_SACKED = 1u << 0,  /* in a SACK block */
@@ -40,7 +41,8 @@ ssize_t tcp_sndq_append_mbuf(struct shard *sh, struct tcb *t, struct rte_mbuf *m
 /* Payload bytes that tcp_sndq_append would take. */
 size_t tcp_sndq_space(const struct tcb *t);
 /* Frees what ack covers and trims a unit that it covers in part; adjusts sacked, lost, retrans. */
-void tcp_sndq_ack(struct shard *sh, struct tcb *t, uint32_t ack, struct tcp_acked *out);
+void tcp_sndq_ack(struct shard *sh, struct tcb *t, uint32_t ack, struct tcp_acked *out,
+                  struct tcp_rate_sample *rs);
 /* Cuts u after len bytes (0 < len < its length); the rest follows it as a unit with the same flags and times.
  * 0 or -ENOBUFS. */
 int tcp_sndq_split(struct shard *sh, struct tcb *t, struct rte_mbuf *u, uint32_t len);

@@ -6,6 +6,7 @@
 
 #include "tcp_cb.h"
 #include "tcp_output.h"
+#include "tcp_rate.h"
 #include "tcp_rcvq.h"
 #include "tcp_sndq.h"
 #include "tcp_timer.h"
@@ -59,6 +60,7 @@ ssize_t tcp_send(struct shard *sh, struct tcb *t, const struct iovec *iov, int i
         want += iov[i].iov_len;
     if (off >= want)
         return 0;
+    tcp_rate_check_app_limited(t);
     n = tcp_sndq_append(sh, t, iov, iovcnt, off);
     if (n == -EFAULT)
         return n;
