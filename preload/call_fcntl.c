@@ -2,11 +2,13 @@
  * belong to the file, which is the stack's. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
-#include <sys/ioctl.h>
 
 #include "diag.h"
 #include "fdtab.h"
+#include "owner.h"
 #include "libc.h"
 
 static int dup_from(int fd, int cmd, void *arg)
@@ -22,11 +24,66 @@ static int dup_from(int fd, int cmd, void *arg)
     return to;
 }
 
-static int owner(int fd, int cmd, void *arg)
+/* Nobody there: the kernel takes only who exists. */
+static bool owner_gone(int type, int who)
 {
-    int pid = (int)(long)arg;
-    int r = API(ioctl(by_fd(fd), cmd == F_SETOWN ? FIOSETOWN : FIOGETOWN, &pid));
-    return r < 0 ? r : cmd == F_SETOWN ? 0 : pid;
+    return raw_syscall(SYS_kill, type == F_OWNER_PGRP ? -who : who, 0, 0, 0, 0, 0) == -ESRCH;
+}
+
+static int owner_put(int fd, int type, int who)
+{
+    if (who && owner_gone(type, who))
+        return -ESRCH;
+    return API(set_owner(by_fd(fd), type, who));
+}
+
+int owner_set(int fd, int who)
+{
+    if (who == INT_MIN)
+        return -EINVAL;
+    return who < 0 ? owner_put(fd, F_OWNER_PGRP, -who) : owner_put(fd, F_OWNER_PID, who);
+}
+
+/* As F_GETOWN shows it; an owner that is no more is none. */
+int owner_get(int fd, int *who)
+{
+    int type, r = API(get_owner(by_fd(fd), &type, who));
+    if (r < 0)
+        return r;
+    if (*who && owner_gone(type, *who))
+        *who = 0;
+    if (type == F_OWNER_PGRP)
+        *who = -*who;
+    return 0;
+}
+
+static int owner_ex(int fd, int cmd, void *arg)
+{
+    struct f_owner_ex ex = {0};
+    int type, r;
+    if (cmd == F_SETOWN_EX) {
+        if (!USER_COPY(&ex, arg, sizeof(ex)))
+            return -EFAULT;
+        if (ex.type != F_OWNER_TID && ex.type != F_OWNER_PID && ex.type != F_OWNER_PGRP)
+            return -EINVAL;
+        return ex.pid < 0 ? -ESRCH : owner_put(fd, (int)ex.type, ex.pid);
+    }
+    r = API(get_owner(by_fd(fd), &type, &ex.pid));
+    if (r < 0)
+        return r;
+    ex.type = (__typeof__(ex.type))type;
+    return USER_COPY(arg, &ex, sizeof(ex)) ? 0 : -EFAULT;
+}
+
+/* A number of one's own comes with a siginfo that says more than the stack knows. */
+static int set_sig(int sig)
+{
+    if (sig < 0 || sig > SIGRTMAX)
+        return -EINVAL;
+    if (sig == 0)
+        return 0;
+    diag_unsupported(UNSUP_SIGIO);
+    return -EINVAL;
 }
 
 static int stack_fcntl(int fd, int cmd, void *arg)
@@ -42,12 +99,14 @@ static int stack_fcntl(int fd, int cmd, void *arg)
     case F_SETFL:
         return API(set_flags(by_fd(fd), (int)(long)arg & (O_NONBLOCK | O_ASYNC | O_APPEND)));
     case F_SETOWN:
-    case F_GETOWN:
-        return owner(fd, cmd, arg);
-    case F_SETSIG:
+        return owner_set(fd, (int)(long)arg);
     case F_SETOWN_EX:
-        diag_unsupported(UNSUP_SIGIO); /* on the placeholder it would be all sockets' */
-        return -EINVAL;
+    case F_GETOWN_EX:
+        return owner_ex(fd, cmd, arg);
+    case F_SETSIG: /* on the placeholder it would be all sockets' */
+        return set_sig((int)(long)arg);
+    case F_GETSIG:
+        return 0;
     default: /* FD_CLOEXEC, and what no socket takes: locks, leases, seals, pipe sizes */
         r = libc.fcntl(fd, cmd, arg);
         return r < 0 ? -errno : r;
@@ -59,6 +118,10 @@ static int any_fcntl(int fd, int cmd, void *arg)
     if (fd_has(fd, FD_EPSET) && cmd != F_DUPFD &&
         cmd != F_DUPFD_CLOEXEC) /* an epoll set has its flags in the kernel */
         return libc.fcntl(fd, cmd, arg);
+    if (cmd == F_GETOWN) { /* whose result may be negative */
+        int who, r = owner_get(fd, &who);
+        return r < 0 ? (int)to_errno(r) : who;
+    }
     return (int)to_errno(stack_fcntl(fd, cmd, arg));
 }
 

@@ -7,6 +7,7 @@
 
 #include "fdtab.h"
 #include "libc.h"
+#include "owner.h"
 
 static int set_flag(int fd, int flag, const void *arg)
 {
@@ -21,8 +22,15 @@ static int set_flag(int fd, int flag, const void *arg)
 
 static int stack_ioctl(int fd, unsigned long req, void *arg)
 {
-    int r;
+    int r, who;
     switch ((unsigned)req) { /* the kernel looks at 32 bits */
+    case FIOSETOWN:
+    case SIOCSPGRP:
+        return USER_COPY(&who, arg, sizeof(who)) ? owner_set(fd, who) : -EFAULT;
+    case FIOGETOWN:
+    case SIOCGPGRP:
+        r = owner_get(fd, &who);
+        return r < 0 ? r : USER_COPY(arg, &who, sizeof(who)) ? 0 : -EFAULT;
     case FIONBIO:
         return set_flag(fd, O_NONBLOCK, arg);
     case FIOASYNC:

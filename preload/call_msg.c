@@ -94,7 +94,7 @@ ssize_t io_recv(int fd, struct msghdr *msg, int flags)
         return want;
     do
         n = try_recv(b.ref, msg, flags, 0);
-    while (n == -EAGAIN && (n = block_wait(&b)) == 0);
+    while (n == -EAGAIN && !((flags & MSG_OOB) && is_stream(b.ref)) && (n = block_wait(&b)) == 0);
     if (__builtin_expect((flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL, 0) && n > 0 && n < want &&
         is_stream(b.ref))
         n = recv_rest(&b, msg, flags, (size_t)want, (size_t)n);

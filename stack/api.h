@@ -93,6 +93,9 @@ struct shunt_api {
     ssize_t (*sendfile)(struct ref r, int in_fd, off_t *off, size_t count);
     /* SO_RCVTIMEO, SO_SNDTIMEO; 0: none */
     int (*timeo_us)(struct ref r, int64_t *rcv, int64_t *snd);
+    /* F_SETOWN_EX, F_GETOWN_EX: type F_OWNER_TID, F_OWNER_PID, F_OWNER_PGRP; who 0: nobody */
+    int (*set_owner)(struct ref r, int type, int who);
+    int (*get_owner)(struct ref r, int *type, int *who);
 
     /* --- readiness --- */
     int (*poll)(struct ref r);      /* EPOLL* bits now; does not poll devices */

@@ -170,6 +170,16 @@ static int do_timeo_us(struct ref r, int64_t *rcv, int64_t *snd)
     return WITH_SOCK(r, (*rcv = s->rcvtimeo_us, *snd = s->sndtimeo_us, 0));
 }
 
+static int do_set_owner(struct ref r, int type, int who)
+{
+    return WITH_SOCK(r, (s->owner = who, s->owner_type = (uint8_t)type, 0));
+}
+
+static int do_get_owner(struct ref r, int *type, int *who)
+{
+    return WITH_SOCK(r, (*who = s->owner, *type = s->owner_type, 0));
+}
+
 void api_fill_sock(struct shunt_api *t)
 {
     t->placement = do_placement;
@@ -188,4 +198,6 @@ void api_fill_sock(struct shunt_api *t)
     t->setsockopt = do_setsockopt;
     t->ioctl = do_ioctl;
     t->timeo_us = do_timeo_us;
+    t->set_owner = do_set_owner;
+    t->get_owner = do_get_owner;
 }

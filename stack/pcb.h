@@ -24,6 +24,7 @@ enum pcb_event {
     EV_HUP = 1u << 3,   /* both directions are closed */
     EV_RDHUP = 1u << 4, /* the peer's FIN came */
     EV_PRI = 1u << 5,   /* urgent data */
+    EV_URG = 1u << 6,   /* an urgent pointer came: SIGURG */
 };
 
 enum pcb_flag {
@@ -40,6 +41,7 @@ enum pcb_flag {
     PCB_RECVERR = 1u << 10,    /* IP_RECVERR */
     PCB_RECVERR6 = 1u << 11,   /* IPV6_RECVERR */
     PCB_ERRQ = 1u << 12,       /* has an error queue (errq.h) */
+    PCB_OOBINLINE = 1u << 13,  /* SO_OOBINLINE */
 };
 
 struct pcb {

@@ -37,6 +37,24 @@ void shard_set_wake(void (*fn)(unsigned wake_index))
     wake_fn = fn;
 }
 
+static void (*signal_fn)(const struct sig_due *s);
+
+void shard_set_signal(void (*fn)(const struct sig_due *s))
+{
+    signal_fn = fn;
+}
+
+void shard_signal(struct shard *sh, int type, int who, int sig)
+{
+    struct sig_due due = {who, (uint8_t)type, (uint8_t)sig};
+
+    for (uint32_t i = 0; i < sh->nsig; i++)
+        if (sh->sig[i].who == who && sh->sig[i].type == due.type && sh->sig[i].sig == due.sig)
+            return;
+    if (sh->nsig < SIG_DUE_MAX)
+        sh->sig[sh->nsig++] = due;
+}
+
 /* The owner was killed in the middle of something. The lists that everything goes over are made whole; who
  * sleeps is woken to look again, because what would have been told is not known. */
 static void recover(struct shard *sh)
@@ -93,19 +111,27 @@ bool shard_trylock(struct shard *sh)
 
 void shard_unlock(struct shard *sh)
 {
+    struct sig_due sig[SIG_DUE_MAX];
     uint16_t wake[WAKE_MAX];
-    uint32_t n;
+    uint32_t n, nsig;
 
     wake_leader(sh);
     n = sh->nwake;
+    nsig = sh->nsig;
 
     memcpy(wake, sh->wake, n * sizeof wake[0]);
     sh->nwake = 0;
+    if (__builtin_expect(nsig != 0, 0)) {
+        memcpy(sig, sh->sig, nsig * sizeof sig[0]);
+        sh->nsig = 0;
+    }
     RTE_PER_LCORE(_lcore_id) = LCORE_ID_ANY;
     pthread_mutex_unlock(&sh->lock);
     /* After the lock is dropped: who wakes up wants it. */
     for (uint32_t i = 0; i < n && wake_fn; i++)
         wake_fn(wake[i]);
+    for (uint32_t i = 0; i < nsig && signal_fn; i++)
+        signal_fn(&sig[i]);
 }
 
 void pcb_event(struct shard *sh, struct pcb *pcb, unsigned events)

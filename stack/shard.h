@@ -39,6 +39,10 @@ uint64_t shard_next_timer_ns(const struct shard *sh);
 
 /* Process-private: called after unlock for each waiter that must be woken, with its wake index (ready.h). */
 void shard_set_wake(void (*fn)(unsigned wake_index));
+/* The same for signals: SIGURG, SIGIO. */
+void shard_set_signal(void (*fn)(const struct sig_due *s));
+/* Notes a signal for who (enum owner_type), to be sent by shard_unlock. Each at most once. */
+void shard_signal(struct shard *sh, int type, int who, int sig);
 
 /* tx helper for lower layers: queues a complete frame for interface ifindex. Takes ownership. Flushes when
  * the batch is full; what the port doesn't take is retried at later flushes, dropped (TX_FULL) only when the

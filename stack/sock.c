@@ -1,6 +1,8 @@
 /* sock.c: the life of a socket, connections, and how protocol events become readiness (sock.h). */
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <signal.h>
 
 #include "file.h"
 #include "port.h"
@@ -251,6 +253,15 @@ static uint32_t event_bits(unsigned ev)
     return mask;
 }
 
+/* SIGURG for urgent data, SIGIO for the rest when O_ASYNC is set (man 7 socket). */
+static void tell_owner(struct shard *sh, const struct sock *s, unsigned ev)
+{
+    if (ev & EV_URG)
+        shard_signal(sh, s->owner_type, s->owner, SIGURG);
+    if ((s->file.oflags & O_ASYNC) && (ev & ~(unsigned)EV_URG))
+        shard_signal(sh, s->owner_type, s->owner, SIGIO);
+}
+
 void sock_hand_up(struct shard *sh)
 {
     while (!list_empty(&sh->dirty)) {
@@ -260,6 +271,8 @@ void sock_hand_up(struct shard *sh)
 
         pcb->events = 0;
         list_del(&pcb->dirty);
+        if (s && s->owner)
+            tell_owner(sh, s, ev);
         if (s && !list_empty(&s->file.watches))
             ready_notify(sh->st, &s->file, event_bits(ev));
     }

@@ -41,7 +41,8 @@ struct sock {
     struct pcb *pcb;  /* tcb or udpcb */
     struct shard *sh;
     uint16_t domain, type, protocol; /* as getsockopt SO_DOMAIN, SO_TYPE, SO_PROTOCOL */
-    int32_t owner;                   /* F_SETOWN */
+    int32_t owner;                   /* F_SETOWN: whom SIGURG and SIGIO go to, 0: nobody */
+    uint8_t owner_type;              /* enum owner_type */
     uint8_t listening;
     uint8_t connecting;    /* a connect went out whose end nobody was told yet */
     uint8_t filter_locked; /* SO_LOCK_FILTER */

@@ -43,9 +43,10 @@ static int check_control(const struct msghdr *msg)
 
 static ssize_t send_tcp(struct sock *s, const struct msghdr *msg, int flags, size_t skip)
 {
-    if (flags & (MSG_OOB | MSG_FASTOPEN))
+    if (flags & MSG_FASTOPEN)
         return -EOPNOTSUPP;
-    return tcp_send(s->sh, sock_tcb(s), msg->msg_iov, (int)msg->msg_iovlen, skip, flags & MSG_MORE);
+    return tcp_send_msg(s->sh, sock_tcb(s), msg->msg_iov, (int)msg->msg_iovlen, skip,
+                        flags & (MSG_MORE | MSG_OOB | MSG_EOR));
 }
 
 static ssize_t send_udp(struct stack *st, struct sock *s, const struct msghdr *msg, int flags)
@@ -97,31 +98,69 @@ ssize_t sock_sendmsg(struct stack *st, struct sock *s, const struct msghdr *msg,
     return r ? r : send_tcp(s, msg, flags, skip);
 }
 
-static ssize_t recv_tcp(struct sock *s, struct msghdr *msg, int flags, size_t skip)
+/* recv(MSG_OOB): one byte, or none where the buffers have no room for it (tcp_recv_urg). */
+static ssize_t recv_oob(struct sock *s, struct msghdr *msg, int flags)
+{
+    char byte;
+    ssize_t n = tcp_recv_oob(sock_tcb(s), &byte, flags & MSG_PEEK);
+    size_t i = 0;
+
+    if (n < 0)
+        return n;
+    msg->msg_flags = n ? MSG_OOB : 0;
+    while (i < msg->msg_iovlen && msg->msg_iov[i].iov_len == 0)
+        i++;
+    if (n && i == msg->msg_iovlen) {
+        msg->msg_flags |= MSG_TRUNC;
+        return 0;
+    }
+    if (n && !(flags & MSG_TRUNC) && !user_copy(msg->msg_iov[i].iov_base, &byte, 1))
+        return -EFAULT;
+    return n;
+}
+
+/* Goes on where a call that had skip bytes already left off. At the mark of urgent data it ends: what was had
+ * until then is the call's result. */
+static ssize_t recv_on(struct sock *s, const struct msghdr *msg, int flags, size_t skip)
 {
     struct tcb *t = sock_tcb(s);
     size_t i, off, peek = (flags & MSG_PEEK) ? skip : 0;
-    int tflags = flags & (MSG_PEEK | MSG_TRUNC);
     ssize_t n, more;
 
-    if (flags & MSG_OOB)
-        return -EINVAL; /* Linux: no urgent data */
-    msg->msg_namelen = 0;
-    msg->msg_controllen = 0;
-    msg->msg_flags = 0;
-    if (!skip)
-        return tcp_recv(s->sh, t, msg->msg_iov, (int)msg->msg_iovlen, tflags, 0);
     iov_seek(msg, skip, &i, &off);
-    if (i == msg->msg_iovlen)
+    if (i == msg->msg_iovlen || tcp_at_mark(t, peek))
         return 0;
     /* The started iovec by itself, then the rest: no copy of the array. */
     struct iovec part = {(char *)msg->msg_iov[i].iov_base + off, msg->msg_iov[i].iov_len - off};
-    n = tcp_recv(s->sh, t, &part, 1, tflags, peek);
+    n = tcp_recv(s->sh, t, &part, 1, flags, peek);
     if (n < (ssize_t)part.iov_len || ++i == msg->msg_iovlen)
         return n;
-    more =
-        tcp_recv(s->sh, t, msg->msg_iov + i, (int)(msg->msg_iovlen - i), tflags, peek ? peek + (size_t)n : 0);
+    if (flags & MSG_PEEK)
+        peek += (size_t)n;
+    if (tcp_at_mark(t, peek))
+        return n;
+    more = tcp_recv(s->sh, t, msg->msg_iov + i, (int)(msg->msg_iovlen - i), flags, peek);
     return more > 0 ? n + more : n;
+}
+
+static ssize_t recv_tcp(struct sock *s, struct msghdr *msg, int flags, size_t skip)
+{
+    struct tcb *t = sock_tcb(s);
+    int tflags = flags & (MSG_PEEK | MSG_TRUNC);
+    ssize_t n;
+
+    if (flags & MSG_OOB)
+        n = tcp_state(t) == ST_LISTEN ? -ENOTCONN : recv_oob(s, msg, flags);
+    else if (skip)
+        n = recv_on(s, msg, tflags, skip);
+    else
+        n = tcp_recv(s->sh, t, msg->msg_iov, (int)msg->msg_iovlen, tflags, 0);
+    if (n >= 0) {
+        msg->msg_namelen = 0;
+        msg->msg_controllen = 0;
+        msg->msg_flags &= flags & MSG_OOB ? MSG_OOB | MSG_TRUNC : 0;
+    }
+    return n;
 }
 
 ssize_t sock_recvmsg(struct stack *st, struct sock *s, struct msghdr *msg, int flags, size_t skip)
@@ -171,13 +210,7 @@ int sock_ioctl(struct stack *st, struct sock *s, unsigned long req, void *arg)
     case SIOCATMARK:
         if (!sock_is_tcp(s))
             return -ENOTTY;
-        break;
-    case FIOSETOWN:
-    case SIOCSPGRP: /* kept; no signal is ever sent */
-        return user_copy(&s->owner, arg, sizeof s->owner) ? 0 : -EFAULT;
-    case FIOGETOWN:
-    case SIOCGPGRP:
-        v = s->owner;
+        v = tcp_at_mark(sock_tcb(s), 0);
         break;
     default:
         return sock_if_ioctl(st, req, arg);

@@ -29,7 +29,6 @@
 
 /* X(level, name, default, least, greatest); a boolean is 0 to 1, and any other number counts as 1. */
 #define STORED(X)                                                                                            \
-    X(SOL_SOCKET, SO_OOBINLINE, 0, 0, 1)                                                                     \
     X(SOL_SOCKET, SO_PRIORITY, 0, INT_MIN, INT_MAX)                                                          \
     X(SOL_SOCKET, SO_MARK, 0, INT_MIN, INT_MAX)                                                              \
     X(SOL_SOCKET, SO_TIMESTAMP, 0, 0, 1)                                                                     \
@@ -187,6 +186,9 @@ static int set_socket_int(struct sock *s, int name, int v)
         return 0;
     case SO_BROADCAST:
         set_pcb_flag(s, PCB_BROADCAST, v);
+        return 0;
+    case SO_OOBINLINE:
+        set_pcb_flag(s, PCB_OOBINLINE, v);
         return 0;
     case SO_DONTROUTE:
         set_pcb_flag(s, PCB_DONTROUTE, v);
@@ -454,6 +456,8 @@ static int get_socket(struct stack *st, struct sock *s, int name, void *val, soc
         return put_int(!!(flags & PCB_REUSEPORT), val, len);
     case SO_BROADCAST:
         return put_int(!!(flags & PCB_BROADCAST), val, len);
+    case SO_OOBINLINE:
+        return put_int(!!(flags & PCB_OOBINLINE), val, len);
     case SO_DONTROUTE:
         return put_int(!!(flags & PCB_DONTROUTE), val, len);
     case SO_ERROR:

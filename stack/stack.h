@@ -62,6 +62,15 @@ struct txq {
     struct rte_mbuf *m[TX_BATCH];
 };
 
+/* A signal to be sent to a process, thread or process group once the lock is dropped. */
+enum owner_type { OWNER_TID, OWNER_PID, OWNER_PGRP }; /* with fcntl's numbers: F_OWNER_* */
+struct sig_due {
+    int32_t who;
+    uint8_t type; /* enum owner_type */
+    uint8_t sig;
+};
+#define SIG_DUE_MAX 16 /* more at once are not sent */
+
 struct shard {
     pthread_mutex_t lock; /* robust, process-shared. Order: shard 0 first */
     struct stack *st;
@@ -85,6 +94,8 @@ struct shard {
     uint64_t count[COUNT_MAX];
     /* wake-ups collected under the lock, sent after it is dropped (ready.h) */
     uint32_t nwake;
+    uint32_t nsig; /* and signals */
+    struct sig_due sig[SIG_DUE_MAX];
     uint16_t wake[WAKE_MAX];
     /* Who sleeps on the devices for all (preload/engine/sleep.c). shard_unlock collects the leader's wake
      * index too when the next timer is due before leader_until_ns, and then sets that to 0: once a sleep. */

@@ -7,6 +7,7 @@
 #define SHUNT_TCP_H
 
 #include <linux/tcp.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -24,8 +25,15 @@ int tcp_listen(struct shard *sh, struct tcb *t, int backlog);   /* again to chan
 struct tcb *tcp_accept(struct shard *sh, struct tcb *listener); /* oldest ready child, NULL when none */
 
 /* Appends a copy of up to the send buffer's free space. Bytes taken (may be short), or -EAGAIN (no room),
- * -EPIPE, -ENOTCONN, the pending so_error, -EFAULT. more: MSG_MORE. */
-ssize_t tcp_send(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, size_t off, bool more);
+ * -EPIPE, -ENOTCONN, the pending so_error, -EFAULT. flags: MSG_MORE; MSG_EOR, no packet holds bytes of both
+ * sides of what ends here; MSG_OOB, the last byte is urgent. */
+ssize_t tcp_send_msg(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, size_t off,
+                     int flags);
+static inline ssize_t tcp_send(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt,
+                               size_t off, bool more)
+{
+    return tcp_send_msg(sh, t, iov, iovcnt, off, more ? MSG_MORE : 0);
+}
 /* Appends n already filled packets without copying (sendfile, MSG_ZEROCOPY) and then pushes once. *taken says
  * how many of them are now TCP's own; the others stay the caller's. Bytes, -EAGAIN (no room), or as tcp_send.
  */
@@ -37,6 +45,11 @@ size_t tcp_send_space(const struct tcb *t);
  * when shut down for reading), -EAGAIN, the pending error, -ENOTCONN. */
 ssize_t tcp_recv(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, int flags,
                  size_t peek_off);
+/* recv(MSG_OOB): the urgent byte goes to *byte (flags: MSG_PEEK leaves it): 1, 0 (end of stream), -EINVAL
+ * (none, read already, or SO_OOBINLINE), -EAGAIN (announced, not here yet), -ENOTCONN. */
+ssize_t tcp_recv_oob(struct tcb *t, char *byte, int flags);
+/* SIOCATMARK: does reading, with off bytes passed over by MSG_PEEK, stand at the urgent byte? */
+bool tcp_at_mark(const struct tcb *t, size_t off);
 size_t tcp_recv_avail(const struct tcb *t);   /* FIONREAD */
 size_t tcp_send_unacked(const struct tcb *t); /* SIOCOUTQ */
 size_t tcp_send_unsent(const struct tcb *t);  /* SIOCOUTQNSD */

@@ -68,6 +68,7 @@ enum tcb_flag {
     TF_SYN_RETRANS = 1u << 21,  /* the SYN was sent more than once (RFC 6298 section 5.7) */
     TF_PASSIVE = 1u << 22,      /* came by a listener */
     TF_OUTPUT = 1u << 23,       /* tcp_output is to run at the end of this burst */
+    TF_URG = 1u << 24,          /* urgent data is under way in either direction (tcp_urg.h) */
 };
 
 /* Congestion states, with TCP_INFO's numbers. */

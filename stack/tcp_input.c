@@ -11,6 +11,7 @@
 #include "tcp_synq.h"
 #include "tcp_table.h"
 #include "tcp_tw.h"
+#include "tcp_urg.h"
 
 #define PAWS_IDLE_S     (24u * 24 * 3600) /* RFC 7323 section 5.5: TS.Recent is out of date after 24 days */
 #define CHALLENGE_PER_S 1000u             /* Linux: tcp_challenge_ack_limit */
@@ -111,7 +112,7 @@ static enum count step_syn(struct shard *sh, struct tcb *t, struct tcp_seg *s)
 enum count tcp_segment_arrives(struct shard *sh, struct tcb *t, struct tcp_seg *s)
 {
     static enum count (*const steps[])(struct shard *, struct tcb *, struct tcp_seg *) = {
-        step_paws, step_seq, step_rst, step_syn, tcp_step_ack, tcp_step_text, tcp_step_fin,
+        step_paws, step_seq, step_rst, step_syn, tcp_step_ack, tcp_step_urg, tcp_step_text, tcp_step_fin,
     };
     enum count v;
 

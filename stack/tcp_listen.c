@@ -41,7 +41,8 @@ void tcp_inherit(struct shard *sh, struct tcb *c, const struct tcb *l)
 {
     const uint32_t keep = TF_NODELAY | TF_CORK | TF_LINGER | TF_SNDBUF_LOCK | TF_RCVBUF_LOCK | TF_KEEPALIVE;
 
-    c->pcb.flags = l->pcb.flags & (PCB_REUSEADDR | PCB_REUSEPORT | PCB_V6ONLY | PCB_V6 | PCB_DONTROUTE);
+    c->pcb.flags =
+        l->pcb.flags & (PCB_REUSEADDR | PCB_REUSEPORT | PCB_V6ONLY | PCB_V6 | PCB_DONTROUTE | PCB_OOBINLINE);
     c->pcb.tos = l->pcb.tos;
     c->pcb.ttl = l->pcb.ttl;
     c->pcb.ifindex = l->pcb.ifindex;

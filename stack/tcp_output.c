@@ -17,6 +17,7 @@
 #include "tcp_recover.h"
 #include "tcp_sndq.h"
 #include "tcp_timer.h"
+#include "tcp_urg.h"
 
 #define TSO_MAX 65000u /* payload: an IPv4 packet's total length holds it with all headers */
 
@@ -222,6 +223,8 @@ static int tcp_emit(struct shard *sh, struct tcb *t, const struct segment *s, st
                                               : t->rcv_wnd >> t->rcv_wscale);
     if (s->flags & TCP_ACK)
         th.ack = t->rcv_nxt;
+    if (t->flags & TF_URG)
+        tcp_urg_mark(t, &th);
     p = rte_pktmbuf_append(m, th.hlen);
     wire_tcp_emit((uint8_t *)p, &th);
     memcpy(p + TCP_HDR_LEN, opts, olen);
@@ -270,9 +273,11 @@ void tcp_send_ack(struct shard *sh, struct tcb *t)
 
 void tcp_send_probe(struct shard *sh, struct tcb *t)
 {
-    struct segment s = {.seq = t->snd_una - 1};
+    struct segment s = {.seq = t->snd_una - 1}, urgent = {.seq = t->snd_una};
 
     tcp_count(sh, COUNT_TCP_PROBE);
+    if (tcp_urg_sending(t)) /* the pointer gets through where data does not (Linux: tcp_write_wakeup) */
+        send_segment(sh, t, &urgent);
     send_segment(sh, t, &s);
 }
 
@@ -328,7 +333,7 @@ static void restart_after_idle(struct shard *sh, struct tcb *t)
 /* May a segment of len bytes that ends the queue leave, being short (len < mss)? */
 static bool short_may_go(const struct tcb *t)
 {
-    if (t->flags & TF_FIN_QUEUED)
+    if (t->flags & TF_FIN_QUEUED || tcp_urg_sending(t))
         return true;
     if ((t->flags & (TF_CORK | TF_MORE)) && !(t->flags & TF_CORK_DUE))
         return false;
@@ -346,6 +351,7 @@ static uint32_t gather(struct shard *sh, struct tcb *t, uint32_t limit)
 
     for (struct rte_mbuf *u = t->snd_next; u && len < limit; u = pkt_meta(u)->link) {
         uint32_t n = pkt_meta(u)->len;
+        bool ends = pkt_meta(u)->flags & UNIT_EOR;
 
         if (len + n > limit) {
             if ((len == 0 || len < t->mss) && tcp_sndq_split(sh, t, u, limit - len) == 0)
@@ -353,6 +359,8 @@ static uint32_t gather(struct shard *sh, struct tcb *t, uint32_t limit)
             break;
         }
         len += n;
+        if (ends)
+            break;
     }
     return len;
 }
@@ -474,6 +482,8 @@ static uint32_t burst_max(const struct shard *sh, const struct tcb *t)
 {
     uint32_t most = t->flow.tso_max;
 
+    if (tcp_urg_sending(t)) /* each packet has its own pointer */
+        return t->mss;
     if (most <= t->mss)
         most = autosize(sh, t);
     if (most > TSO_MAX)
@@ -622,6 +632,10 @@ int tcp_retransmit(struct shard *sh, struct tcb *t, struct rte_mbuf *u)
         if (n != u && (pkt_meta(n)->flags & (UNIT_LOST | UNIT_SACKED | UNIT_RETRANS)) != UNIT_LOST)
             break;
         s.len += pkt_meta(n)->len;
+        if (pkt_meta(n)->flags & UNIT_EOR) {
+            n = pkt_meta(n)->link;
+            break;
+        }
     }
     if (pkt_meta(last_unit(u, s.len))->flags & UNIT_PSH)
         s.flags |= TCP_PSH;

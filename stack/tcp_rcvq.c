@@ -213,52 +213,71 @@ static uint32_t read_packet(struct rte_mbuf *m, uint32_t off, uint32_t len, stru
     return done;
 }
 
-static size_t peek(const struct tcb *t, struct iov_pos *p, size_t skip, bool discard)
+static size_t peek(const struct tcb *t, struct iov_pos *p, size_t skip, bool discard, size_t max)
 {
     size_t done = 0;
 
-    for (struct rte_mbuf *m = t->rcv_head; m && p->left; m = pkt_meta(m)->link) {
+    for (struct rte_mbuf *m = t->rcv_head; m && p->left && done < max; m = pkt_meta(m)->link) {
         const struct pkt_meta *pm = pkt_meta(m);
+        uint32_t n;
 
         if (skip >= pm->len) {
             skip -= pm->len;
             continue;
         }
-        done += read_packet(m, pm->off + (uint32_t)skip, pm->len - (uint32_t)skip, p, discard);
+        n = pm->len - (uint32_t)skip < max - done ? pm->len - (uint32_t)skip : (uint32_t)(max - done);
+        done += read_packet(m, pm->off + (uint32_t)skip, n, p, discard);
         skip = 0;
     }
     return done;
 }
 
+/* n bytes of the oldest packet are read. True when that was all of it, and it is gone. */
+static bool consume(struct tcb *t, uint32_t n)
+{
+    struct rte_mbuf *m = t->rcv_head;
+    struct pkt_meta *pm = pkt_meta(m);
+
+    t->copied_seq += n;
+    pm->off += n;
+    pm->seq += n;
+    pm->len -= n;
+    if (pm->len)
+        return false;
+    t->rcv_head = pm->link;
+    if (!t->rcv_head)
+        t->rcv_tail = NULL;
+    t->rcv_mem -= pm->truesize;
+    rte_pktmbuf_free(m);
+    return true;
+}
+
 size_t tcp_rcvq_read(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, int flags,
-                     size_t peek_off)
+                     size_t peek_off, size_t max)
 {
     struct iov_pos p = {iov, iovcnt, 0};
     bool discard = flags & MSG_TRUNC;
     size_t done = 0;
 
     if (flags & MSG_PEEK)
-        return peek(t, &p, peek_off, discard);
-    while (t->rcv_head && p.left) {
-        struct rte_mbuf *m = t->rcv_head;
-        struct pkt_meta *pm = pkt_meta(m);
-        uint32_t n = read_packet(m, pm->off, pm->len, &p, discard);
+        return peek(t, &p, peek_off, discard, max);
+    while (t->rcv_head && p.left && done < max) {
+        const struct pkt_meta *pm = pkt_meta(t->rcv_head);
+        uint32_t n = pm->len < max - done ? pm->len : (uint32_t)(max - done);
 
+        n = read_packet(t->rcv_head, pm->off, n, &p, discard);
         done += n;
-        t->copied_seq += n;
-        pm->off += n;
-        pm->seq += n;
-        pm->len -= n;
-        if (pm->len)
+        if (!consume(t, n))
             break;
-        t->rcv_head = pm->link;
-        if (!t->rcv_head)
-            t->rcv_tail = NULL;
-        t->rcv_mem -= pm->truesize;
-        rte_pktmbuf_free(m);
     }
     right_size(sh, t);
     return done;
+}
+
+void tcp_rcvq_skip(struct tcb *t)
+{
+    if (t->rcv_head)
+        consume(t, 1);
 }
 
 void tcp_rcvq_free(struct shard *sh, struct tcb *t)

@@ -30,13 +30,18 @@ struct tcp_ofo {
 void tcp_rcvq_init(struct shard *sh, struct tcb *t);
 /* Appends a packet whose pkt_meta says that it starts at rcv_nxt; takes ownership, advances rcv_nxt. */
 void tcp_rcvq_append(struct shard *sh, struct tcb *t, struct rte_mbuf *m);
-/* Copies out up to the iovecs' length. MSG_PEEK: from peek_off on, leaves it; MSG_TRUNC: without copying. */
+/* Copies out up to the iovecs' length and max bytes. MSG_PEEK: from peek_off on, leaves it; MSG_TRUNC:
+ * without copying. */
 size_t tcp_rcvq_read(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, int flags,
-                     size_t peek_off);
+                     size_t peek_off, size_t max);
+/* Steps over the next byte unread: an urgent one. */
+void tcp_rcvq_skip(struct tcb *t);
 void tcp_rcvq_free(struct shard *sh, struct tcb *t);
 /* Sets truesize; false when the memory limit forbids keeping m (in order: after having thrown away what is
  * out of order). */
 bool tcp_rcvq_admit(struct shard *sh, struct tcb *t, struct rte_mbuf *m, bool in_order);
+/* Is there as much as SO_RCVLOWAT wants, or as much as there can be (poll's POLLIN)? tcp_user.c's. */
+bool tcp_readable(const struct tcb *t);
 /* Learns rcv_mss and rcv_ratio from a segment of len payload bytes. */
 void tcp_rcvq_measure(struct tcb *t, const struct rte_mbuf *m, uint32_t len);
 

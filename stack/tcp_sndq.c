@@ -8,13 +8,14 @@
 #include "tcp_table.h"
 #include "user.h"
 
-/* The unit that more bytes may be appended to: the last one, unsent, short, and with a buffer of its own. */
+/* The unit that more bytes may be appended to: the last one, unsent, short, not the end of a record, and with
+ * a buffer of its own. */
 static struct rte_mbuf *tail_with_room(const struct tcb *t)
 {
     struct rte_mbuf *u = t->snd_tail;
 
     if (!u || !t->snd_next || !RTE_MBUF_DIRECT(u) || pkt_meta(u)->len >= t->unit ||
-        rte_pktmbuf_tailroom(u) == 0)
+        rte_pktmbuf_tailroom(u) == 0 || (pkt_meta(u)->flags & UNIT_EOR))
         return NULL;
     return u;
 }
@@ -85,7 +86,7 @@ static ssize_t append(struct shard *sh, struct tcb *t, const struct iovec *iov, 
 
     while (i < iovcnt && off >= iov[i].iov_len)
         off -= iov[i++].iov_len;
-    if (i < iovcnt && t->snd_next)
+    if (i < iovcnt && t->snd_next && !(pkt_meta(t->snd_tail)->flags & UNIT_EOR))
         pkt_meta(t->snd_tail)->flags &= (uint8_t)~UNIT_PSH; /* it goes on */
     while (i < iovcnt) {
         struct rte_mbuf *u = tail_with_room(t);
@@ -246,7 +247,7 @@ int tcp_sndq_split(struct shard *sh, struct tcb *t, struct rte_mbuf *u, uint32_t
     qm->seq = pm->seq + len;
     qm->len = pm->len - len;
     qm->flags &= (uint8_t)~UNIT_START;
-    pm->flags &= (uint8_t)~UNIT_PSH;
+    pm->flags &= (uint8_t) ~(UNIT_PSH | UNIT_EOR);
     qm->truesize = TCP_UNIT_COST;
     t->snd_mem += TCP_UNIT_COST;
     if (!tcp_writeable(t)) /* it was when the writer looked: the next poll says no, and waits to be told */

@@ -23,6 +23,7 @@ enum tcp_unit_flag {
     UNIT_RETRANS = 1u << 2, /* sent again, and that copy is taken as in flight */
     UNIT_START = 1u << 3,   /* was the first of its packet */
     UNIT_PSH = 1u << 4,     /* the packet it ends has PSH */
+    UNIT_EOR = 1u << 5,     /* MSG_EOR: nothing is appended, and no packet goes on behind it */
 };
 
 /* What an ACK removed from the queue. */

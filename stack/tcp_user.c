@@ -10,6 +10,7 @@
 #include "tcp_rcvq.h"
 #include "tcp_sndq.h"
 #include "tcp_timer.h"
+#include "tcp_urg.h"
 
 #ifndef POLLRDHUP
 #define POLLRDHUP 0x2000
@@ -35,12 +36,18 @@ static int send_check(struct tcb *t)
 }
 
 /* After appending: hands it to the network, and notes a buffer too full for poll. */
-static ssize_t queued(struct shard *sh, struct tcb *t, ssize_t n, bool more)
+static ssize_t queued(struct shard *sh, struct tcb *t, ssize_t n, int flags)
 {
     if (n > 0) {
-        t->flags = more ? t->flags | TF_MORE : t->flags & ~(uint32_t)TF_MORE;
-        if (!more) /* the end of what the user gave at once (RFC 9293 section 3.9.1) */
+        t->flags = flags & MSG_MORE ? t->flags | TF_MORE : t->flags & ~(uint32_t)TF_MORE;
+        if (!(flags & MSG_MORE)) /* the end of what the user gave at once (RFC 9293 section 3.9.1) */
             pkt_meta(t->snd_tail)->flags |= UNIT_PSH;
+        if (flags & (MSG_OOB | MSG_EOR)) {
+            if (flags & MSG_EOR)
+                pkt_meta(t->snd_tail)->flags |= UNIT_EOR;
+            if (flags & MSG_OOB)
+                tcp_urg_send(sh, t);
+        }
         tcp_output(sh, t);
     }
     if (!tcp_writeable(t))
@@ -48,7 +55,8 @@ static ssize_t queued(struct shard *sh, struct tcb *t, ssize_t n, bool more)
     return n;
 }
 
-ssize_t tcp_send(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, size_t off, bool more)
+ssize_t tcp_send_msg(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, size_t off,
+                     int flags)
 {
     int err = send_check(t);
     size_t want = 0;
@@ -68,9 +76,11 @@ ssize_t tcp_send(struct shard *sh, struct tcb *t, const struct iovec *iov, int i
         t->flags |= TF_NOSPACE;
         return n == -ENOBUFS && !t->snd_head ? -ENOBUFS : -EAGAIN;
     }
-    if ((size_t)n < want - off)
+    if ((size_t)n < want - off) {
         t->flags |= TF_NOSPACE;
-    return queued(sh, t, n, more);
+        flags &= ~MSG_EOR; /* not the end yet */
+    }
+    return queued(sh, t, n, flags);
 }
 
 ssize_t tcp_send_mbufs(struct shard *sh, struct tcb *t, struct rte_mbuf **m, unsigned n, unsigned *taken,
@@ -94,7 +104,7 @@ ssize_t tcp_send_mbufs(struct shard *sh, struct tcb *t, struct rte_mbuf **m, uns
     if (!*taken)
         return r < 0 ? r : -EAGAIN;
     /* One push for all of them, so that they leave in as few packets as the path takes. */
-    return queued(sh, t, done, more);
+    return queued(sh, t, done, more ? MSG_MORE : 0);
 }
 
 size_t tcp_send_space(const struct tcb *t)
@@ -115,11 +125,29 @@ size_t tcp_send_unsent(const struct tcb *t)
     return state_in(t, TCPF(LISTEN) | TCPF(CLOSE)) || !t->snd_next ? 0 : t->write_seq - t->snd_nxt;
 }
 
-size_t tcp_recv_avail(const struct tcb *t)
+/* Bytes in the receive queue. */
+static size_t in_queue(const struct tcb *t)
 {
     if (state_in(t, TCPF(LISTEN) | TCPF(SYN_SENT) | TCPF(SYN_RECEIVED)) || !t->rcv_head)
         return 0;
     return t->rcv_nxt - t->copied_seq - (t->flags & TF_FIN_RCVD ? 1 : 0);
+}
+
+size_t tcp_recv_avail(const struct tcb *t)
+{
+    size_t n = in_queue(t);
+
+    return t->flags & TF_URG ? tcp_urg_before(t, n) : n;
+}
+
+bool tcp_readable(const struct tcb *t)
+{
+    size_t want = t->rcvlowat ? t->rcvlowat : 1, n = in_queue(t);
+
+    if (t->flags & TF_URG) /* the urgent byte by itself is nothing to read */
+        want += tcp_at_mark(t, 0) && !(t->pcb.flags & PCB_OOBINLINE);
+    /* What the window has no room for won't come before something is read (Linux: tcp_epollin_ready). */
+    return n >= want || (n && t->rcvlowat > 1 && tcp_rcv_offered(t) <= t->rcv_mss);
 }
 
 /* The reader took data: tells the peer when the window opens by much (RFC 9293 section 3.8.6.2.2; Linux:
@@ -150,14 +178,18 @@ static bool has_room(const struct iovec *iov, int iovcnt)
 ssize_t tcp_recv(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, int flags,
                  size_t peek_off)
 {
-    size_t n;
+    size_t n, max = SIZE_MAX;
 
     if (t->state == TCPS_LISTEN)
         return -ENOTCONN;
-    if (tcp_recv_avail(t) > (flags & MSG_PEEK ? peek_off : 0)) {
-        n = tcp_rcvq_read(sh, t, iov, iovcnt, flags, peek_off);
+    if ((t->flags & TF_URG) && has_room(iov, iovcnt))
+        max = tcp_urg_limit(t, flags, &peek_off);
+    if (in_queue(t) > (flags & MSG_PEEK ? peek_off : 0)) {
+        n = tcp_rcvq_read(sh, t, iov, iovcnt, flags, peek_off, max);
         if (n == 0 && has_room(iov, iovcnt)) /* bytes there, and none could be copied (user.h) */
             return -EFAULT;
+        if (t->flags & TF_URG)
+            tcp_urg_passed(t);
         if (n && !(flags & MSG_PEEK))
             reader_drained(sh, t);
         return (ssize_t)n;
@@ -182,10 +214,12 @@ unsigned tcp_poll(const struct tcb *t)
     if (t->shut & 1)
         ev |= POLLIN | POLLRDNORM | POLLRDHUP;
     if (!state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED))) {
-        if (tcp_recv_avail(t) >= (t->rcvlowat ? t->rcvlowat : 1))
+        if (tcp_readable(t))
             ev |= POLLIN | POLLRDNORM;
         if ((t->shut & 2) || tcp_writeable(t))
             ev |= POLLOUT | POLLWRNORM;
+        if (tcp_urg_valid(t))
+            ev |= POLLPRI;
     }
     if (t->pcb.so_error)
         ev |= POLLERR;

@@ -25,6 +25,7 @@
     X(tcp_sack, 1, 0, 1, "offer SACK")                                                                       \
     X(tcp_timestamps, 1, 0, 1, "offer timestamps")                                                           \
     X(tcp_window_scaling, 1, 0, 1, "offer window scaling")                                                   \
+    X(tcp_stdurg, 0, 0, 1, "1: the urgent pointer stands on the last urgent byte (RFC 1122), 0: behind it")  \
     X(tcp_abort_on_overflow, 0, 0, 1, "RST when the accept queue is full")                                   \
     X(tcp_slow_start_after_idle, 1, 0, 1, "shrink the window after an idle RTO (RFC 2861)")                  \
     X(tcp_min_tso_segs, 2, 1, 64, "segments a burst has at least, when the windows allow")                   \

@@ -101,6 +101,7 @@ void wake_release(struct waiter *w);
 void wake_drain(unsigned index);
 /* Wakes whoever sleeps on it. Context: any, without the lock. */
 void wake_write(unsigned index);
+void wake_signal(const struct sig_due *s); /* sends it; errors are nobody's */
 
 /* --- sleep.c: the functions of struct shunt_api; api.h says what they do --- */
 

@@ -255,6 +255,7 @@ static int start_parts(void)
     if (rc)
         return rc;
     shard_set_wake(wake_write);
+    shard_set_signal(wake_signal);
     rc = process_first();
     if (!rc)
         rc = make_api();

@@ -75,3 +75,11 @@ void wake_write(unsigned index)
     if (index < WAKE_FDS)
         sys3(SYS_write, engine.wake_fd[index], &one, sizeof one);
 }
+
+void wake_signal(const struct sig_due *s)
+{
+    if (s->type == OWNER_TID)
+        sys3(SYS_tkill, s->who, s->sig, 0);
+    else
+        sys3(SYS_kill, s->type == OWNER_PGRP ? -s->who : s->who, s->sig, 0);
+}

@@ -58,8 +58,10 @@ struct tcb *peer_listen(struct peer *p, int backlog)
 void peer_queue(struct peer *p, struct peer_seg s)
 {
     static uint8_t data[65536];
-    struct tcp_hdr_in h = {
-        .flags = s.flags, .seq = p->iss + s.seq, .window = (uint16_t)(s.window ? s.window : PEER_WND)};
+    struct tcp_hdr_in h = {.flags = s.flags,
+                           .seq = p->iss + s.seq,
+                           .urgent = s.urgent,
+                           .window = (uint16_t)(s.window ? s.window : PEER_WND)};
     struct tcp_opts o = peer_no_opts;
 
     if (s.flags & TCP_ACK)

@@ -42,6 +42,7 @@ struct peer_seg {
     uint32_t seq, ack;
     uint32_t window; /* 0: PEER_WND; ~0u: a closed one */
     uint32_t len;
+    uint16_t urgent;             /* the pointer, with TCP_URG in flags */
     const struct tcp_opts *opts; /* NULL: timestamps when negotiated */
 };
 
