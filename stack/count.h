@@ -18,6 +18,10 @@
     X(IP_DELIVERED, "IpInDelivers")                                                                          \
     X(IP_OUT, "IpOutRequests")                                                                               \
     X(IP_HDR, "IpInHdrErrors")                                                                               \
+    X(IP_IN_NOECT, "IpExtInNoECTPkts") /* these four in the order of the header's two bits */                \
+    X(IP_IN_ECT1, "IpExtInECT1Pkts")                                                                         \
+    X(IP_IN_ECT0, "IpExtInECT0Pkts")                                                                         \
+    X(IP_IN_CE, "IpExtInCEPkts")                                                                             \
     X(IP_TRUNC, "IpInTruncatedPkts")                                                                         \
     X(IP_CSUM, "IpExtInCsumErrors")                                                                          \
     X(IP_ADDR, "IpInAddrErrors")                                                                             \

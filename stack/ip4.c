@@ -184,6 +184,7 @@ enum ip_verdict ip4_input(struct shard *sh, unsigned ifindex, bool l2_multicast,
     if (__builtin_expect(bad != COUNT_OK, 0))
         return drop(sh, m, bad);
     ip = rte_pktmbuf_mtod(m, const struct ip4_hdr *);
+    sh->count[COUNT_IP_IN_NOECT + (ip->tos & 3)]++;
     if (!dst_is_us(sh->st, ifindex, ip, ri) || !source_is_fine(sh->st, ifindex, ip))
         return drop(sh, m, COUNT_IP_ADDR);
     /* RFC 1122 section 3.3.6: a link-layer broadcast with a unicast IP destination is discarded. */

@@ -69,6 +69,7 @@ enum tcb_flag {
     TF_PASSIVE = 1u << 22,      /* came by a listener */
     TF_OUTPUT = 1u << 23,       /* tcp_output is to run at the end of this burst */
     TF_URG = 1u << 24,          /* urgent data is under way in either direction (tcp_urg.h) */
+    TF_ECN = 1u << 30,          /* negotiated: ECN (tcp_ecn.h); in SYN_SENT: asked for */
 };
 
 /* Congestion states, with TCP_INFO's numbers. */
@@ -147,6 +148,7 @@ struct tcb {
     uint8_t cc;                              /* index of tcp_cc_table */
     uint8_t quick;                           /* ACKs to send at once before delaying begins */
     uint8_t rcv_ratio;                       /* payload bytes per 256 bytes of receive memory */
+    uint8_t ecn;                             /* enum tcp_ecn_bit */
     uint8_t keep_probes;                     /* sent and unanswered */
     uint8_t keep_cnt, syn_cnt, defer_accept; /* TCP_KEEPCNT, TCP_SYNCNT, TCP_DEFER_ACCEPT; 0: default */
     uint16_t keep_idle_s, keep_intvl_s;      /* 0: the tunable */

@@ -12,6 +12,7 @@
 
 struct tcp_cc {
     const char *name; /* as TCP_CONGESTION shows it */
+    bool needs_ecn;   /* asks for ECN, and to be told of each mark (tcp_ecn.h) */
     void (*init)(struct shard *sh, struct tcb *t);
     /* cwnd was not reached by congestion so far and acked bytes were acknowledged: grow (slow start is the
      * caller's). */

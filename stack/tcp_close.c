@@ -195,6 +195,7 @@ void tcp_reset_state(struct shard *sh, struct tcb *t)
     t->snd_wnd = t->max_wnd = 0;
     t->dupacks = t->retries = t->keep_probes = 0;
     t->ca_state = CA_OPEN;
+    t->ecn = 0;
     t->pmtu = 0;
     t->rcv_mem = 0;
     t->last_rcv_ms = t->last_snd_ms = t->last_ack_ms = t->rtx_first_ms = 0;

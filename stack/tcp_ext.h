@@ -15,6 +15,7 @@ struct tcp_ext {
     uint32_t urg_seq; /* of the urgent byte announced last */
     uint32_t snd_up;  /* SND.UP: behind the last urgent byte sent */
     uint16_t urg_data;
+    uint32_t delivered_ce;    /* bytes delivered by ACKs with ECE (tcp_ecn.h) */
     uint32_t user_timeout_ms; /* TCP_USER_TIMEOUT (RFC 5482), 0: none */
 };
 

@@ -1,6 +1,8 @@
 /* tcp_info.c: TCP_INFO as Linux's tcp_get_info gives it. Counts of segments are bytes divided by the MSS,
  * because windows and scoreboard are kept in bytes. */
 #include "tcp_cb.h"
+#include "tcp_ecn.h"
+#include "tcp_ext.h"
 #include "tcp_output.h"
 #include "tcp_rcvq.h"
 #include "tcp_rtt.h"
@@ -32,6 +34,7 @@ static void info_sender(const struct tcb *t, struct tcp_info *o)
     o->tcpi_bytes_sent = t->bytes_acked + tcp_flight(t) + t->bytes_retrans;
     o->tcpi_bytes_retrans = t->bytes_retrans;
     o->tcpi_dsack_dups = t->dsack_dups;
+    o->tcpi_delivered_ce = t->ext ? segments(t, t->ext->delivered_ce) : 0;
     o->tcpi_delivered = segments(t, (uint32_t)t->bytes_acked + t->sacked);
 }
 
@@ -72,7 +75,8 @@ void tcp_get_info(const struct shard *sh, const struct tcb *t, struct tcp_info *
     o->tcpi_backoff = t->retries;
     o->tcpi_options =
         (uint8_t)((t->flags & TF_TS ? TCPI_OPT_TIMESTAMPS : 0) | (t->flags & TF_SACK ? TCPI_OPT_SACK : 0) |
-                  (t->flags & TF_WSCALE ? TCPI_OPT_WSCALE : 0));
+                  (t->flags & TF_WSCALE ? TCPI_OPT_WSCALE : 0) | (t->flags & TF_ECN ? TCPI_OPT_ECN : 0) |
+                  (t->ecn & ECN_SEEN ? TCPI_OPT_ECN_SEEN : 0));
     o->tcpi_snd_wscale = t->snd_wscale;
     o->tcpi_rcv_wscale = t->rcv_wscale;
     o->tcpi_snd_mss = t->mss ? t->mss : TCP_MSS_DEFAULT;

@@ -6,6 +6,7 @@
 #include "port.h"
 #include "tcp_cc.h"
 #include "tcp_close.h"
+#include "tcp_ecn.h"
 #include "tcp_input.h"
 #include "tcp_isn.h"
 #include "tcp_output.h"
@@ -152,6 +153,7 @@ static void take_syn(struct shard *sh, struct tcb *t, const struct tcp_seg *s)
     t->rcv_nxt = t->rcv_wup = t->copied_seq = s->h.seq + 1;
     if (s->o.mss)
         t->peer_mss = s->o.mss;
+    tcp_ecn_take_syn(sh, t, s);
     if (s->o.has_ts && set->tcp_timestamps) {
         t->flags |= TF_TS;
         t->ts_recent = s->o.tsval;

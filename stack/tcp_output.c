@@ -12,6 +12,7 @@
 #include <errno.h>
 
 #include "ip.h"
+#include "tcp_ecn.h"
 #include "tcp_rate.h"
 #include "tcp_rcvq.h"
 #include "tcp_recover.h"
@@ -217,7 +218,12 @@ static int tcp_emit(struct shard *sh, struct tcb *t, const struct segment *s, st
 
     if (!m)
         return -ENOBUFS;
+    t->flow.tos = t->pcb.tos;
     th.flags = s->flags;
+    if ((t->flags & TF_ECN) && !(s->flags & (TCP_SYN | TCP_RST)))
+        th.flags |= tcp_ecn_out(t, s->len && seq_geq(s->seq, t->snd_nxt));
+    else if ((t->ecn & ECN_NEEDED) && !(s->flags & TCP_RST))
+        t->flow.tos |= ECT0;
     th.hlen = (uint8_t)(TCP_HDR_LEN + olen);
     th.window = (uint16_t)(s->flags & TCP_SYN ? (t->rcv_wnd < 65535 ? t->rcv_wnd : 65535)
                                               : t->rcv_wnd >> t->rcv_wscale);
@@ -297,6 +303,7 @@ void tcp_send_syn(struct shard *sh, struct tcb *t)
     struct segment s = {.seq = t->iss, .flags = TCP_SYN};
     struct tcp_opts o;
 
+    s.flags |= tcp_ecn_syn_flags(sh, t);
     tcp_syn_opts(sh, &t->flow, t->user_mss, &o);
     o.wscale = t->rcv_wscale;
     if (t->state == TCPS_SYN_RECEIVED) { /* simultaneous open: only what the peer's SYN offered */
@@ -482,7 +489,7 @@ static uint32_t burst_max(const struct shard *sh, const struct tcb *t)
 {
     uint32_t most = t->flow.tso_max;
 
-    if (tcp_urg_sending(t)) /* each packet has its own pointer */
+    if (tcp_urg_sending(t) || (t->ecn & ECN_QUEUE_CWR)) /* a pointer of its own; CWR in one segment alone */
         return t->mss;
     if (most <= t->mss)
         most = autosize(sh, t);

@@ -8,6 +8,7 @@
 #include "port.h"
 #include "tcp_cc.h"
 #include "tcp_close.h"
+#include "tcp_ecn.h"
 #include "tcp_isn.h"
 #include "tcp_listen.h"
 #include "tcp_output.h"
@@ -80,6 +81,10 @@ static void send_syn_ack(struct shard *sh, struct synreq *r, struct tcb *l)
                            .flags = TCP_SYN | TCP_ACK};
     struct tcp_opts o;
 
+    if (r->flags & SYNREQ_ECN)
+        h.flags |= TCP_ECE;
+    if (tcp_cc_table[l->cc]->needs_ecn)
+        fl.tos |= ECT0;
     if (flow_resolve(sh, &fl))
         return;
     tcp_syn_opts(sh, &fl, l->user_mss, &o);
@@ -130,6 +135,8 @@ enum count tcp_synq_add(struct shard *sh, struct tcb *l, const struct tcp_seg *s
     r->window = s->h.window;
     r->sent_ms = tcp_now_ms(sh);
     agree(sh, r, l, &s->o);
+    if (tcp_ecn_request(sh, l, s))
+        r->flags |= SYNREQ_ECN;
     timer_init(&r->timer, TIMER_SYNREQ);
     timer_arm(&sh->wheel, &r->timer, shard_ms(sh) + TCP_RTO_INIT_MS);
     tcp_hash_insert(&sh->tcp->half, sh->st, &r->hash, synreq_hash(sh->st, &r->hash), synreq_hash);
@@ -176,7 +183,9 @@ static void child_fill(struct shard *sh, struct tcb *c, const struct synreq *r, 
     c->snd_wscale = r->snd_wscale;
     c->rcv_wscale = r->rcv_wscale;
     c->flags |= TF_PASSIVE | (r->flags & SYNREQ_TS ? TF_TS : 0) | (r->flags & SYNREQ_SACK ? TF_SACK : 0) |
-                (r->flags & SYNREQ_WSCALE ? TF_WSCALE : 0) | (r->retries ? TF_SYN_RETRANS : 0);
+                (r->flags & SYNREQ_WSCALE ? TF_WSCALE : 0) | (r->retries ? TF_SYN_RETRANS : 0) |
+                (r->flags & SYNREQ_ECN ? TF_ECN : 0);
+    c->ecn = tcp_cc_table[c->cc]->needs_ecn ? ECN_NEEDED : 0;
 }
 
 /* The handshake is through: a tcb takes the request's place. */

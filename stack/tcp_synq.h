@@ -28,7 +28,7 @@ struct synreq {
 };
 _Static_assert(sizeof(struct synreq) <= 128, "a half-open connection is small");
 
-enum synreq_flag { SYNREQ_SACK = 1, SYNREQ_TS = 2, SYNREQ_WSCALE = 4, SYNREQ_ACKED = 8 };
+enum synreq_flag { SYNREQ_SACK = 1, SYNREQ_TS = 2, SYNREQ_WSCALE = 4, SYNREQ_ACKED = 8, SYNREQ_ECN = 64 };
 
 struct synreq *tcp_synq_lookup(struct shard *sh, const struct endpoint *local, const struct endpoint *remote);
 /* A SYN for a listener: makes a request and answers. COUNT_OK or a reason to drop. */

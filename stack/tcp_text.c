@@ -2,6 +2,7 @@
  * section 3.10.7.4), and when to acknowledge (RFC 5681 section 4.2, RFC 9293 section 3.8.6.3). */
 #include "ip.h"
 #include "tcp_close.h"
+#include "tcp_ecn.h"
 #include "tcp_input.h"
 #include "tcp_output.h"
 #include "tcp_rcvq.h"
@@ -58,6 +59,8 @@ enum count tcp_take_text(struct shard *sh, struct tcb *t, struct tcp_seg *s)
     pm->off = s->h.hlen + s->skip;
     pm->len = s->len;
     pm->flags = 0;
+    if (t->flags & TF_ECN)
+        tcp_ecn_data(sh, t, s->ri->tos);
     tcp_rcvq_append(sh, t, s->m);
     s->m = NULL;
     t->data_segs_in++;
@@ -102,6 +105,8 @@ static enum count out_of_order(struct shard *sh, struct tcb *t, struct tcp_seg *
     struct pkt_meta *pm = pkt_meta(s->m);
     enum count v;
 
+    if ((t->flags & TF_ECN) && s->len)
+        tcp_ecn_data(sh, t, s->ri->tos);
     tcp_rcvq_measure(t, s->m, s->len);
     pm->seq = s->h.seq;
     pm->off = s->h.hlen + s->skip;
@@ -143,6 +148,8 @@ enum count tcp_step_text(struct shard *sh, struct tcb *t, struct tcp_seg *s)
         return COUNT_OK;
     if (!state_in(t, TCPF(ESTABLISHED) | TCPF(FIN_WAIT_1) | TCPF(FIN_WAIT_2)))
         return COUNT_OK; /* after the peer's FIN there is no text */
+    if ((s->h.flags & TCP_CWR) && (t->flags & TF_ECN))
+        tcp_ecn_take_cwr(sh, t);
     /* Nobody will read it any more (RFC 2525 section 2.17, Linux: the socket was closed or shut both ways).
      */
     if (t->state != TCPS_ESTABLISHED && (t->shut & 1) && seq_gt(seq + s->len, t->rcv_nxt)) {

@@ -24,6 +24,8 @@
     X(tcp_keepalive_probes, 9, 1, 127, "unanswered probes before the end")                                   \
     X(tcp_sack, 1, 0, 1, "offer SACK")                                                                       \
     X(tcp_timestamps, 1, 0, 1, "offer timestamps")                                                           \
+    X(tcp_ecn, 2, 0, 2, "ECN: 1 offered and accepted, 2 accepted, 0 neither")                                \
+    X(tcp_ecn_fallback, 1, 0, 1, "a SYN is sent again without ECN")                                          \
     X(tcp_window_scaling, 1, 0, 1, "offer window scaling")                                                   \
     X(tcp_stdurg, 0, 0, 1, "1: the urgent pointer stands on the last urgent byte (RFC 1122), 0: behind it")  \
     X(tcp_abort_on_overflow, 0, 0, 1, "RST when the accept queue is full")                                   \

@@ -56,6 +56,7 @@ int wire_tcp_parse(const uint8_t *p, size_t avail, struct tcp_hdr_in *h)
     h->ack = get32(p + 8);
     h->hlen = (uint8_t)hlen;
     h->flags = p[13];
+    h->ae = p[12] & 1;
     h->window = get16(p + 14);
     h->urgent = get16(p + 18);
     return (int)hlen;

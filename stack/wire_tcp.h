@@ -45,6 +45,7 @@ struct tcp_hdr_in {
     uint16_t window, urgent; /* window: not scaled */
     uint8_t flags;           /* enum tcp_ctl */
     uint8_t hlen;            /* bytes, 20 to 60: where the payload starts */
+    uint8_t ae;              /* the bit beside the flags, received: AE of AccECN, once NS (RFC 3540) */
 };
 
 struct tcp_sack_block {

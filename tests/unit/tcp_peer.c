@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "../../stack/cksum.h"
 #include "../../stack/port.h"
 
 const struct tcp_opts peer_no_opts = {.fastopen_len = -1};
@@ -55,6 +56,17 @@ struct tcb *peer_listen(struct peer *p, int backlog)
     return p->listener;
 }
 
+/* Sets the bit and keeps the checksum right (RFC 1624). */
+static void set_ae(uint8_t *tcp)
+{
+    uint32_t sum = (uint16_t) ~(tcp[16] << 8 | tcp[17]) + 0x0100u;
+
+    tcp[12] |= 1;
+    sum = ~((sum & 0xffff) + (sum >> 16));
+    tcp[16] = (uint8_t)(sum >> 8);
+    tcp[17] = (uint8_t)sum;
+}
+
 void peer_queue(struct peer *p, struct peer_seg s)
 {
     static uint8_t data[65536];
@@ -63,6 +75,8 @@ void peer_queue(struct peer *p, struct peer_seg s)
                            .urgent = s.urgent,
                            .window = (uint16_t)(s.window ? s.window : PEER_WND)};
     struct tcp_opts o = peer_no_opts;
+    struct ip4_hdr *ip;
+    struct rte_mbuf *m;
 
     if (s.flags & TCP_ACK)
         h.ack = p->irs + s.ack;
@@ -75,8 +89,16 @@ void peer_queue(struct peer *p, struct peer_seg s)
     }
     for (uint32_t i = 0; i < s.len; i++)
         data[i] = (uint8_t)(s.seq - 1 + i);
-    env_inject(p->e, env_tcp(p->e, ENV_PEER_IP, p->port, ENV_IP, p->own_port, &h, s.opts ? s.opts : &o, data,
-                             s.len));
+    m = env_tcp(p->e, ENV_PEER_IP, p->port, ENV_IP, p->own_port, &h, s.opts ? s.opts : &o, data, s.len);
+    ip = rte_pktmbuf_mtod_offset(m, struct ip4_hdr *, ETH_HDR_LEN);
+    if (s.tos) {
+        ip->tos = s.tos;
+        ip->cksum = 0;
+        ip->cksum = cksum(ip, IP4_HDR_LEN);
+    }
+    if (s.ae)
+        set_ae((uint8_t *)(ip + 1));
+    env_inject(p->e, m);
 }
 
 void peer_poll(struct peer *p)

@@ -44,6 +44,8 @@ struct peer_seg {
     uint32_t len;
     uint16_t urgent;             /* the pointer, with TCP_URG in flags */
     const struct tcp_opts *opts; /* NULL: timestamps when negotiated */
+    uint8_t tos;                 /* of the IP header */
+    bool ae;                     /* AccECN's bit beside the flags */
 };
 
 extern const struct tcp_opts peer_no_opts;
