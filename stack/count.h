@@ -57,6 +57,20 @@
     X(TCP_LISTEN_OVERFLOW, "TcpExtListenOverflows")                                                          \
     X(TCP_LISTEN_DROP, "TcpExtListenDrops")                                                                  \
     X(TCP_REQQ_DROP, "TcpExtTCPReqQFullDrop")                                                                \
+    X(TCP_REQQ_COOKIES, "TcpExtTCPReqQFullDoCookies")                                                        \
+    X(TCP_COOKIE_SENT, "TcpExtSyncookiesSent")                                                               \
+    X(TCP_COOKIE_RECV, "TcpExtSyncookiesRecv")                                                               \
+    X(TCP_COOKIE_FAILED, "TcpExtSyncookiesFailed")                                                           \
+    X(TCP_EMBRYONIC_RST, "TcpExtEmbryonicRsts")                                                              \
+    X(TCP_SYN_RETRANS, "TcpExtTCPSynRetrans")                                                                \
+    X(TCP_DEFER_ACCEPT, "TcpExtTCPDeferAcceptDrop")                                                          \
+    X(TCP_SKIP_SYN_RECV, "TcpExtTCPACKSkippedSynRecv")                                                       \
+    X(TCP_SKIP_PAWS, "TcpExtTCPACKSkippedPAWS")                                                              \
+    X(TCP_SKIP_SEQ, "TcpExtTCPACKSkippedSeq")                                                                \
+    X(TCP_SKIP_FIN_WAIT_2, "TcpExtTCPACKSkippedFinWait2")                                                    \
+    X(TCP_SKIP_TIME_WAIT, "TcpExtTCPACKSkippedTimeWait")                                                     \
+    X(TCP_SKIP_CHALLENGE, "TcpExtTCPACKSkippedChallenge")                                                    \
+    X(TCP_TSECR, "TcpExtTSEcrRejected")                                                                      \
     X(TCP_PAWS, "TcpExtPAWSEstab")                                                                           \
     X(TCP_SEQ, "TcpExtTCPOutOfWindow")                                                                       \
     X(TCP_RST_SEQ, "TcpExtTCPRstSequence")                                                                   \

@@ -115,6 +115,7 @@ struct tcb {
     uint16_t peer_mss;                 /* the MSS option received, or its default */
     uint32_t last_rcv_ms, last_snd_ms; /* data */
     uint32_t last_ack_ms;              /* any acceptable segment */
+    uint32_t oow_ms;                   /* last answer to one that was not (tcp_invalid_ratelimit), 0: never */
     union {
         struct {
             struct rte_mbuf *snd_head, *snd_next, *snd_tail; /* tcp_sndq.h; snd_next: first unsent */
@@ -126,6 +127,7 @@ struct tcb {
             uint32_t acc_len, backlog;
             uint32_t synq_len;
             uint32_t listen_id; /* names this listen in its half-open connections */
+            uint32_t cookie_ms; /* when it sent a SYN cookie last, 0: never */
         };
     };
     struct tcb *acc_next;     /* in the listener's accept queue */
@@ -203,7 +205,7 @@ struct tcp_hash {
 #define TCP_LISTEN_BUCKETS 512
 
 struct tcp_table {
-    struct slab tcb, synreq, tw, ofo, ext;
+    struct slab tcb, synreq, tw, ofo, ext, saved_syn;
     struct tcp_hash conn, half, timewait;   /* of struct tcb, synreq, tw */
     struct list listen[TCP_LISTEN_BUCKETS]; /* by local port, pcb.hash */
     struct list tw_fifo;                    /* TIME_WAIT entries by expiry */

@@ -14,6 +14,8 @@ void tcp_ext_free(struct shard *sh, struct tcb *t)
 {
     if (!t->ext)
         return;
+    if (t->ext->saved_syn)
+        slab_free(&sh->tcp->saved_syn, t->ext->saved_syn);
     slab_free(&sh->tcp->ext, t->ext);
     t->ext = NULL;
 }

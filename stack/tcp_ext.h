@@ -17,6 +17,9 @@ struct tcp_ext {
     uint16_t urg_data;
     uint32_t delivered_ce;    /* bytes delivered by ACKs with ECE (tcp_ecn.h) */
     uint32_t user_timeout_ms; /* TCP_USER_TIMEOUT (RFC 5482), 0: none */
+    /* TCP_SAVE_SYN: what a listener keeps of SYNs (0, 1, 2), and what was kept for this connection. */
+    uint8_t save_syn;
+    struct tcp_saved_syn *saved_syn;
 };
 
 /* t's, made when there is none. NULL: out of memory (counted). Context: the shard's lock. */

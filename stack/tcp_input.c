@@ -4,6 +4,7 @@
 
 #include "filter.h"
 #include "ip.h"
+#include "rnd.h"
 #include "tcp_close.h"
 #include "tcp_output.h"
 #include "tcp_rcvq.h"
@@ -13,24 +14,47 @@
 #include "tcp_tw.h"
 #include "tcp_urg.h"
 
-#define PAWS_IDLE_S     (24u * 24 * 3600) /* RFC 7323 section 5.5: TS.Recent is out of date after 24 days */
-#define CHALLENGE_PER_S 1000u             /* Linux: tcp_challenge_ack_limit */
+#define PAWS_IDLE_S (24u * 24 * 3600) /* RFC 7323 section 5.5: TS.Recent is out of date after 24 days */
 
 void tcp_seg_opts(struct tcp_seg *s)
 {
     wire_tcp_parse_opts(s->opts, s->h.hlen - TCP_HDR_LEN, s->h.flags & TCP_SYN, &s->o);
 }
 
+static bool too_early(struct shard *sh, uint32_t *last_ms, enum count skip)
+{
+    uint32_t now_ms = tcp_now_ms(sh);
+
+    if (*last_ms && now_ms - *last_ms < (uint64_t)sh->st->set.tcp_invalid_ratelimit) {
+        tcp_count(sh, skip);
+        return true;
+    }
+    *last_ms = now_ms;
+    return false;
+}
+
+bool tcp_oow_limited(struct shard *sh, const struct tcp_seg *s, uint32_t *last_ms, enum count skip)
+{
+    if (s->end != s->h.seq && !(s->h.flags & TCP_SYN)) /* text: no part of a loop of ACKs */
+        return false;
+    return too_early(sh, last_ms, skip);
+}
+
 void tcp_challenge_ack(struct shard *sh, struct tcb *t)
 {
     struct tcp_table *tt = sh->tcp;
     uint32_t now_s = tcp_now_ms(sh) / 1000;
+    int64_t limit = sh->st->set.tcp_challenge_ack_limit;
 
-    if (tt->challenge_s != now_s) {
+    if (too_early(sh, &t->oow_ms, COUNT_TCP_SKIP_CHALLENGE))
+        return;
+    /* The stack's own limit is off by default: shared, it told an attacker of other connections (Cao et al.
+     * 2016). Linux's remedy is kept for who sets one: half of it at random. */
+    if (limit != INT32_MAX && tt->challenge_s != now_s) {
         tt->challenge_s = now_s;
-        tt->challenge_left = CHALLENGE_PER_S;
+        tt->challenge_left = (uint32_t)((limit + 1) / 2) + (limit ? rnd_below(sh, (uint32_t)limit) : 0);
     }
-    if (tt->challenge_left == 0)
+    if (limit != INT32_MAX && tt->challenge_left == 0)
         return;
     tt->challenge_left--;
     tcp_count(sh, COUNT_TCP_CHALLENGE);

@@ -67,6 +67,10 @@ enum count tcp_take_text(struct shard *sh, struct tcb *t, struct tcp_seg *s);
 /* RFC 7323 section 4.3: TS.Recent. */
 void tcp_take_ts(struct shard *sh, struct tcb *t, const struct tcp_seg *s);
 
+/* Is an answer to s, which has no place, too early after the one at *last_ms (0: none; set when not)? Keeps
+ * two ends that disagree from answering each other for ever (Linux: tcp_oow_rate_limited). Text is always
+ * answered. Counts skip when so. */
+bool tcp_oow_limited(struct shard *sh, const struct tcp_seg *s, uint32_t *last_ms, enum count skip);
 /* An ACK in answer to something suspicious, limited in rate (RFC 5961 section 7). */
 void tcp_challenge_ack(struct shard *sh, struct tcb *t);
 

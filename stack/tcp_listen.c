@@ -14,27 +14,20 @@
 
 enum count tcp_listen_input(struct shard *sh, struct tcb *l, struct tcp_seg *s)
 {
-    enum count v;
-
     if (s->h.flags & TCP_RST) /* first */
         return TCP_DONE;
-    if (s->h.flags & TCP_ACK) { /* second */
-        tcp_reset_segment(sh, s);
-        return TCP_DONE;
+    if (s->h.flags & TCP_ACK) { /* second; unless it brings a SYN cookie back */
+        enum count v = tcp_synq_cookie(sh, l, s);
+
+        if (v == COUNT_OK)
+            tcp_reset_segment(sh, s);
+        return v == COUNT_OK ? TCP_DONE : v;
     }
     if (!(s->h.flags & TCP_SYN)) /* fourth */
         return COUNT_TCP_NOACK;
     if (s->h.flags & TCP_FIN) /* SYN,FIN is a scanner's */
         return COUNT_TCP_ERR;
-    /* third: a SYN. Bounds as Linux: the accept queue first, then the half-open ones. */
-    if (tcp_accept_full(l)) {
-        tcp_count(sh, COUNT_TCP_LISTEN_OVERFLOW);
-        return COUNT_TCP_LISTEN_DROP;
-    }
-    if (l->synq_len >= l->backlog + 1 || l->synq_len >= (uint64_t)sh->st->set.tcp_max_syn_backlog)
-        return COUNT_TCP_REQQ_DROP;
-    v = tcp_synq_add(sh, l, s);
-    return v == COUNT_OK ? TCP_DONE : v;
+    return tcp_synq_syn(sh, l, s); /* third */
 }
 
 void tcp_inherit(struct shard *sh, struct tcb *c, const struct tcb *l)
@@ -123,7 +116,7 @@ int tcp_listen(struct shard *sh, struct tcb *t, int backlog)
     }
     tcp_reset_state(sh, t); /* what an earlier connection left would lie under the queue */
     t->acc_head = t->acc_tail = NULL;
-    t->acc_len = t->synq_len = 0;
+    t->acc_len = t->synq_len = t->cookie_ms = 0;
     t->backlog = n;
     t->listen_id = ++sh->tcp->next_listen_id;
     t->state = TCPS_LISTEN;

@@ -9,6 +9,7 @@
 #include "tcp_output.h"
 #include "tcp_rcvq.h"
 #include "tcp_sndq.h"
+#include "tcp_synq.h"
 #include "tcp_timer.h"
 
 #define SNDBUF_MIN 4608
@@ -104,6 +105,46 @@ static int set_user_timeout(struct shard *sh, struct tcb *t, int v)
     return 0;
 }
 
+/* TCP_DEFER_ACCEPT is given in seconds and kept as the number of SYN,ACK retransmissions that take as long
+ * (Linux). */
+static uint8_t secs_to_retrans(int secs)
+{
+    int period = 1, timeout = 1;
+    uint8_t n = 1;
+
+    if (secs <= 0)
+        return 0;
+    while (secs > period && n < UINT8_MAX) {
+        n++;
+        timeout = timeout * 2 > TCP_RTO_MAX_MS / 1000 ? TCP_RTO_MAX_MS / 1000 : timeout * 2;
+        period += timeout;
+    }
+    return n;
+}
+
+static int retrans_to_secs(uint8_t n)
+{
+    int period = 0, timeout = 1;
+
+    for (; n > 0; n--) {
+        period += timeout;
+        timeout = timeout * 2 > TCP_RTO_MAX_MS / 1000 ? TCP_RTO_MAX_MS / 1000 : timeout * 2;
+    }
+    return period;
+}
+
+static int set_save_syn(struct shard *sh, struct tcb *t, int v)
+{
+    if (v < 0 || v > 2)
+        return -EINVAL;
+    if (v == 0 && !t->ext)
+        return 0;
+    if (!tcp_ext_get(sh, t))
+        return -ENOBUFS;
+    t->ext->save_syn = (uint8_t)v;
+    return 0;
+}
+
 /* The room for a writer is another (Linux: sk_write_space). Who is told no from here on, by poll, hears of it
  * when that changes, as a writer that met a full buffer. */
 static void space_changed(struct shard *sh, struct tcb *t)
@@ -153,8 +194,10 @@ static int set_tcp(struct shard *sh, struct tcb *t, int name, int v)
     case TCP_LINGER2:
         return set_linger2(t, v);
     case TCP_DEFER_ACCEPT:
-        t->defer_accept = (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+        t->defer_accept = secs_to_retrans(v);
         return 0;
+    case TCP_SAVE_SYN:
+        return set_save_syn(sh, t, v);
     case TCP_WINDOW_CLAMP:
         return set_window_clamp(t, v);
     case TCP_QUICKACK:
@@ -285,7 +328,10 @@ static int get_tcp(struct shard *sh, const struct tcb *t, int name, int *v)
         *v = t->linger2_s ? t->linger2_s : (int)set->tcp_fin_timeout;
         return 0;
     case TCP_DEFER_ACCEPT:
-        *v = t->defer_accept;
+        *v = retrans_to_secs(t->defer_accept);
+        return 0;
+    case TCP_SAVE_SYN:
+        *v = t->ext ? t->ext->save_syn : 0;
         return 0;
     case TCP_WINDOW_CLAMP:
         *v = (int)t->window_clamp;
@@ -356,6 +402,26 @@ static int get_meminfo(const struct tcb *t, void *val, uint32_t *len)
     return give(val, len, mem, sizeof mem);
 }
 
+/* TCP_SAVED_SYN: can be taken once. */
+static int take_saved_syn(struct shard *sh, struct tcb *t, void *val, uint32_t *len)
+{
+    struct tcp_saved_syn *v = t->ext ? t->ext->saved_syn : NULL;
+
+    if (!v) {
+        *len = 0;
+        return 0;
+    }
+    if (*len < v->len) {
+        *len = v->len;
+        return -EINVAL;
+    }
+    *len = v->len;
+    memcpy(val, v->bytes, v->len);
+    slab_free(&sh->tcp->saved_syn, v);
+    t->ext->saved_syn = NULL;
+    return 0;
+}
+
 int tcp_getopt(struct shard *sh, struct tcb *t, int level, int name, void *val, uint32_t *len)
 {
     struct tcp_info info;
@@ -370,6 +436,8 @@ int tcp_getopt(struct shard *sh, struct tcb *t, int level, int name, void *val, 
         return get_congestion(t, val, len);
     if (level == IPPROTO_TCP && name == TCP_CC_INFO) /* neither algorithm has anything to tell, as in Linux */
         return give(val, len, &v, 0);
+    if (level == IPPROTO_TCP && name == TCP_SAVED_SYN)
+        return take_saved_syn(sh, t, val, len);
     if (level == SOL_SOCKET && name == SO_MEMINFO)
         return get_meminfo(t, val, len);
     if (level == SOL_SOCKET && name == SO_LINGER)

@@ -111,7 +111,8 @@ int tcp_init(struct shard *sh, uint32_t max_tcb)
     if (slab_init(&tt->tcb, sh->st->seg, sizeof(struct tcb), max_tcb) ||
         slab_init(&tt->ofo, sh->st->seg, sizeof(struct tcp_ofo), max_tcb) ||
         slab_init(&tt->ext, sh->st->seg, sizeof(struct tcp_ext), max_tcb) ||
-        slab_init(&tt->synreq, sh->st->seg, sizeof(struct synreq), max_half) ||
+        slab_init_packed(&tt->synreq, sh->st->seg, sizeof(struct synreq), max_half) ||
+        slab_init(&tt->saved_syn, sh->st->seg, sizeof(struct tcp_saved_syn), max_half) ||
         slab_init_packed(&tt->tw, sh->st->seg, sizeof(struct tw), max_tw ? max_tw : 1) ||
         tcp_hash_init(&tt->conn, sh->st->seg, max_tcb) || tcp_hash_init(&tt->half, sh->st->seg, max_half) ||
         tcp_hash_init(&tt->timewait, sh->st->seg, max_tw))

@@ -23,6 +23,12 @@ static inline bool tcp_deadline_isset(const struct tcb *t, enum tcp_deadline d)
     return t->deadline_ms[d] != 0;
 }
 
+/* Until the SYN or SYN,ACK sent for the nth time (from 0) is sent again: doubling, bounded. */
+static inline uint32_t tcp_syn_rto_ms(unsigned n)
+{
+    return n < 7 ? TCP_RTO_INIT_MS << n : TCP_RTO_MAX_MS;
+}
+
 /* Clears all deadlines and cancels the node. */
 void tcp_timer_stop(struct shard *sh, struct tcb *t);
 /* Sets the retransmission deadline from rto_ms and the back-off. */

@@ -51,7 +51,7 @@ void tcp_walk(const struct shard *sh, walk_fn *fn, void *arg)
             view_tcb((const struct tcb *)container_of(n, struct pcb, hash), fn, arg);
     for (uint32_t i = 0; i < buckets(&tt->half); i++)
         for (struct list *n = tt->half.bucket[i]; n; n = n->next)
-            view_half(container_of(n, struct synreq, hash), fn, arg);
+            view_half((const struct synreq *)(const void *)n, fn, arg);
     for (uint32_t i = 0; i < buckets(&tt->conn); i++)
         for (struct list *n = tt->conn.bucket[i]; n; n = n->next)
             view_tcb((const struct tcb *)container_of(n, struct pcb, hash), fn, arg);

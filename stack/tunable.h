@@ -28,6 +28,9 @@
     X(tcp_ecn_fallback, 1, 0, 1, "a SYN is sent again without ECN")                                          \
     X(tcp_window_scaling, 1, 0, 1, "offer window scaling")                                                   \
     X(tcp_stdurg, 0, 0, 1, "1: the urgent pointer stands on the last urgent byte (RFC 1122), 0: behind it")  \
+    X(tcp_syncookies, 1, 0, 2, "SYN cookies; 1: when the SYN queue is full, 2: always")                      \
+    X(tcp_invalid_ratelimit, 500, 0, 1 << 30, "milliseconds between answers to what is out of place")        \
+    X(tcp_challenge_ack_limit, INT32_MAX, 0, INT32_MAX, "challenge ACKs a second, all connections")          \
     X(tcp_abort_on_overflow, 0, 0, 1, "RST when the accept queue is full")                                   \
     X(tcp_slow_start_after_idle, 1, 0, 1, "shrink the window after an idle RTO (RFC 2861)")                  \
     X(tcp_min_tso_segs, 2, 1, 64, "segments a burst has at least, when the windows allow")                   \

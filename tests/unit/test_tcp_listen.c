@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 
 #include "../../stack/port.h"
+#include "../../stack/tcp_ext.h"
+#include "../../stack/tcp_synq.h"
 #include "tcp_peer.h"
 
 static const struct env_config small = {.npkts = 1023};
@@ -137,8 +139,171 @@ Test(tcp_listen, syn_received_out_of_window)
 
     knock(p, 1000, false);
     peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 100000, .ack = 1});
-    peer_expect(p, TCP_SYN | TCP_ACK, 0, 1, 0);
+    peer_expect(p, TCP_ACK, 1, 1, 0);
     cr_assert_null(tcp_accept(p->sh, p->listener));
+}
+
+/* As often as half a second allows (Linux: tcp_invalid_ratelimit). */
+Test(tcp_listen, syn_received_answers_out_of_window_not_too_often)
+{
+    struct peer *p = listening(1);
+
+    knock(p, 1000, false);
+    for (int i = 0; i < 50; i++) {
+        peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 100000, .ack = 1});
+        peer_wait_ms(p, 10);
+    }
+    peer_expect(p, TCP_ACK, 1, 1, 0);
+    peer_expect_none(p);
+    cr_assert_eq(p->sh->count[COUNT_TCP_SKIP_SYN_RECV], 49);
+    peer_wait_ms(p, 1);
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 100000, .ack = 1});
+    peer_expect(p, TCP_ACK, 1, 1, 0);
+}
+
+/* An ACK with a timestamp that we never sent is none of this handshake. */
+Test(tcp_listen, syn_received_wrong_tsecr)
+{
+    struct peer *p = listening(1);
+    struct tcp_opts o = {.has_ts = 1, .tsval = 7, .fastopen_len = -1};
+
+    p->port = 1000;
+    peer_send(p, (struct peer_seg){.flags = TCP_SYN, .opts = &o});
+    cr_assert(peer_recv(p));
+    p->irs = p->seen.tcp.seq;
+    o.tsecr = p->seen.opts.tsval + 100000;
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 1, .opts = &o});
+    peer_expect(p, TCP_ACK, 1, 1, 0);
+    cr_assert_eq(p->sh->count[COUNT_TCP_TSECR], 1);
+    o.tsecr -= 100000;
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 1, .opts = &o});
+    cr_assert_not_null(tcp_accept(p->sh, p->listener));
+}
+
+/* Linux: an unexpected SYN in the window ends the half-open connection. */
+Test(tcp_listen, syn_received_syn_in_window)
+{
+    struct peer *p = listening(1);
+
+    knock(p, 1000, false);
+    peer_send(p, (struct peer_seg){.flags = TCP_SYN, .seq = 5});
+    cr_assert(peer_recv(p));
+    cr_assert_eq(p->seen.tcp.flags, TCP_RST | TCP_ACK);
+    cr_assert_eq(p->listener->synq_len, 0);
+    cr_assert_eq(p->sh->count[COUNT_TCP_EMBRYONIC_RST], 1);
+}
+
+/* A listener for whose child there is no room says so, or not (Linux: tcp_abort_on_overflow). */
+Test(tcp_listen, abort_on_overflow)
+{
+    struct peer *p = listening(0);
+    uint32_t irs;
+
+    p->sh->st->set.tcp_abort_on_overflow = 1;
+    p->sh->st->set.tcp_syncookies = 0;
+    tcp_listen(p->sh, p->listener, 1);
+    knock(p, 1000, false);
+    irs = p->irs;
+    knock(p, 1001, true);
+    tcp_listen(p->sh, p->listener, 0);
+    p->port = 1000;
+    p->irs = irs;
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 1});
+    cr_assert(peer_recv(p));
+    cr_assert_eq(p->seen.tcp.flags, TCP_RST);
+    cr_assert_eq(p->listener->synq_len, 0);
+}
+
+/* TCP_DEFER_ACCEPT: the bare ACK is dropped, the SYN,ACK is not sent again while data is waited for, but once
+ * at the end of the time; data wakes accept. */
+Test(tcp_listen, defer_accept_waits_for_data)
+{
+    struct peer *p = listening(1);
+
+    p->t = p->listener;
+    peer_set(p, IPPROTO_TCP, TCP_DEFER_ACCEPT, 7);
+    cr_assert_eq(p->t->defer_accept, 3);
+    knock(p, 1000, true);
+    cr_assert_eq(p->listener->acc_len, 0);
+    cr_assert_eq(p->sh->count[COUNT_TCP_DEFER_ACCEPT], 1);
+    peer_wait_ms(p, 2900);
+    peer_expect_none(p);
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK | TCP_PSH, .seq = 1, .ack = 1, .len = 10});
+    p->t = tcp_accept(p->sh, p->listener);
+    cr_assert_not_null(p->t);
+    cr_assert_eq(tcp_recv_avail(p->t), 10);
+}
+
+Test(tcp_listen, defer_accept_ends)
+{
+    struct peer *p = listening(1);
+
+    p->t = p->listener;
+    peer_set(p, IPPROTO_TCP, TCP_DEFER_ACCEPT, 7);
+    knock(p, 1000, true);
+    peer_wait_ms(p, 3100);
+    peer_expect_none(p);
+    peer_wait_ms(p, 4000);
+    peer_expect(p, TCP_SYN | TCP_ACK, 0, 1, 0);
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 1});
+    cr_assert_not_null(tcp_accept(p->sh, p->listener), "now without data, too");
+}
+
+Test(tcp_listen, defer_accept_seconds)
+{
+    static const int in[] = {0, 1, 2, 3, 4, 7, 8, 100, -5}, out[] = {0, 1, 3, 3, 7, 7, 15, 127, 0};
+    struct peer *p = listening(1);
+
+    p->t = p->listener;
+    for (unsigned i = 0; i < sizeof in / sizeof *in; i++) {
+        int v;
+        uint32_t len = sizeof v;
+
+        peer_set(p, IPPROTO_TCP, TCP_DEFER_ACCEPT, in[i]);
+        cr_assert_eq(tcp_getopt(p->sh, p->t, IPPROTO_TCP, TCP_DEFER_ACCEPT, &v, &len), 0);
+        cr_assert_eq(v, out[i], "%d gives %d", in[i], v);
+    }
+}
+
+Test(tcp_listen, saved_syn)
+{
+    struct peer *p = listening(1);
+    uint8_t b[200];
+    uint32_t len = 10;
+
+    p->t = p->listener;
+    peer_set(p, IPPROTO_TCP, TCP_SAVE_SYN, 1);
+    peer_open_passive(p, &(struct peer_opts){.ts = true, .mss = 1234});
+    cr_assert_eq(tcp_getopt(p->sh, p->t, IPPROTO_TCP, TCP_SAVED_SYN, b, &len), -EINVAL);
+    cr_assert_eq(len, 20 + 20 + 16, "the length that is needed");
+    len = sizeof b;
+    cr_assert_eq(tcp_getopt(p->sh, p->t, IPPROTO_TCP, TCP_SAVED_SYN, b, &len), 0);
+    cr_assert_eq(len, 20 + 20 + 16);
+    cr_assert_eq(b[0], 0x45);
+    cr_assert_eq(b[20 + 13], TCP_SYN);
+    cr_assert_eq(b[40], TCP_OPT_MSS);
+    cr_assert_eq(b[42] << 8 | b[43], 1234);
+    len = sizeof b;
+    cr_assert_eq(tcp_getopt(p->sh, p->t, IPPROTO_TCP, TCP_SAVED_SYN, b, &len), 0);
+    cr_assert_eq(len, 0, "once");
+    cr_assert_eq(p->sh->tcp->saved_syn.in_use, 0);
+}
+
+Test(tcp_listen, saved_syn_goes_with_the_connection)
+{
+    struct peer *p = listening(5);
+
+    p->t = p->listener;
+    peer_set(p, IPPROTO_TCP, TCP_SAVE_SYN, 2);
+    knock(p, 1000, false);
+    peer_send(p, (struct peer_seg){.flags = TCP_RST, .seq = 1});
+    cr_assert_eq(p->sh->tcp->saved_syn.in_use, 0);
+    peer_open_passive(p, NULL);
+    cr_assert_eq(p->t->ext->saved_syn->len, 14 + 20 + 20 + 4);
+    cr_assert_eq(memcmp(p->t->ext->saved_syn->bytes, ENV_MAC, 6), 0);
+    tcp_abort(p->sh, p->t);
+    tcp_close(p->sh, p->t);
+    cr_assert_eq(p->sh->tcp->saved_syn.in_use, 0);
 }
 
 Test(tcp_listen, syn_received_text_with_the_ack)
@@ -208,6 +373,7 @@ Test(tcp_listen, half_open_connections_are_bounded)
 {
     struct peer *p = listening(3);
 
+    p->sh->st->set.tcp_syncookies = 0; /* with them: test_tcp_cookie.c */
     for (uint16_t i = 0; i < 4; i++)
         cr_assert(knock(p, 1000 + i, false));
     cr_assert_not(knock(p, 1010, false));
