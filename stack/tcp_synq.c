@@ -90,6 +90,21 @@ static struct flow flow_of(const struct synreq *r, const struct tcb *l)
                          .bound_if = l->pcb.ifindex};
 }
 
+/* Our options, and the window we offer with them. False: there is no way back. */
+static bool our_offer(struct shard *sh, struct synreq *r, const struct tcb *l, struct flow *fl,
+                      struct tcp_opts *o)
+{
+    if (flow_resolve(sh, fl))
+        return false;
+    tcp_syn_opts(sh, fl, l->user_mss, o);
+    o->has_ts = (r->flags & SYNREQ_TS) != 0;
+    o->sack_permitted = (r->flags & SYNREQ_SACK) != 0;
+    o->has_wscale = (r->flags & SYNREQ_WSCALE) != 0;
+    o->wscale = r->rcv_wscale;
+    r->rcv_wnd = tcp_first_window(l, o->mss - (o->has_ts ? TCP_TS_OPT_LEN : 0));
+    return true;
+}
+
 static void send_syn_ack(struct shard *sh, struct synreq *r, struct tcb *l)
 {
     struct flow fl = flow_of(r, l);

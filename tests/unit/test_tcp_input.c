@@ -119,6 +119,7 @@ static void syn(const struct place *w)
 
     peer_send(p, (struct peer_seg){.flags = TCP_SYN, .seq = w->rcv_nxt + 1});
     peer_expect(p, TCP_ACK, w->snd_nxt, w->rcv_nxt, 0);
+    p->t->oow_ms = 0;                                            /* not limited in rate here */
     peer_send(p, (struct peer_seg){.flags = TCP_SYN, .seq = 0}); /* the first one again */
     peer_expect(p, TCP_ACK, w->snd_nxt, w->rcv_nxt, 0);
     same_state(p, w);
@@ -392,11 +393,32 @@ Test(tcp_input, challenges_are_limited)
     peer_open_passive(p, NULL);
     for (int i = 0; i < 1500; i++)
         peer_send(p, (struct peer_seg){.flags = TCP_RST, .seq = 100});
-    cr_assert_eq(peer_count(p), 1000);
+    cr_assert_eq(peer_count(p), 1, "one each half second and connection");
+    cr_assert_eq(p->sh->count[COUNT_TCP_SKIP_CHALLENGE], 1499);
     peer_clear(p);
-    peer_wait_ms(p, 1001);
+    peer_wait_ms(p, 500);
     peer_send(p, (struct peer_seg){.flags = TCP_RST, .seq = 100});
     cr_assert_eq(peer_count(p), 1);
+}
+
+/* The limit of all together: about the number set (half of it, and as much again at random). */
+Test(tcp_input, challenges_are_limited_for_all)
+{
+    struct peer *p = peer_new(&(struct env_config){.npkts = 4095});
+
+    p->sh->st->set.tcp_challenge_ack_limit = 100;
+    peer_open_passive(p, NULL);
+    for (int i = 0; i < 500; i++) {
+        p->t->oow_ms = 0;
+        peer_send(p, (struct peer_seg){.flags = TCP_RST, .seq = 100});
+    }
+    cr_assert_geq(peer_count(p), 50);
+    cr_assert_leq(peer_count(p), 150);
+    peer_clear(p);
+    p->sh->st->set.tcp_challenge_ack_limit = 0;
+    peer_wait_ms(p, 1001);
+    peer_send(p, (struct peer_seg){.flags = TCP_RST, .seq = 100});
+    peer_expect_none(p);
 }
 
 /* RFC 7323 section 5.5: after 24 days without a segment the old timestamp is no measure. */
