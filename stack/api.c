@@ -16,17 +16,30 @@ void api_bind(struct stack *st, struct proc *p)
     api_self.proc = p;
 }
 
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec ts;
+
+    clock_gettime(clock, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static void wall_clock(struct shard *sh)
+{
+    sh->st->wall_off_ns = (int64_t)(clock_ns(CLOCK_REALTIME) - sh->now_ns);
+}
+
 struct shard *api_enter(void)
 {
     struct shard *sh = &api_self.st->shard[0];
-    struct timespec ts;
     uint64_t now_ns;
 
     shard_lock(sh);
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    now_ns = (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+    now_ns = clock_ns(CLOCK_MONOTONIC);
     if (now_ns > sh->now_ns)
         sh->now_ns = now_ns;
+    if (__builtin_expect(sh->st->stamps != 0, 0))
+        wall_clock(sh);
     return sh;
 }
 

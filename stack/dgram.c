@@ -6,6 +6,8 @@
 #include <netinet/in.h>
 #include <poll.h>
 
+#include "errq.h"
+#include "msg.h"
 #include "user.h"
 #include "wire_ip4.h"
 
@@ -73,6 +75,7 @@ bool dgram_queue(struct shard *sh, struct dgram *d, struct rte_mbuf *m, const st
     meta->flags = ri->ifindex;
     meta->aux = ri->bcast ? QUEUED_BCAST : 0;
     meta->truesize = cost;
+    meta->stamp_ns = stamp_now_ns(sh);
     if (d->rcv_tail)
         pkt_meta(d->rcv_tail)->link = m;
     else
@@ -115,49 +118,22 @@ void dgram_info(const struct rte_mbuf *m, struct dgram_info *info)
     }
 }
 
-static void dequeue(struct dgram *d, struct rte_mbuf *m, struct rte_mbuf *before)
+/* Frees m, the first. */
+static void dequeue(struct dgram *d, struct rte_mbuf *m)
 {
-    if (before)
-        pkt_meta(before)->link = pkt_meta(m)->link;
-    else
-        d->rcv_head = pkt_meta(m)->link;
-    if (d->rcv_tail == m)
-        d->rcv_tail = before;
+    d->rcv_head = pkt_meta(m)->link;
+    if (!d->rcv_head)
+        d->rcv_tail = NULL;
     d->rcv_mem -= pkt_meta(m)->truesize;
     rte_pktmbuf_free(m);
 }
 
-void dgram_purge(struct dgram *d)
+void dgram_close(struct shard *sh, struct dgram *d)
 {
     while (d->rcv_head)
-        dequeue(d, d->rcv_head, NULL);
-}
-
-ssize_t dgram_scatter(const struct rte_mbuf *m, uint32_t off, const struct msghdr *msg)
-{
-    uint32_t at = off, left = m->pkt_len - off;
-    size_t done = 0;
-
-    for (size_t i = 0; i < msg->msg_iovlen && left; i++) {
-        uint8_t *to = msg->msg_iov[i].iov_base;
-        size_t room = msg->msg_iov[i].iov_len;
-
-        while (room && left) {
-            while (at >= m->data_len) {
-                at -= m->data_len;
-                m = m->next;
-            }
-            size_t n = m->data_len - at < room ? m->data_len - at : room;
-            if (!user_copy(to, rte_pktmbuf_mtod_offset(m, uint8_t *, at), n))
-                return -EFAULT;
-            at += (uint32_t)n;
-            left -= (uint32_t)n;
-            to += n;
-            room -= n;
-            done += n;
-        }
-    }
-    return (ssize_t)done;
+        dequeue(d, d->rcv_head);
+    errq_purge(sh, &d->pcb);
+    stamp_close(sh, &d->stamp);
 }
 
 /* A scope goes with addresses that mean something on one link only. */
@@ -228,15 +204,34 @@ static ssize_t recv_nothing(struct dgram *d, struct msghdr *msg, int flags, int 
     return (d->shut & 1) && !(flags & MSG_DONTWAIT) ? 0 : -EAGAIN;
 }
 
+/* What the socket wants to know about the packet that reported an error. */
+static void put_errq_ctl(struct shard *sh, struct pcb *pcb, const struct errq_entry *e, struct msghdr *msg,
+                         size_t *used)
+{
+    struct dgram_info info = {.from = {e->offender, 0},
+                              .to = {e->to, 0},
+                              .v4 = e->v4,
+                              .is_error = 1,
+                              .ttl = e->ttl,
+                              .tos = e->tos,
+                              .ifindex = e->ifindex};
+
+    if (e->from_wire)
+        dgram_put_ip_ctl(sh, (const struct dgram *)pcb, msg, used, &info);
+}
+
 ssize_t dgram_recv(struct shard *sh, struct dgram *d, struct msghdr *msg, int flags)
 {
     bool peek = flags & MSG_PEEK, moves = d->flags & DG_PEEK_MOVES;
     struct rte_mbuf *m = d->rcv_head;
-    int err = dgram_take_error(d);
     struct dgram_info info;
     uint32_t off = 0;
     ssize_t got, len;
+    int err;
 
+    if (__builtin_expect(flags & MSG_ERRQUEUE, 0))
+        return errq_recv(sh, &d->pcb, msg, &d->stamp, put_errq_ctl);
+    err = dgram_take_error(d);
     if (__builtin_expect(peek && moves, 0)) {
         off = (uint32_t)d->peek_off;
         m = peek_at(d, &off);
@@ -245,7 +240,7 @@ ssize_t dgram_recv(struct shard *sh, struct dgram *d, struct msghdr *msg, int fl
     if (err || !m)
         return recv_nothing(d, msg, flags, err);
     len = m->pkt_len;
-    got = dgram_scatter(m, off, msg);
+    got = msg_scatter(m, off, msg);
     dgram_info(m, &info);
     if (got >= 0 && !dgram_put_name(d, msg, &info.from, info.ifindex))
         got = -EFAULT;
@@ -254,7 +249,7 @@ ssize_t dgram_recv(struct shard *sh, struct dgram *d, struct msghdr *msg, int fl
     if (got >= 0 && got < len - (ssize_t)off)
         msg->msg_flags |= MSG_TRUNC;
     if (!peek) /* a datagram that could not be copied is lost, too (Linux: udp_recvmsg) */
-        dequeue(d, m, NULL);
+        dequeue(d, m);
     if (got >= 0 && (flags & MSG_TRUNC))
         got = len;
     if (__builtin_expect(moves, 0) && got >= 0)
@@ -273,8 +268,8 @@ unsigned dgram_poll(const struct dgram *d)
 
     if (d->rcv_head)
         r |= POLLIN | POLLRDNORM;
-    if (d->pcb.so_error)
-        r |= POLLERR;
+    if (d->pcb.so_error || errq_any(&d->pcb))
+        r |= POLLERR | (d->flags & DG_ERRQ_PRI ? POLLPRI : 0);
     if (d->shut & 1)
         r |= POLLIN | POLLRDNORM | POLLRDHUP;
     if (d->shut == 3)
@@ -288,4 +283,21 @@ int dgram_shutdown(struct shard *sh, struct dgram *d, int how)
     pcb_event(sh, &d->pcb, (d->shut & 1 ? EV_IN | EV_RDHUP : 0) | (d->shut == 3 ? EV_HUP : 0) | EV_OUT);
     /* It takes effect all the same (Linux: inet_shutdown). */
     return ipaddr_is_any(&d->pcb.remote.addr) ? -ENOTCONN : 0;
+}
+
+void dgram_icmp(struct shard *sh, struct dgram *d, const struct icmp_error *e, uint16_t port_be, uint32_t off)
+{
+    bool v4 = ipaddr_is_v4(&e->src), fatal = e->fatal;
+
+    if (e->too_big) {
+        if (v4 && d->pmtudisc == IP_PMTUDISC_DONT)
+            return;
+        fatal |= v4 || d->pmtudisc6 != IP_PMTUDISC_DONT;
+    }
+    if (d->pcb.flags & (v4 ? PCB_RECVERR : PCB_RECVERR6))
+        errq_icmp(sh, &d->pcb, e, port_be, off, d->rcvbuf);
+    else if (!fatal || ipaddr_is_any(&d->pcb.remote.addr))
+        return;
+    d->pcb.so_error = (int16_t)e->err;
+    pcb_event(sh, &d->pcb, EV_ERR);
 }

@@ -22,6 +22,7 @@
 #include "ip.h"
 #include "pcb.h"
 #include "pkt.h"
+#include "stamp.h"
 
 enum dgram_flag {
     /* control messages with what is received; all of them are in DG_CTL */
@@ -38,7 +39,7 @@ enum dgram_flag {
     DG_2292PKTINFO6 = 1u << 11,
     DG_2292HOPLIMIT6 = 1u << 12,
     DG_RXQ_OVFL = 1u << 13, /* SO_RXQ_OVFL */
-    DG_STAMP = 1u << 14,    /* SO_TIMESTAMP or SO_TIMESTAMPNS; which: dgram.stamp */
+    DG_STAMP = 1u << 14,    /* time stamps, as dgram.stamp says */
     DG_CTL = (1u << 15) - 1,
     /* others */
     DG_NO_CHECK = 1u << 15,   /* SO_NO_CHECK: send without a checksum (IPv4) */
@@ -48,6 +49,7 @@ enum dgram_flag {
     DG_MC_ALL = 1u << 19,     /* IP_MULTICAST_ALL, on at first */
     DG_MC_ALL6 = 1u << 20,    /* IPV6_MULTICAST_ALL, on at first */
     DG_PEEK_MOVES = 1u << 21, /* SO_PEEK_OFF is not -1 */
+    DG_ERRQ_PRI = 1u << 22,   /* SO_SELECT_ERR_QUEUE */
 };
 
 struct dgram {
@@ -60,7 +62,7 @@ struct dgram {
     uint8_t mc_ttl;                       /* IP_MULTICAST_TTL */
     int16_t mc_hops6, hops6, tclass6;     /* IPV6_MULTICAST_HOPS, _UNICAST_HOPS, _TCLASS; -1: default */
     uint8_t mc_if, mc_if6;                /* interface + 1 for multicasts; 0: by route */
-    uint8_t stamp;                        /* enum dgram_stamp */
+    struct stamp stamp;                   /* SO_TIMESTAMP and its like */
     struct ipaddr mc_addr; /* IP_MULTICAST_IF: the source of multicasts; any: the flow's choice */
     int32_t peek_off;      /* SO_PEEK_OFF, with DG_PEEK_MOVES */
     uint32_t drops;        /* packets the full queue refused */
@@ -86,24 +88,31 @@ struct dgram_info {
     uint32_t flowinfo_be; /* IPv6: traffic class and flow label */
     uint8_t v4, ttl, tos, ifindex;
     uint8_t bcast;         /* link-layer or IP broadcast or multicast */
+    uint8_t is_error;      /* of a packet that reported an error: IP_PKTINFO has no spec_dst then */
     const uint8_t *ip;     /* the IP header */
     const uint8_t *l4, *e; /* v4: end of its header; end of contiguous data */
 };
 void dgram_info(const struct rte_mbuf *m, struct dgram_info *info);
 
 /* One packet into msg: iov, name as sockaddr of the socket's family, control, msg_flags. flags: MSG_PEEK,
- * MSG_TRUNC, MSG_DONTWAIT. Bytes, -EAGAIN, -EFAULT, or the pending error, taken. */
+ * MSG_TRUNC, MSG_DONTWAIT, MSG_ERRQUEUE (the error queue's oldest instead). Bytes, -EAGAIN, -EFAULT, or the
+ * pending error, taken. */
 ssize_t dgram_recv(struct shard *sh, struct dgram *d, struct msghdr *msg, int flags);
 /* Writes the name e as the socket's family has it, with the interface as scope of a link-local address;
  * msg_namelen becomes its full length. False: bad pointer. */
 bool dgram_put_name(const struct dgram *d, struct msghdr *msg, const struct endpoint *e, unsigned ifindex);
-/* Copies from m, its first off bytes passed over, to the iovecs. Bytes, or -EFAULT. */
-ssize_t dgram_scatter(const struct rte_mbuf *m, uint32_t off, const struct msghdr *msg);
 size_t dgram_next_len(const struct dgram *d); /* FIONREAD */
 unsigned dgram_poll(const struct dgram *d);
 /* Takes effect and raises events; -ENOTCONN without a peer, as in Linux. */
 int dgram_shutdown(struct shard *sh, struct dgram *d, int how);
-void dgram_purge(struct dgram *d); /* frees what is queued */
+/* The socket goes: frees what is queued and what the modules above hold for it. The pcb's names are the
+ * caller's. */
+void dgram_close(struct shard *sh, struct dgram *d);
+
+/* An ICMP error about d's packet to port port_be: queued for who set IP_RECVERR, its payload what is quoted
+ * from byte off on; else pending only when it is fatal and d has a peer (Linux: __udp4_lib_err, raw_err). */
+void dgram_icmp(struct shard *sh, struct dgram *d, const struct icmp_error *e, uint16_t port_be,
+                uint32_t off);
 
 /* Takes the pending error: 0 or -errno. */
 static inline int dgram_take_error(struct dgram *d)
@@ -143,8 +152,11 @@ int dgram_ctl_parse(const struct shard *sh, const struct dgram *d, const struct 
 int dgram_flow(struct shard *sh, struct dgram *d, const struct ipaddr *dst, const struct dgram_tx *tx);
 /* After a send with another source than the socket's own: the next one is resolved anew. */
 void dgram_flow_done(struct dgram *d, const struct dgram_tx *tx);
-/* Whether a packet of len bytes (with its IP header) is sent with don't-fragment. */
-bool dgram_df(const struct dgram *d, const struct dgram_tx *tx, uint32_t len);
+/* Whether a packet of len bytes (with its IP header) to dst may go the way that dgram_flow found: sets
+ * don't-fragment in d->flow. -EMSGSIZE: longer than the path and not to be fragmented, or than IP can say;
+ * queued for who set IP_RECVERR. */
+int dgram_fits(struct shard *sh, struct dgram *d, const struct dgram_tx *tx, uint32_t len,
+               const struct ipaddr *dst);
 
 /* Bytes of msg's iovecs; -EMSGSIZE above max. */
 ssize_t dgram_iov_total(const struct msghdr *msg, size_t max);
@@ -159,10 +171,10 @@ int dgram_gather(struct shard *sh, const struct msghdr *msg, uint16_t hdr, struc
 int dgram_setopt(struct shard *sh, struct dgram *d, int level, int name, const void *val, uint32_t len);
 int dgram_getopt(struct shard *sh, struct dgram *d, int level, int name, void *val, uint32_t *len);
 
-/* Adds a control message while there is room, and says so in msg_flags when there isn't (put_cmsg of Linux).
- * *used: bytes of msg_control that are taken; the caller makes it msg_controllen at the end. */
-void dgram_put_ctl(struct msghdr *msg, size_t *used, int level, int type, const void *data, size_t len);
-/* The control messages that the socket wants with packet m. Sets msg_controllen. */
+/* Of the control messages that the socket wants, those of IPPROTO_IP and IPPROTO_IPV6. */
+void dgram_put_ip_ctl(struct shard *sh, const struct dgram *d, struct msghdr *msg, size_t *used,
+                      const struct dgram_info *info);
+/* All that the socket wants with packet m. Sets msg_controllen. */
 void dgram_put_all_ctl(struct shard *sh, struct dgram *d, struct msghdr *msg, const struct rte_mbuf *m,
                        const struct dgram_info *info);
 

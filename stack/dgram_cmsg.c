@@ -6,29 +6,11 @@
 
 #include "dgram.h"
 #include "ifnet.h"
+#include "msg.h"
 #include "user.h"
 #include "wire_ip4.h"
 
 /* ---- with what is received ---- */
-
-void dgram_put_ctl(struct msghdr *msg, size_t *used, int level, int type, const void *data, size_t len)
-{
-    struct cmsghdr c = {.cmsg_len = CMSG_LEN(len), .cmsg_level = level, .cmsg_type = type};
-    size_t left = msg->msg_control ? msg->msg_controllen - *used : 0;
-    uint8_t *p = (uint8_t *)msg->msg_control + *used;
-
-    if (left < sizeof c) {
-        msg->msg_flags |= MSG_CTRUNC;
-        return;
-    }
-    if (left < c.cmsg_len) {
-        msg->msg_flags |= MSG_CTRUNC;
-        c.cmsg_len = left;
-    }
-    if (!user_copy(p, &c, sizeof c) || !user_copy(p + CMSG_LEN(0), data, c.cmsg_len - CMSG_LEN(0)))
-        return;
-    *used += CMSG_SPACE(len) < left ? CMSG_SPACE(len) : left;
-}
 
 /* The local address to answer a packet from: its destination, unless that was everybody's or a group's
  * (fib_compute_spec_dst). */
@@ -36,6 +18,8 @@ static uint32_t spec_dst_be(const struct shard *sh, const struct dgram_info *inf
 {
     const struct ifaddr *a;
 
+    if (info->is_error)
+        return 0;
     if (!info->bcast && !ipaddr_is_multicast(&info->to.addr))
         return ipaddr_get_v4(&info->to.addr);
     a = ifnet_source(&sh->st->ifn[info->ifindex], &info->from.addr);
@@ -46,8 +30,8 @@ static void put_opts(struct msghdr *msg, size_t *used, const struct dgram_info *
 {
     const uint8_t *opts = info->ip + IP4_HDR_LEN;
 
-    if (info->l4 > opts)
-        dgram_put_ctl(msg, used, IPPROTO_IP, IP_RECVOPTS, opts, (size_t)(info->l4 - opts));
+    if (info->ip && info->l4 > opts)
+        msg_put_ctl(msg, used, IPPROTO_IP, IP_RECVOPTS, opts, (size_t)(info->l4 - opts));
 }
 
 static void put_ip4(struct shard *sh, const struct dgram *d, struct msghdr *msg, size_t *used,
@@ -58,15 +42,15 @@ static void put_ip4(struct shard *sh, const struct dgram *d, struct msghdr *msg,
                                 .ipi_spec_dst.s_addr = spec_dst_be(sh, info),
                                 .ipi_addr.s_addr = ipaddr_get_v4(&info->to.addr)};
 
-        dgram_put_ctl(msg, used, IPPROTO_IP, IP_PKTINFO, &pi, sizeof pi);
+        msg_put_ctl(msg, used, IPPROTO_IP, IP_PKTINFO, &pi, sizeof pi);
     }
     if (d->flags & DG_RECVTTL) {
         int ttl = info->ttl;
 
-        dgram_put_ctl(msg, used, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl);
+        msg_put_ctl(msg, used, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl);
     }
     if (d->flags & DG_RECVTOS)
-        dgram_put_ctl(msg, used, IPPROTO_IP, IP_TOS, &info->tos, sizeof info->tos);
+        msg_put_ctl(msg, used, IPPROTO_IP, IP_TOS, &info->tos, sizeof info->tos);
     if (d->flags & DG_RECVOPTS)
         put_opts(msg, used, info);
     if (d->flags & DG_ORIGDST) {
@@ -74,7 +58,7 @@ static void put_ip4(struct shard *sh, const struct dgram *d, struct msghdr *msg,
                                   .sin_port = info->to.port_be,
                                   .sin_addr.s_addr = ipaddr_get_v4(&info->to.addr)};
 
-        dgram_put_ctl(msg, used, IPPROTO_IP, IP_ORIGDSTADDR, &sin, sizeof sin);
+        msg_put_ctl(msg, used, IPPROTO_IP, IP_ORIGDSTADDR, &sin, sizeof sin);
     }
 }
 
@@ -86,7 +70,7 @@ static void put_ip6_common(const struct dgram *d, struct msghdr *msg, size_t *us
 
     memcpy(&pi.ipi6_addr, info->to.addr.b, 16);
     if (d->flags & DG_PKTINFO6)
-        dgram_put_ctl(msg, used, IPPROTO_IPV6, IPV6_PKTINFO, &pi, sizeof pi);
+        msg_put_ctl(msg, used, IPPROTO_IPV6, IPV6_PKTINFO, &pi, sizeof pi);
 }
 
 static void put_ip6(const struct dgram *d, struct msghdr *msg, size_t *used, const struct dgram_info *info)
@@ -94,25 +78,36 @@ static void put_ip6(const struct dgram *d, struct msghdr *msg, size_t *used, con
     int hops = info->ttl, tclass = info->tos;
 
     if (d->flags & DG_HOPLIMIT6)
-        dgram_put_ctl(msg, used, IPPROTO_IPV6, IPV6_HOPLIMIT, &hops, sizeof hops);
+        msg_put_ctl(msg, used, IPPROTO_IPV6, IPV6_HOPLIMIT, &hops, sizeof hops);
     if (d->flags & DG_TCLASS6)
-        dgram_put_ctl(msg, used, IPPROTO_IPV6, IPV6_TCLASS, &tclass, sizeof tclass);
+        msg_put_ctl(msg, used, IPPROTO_IPV6, IPV6_TCLASS, &tclass, sizeof tclass);
     if ((d->flags & DG_FLOWINFO6) && info->flowinfo_be)
-        dgram_put_ctl(msg, used, IPPROTO_IPV6, DGRAM_IPV6_FLOWINFO, &info->flowinfo_be, 4);
+        msg_put_ctl(msg, used, IPPROTO_IPV6, DGRAM_IPV6_FLOWINFO, &info->flowinfo_be, 4);
     if (d->flags & DG_2292PKTINFO6) {
         struct in6_pktinfo pi = {.ipi6_ifindex = info->ifindex + 1u};
 
         memcpy(&pi.ipi6_addr, info->to.addr.b, 16);
-        dgram_put_ctl(msg, used, IPPROTO_IPV6, IPV6_2292PKTINFO, &pi, sizeof pi);
+        msg_put_ctl(msg, used, IPPROTO_IPV6, IPV6_2292PKTINFO, &pi, sizeof pi);
     }
     if (d->flags & DG_2292HOPLIMIT6)
-        dgram_put_ctl(msg, used, IPPROTO_IPV6, IPV6_2292HOPLIMIT, &hops, sizeof hops);
+        msg_put_ctl(msg, used, IPPROTO_IPV6, IPV6_2292HOPLIMIT, &hops, sizeof hops);
     if (d->flags & DG_ORIGDST6) {
         struct sockaddr_in6 sin6 = {.sin6_family = AF_INET6, .sin6_port = info->to.port_be};
 
         memcpy(&sin6.sin6_addr, info->to.addr.b, 16);
-        dgram_put_ctl(msg, used, IPPROTO_IPV6, DGRAM_IPV6_ORIGDSTADDR, &sin6, sizeof sin6);
+        msg_put_ctl(msg, used, IPPROTO_IPV6, DGRAM_IPV6_ORIGDSTADDR, &sin6, sizeof sin6);
     }
+}
+
+void dgram_put_ip_ctl(struct shard *sh, const struct dgram *d, struct msghdr *msg, size_t *used,
+                      const struct dgram_info *info)
+{
+    if (d->pcb.flags & PCB_V6)
+        put_ip6_common(d, msg, used, info);
+    if (info->v4)
+        put_ip4(sh, d, msg, used, info);
+    else
+        put_ip6(d, msg, used, info);
 }
 
 void dgram_put_all_ctl(struct shard *sh, struct dgram *d, struct msghdr *msg, const struct rte_mbuf *m,
@@ -122,14 +117,11 @@ void dgram_put_all_ctl(struct shard *sh, struct dgram *d, struct msghdr *msg, co
     size_t used = 0;
 
     if (d->flags & DG_CTL) {
+        if (d->flags & DG_STAMP)
+            stamp_put_rx(sh, &d->stamp, msg, &used, pkt_meta((struct rte_mbuf *)m)->stamp_ns);
         if ((d->flags & DG_RXQ_OVFL) && drops)
-            dgram_put_ctl(msg, &used, SOL_SOCKET, SO_RXQ_OVFL, &drops, sizeof drops);
-        if (d->pcb.flags & PCB_V6)
-            put_ip6_common(d, msg, &used, info);
-        if (info->v4)
-            put_ip4(sh, d, msg, &used, info);
-        else
-            put_ip6(d, msg, &used, info);
+            msg_put_ctl(msg, &used, SOL_SOCKET, SO_RXQ_OVFL, &drops, sizeof drops);
+        dgram_put_ip_ctl(sh, d, msg, &used, info);
     }
     msg->msg_controllen = used;
 }

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 
 #include "dgram.h"
+#include "errq.h"
 
 /* Options that are one bit of dgram.flags. */
 static const struct {
@@ -31,6 +32,7 @@ static const struct {
     {IPPROTO_IPV6, IPV6_MULTICAST_ALL, DG_MC_ALL6},
     {SOL_SOCKET, SO_NO_CHECK, DG_NO_CHECK},
     {SOL_SOCKET, SO_RXQ_OVFL, DG_RXQ_OVFL},
+    {SOL_SOCKET, SO_SELECT_ERR_QUEUE, DG_ERRQ_PRI},
 };
 
 static uint32_t find_bit(int level, int name)
@@ -54,7 +56,12 @@ static uint32_t buf_bytes(int v, int64_t max, uint32_t least)
     return n < least ? least : n;
 }
 
-static int set_socket(struct shard *sh, struct dgram *d, int name, int v)
+static void set_bit(struct dgram *d, uint32_t bit, bool on)
+{
+    d->flags = on ? d->flags | bit : d->flags & ~bit;
+}
+
+static int set_socket(struct shard *sh, struct dgram *d, int name, int v, const void *val, uint32_t len)
 {
     const struct tunables *set = &sh->st->set;
 
@@ -71,21 +78,34 @@ static int set_socket(struct shard *sh, struct dgram *d, int name, int v)
     case SO_RCVBUFFORCE:
         d->rcvbuf = buf_bytes(v < 0 ? 0 : v, INT_MAX / 2, RCVBUF_MIN);
         return 0;
-    default:
-        return -ENOPROTOOPT;
+    case SO_PEEK_OFF:
+        if (v < -1)
+            return -EINVAL;
+        d->peek_off = v;
+        set_bit(d, DG_PEEK_MOVES, v >= 0);
+        return 0;
+    default: {
+        int r = stamp_setopt(sh, &d->stamp, name, val, len);
+
+        set_bit(d, DG_STAMP, stamp_wants_rx(&d->stamp));
+        return r;
+    }
     }
 }
 
-static void set_pcb_flag(struct dgram *d, uint16_t flag, bool on)
+/* Who wants no more errors loses those that wait. */
+static void set_recverr(struct shard *sh, struct dgram *d, uint16_t flag, bool on)
 {
     d->pcb.flags = (uint16_t)(on ? d->pcb.flags | flag : d->pcb.flags & ~flag);
+    if (!on)
+        errq_purge(sh, &d->pcb);
 }
 
-static int set_ip(struct dgram *d, int name, int v)
+static int set_ip(struct shard *sh, struct dgram *d, int name, int v)
 {
     switch (name) {
     case IP_RECVERR:
-        set_pcb_flag(d, PCB_RECVERR, v);
+        set_recverr(sh, d, PCB_RECVERR, v);
         return 0;
     case IP_MTU_DISCOVER:
         if (v < IP_PMTUDISC_DONT || v > IP_PMTUDISC_OMIT)
@@ -102,11 +122,11 @@ static int set_ip(struct dgram *d, int name, int v)
     }
 }
 
-static int set_ip6(struct dgram *d, int name, int v)
+static int set_ip6(struct shard *sh, struct dgram *d, int name, int v)
 {
     switch (name) {
     case IPV6_RECVERR:
-        set_pcb_flag(d, PCB_RECVERR6, v);
+        set_recverr(sh, d, PCB_RECVERR6, v);
         return 0;
     case IPV6_MTU_DISCOVER:
         if (v < IP_PMTUDISC_DONT || v > IP_PMTUDISC_OMIT)
@@ -147,12 +167,12 @@ int dgram_setopt(struct shard *sh, struct dgram *d, int level, int name, const v
     else
         return -EINVAL;
     if (bit) {
-        d->flags = v ? d->flags | bit : d->flags & ~bit;
+        set_bit(d, bit, v);
         return 0;
     }
     if (level == SOL_SOCKET)
-        return set_socket(sh, d, name, v);
-    return level == IPPROTO_IP ? set_ip(d, name, v) : set_ip6(d, name, v);
+        return set_socket(sh, d, name, v, val, len);
+    return level == IPPROTO_IP ? set_ip(sh, d, name, v) : set_ip6(sh, d, name, v);
 }
 
 /* IP_MTU, IPV6_MTU: of the path to the peer. */
@@ -165,16 +185,21 @@ static int get_mtu(struct shard *sh, struct dgram *d, int *v)
     dgram_tx_init(d, &tx);
     if (dgram_flow(sh, d, &d->pcb.remote.addr, &tx))
         return -ENOTCONN;
+    /* What dgram_flow makes of it for IP_PMTUDISC_PROBE and its like is not the path's. */
+    d->flow.gen = 0;
+    if (flow_resolve(sh, &d->flow))
+        return -ENOTCONN;
     *v = (int)d->flow.mtu;
+    d->flow.dst = IPADDR_ANY;
     return 0;
 }
 
 static int get_int(struct shard *sh, struct dgram *d, int level, int name, int *v)
 {
     if (level == SOL_SOCKET) {
-        if (name != SO_RCVBUF && name != SO_SNDBUF)
+        if (name != SO_RCVBUF && name != SO_SNDBUF && name != SO_PEEK_OFF)
             return -ENOPROTOOPT;
-        *v = (int)(name == SO_RCVBUF ? d->rcvbuf : d->sndbuf);
+        *v = name == SO_PEEK_OFF ? d->peek_off : (int)(name == SO_RCVBUF ? d->rcvbuf : d->sndbuf);
         return 0;
     }
     if (level == IPPROTO_IP) {
@@ -224,6 +249,12 @@ int dgram_getopt(struct shard *sh, struct dgram *d, int level, int name, void *v
 
     if (level != SOL_SOCKET && level != IPPROTO_IP && level != IPPROTO_IPV6)
         return -ENOPROTOOPT;
+    if (level == SOL_SOCKET) {
+        r = stamp_getopt(&d->stamp, name, val, len);
+        if (r != -ENOPROTOOPT)
+            return r;
+        r = 0;
+    }
     if (!bit)
         r = get_int(sh, d, level, name, &v);
     if (r)

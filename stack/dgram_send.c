@@ -4,7 +4,10 @@
 #include <netinet/in.h>
 
 #include "dgram.h"
+#include "errq.h"
 #include "user.h"
+
+#define IP_MAX 65535 /* bytes of an IPv4 packet */
 
 void dgram_tx_init(const struct dgram *d, struct dgram_tx *tx)
 {
@@ -14,24 +17,30 @@ void dgram_tx_init(const struct dgram *d, struct dgram_tx *tx)
     tx->ttl = tx->tos = tx->dontfrag = -1;
 }
 
-bool dgram_df(const struct dgram *d, const struct dgram_tx *tx, uint32_t len)
+/* PROBE, INTERFACE and OMIT look at the link's MTU, not at the path's (ip_sk_use_pmtu). */
+static bool by_link_mtu(uint8_t how)
 {
-    bool v4 = ipaddr_is_v4(&d->flow.dst);
+    return how >= IP_PMTUDISC_PROBE;
+}
+
+int dgram_fits(struct shard *sh, struct dgram *d, const struct dgram_tx *tx, uint32_t len,
+               const struct ipaddr *dst)
+{
+    struct flow *fl = &d->flow;
+    bool v4 = ipaddr_is_v4(&fl->dst), fits = len <= fl->mtu, may_cut;
     uint8_t how = v4 ? d->pmtudisc : d->pmtudisc6;
 
+    /* ip_sk_ignore_df; OMIT fragments by the link, INTERFACE never (and both without don't-fragment). */
+    may_cut = how < IP_PMTUDISC_DO || how == IP_PMTUDISC_OMIT;
     if (!v4 && (tx->dontfrag >= 0 ? tx->dontfrag : !!(d->flags & DG_DONTFRAG6)))
-        return true;
-    /* PROBE and INTERFACE look at the link's MTU, not at the path's (ip_sk_use_pmtu); INTERFACE and OMIT send
-     * without don't-fragment (ip_dont_fragment). */
-    switch (how) {
-    case IP_PMTUDISC_DO:
-    case IP_PMTUDISC_PROBE:
-        return true;
-    case IP_PMTUDISC_WANT:
-        return len <= d->flow.mtu;
-    default:
-        return false;
-    }
+        may_cut = false;
+    fl->df = fits && how != IP_PMTUDISC_DONT && how <= IP_PMTUDISC_PROBE;
+    if (__builtin_expect(fits || (may_cut && len <= (v4 ? IP_MAX : IP_MAX + 40)), 1))
+        return 0;
+    if (d->pcb.flags & (v4 ? PCB_RECVERR : PCB_RECVERR6))
+        errq_local(sh, &d->pcb, EMSGSIZE, fl->mtu, &(struct endpoint){*dst, d->pcb.remote.port_be},
+                   d->rcvbuf);
+    return -EMSGSIZE;
 }
 
 static void flow_marks(struct dgram *d, const struct dgram_tx *tx)
@@ -82,9 +91,12 @@ int dgram_flow(struct shard *sh, struct dgram *d, const struct ipaddr *dst, cons
     }
     fl->allow_bcast = !!(d->pcb.flags & PCB_BROADCAST);
     r = flow_resolve(sh, fl);
-    if (!r)
-        flow_marks(d, tx);
-    return r;
+    if (r)
+        return r;
+    flow_marks(d, tx);
+    if (__builtin_expect(by_link_mtu(ipaddr_is_v4(dst) ? d->pmtudisc : d->pmtudisc6), 0))
+        fl->mtu = RTE_MIN(sh->st->ifn[fl->ifindex].mtu, (uint32_t)IP_MAX);
+    return 0;
 }
 
 void dgram_flow_done(struct dgram *d, const struct dgram_tx *tx)

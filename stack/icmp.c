@@ -152,6 +152,11 @@ static bool read_quote(struct shard *sh, struct rte_mbuf *m, const struct rxinfo
         return false;
     l4 = p + ip4_hlen(ip);
     err->from = ri->src;
+    err->to = ri->dst;
+    err->ttl = ri->ttl;
+    err->tos = ri->tos;
+    err->ifindex = ri->ifindex;
+    err->info = (uint32_t)ntohs(in->id_be) << 16 | ntohs(in->seq_be);
     err->proto = ip->proto;
     err->type = in->type;
     err->code = in->code;
@@ -179,8 +184,10 @@ static enum ip_verdict error_input(struct shard *sh, struct rte_mbuf *m, const s
     }
     err->err = what.err;
     err->fatal = what.fatal;
-    if (in->type == ICMP_T_UNREACH && in->code == ICMP_C_FRAG_NEEDED)
+    if (in->type == ICMP_T_UNREACH && in->code == ICMP_C_FRAG_NEEDED) {
+        err->too_big = 1;
         err->mtu = in->mtu;
+    }
     return IP_ICMP_ERROR;
 }
 

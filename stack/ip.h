@@ -66,15 +66,18 @@ bool ip_is_broadcast(const struct stack *st, const struct ipaddr *a);
 /* An ICMP error that names one of our packets; rx.c hands it to the transport. */
 struct icmp_error {
     struct ipaddr src, dst; /* of our packet: src is ours */
-    struct ipaddr from;     /* who reported */
+    struct ipaddr from, to; /* who reported, to which of our addresses */
     uint8_t proto, type, code;
-    uint16_t mtu; /* next-hop MTU for "fragmentation needed", host order, 0 if not given */
+    uint8_t too_big; /* "fragmentation needed", "packet too big" */
+    uint32_t mtu;    /* next-hop MTU with too_big, host order, 0 if not given */
+    uint32_t info;   /* the 32 bits behind the checksum, host order (ee_info of Linux is made of it) */
     uint16_t sport_be, dport_be;
     uint32_t seq;        /* TCP: host order */
     int err;             /* the errno Linux gives for it (icmp_err_convert), positive */
     uint8_t fatal;       /* hard error in Linux's table */
     const uint8_t *data; /* our packet from its IP header on, as far as quoted */
     uint32_t data_len;
+    uint8_t ttl, tos, ifindex; /* of the packet that reported */
 };
 
 enum ip_verdict {

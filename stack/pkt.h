@@ -30,10 +30,10 @@ struct pkt_meta {
     uint64_t time_us;   /* when last sent, or received */
     uint32_t delivered; /* TCP send unit: tcb.delivered and delivered_us when it was last sent (tcp_rate.h) */
     uint32_t delivered_us;
-    void *user;        /* UDP: struct dgram_info is stored behind it */
+    void *user;
     uint32_t truesize; /* TCP receive: bytes of buffers held, as accounted */
     uint32_t first_us; /* TCP send unit: tcb.first_sent_us when it was last sent */
-    uint64_t pad;
+    uint64_t stamp_ns; /* received: by the wall clock, 0: nobody wanted to know (stamp.h) */
 };
 
 /* pkt_meta.rate_flags */

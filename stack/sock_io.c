@@ -167,7 +167,7 @@ ssize_t sock_recvmsg(struct stack *st, struct sock *s, struct msghdr *msg, int f
 {
     if (msg->msg_iovlen > UIO_MAX)
         return -EMSGSIZE;
-    if (flags & MSG_ERRQUEUE) /* nothing is ever in it */
+    if ((flags & MSG_ERRQUEUE) && sock_is_tcp(s)) /* nothing is ever in it */
         return -EAGAIN;
     if (sock_is_tcp(s))
         return recv_tcp(s, msg, flags, skip);

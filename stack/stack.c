@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "errq.h"
 #include "filter.h"
 #include "frag.h"
 #include "ifnet.h"
@@ -57,6 +58,8 @@ static int shard_init(struct stack *st, uint32_t id, const struct stack_config *
         r = frag_table_init(sh);
     if (!r)
         r = filter_init(sh);
+    if (!r)
+        r = errq_init(sh);
     if (!r)
         r = tcp_init(sh, cfg->max_tcp ? cfg->max_tcp : TCP_DEFAULT_MAX);
     if (!r)

@@ -53,6 +53,7 @@ struct tcp_table;
 struct udp_table;
 struct frag_table;
 struct filter_table;
+struct errq_table;
 struct ready_state;
 struct waiter;
 
@@ -88,6 +89,7 @@ struct shard {
     struct tcp_table *tcp;
     struct udp_table *udp;
     struct frag_table *frag;
+    struct errq_table *errq;
     struct filter_table *filters;
     uint64_t icmp_stamp_ns; /* token bucket of ICMP errors (icmp.c) */
     uint32_t icmp_tokens;
@@ -109,7 +111,9 @@ struct stack {
     uint64_t boot_ns;
     uint8_t secret[16]; /* siphash key: ISN (RFC 6528), ports (RFC 6056), hash tables */
     struct tunables set;
-    uint8_t isolate; /* profile isolate: the stack takes every destination */
+    uint32_t stamps;     /* sockets that want time stamps (stamp.h) */
+    int64_t wall_off_ns; /* CLOCK_REALTIME minus CLOCK_MONOTONIC; kept right while stamps is not 0 */
+    uint8_t isolate;     /* profile isolate: the stack takes every destination */
     uint32_t nif;
     struct ifnet ifn[NETDEV_MAX];
     struct route_table *routes;

@@ -253,20 +253,15 @@ void udp_icmp(struct shard *sh, const struct icmp_error *e)
 {
     struct endpoint local = {e->src, e->sport_be}, remote = {e->dst, e->dport_be};
     struct udpcb *u = udp_lookup(sh, &local, &remote, 0);
-    bool too_big = e->type == ICMP_DEST_UNREACH && e->code == ICMP_FRAG_NEEDED;
-    bool fatal = e->fatal;
+    const uint8_t *ip = e->data;
+    uint32_t l3_len;
 
     if (!u)
         return;
-    if (too_big) {
+    if (e->too_big)
         ip_learn_mtu(sh, &e->dst, e->mtu); /* flows to there are resolved anew */
-        fatal = u->d.pmtudisc != IP_PMTUDISC_DONT;
-    }
-    /* Linux (__udp4_lib_err): without IP_RECVERR only hard errors, and only to who has one peer. */
-    if (!(u->d.pcb.flags & PCB_RECVERR) && (!fatal || !udp_connected(u)))
-        return;
-    u->d.pcb.so_error = e->err;
-    pcb_event(sh, &u->d.pcb, EV_ERR);
+    l3_len = ip[0] >> 4 == 4 ? (ip[0] & 0xfu) * 4 : 40;
+    dgram_icmp(sh, &u->d, e, e->dport_be, l3_len + UDP_HDR_LEN);
 }
 
 void udp_walk(const struct shard *sh,

@@ -12,8 +12,7 @@
 #include "dgram.h"
 #include "udp.h"
 
-#define UDP_BUCKETS  65536
-#define UDP_MAX_DATA 65507 /* what an IPv4 packet can carry behind a 20-byte header */
+#define UDP_BUCKETS 65536
 
 enum udp_flag {
     UF_CORK = 1u << 0, /* UDP_CORK */

@@ -8,6 +8,7 @@
 #include "port.h"
 #include "shard.h"
 #include "udp_cb.h"
+#include "wire_ip4.h"
 #include "wire_udp.h"
 
 struct udpcb *udp_open(struct shard *sh, uint16_t pcb_flags)
@@ -82,19 +83,16 @@ int udp_disconnect(struct shard *sh, struct udpcb *u)
 }
 
 /* Header, checksum, don't-fragment; takes ownership of m. */
-static int transmit(struct shard *sh, struct udpcb *u, struct rte_mbuf *m, uint16_t dport_be,
-                    const struct dgram_tx *tx)
+static int transmit(struct shard *sh, struct udpcb *u, struct rte_mbuf *m, uint16_t dport_be)
 {
     struct flow *fl = &u->d.flow;
     uint8_t *h = rte_pktmbuf_mtod(m, uint8_t *);
-    uint32_t len = m->pkt_len + (uint32_t)sizeof(struct iphdr);
 
     wire_udp_emit(h, u->d.pcb.local.port_be, dport_be, m->pkt_len - UDP_HDR_LEN);
     m->l4_len = UDP_HDR_LEN;
-    fl->df = dgram_df(&u->d, tx, len);
     if (u->d.flags & DG_NO_CHECK) {
         /* RFC 768: zero says that there is none */
-    } else if (len <= fl->mtu) {
+    } else if (m->pkt_len + IP4_HDR_LEN <= fl->mtu) {
         m->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_UDP_CKSUM;
     } else { /* no port can sum over fragments */
         uint16_t sum = ip_l4_cksum(m, &fl->src, &fl->dst, IPPROTO_UDP, m->pkt_len);
@@ -122,7 +120,7 @@ ssize_t udp_send(struct shard *sh, struct udpcb *u, const struct msghdr *msg, co
                  int flags)
 {
     struct endpoint dst = u->cork ? u->cork_to : to ? *to : u->d.pcb.remote;
-    ssize_t len = dgram_iov_total(msg, UDP_MAX_DATA);
+    ssize_t len = dgram_iov_total(msg, 0xffff);
     struct rte_mbuf *m = u->cork;
     struct dgram_tx tx;
     int r;
@@ -141,8 +139,9 @@ ssize_t udp_send(struct shard *sh, struct udpcb *u, const struct msghdr *msg, co
         r = dgram_flow(sh, &u->d, &dst.addr, &tx);
     if (r)
         return r;
-    if (m && m->pkt_len - UDP_HDR_LEN + (size_t)len > UDP_MAX_DATA)
-        return -EMSGSIZE;
+    r = dgram_fits(sh, &u->d, &tx, IP4_HDR_LEN + (m ? m->pkt_len : UDP_HDR_LEN) + (uint32_t)len, &dst.addr);
+    if (r)
+        return r;
     u->cork = NULL; /* what was under construction is lost when this fails, as in Linux */
     r = dgram_gather(sh, msg, UDP_HDR_LEN, &m);
     if (r)
@@ -152,7 +151,7 @@ ssize_t udp_send(struct shard *sh, struct udpcb *u, const struct msghdr *msg, co
         u->cork_to = dst;
         return len;
     }
-    r = transmit(sh, u, m, dst.port_be, &tx);
+    r = transmit(sh, u, m, dst.port_be);
     dgram_flow_done(&u->d, &tx);
     /* A full device loses datagrams silently unless IP_RECVERR is on, as in Linux. */
     return r == -ENOBUFS && !(u->d.pcb.flags & PCB_RECVERR) ? len : r ? r : len;
@@ -180,7 +179,7 @@ int udp_shutdown(struct shard *sh, struct udpcb *u, int how)
 
 void udp_close(struct shard *sh, struct udpcb *u)
 {
-    dgram_purge(&u->d);
+    dgram_close(sh, &u->d);
     rte_pktmbuf_free(u->cork);
     udp_unhash(sh, u);
     if (u->d.pcb.flags & PCB_BOUND)
