@@ -91,6 +91,7 @@ void dgram_info(const struct rte_mbuf *m, struct dgram_info *info)
     const struct pkt_meta *meta = pkt_meta((struct rte_mbuf *)m);
     const uint8_t *p = rte_pktmbuf_mtod(m, const uint8_t *) - meta->off;
 
+    info->is_error = 0;
     info->ip = p;
     info->e = rte_pktmbuf_mtod_offset(m, const uint8_t *, m->data_len);
     info->ifindex = meta->flags;
