@@ -93,6 +93,8 @@
     X(TCP_SACK_RECOVERY, "TcpExtTCPSackRecovery")                                                            \
     X(TCP_RENO_RECOVERY, "TcpExtTCPRenoRecovery")                                                            \
     X(TCP_SACK_BAD, "TcpExtTCPSACKDiscard")                                                                  \
+    X(TCP_HYSTART, "TcpExtTCPHystartDelayDetect")                                                            \
+    X(TCP_DELIVERED_CE, "TcpExtTCPDeliveredCE")                                                              \
     X(TCP_DELACK, "TcpExtDelayedACKs")                                                                       \
     X(TCP_TW, "TcpExtTW")                                                                                    \
     X(TCP_TW_OVERFLOW, "TcpExtTCPTimeWaitOverflow")                                                          \

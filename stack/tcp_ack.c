@@ -3,6 +3,7 @@
 #include "ip.h"
 #include "tcp_cc.h"
 #include "tcp_close.h"
+#include "tcp_ecn.h"
 #include "tcp_input.h"
 #include "tcp_output.h"
 #include "tcp_recover.h"
@@ -116,7 +117,12 @@ void tcp_take_ack(struct shard *sh, struct tcb *t, const struct tcp_seg *s, bool
         info.dup = info.prior_flight && s->end == s->h.seq && s->h.ack == t->snd_una && !wnd_changed;
     }
     t->delivered += a.delivered + info.sacked;
-    if (advanced || info.dup || info.sacked) {
+    if ((s->h.flags & TCP_ECE) && (t->flags & TF_ECN) && info.prior_flight) {
+        rs.is_ece = true;
+        tcp_ecn_delivered(sh, t, a.delivered + info.sacked);
+        tcp_enter_cwr(sh, t); /* RFC 3168 section 6.1.2: once a round trip */
+    }
+    if (advanced || info.dup || info.sacked || rs.is_ece) {
         tcp_recover_ack(sh, t, &info);
         tcp_rate_gen(sh, t, a.delivered + info.sacked, t->lost_total - lost, &rs);
         tcp_cc_news(sh, t, &rs);

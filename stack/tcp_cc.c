@@ -28,6 +28,7 @@ void tcp_cc_start(struct shard *sh, struct tcb *t)
 
 void tcp_cc_acked(struct shard *sh, struct tcb *t, uint32_t acked, uint32_t prior_flight)
 {
+    const struct tcp_cc *cc = tcp_cc_table[t->cc];
     bool slow_start = t->cwnd < t->ssthresh;
 
     if (tcp_cc_table[t->cc]->cong_control)
@@ -38,11 +39,11 @@ void tcp_cc_acked(struct shard *sh, struct tcb *t, uint32_t acked, uint32_t prio
     if (slow_start) {
         uint32_t room = t->ssthresh - t->cwnd, n = acked < room ? acked : room;
 
-        t->cwnd += n;
+        t->cwnd += cc->slow_start ? cc->slow_start(t, n) : n;
         acked -= n;
     }
     if (acked)
-        tcp_cc_table[t->cc]->avoid(sh, t, acked);
+        cc->avoid(sh, t, acked);
     if (t->cwnd > CWND_MAX)
         t->cwnd = CWND_MAX;
 }

@@ -20,6 +20,10 @@ struct tcp_cc {
     /* Congestion: the new ssthresh (at least 2 segments). */
     uint32_t (*ssthresh)(struct shard *sh, struct tcb *t);
     /* The hooks below may be NULL. */
+    /* Slow start: how much of acked bytes cwnd may grow by. */
+    uint32_t (*slow_start)(struct tcb *t, uint32_t acked);
+    /* Data is about to be sent after nothing was in flight for idle_ms. */
+    void (*restart)(struct shard *sh, struct tcb *t, uint32_t idle_ms);
     /* An ACK that is news (data acknowledged or SACKed, or losses marked) was worked through: rs says what it
      * brought. Before cwnd changes; for RTT samples, ECN, delivery rates. */
     void (*on_ack)(struct shard *sh, struct tcb *t, const struct tcp_rate_sample *rs);

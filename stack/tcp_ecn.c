@@ -108,10 +108,11 @@ uint8_t tcp_ecn_out(struct tcb *t, bool new_data)
     return flags;
 }
 
-void tcp_ecn_count_delivered(struct shard *sh, struct tcb *t, uint32_t bytes)
+void tcp_ecn_delivered(struct shard *sh, struct tcb *t, uint32_t bytes)
 {
     struct tcp_ext *x = tcp_ext_get(sh, t);
 
+    sh->count[COUNT_TCP_DELIVERED_CE] += (bytes + t->mss - 1) / t->mss;
     if (x)
         x->delivered_ce += bytes;
 }

@@ -45,7 +45,7 @@ void tcp_ecn_take_cwr(struct shard *sh, struct tcb *t);
 /* TF_ECN and a segment leaves: its TCP flags; new_data: never sent before. Sets the flow's TOS. */
 uint8_t tcp_ecn_out(struct tcb *t, bool new_data);
 /* bytes were delivered by an ACK with ECE (TCP_INFO). */
-void tcp_ecn_count_delivered(struct shard *sh, struct tcb *t, uint32_t bytes);
+void tcp_ecn_delivered(struct shard *sh, struct tcb *t, uint32_t bytes);
 
 /* The window was reduced: the peer is to know. */
 static inline void tcp_ecn_queue_cwr(struct tcb *t)

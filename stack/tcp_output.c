@@ -12,6 +12,7 @@
 #include <errno.h>
 
 #include "ip.h"
+#include "tcp_cc.h"
 #include "tcp_ecn.h"
 #include "tcp_rate.h"
 #include "tcp_rcvq.h"
@@ -328,8 +329,13 @@ static void restart_after_idle(struct shard *sh, struct tcb *t)
 {
     uint32_t idle = tcp_now_ms(sh) - t->last_snd_ms;
     uint32_t iw = (uint32_t)sh->st->set.tcp_init_cwnd * t->mss;
+    const struct tcp_cc *cc = tcp_cc_table[t->cc];
 
-    if (!sh->st->set.tcp_slow_start_after_idle || t->last_snd_ms == 0 || tcp_flight(t) || idle <= t->rto_ms)
+    if (t->last_snd_ms == 0 || idle == 0 || tcp_flight(t))
+        return;
+    if (cc->restart)
+        cc->restart(sh, t, idle);
+    if (!sh->st->set.tcp_slow_start_after_idle || cc->cong_control || idle <= t->rto_ms)
         return;
     if (t->ssthresh < t->cwnd / 4 * 3)
         t->ssthresh = t->cwnd / 4 * 3;

@@ -9,6 +9,7 @@
 #include "tcp_recover.h"
 
 #include "tcp_cc.h"
+#include "tcp_ecn.h"
 #include "tcp_output.h"
 #include "tcp_sack.h"
 #include "tcp_sndq.h"
@@ -27,6 +28,7 @@ static void start_reduction(struct shard *sh, struct tcb *t)
     if (!cc->cong_control)
         t->cwnd = t->ssthresh;
     t->recover = t->snd_nxt;
+    tcp_ecn_queue_cwr(t);
 }
 
 void tcp_enter_cwr(struct shard *sh, struct tcb *t)

@@ -1,5 +1,5 @@
-/* test_sim.c: what theory says of a flow: Reno's average window under periodic loss (Mathis et al.
- * 1997), and fairness among equals. */
+/* test_sim.c: what theory says of a flow: CUBIC's and Reno's average window under periodic loss (RFC 9438
+ * section 5, Mathis et al. 1997), and fairness among equals. */
 #include <criterion/criterion.h>
 #include <math.h>
 
@@ -25,6 +25,26 @@ static double average_window(const char *cc, uint32_t n, uint32_t rtt_ms, uint32
     cr_log_info("%s, 1 loss in %u, %u ms: %.0f kbit/s, rtt %.1f ms, %lu again, %lu timeouts", cc, n, rtt_ms,
                 r.total_kbit, r.rtt_ms, r.retrans, r.timeouts);
     return r.total_kbit * 1000 / 8 * rtt_ms / 1000 / MSS;
+}
+
+/* RFC 9438 section 5.1, figure 5, with beta 0.7 and C 0.4. */
+static double cubic_model(double p, double rtt_s)
+{
+    return pow(0.4 * 3.7 / (4 * 0.3), 0.25) * pow(rtt_s, 0.75) / pow(p, 0.75);
+}
+
+static void cubic_follows(uint32_t n, uint32_t rtt_ms, uint32_t run_s)
+{
+    double w = average_window("cubic", n, rtt_ms, run_s), want = cubic_model(1.0 / n, rtt_ms / 1000.0);
+
+    cr_assert_lt(fabs(w - want), want * 0.1, "1 in %u, %u ms: window %.1f, model %.1f", n, rtt_ms, w, want);
+}
+
+Test(sim_theory, cubic_rfc9438_section_5)
+{
+    cubic_follows(10000, 100, 200);
+    cubic_follows(1000, 400, 200);
+    cubic_follows(5000, 200, 200);
 }
 
 Test(sim_theory, reno_mathis)

@@ -243,3 +243,63 @@ Test(tcp_ecn, ce_without_data_is_nothing)
     cr_assert_eq(p->t->ecn, 0);
     peer_expect_none(p);
 }
+
+/* --- ECE comes --- */
+
+Test(tcp_ecn, ece_reduces_once_a_round_trip)
+{
+    struct peer *p = server();
+    struct tcp_info info;
+    uint32_t seen_cwr = 0;
+
+    cr_assert_eq(peer_app_send(p, 20000, false), 20000); /* 10 leave */
+    peer_clear(p);
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK | E, .seq = 1, .ack = 1001});
+    cr_assert_eq(p->t->ca_state, CA_CWR);
+    cr_assert_eq(p->t->ssthresh, 7000);
+    tcp_get_info(p->sh, p->t, &info);
+    cr_assert_eq(info.tcpi_delivered_ce, 1);
+    for (uint32_t i = 2; i <= 9; i++) {
+        peer_send(p, (struct peer_seg){.flags = TCP_ACK | E, .seq = 1, .ack = i * 1000 + 1});
+        while (peer_recv(p)) {
+            cr_assert(p->seen.data_len > 0);
+            cr_assert_eq(ip_ecn(p), 2);
+            seen_cwr += (p->seen.tcp.flags & C) != 0;
+        }
+    }
+    cr_assert_eq(seen_cwr, 1, "CWR in the first new data, and there alone");
+    cr_assert_eq(p->t->ssthresh, 7000, "once a round trip");
+    cr_assert_eq(p->t->ca_state, CA_CWR);
+    cr_assert_eq(p->sh->count[COUNT_TCP_RETRANS], 0);
+}
+
+Test(tcp_ecn, ece_without_agreement_is_nothing)
+{
+    struct peer *p = peer_new(&(struct env_config){.npkts = 511});
+
+    peer_open_passive(p, NULL);
+    peer_app_send(p, 5000, false);
+    peer_clear(p);
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK | E, .seq = 1, .ack = 537});
+    cr_assert_eq(p->t->ca_state, CA_OPEN);
+}
+
+Test(tcp_ecn, loss_is_told_by_cwr_too)
+{
+    struct peer *p = server();
+    struct tcp_opts sack = {.fastopen_len = -1, .nsack = 1};
+    bool cwr = false;
+
+    peer_app_send(p, 30000, false);
+    peer_clear(p);
+    for (uint32_t i = 2; i <= 8; i++) {
+        sack.sack[0] = (struct tcp_sack_block){p->irs + 1001, p->irs + i * 1000 + 1};
+        peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 1, .opts = &sack});
+        while (peer_recv(p)) {
+            cr_assert(seen_seq(p) != 1 || !(p->seen.tcp.flags & C), "not in the retransmission");
+            cr_assert_eq(ip_ecn(p), seen_seq(p) == 1 ? 0 : 2);
+            cwr |= p->seen.tcp.flags & C;
+        }
+    }
+    cr_assert(cwr);
+}
