@@ -96,8 +96,8 @@ static enum count step_seq(struct shard *sh, struct tcb *t, struct tcp_seg *s)
         tcp_challenge_ack(sh, t);
         return COUNT_TCP_SYN_CHALLENGE;
     }
-    if (s->len && seq_leq(s->end, t->rcv_nxt))
-        tcp_reass_dsack(sh, t, s->h.seq, s->h.seq + s->len);
+    if (s->end != s->h.seq && seq_leq(s->end, t->rcv_nxt))
+        tcp_reass_dsack(sh, t, s->h.seq, s->end);
     tcp_at_burst_end(sh, t, TF_ACK_NOW); /* an ACK at most once a burst: no storm */
     return COUNT_TCP_SEQ;
 }
@@ -127,6 +127,8 @@ static enum count step_syn(struct shard *sh, struct tcb *t, struct tcp_seg *s)
         s->h.seq++;
         s->h.window =
             (uint16_t)(s->h.window >> t->snd_wscale); /* a SYN's is not scaled (RFC 7323 section 2.2) */
+        tcp_reass_dsack(sh, t, t->irs, t->irs + 1);
+        tcp_at_burst_end(sh, t, TF_ACK_NOW);
         return COUNT_OK;
     }
     tcp_challenge_ack(sh, t);

@@ -186,6 +186,10 @@ enum count tcp_syn_sent_input(struct shard *sh, struct tcb *t, struct tcp_seg *s
 
     /* First, check the ACK bit. */
     if (ack && (seq_leq(s->h.ack, t->iss) || seq_gt(s->h.ack, t->snd_nxt))) {
+        if (t->retries == 0) /* what the peer thinks of is gone now: ask it again at once, as Linux does */
+            tcp_deadline_set(sh, t, DL_RTX, TCP_TIMEOUT_MIN_MS);
+        if (s->h.flags & TCP_RST)
+            return COUNT_TCP_RST_SEQ;
         tcp_reset_segment(sh, s);
         return COUNT_TCP_ACK_UNSENT;
     }

@@ -54,6 +54,10 @@ void tcp_mss_update(struct shard *sh, struct tcb *t)
         mss = t->user_mss;
     if (t->flags & TF_TS)
         mss -= TCP_TS_OPT_LEN;
+    /* A peer with a window of few segments gets smaller ones, so that two can be on the way (Linux:
+     * tcp_bound_to_half_wnd). */
+    if (t->max_wnd && mss > (t->max_wnd > TCP_MSS_DEFAULT ? t->max_wnd / 2 : t->max_wnd))
+        mss = t->max_wnd > TCP_MSS_DEFAULT ? t->max_wnd / 2 : t->max_wnd;
     if (mss < TCP_MSS_MIN - TCP_TS_OPT_LEN)
         mss = TCP_MSS_MIN - TCP_TS_OPT_LEN;
     /* Units that fill a segment evenly: none has to be split to make a full one. */

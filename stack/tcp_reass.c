@@ -125,8 +125,8 @@ enum count tcp_reass_insert(struct shard *sh, struct tcb *t, struct rte_mbuf *m)
     t->rcv_mem += pm->truesize;
     t->ofo_segs++;
     tcp_count(sh, COUNT_TCP_OFO);
-    if (pm->len)
-        sack_note(o, pm->seq, pm->seq + pm->len);
+    if (pm->len || (pm->flags & RCV_FIN)) /* the FIN has a sequence number too */
+        sack_note(o, pm->seq, pm->seq + pm->len + !!(pm->flags & RCV_FIN));
     return COUNT_OK;
 }
 

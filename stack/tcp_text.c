@@ -21,12 +21,12 @@ void tcp_take_ts(struct shard *sh, struct tcb *t, const struct tcp_seg *s)
     }
 }
 
-/* In-order text came: at once, or delayed? */
-static void schedule_ack(struct shard *sh, struct tcb *t)
+/* In-order text or FIN came: at once, or delayed? */
+static void schedule_ack(struct shard *sh, struct tcb *t, bool fin)
 {
     /* Every second full segment; more often only where the connection is young and the peer in slow start
-     * (Linux's quick ACKs). */
-    if (t->rcv_nxt - t->rcv_wup > t->rcv_mss || (t->quick && !(t->flags & TF_PINGPONG))) {
+     * (Linux's quick ACKs), but not at a FIN: the program will soon have its own to send. */
+    if (t->rcv_nxt - t->rcv_wup > t->rcv_mss || (t->quick && !fin && !(t->flags & TF_PINGPONG))) {
         tcp_at_burst_end(sh, t, TF_ACK_NOW);
         return;
     }
@@ -68,7 +68,7 @@ enum count tcp_take_text(struct shard *sh, struct tcb *t, struct tcp_seg *s)
         t->quick = TCP_QUICK_ACKS;
     t->last_rcv_ms = tcp_now_ms(sh);
     measure_rtt(sh, t, s);
-    schedule_ack(sh, t);
+    schedule_ack(sh, t, s->h.flags & TCP_FIN);
     if (t->rcvlowat <= 1 || tcp_readable(t))
         pcb_event(sh, &t->pcb, EV_IN);
     return COUNT_OK;
@@ -188,11 +188,15 @@ enum count tcp_step_fin(struct shard *sh, struct tcb *t, struct tcp_seg *s)
     t->rcv_nxt++;
     t->flags |= TF_FIN_RCVD;
     t->shut |= 1;
-    tcp_at_burst_end(sh, t, TF_ACK_NOW);
+    if (t->state == TCPS_ESTABLISHED && t->data_segs_in)
+        schedule_ack(sh, t, true);
+    else
+        tcp_at_burst_end(sh, t, TF_ACK_NOW);
     pcb_event(sh, &t->pcb, EV_IN | EV_RDHUP | (t->shut == 3 ? EV_HUP : 0));
     switch (t->state) {
     case TCPS_ESTABLISHED:
         t->state = TCPS_CLOSE_WAIT;
+        t->flags |= TF_PINGPONG;
         break;
     case TCPS_FIN_WAIT_1: /* ours is not acknowledged, or step_ack would have moved on */
         t->state = TCPS_CLOSING;

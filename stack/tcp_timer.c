@@ -32,7 +32,13 @@ void tcp_timer_stop(struct shard *sh, struct tcb *t)
 
 void tcp_rtx_arm(struct shard *sh, struct tcb *t)
 {
-    tcp_deadline_set(sh, t, DL_RTX, tcp_rto_backed_off(t));
+    /* Linux: the first SYNs follow each other without back-off. */
+    if (t->state == TCPS_SYN_SENT && t->retries <= sh->st->set.tcp_syn_linear_timeouts)
+        tcp_deadline_set(sh, t, DL_RTX, t->rto_ms);
+    else if (t->state == TCPS_SYN_SENT)
+        tcp_deadline_set(sh, t, DL_RTX, t->rto_ms << (t->retries - sh->st->set.tcp_syn_linear_timeouts));
+    else
+        tcp_deadline_set(sh, t, DL_RTX, tcp_rto_backed_off(t));
 }
 
 static uint32_t keep_idle_ms(const struct shard *sh, const struct tcb *t)
@@ -76,8 +82,14 @@ static bool is_hopeless(struct shard *sh, const struct tcb *t)
 
     if (is_late(sh, t))
         return true;
-    if (state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED)))
-        return t->retries >= (t->syn_cnt ? t->syn_cnt : set->tcp_syn_retries);
+    if (state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED))) {
+        unsigned max = (unsigned)(t->syn_cnt ? t->syn_cnt : set->tcp_syn_retries);
+        unsigned linear = t->state == TCPS_SYN_SENT ? (unsigned)set->tcp_syn_linear_timeouts : 0;
+        uint64_t whole_ms = max < 20 ? ((2ULL << max) - 1) * TCP_RTO_INIT_MS : UINT64_MAX;
+
+        /* With timeouts that do not back off there are more of them in the same time. */
+        return t->retries >= max + linear || (tcp_now_us(sh) - t->drs_us) / 1000 >= whole_ms;
+    }
     if (t->flags & TF_CLOSED)
         return t->retries >= set->tcp_orphan_retries;
     return t->retries >= set->tcp_retries2;

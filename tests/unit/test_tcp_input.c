@@ -206,6 +206,8 @@ static void text_with_fin_acking_all(const struct place *w)
         return;
     p = into(w, NULL);
     peer_send(p, (struct peer_seg){.flags = TCP_FIN | TCP_ACK, .seq = 1, .ack = w->snd_nxt, .len = 7});
+    if (w->state == TCPS_ESTABLISHED) /* the program will have a FIN to send with it */
+        peer_wait_ms(p, 41);
     peer_expect(p, TCP_ACK, w->snd_nxt, 9, 0);
     cr_assert_eq(tcp_state(p->t), next[w->state]);
     cr_assert_eq(tcp_recv_avail(p->t), 7);

@@ -163,12 +163,12 @@ Test(tcp_output, psh_moves_to_the_end_of_what_is_queued)
 {
     struct peer *p = established(&(struct peer_opts){.window = 1000});
 
-    peer_app_send(p, 1000, false);
-    peer_expect(p, TCP_ACK | TCP_PSH, 1, 1, 1000);
+    peer_app_send(p, 400, false);
+    peer_expect(p, TCP_ACK | TCP_PSH, 1, 1, 400);
     peer_app_send(p, 100, false);
     peer_app_send(p, 100, false);
-    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 1001, .window = 150});
-    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 1001, .window = 1000});
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 401, .window = 150});
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 401, .window = 1000});
     cr_assert(peer_recv(p));
     cr_assert_eq(p->seen.data_len, 200);
     cr_assert(p->seen.tcp.flags & TCP_PSH);
@@ -245,12 +245,13 @@ Test(tcp_output, peer_window_is_kept)
     peer_expect(p, TCP_ACK, 2921, 1, 1460);
 }
 
-Test(tcp_output, half_the_largest_window_is_no_silly_segment)
+Test(tcp_output, half_the_largest_window_is_a_segment)
 {
     struct peer *p = established(&(struct peer_opts){.window = 1000});
 
     peer_app_send(p, 5000, false);
-    peer_expect(p, TCP_ACK, 1, 1, 1000);
+    peer_expect(p, TCP_ACK, 1, 1, 500);
+    peer_expect(p, TCP_ACK, 501, 1, 500);
     peer_expect_none(p);
 }
 
