@@ -180,6 +180,8 @@ enum count tcp_step_fin(struct shard *sh, struct tcb *t, struct tcp_seg *s)
         if (s->m && s->len == 0 && seq_gt(s->end, t->rcv_nxt + 1) &&
             state_in(t, TCPF(ESTABLISHED) | TCPF(FIN_WAIT_1) | TCPF(FIN_WAIT_2)))
             return out_of_order(sh, t, s);
+        if (s->len == 0 && seq_leq(s->end, t->rcv_nxt))
+            tcp_reass_dsack(sh, t, s->h.seq, s->end);
         tcp_at_burst_end(sh, t, TF_ACK_NOW);
         return TCP_DONE;
     }
