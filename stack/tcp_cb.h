@@ -84,15 +84,15 @@ enum tcp_deadline {
     DL_MAX
 };
 
-#define TCP_UNIT_MAX    PKT_DATA_ROOM /* bytes a send unit made by tcp_send */
-#define TCP_COPY_MAX    512    /* payloads up to here are copied into the header's mbuf instead of chained */
-#define TCP_MSS_MIN     48     /* smallest MSS taken from a peer (Linux: tcp_min_snd_mss) */
-#define TCP_RTO_INIT_MS 1000   /* RFC 6298 section 2.1 */
-#define TCP_TIMEOUT_MIN_MS 8  /* Linux: TCP_TIMEOUT_MIN, two jiffies of 250 Hz */
-#define TCP_RTO_MAX_MS  120000 /* Linux: TCP_RTO_MAX */
-#define TCP_CORK_MS     200
-#define TCP_QUICK_ACKS  16 /* ACKs sent at once at the start (Linux: TCP_MAX_QUICKACKS) */
-#define TCP_DUPTHRESH   3
+#define TCP_UNIT_MAX       PKT_DATA_ROOM /* bytes a send unit made by tcp_send */
+#define TCP_COPY_MAX       512  /* payloads up to here are copied into the header's mbuf instead of chained */
+#define TCP_MSS_MIN        48   /* smallest MSS taken from a peer (Linux: tcp_min_snd_mss) */
+#define TCP_RTO_INIT_MS    1000 /* RFC 6298 section 2.1 */
+#define TCP_TIMEOUT_MIN_MS 8    /* Linux: TCP_TIMEOUT_MIN, two jiffies of 250 Hz */
+#define TCP_RTO_MAX_MS     120000 /* Linux: TCP_RTO_MAX */
+#define TCP_CORK_MS        200
+#define TCP_QUICK_ACKS     16 /* ACKs sent at once at the start (Linux: TCP_MAX_QUICKACKS) */
+#define TCP_DUPTHRESH      3
 
 struct tcp_ofo; /* tcp_rcvq.h: out-of-order queue and what SACK says about it */
 struct tcp_ext; /* tcp_ext.h: what few connections need */

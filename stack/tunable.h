@@ -15,7 +15,7 @@
     X(tcp_max_tw_buckets, 262144, 0, 1 << 20, "TIME_WAIT entries")                                           \
     X(tcp_tw_reuse, 2, 0, 2, "1: reuse TIME_WAIT for new connections, 2: loopback only")                     \
     X(tcp_syn_retries, 6, 1, 127, "SYN retransmissions")                                                     \
-    X(tcp_syn_linear_timeouts, 4, 0, 127, "of which the first so many do not back off")                       \
+    X(tcp_syn_linear_timeouts, 4, 0, 127, "of which the first so many do not back off")                      \
     X(tcp_synack_retries, 5, 0, 127, "SYN-ACK retransmissions")                                              \
     X(tcp_retries1, 3, 1, 255, "retransmissions before the route is doubted")                                \
     X(tcp_retries2, 15, 1, 255, "retransmissions before the connection is given up")                         \
