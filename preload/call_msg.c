@@ -85,6 +85,20 @@ static ssize_t recv_rest(struct block *b, struct msghdr *msg, int flags, size_t 
     return (ssize_t)had;
 }
 
+#define PEEK_ALL (MSG_PEEK | MSG_WAITALL)
+
+/* Peeking for all of a length waits although there is something to read: in naps, for readiness tells nothing
+ * there. */
+static int recv_wait(struct block *b, int flags)
+{
+    int r = block_wait(b);
+    if (r < 0 || (flags & PEEK_ALL) != PEEK_ALL)
+        return r;
+    if (b->deadline_ns != NEVER && wait_now_ns() >= b->deadline_ns)
+        return -EAGAIN;
+    return libc.poll(NULL, 0, 1) < 0 ? -EINTR : 0;
+}
+
 ssize_t io_recv(int fd, struct msghdr *msg, int flags)
 {
     struct block b __attribute__((cleanup(block_end))) =
@@ -94,7 +108,12 @@ ssize_t io_recv(int fd, struct msghdr *msg, int flags)
         return want;
     do
         n = try_recv(b.ref, msg, flags, 0);
-    while (n == -EAGAIN && !((flags & MSG_OOB) && is_stream(b.ref)) && (n = block_wait(&b)) == 0);
+    while (n == -EAGAIN && !((flags & MSG_OOB) && is_stream(b.ref)) && (n = recv_wait(&b, flags)) == 0);
+    /* The wait was for more than there is (SO_RCVLOWAT), and ended: what is there is the result. */
+    if ((n == -EAGAIN || n == -EINTR) && b.pinned) {
+        ssize_t had = try_recv(b.ref, msg, flags | MSG_DONTWAIT, 0);
+        n = had > 0 ? had : n;
+    }
     if (__builtin_expect((flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL, 0) && n > 0 && n < want &&
         is_stream(b.ref))
         n = recv_rest(&b, msg, flags, (size_t)want, (size_t)n);

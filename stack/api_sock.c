@@ -137,7 +137,7 @@ static int do_getsockopt(struct ref r, int level, int name, void *val, socklen_t
     int err;
 
     if (!user_copy(&n, len, sizeof n))
-        return -EFAULT;
+        return WITH_SOCK(r, sock_knows_level(s, level) ? -EFAULT : -EOPNOTSUPP);
     if (level == SOL_SOCKET && name == SO_GET_FILTER) { /* its length counts no bytes: filter_get copies */
         err = WITH_SOCK(r, sock_getsockopt(api_self.st, s, level, name, val, &n));
         return err ? err : user_copy(len, &n, sizeof n) ? 0 : -EFAULT;
@@ -156,7 +156,7 @@ static int do_setsockopt(struct ref r, int level, int name, const void *val, soc
     socklen_t n = (int)len >= 0 && len > sizeof own ? sizeof own : len;
 
     if ((int)n > 0 && !user_copy(own, val, n))
-        return -EFAULT;
+        return WITH_SOCK(r, sock_knows_level(s, level) ? -EFAULT : -ENOPROTOOPT);
     return WITH_SOCK(r, sock_setsockopt(api_self.st, s, level, name, own, n));
 }
 

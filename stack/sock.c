@@ -45,6 +45,7 @@ static struct sock *sock_alloc(struct stack *st, int domain, int type, int proto
     s->protocol = (uint16_t)protocol;
     list_init(&s->opts);
     sock_opt_init(s);
+    s->peek_off = -1;
     return s;
 }
 

@@ -46,7 +46,11 @@ struct sock {
     uint8_t listening;
     uint8_t connecting;    /* a connect went out whose end nobody was told yet */
     uint8_t filter_locked; /* SO_LOCK_FILTER */
-    uint8_t foreign_dev;   /* SO_BINDTODEVICE names no interface of the stack: a socket for the kernel */
+    uint8_t txrehash_off;  /* SO_TXREHASH 0 */
+    uint32_t kept;         /* booleans without effect (sock_opt_kept.c) */
+    uint32_t txtime_clock, txtime_flags;
+    int32_t peek_off;    /* SO_PEEK_OFF of a stream; -1: not used */
+    uint8_t foreign_dev; /* SO_BINDTODEVICE names no interface of the stack: a socket for the kernel */
     int64_t rcvtimeo_us, sndtimeo_us; /* 0: for ever */
     struct list opts; /* struct sock_opt: recorded setsockopt calls, until decided (UDP and BOTH: kept) */
     uint32_t nopts;
@@ -126,6 +130,8 @@ void sock_opts_forget(struct stack *st, struct sock *s);
 /* --- sock_opt.c --- */
 int sock_setsockopt(struct stack *st, struct sock *s, int level, int name, const void *val, socklen_t len);
 int sock_getsockopt(struct stack *st, struct sock *s, int level, int name, void *val, socklen_t *len);
+/* Has the socket options of this level? Other levels are refused before anything else is looked at. */
+bool sock_knows_level(const struct sock *s, int level);
 void sock_opt_init(struct sock *s); /* defaults of what is stored */
 /* A stored option's value (IP_FREEBIND, IP_BIND_ADDRESS_NO_PORT ...); 0 for one that is not stored. */
 int sock_stored(const struct sock *s, int level, int name);

@@ -121,10 +121,10 @@ static ssize_t recv_oob(struct sock *s, struct msghdr *msg, int flags)
 
 /* Goes on where a call that had skip bytes already left off. At the mark of urgent data it ends: what was had
  * until then is the call's result. */
-static ssize_t recv_on(struct sock *s, const struct msghdr *msg, int flags, size_t skip)
+static ssize_t recv_on(struct sock *s, const struct msghdr *msg, int flags, size_t skip, size_t peek)
 {
     struct tcb *t = sock_tcb(s);
-    size_t i, off, peek = (flags & MSG_PEEK) ? skip : 0;
+    size_t i, off;
     ssize_t n, more;
 
     iov_seek(msg, skip, &i, &off);
@@ -143,18 +143,39 @@ static ssize_t recv_on(struct sock *s, const struct msghdr *msg, int flags, size
     return more > 0 ? n + more : n;
 }
 
+/* Too little is there for a call that may wait: SO_RCVLOWAT, or MSG_PEEK and MSG_WAITALL together. */
+static bool recv_waits(const struct sock *s, const struct msghdr *msg, int flags)
+{
+    bool all = (flags & (MSG_PEEK | MSG_WAITALL)) == (MSG_PEEK | MSG_WAITALL);
+    size_t want = 0;
+
+    if ((flags & MSG_DONTWAIT) || (s->file.oflags & O_NONBLOCK))
+        return false;
+    for (size_t i = 0; i < msg->msg_iovlen; i++)
+        want += msg->msg_iov[i].iov_len;
+    return tcp_recv_waits(sock_tcb(s), want, all);
+}
+
 static ssize_t recv_tcp(struct sock *s, struct msghdr *msg, int flags, size_t skip)
 {
     struct tcb *t = sock_tcb(s);
     int tflags = flags & (MSG_PEEK | MSG_TRUNC);
+    size_t peek = (flags & MSG_PEEK) && s->peek_off > 0 ? (size_t)s->peek_off : 0; /* SO_PEEK_OFF */
     ssize_t n;
 
     if (flags & MSG_OOB)
         n = tcp_state(t) == ST_LISTEN ? -ENOTCONN : recv_oob(s, msg, flags);
+    else if ((tcp_has_lowat(t) || (flags & (MSG_PEEK | MSG_WAITALL)) == (MSG_PEEK | MSG_WAITALL)) && !skip &&
+             recv_waits(s, msg, flags))
+        n = -EAGAIN;
     else if (skip)
-        n = recv_on(s, msg, tflags, skip);
+        n = recv_on(s, msg, tflags, skip, peek + (flags & MSG_PEEK ? skip : 0));
     else
-        n = tcp_recv(s->sh, t, msg->msg_iov, (int)msg->msg_iovlen, tflags, 0);
+        n = tcp_recv(s->sh, t, msg->msg_iov, (int)msg->msg_iovlen, tflags, peek);
+    if (s->peek_off >= 0 && n > 0 && !(flags & MSG_OOB))
+        s->peek_off = flags & MSG_PEEK  ? s->peek_off + (int32_t)n
+                      : s->peek_off > n ? s->peek_off - (int32_t)n
+                                        : 0;
     if (n >= 0) {
         msg->msg_namelen = 0;
         msg->msg_controllen = 0;

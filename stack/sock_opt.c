@@ -20,12 +20,16 @@
 #include "log.h"
 #include "shard.h"
 #include "sock.h"
+#include "sock_opt_kept.h"
 #include "tcp.h"
 #include "udp.h"
 
 /* Linux's numbers that glibc 2.36 or the headers in use lack. */
 #define OPT_IPV6_TRANSPARENT 75
 #define OPT_IPV6_FREEBIND    78
+/* The same structures on this machine, whose time is of 64 bits. */
+#define OPT_RCVTIMEO_NEW 66
+#define OPT_SNDTIMEO_NEW 67
 
 /* X(level, name, default, least, greatest); a boolean is 0 to 1, and any other number counts as 1. */
 #define STORED(X)                                                                                            \
@@ -218,9 +222,9 @@ static int set_socket(struct stack *st, struct sock *s, int name, const void *va
     if (len < sizeof v)
         return -EINVAL;
     memcpy(&v, val, sizeof v);
-    if (name == SO_RCVTIMEO)
+    if (name == SO_RCVTIMEO || name == OPT_RCVTIMEO_NEW)
         return set_timeo(&s->rcvtimeo_us, val, len);
-    if (name == SO_SNDTIMEO)
+    if (name == SO_SNDTIMEO || name == OPT_SNDTIMEO_NEW)
         return set_timeo(&s->sndtimeo_us, val, len);
     if (name == SO_LINGER && len < sizeof(struct linger))
         return -EINVAL;
@@ -337,6 +341,8 @@ static int set_any(struct stack *st, struct sock *s, int level, int name, const 
     r = level == SOL_SOCKET || level == s->protocol || !sock_is_tcp(s)
             ? proto_setopt(s, level, name, val, len)
             : -ENOPROTOOPT;
+    if (r == -ENOPROTOOPT && level == SOL_SOCKET)
+        r = sock_kept_setopt(s, name, val, len);
     return r == -ENOPROTOOPT && level != s->protocol ? set_stored(s, level, name, val, len) : r;
 }
 
@@ -468,8 +474,10 @@ static int get_socket(struct stack *st, struct sock *s, int name, void *val, soc
     case SO_BSDCOMPAT:
         return put_int(0, val, len);
     case SO_RCVTIMEO:
+    case OPT_RCVTIMEO_NEW:
         return put_timeo(s->rcvtimeo_us, val, len);
     case SO_SNDTIMEO:
+    case OPT_SNDTIMEO_NEW:
         return put_timeo(s->sndtimeo_us, val, len);
     case SO_BINDTODEVICE:
         return get_device(st, s, val, len);
@@ -543,11 +551,17 @@ static int get_ip6(struct stack *st, struct sock *s, int name, void *val, sockle
     return 1;
 }
 
+bool sock_knows_level(const struct sock *s, int level)
+{
+    return level == SOL_SOCKET || level == IPPROTO_IP || level == s->protocol ||
+           (level == IPPROTO_IPV6 && s->domain == AF_INET6);
+}
+
 int sock_getsockopt(struct stack *st, struct sock *s, int level, int name, void *val, socklen_t *len)
 {
     int r = 1, i;
 
-    if ((int)*len < 0)
+    if ((int)*len < 0 && sock_knows_level(s, level))
         return -EINVAL;
     if (level == SOL_SOCKET)
         r = get_socket(st, s, name, val, len);
@@ -560,6 +574,8 @@ int sock_getsockopt(struct stack *st, struct sock *s, int level, int name, void 
     if (r <= 0)
         return r;
     r = proto_getopt(s, level, name, val, len);
+    if (r == -ENOPROTOOPT && level == SOL_SOCKET)
+        r = sock_kept_getopt(s, name, val, len);
     if (r != -ENOPROTOOPT)
         return r;
     i = find_stored(level, name);

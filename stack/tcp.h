@@ -45,6 +45,11 @@ size_t tcp_send_space(const struct tcb *t);
  * when shut down for reading), -EAGAIN, the pending error, -ENOTCONN. */
 ssize_t tcp_recv(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, int flags,
                  size_t peek_off);
+/* Would Linux's blocking recv of want bytes go on waiting although something is there: less than SO_RCVLOWAT,
+ * or, with all (MSG_PEEK | MSG_WAITALL), less than want? Never at the end of the stream, or where the window
+ * lets no more come. */
+bool tcp_recv_waits(const struct tcb *t, size_t want, bool all);
+bool tcp_has_lowat(const struct tcb *t); /* SO_RCVLOWAT above 1 */
 /* recv(MSG_OOB): the urgent byte goes to *byte (flags: MSG_PEEK leaves it): 1, 0 (end of stream), -EINVAL
  * (none, read already, or SO_OOBINLINE), -EAGAIN (announced, not here yet), -ENOTCONN. */
 ssize_t tcp_recv_oob(struct tcb *t, char *byte, int flags);

@@ -15,7 +15,9 @@ struct tcp_ext {
     uint32_t urg_seq; /* of the urgent byte announced last */
     uint32_t snd_up;  /* SND.UP: behind the last urgent byte sent */
     uint16_t urg_data;
-    uint32_t delivered_ce;    /* bytes delivered by ACKs with ECE (tcp_ecn.h) */
+    uint32_t delivered_ce; /* bytes delivered by ACKs with ECE (tcp_ecn.h) */
+    /* tcp_opt_rare.c. 0: not set. */
+    uint32_t thin_lto, inq, tx_delay_us, rto_max_ms, rto_min_us, delack_max_us;
     uint32_t user_timeout_ms; /* TCP_USER_TIMEOUT (RFC 5482), 0: none */
     /* TCP_SAVE_SYN: what a listener keeps of SYNs (0, 1, 2), and what was kept for this connection. */
     uint8_t save_syn;

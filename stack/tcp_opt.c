@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "tcp_cc.h"
+#include "tcp_opt.h"
 #include "tcp_ext.h"
 #include "tcp_output.h"
 #include "tcp_rcvq.h"
@@ -14,6 +15,10 @@
 
 #define SNDBUF_MIN 4608
 #define RCVBUF_MIN 2304
+
+#define OPT_BUF_LOCK     72 /* SO_BUF_LOCK; glibc 2.36 lacks it */
+#define SOCK_SNDBUF_LOCK 1
+#define SOCK_RCVBUF_LOCK 2
 
 static void flag_set(struct tcb *t, uint32_t flag, int on)
 {
@@ -210,7 +215,7 @@ static int set_tcp(struct shard *sh, struct tcb *t, int name, int v)
         space_changed(sh, t);
         return 0;
     default:
-        return -ENOPROTOOPT;
+        return tcp_rare_setopt(sh, t, name, v);
     }
 }
 
@@ -241,6 +246,25 @@ static void set_rcvbuf(struct shard *sh, struct tcb *t, int v)
     t->rcvbuf = buf_bytes(v, sh->st->set.rmem_max, RCVBUF_MIN);
 }
 
+/* Linux: tcp_set_rcvlowat. The buffer grows so that so much can be there at all. */
+static void set_rcvlowat(struct shard *sh, struct tcb *t, int v)
+{
+    uint64_t cap = t->flags & TF_RCVBUF_LOCK ? t->rcvbuf : (uint64_t)sh->st->set.tcp_rmem_max, space;
+    uint32_t want = v < 0 ? INT32_MAX : (uint32_t)v;
+
+    if (want > cap / 2)
+        want = (uint32_t)(cap / 2);
+    t->rcvlowat = want ? want : 1;
+    if (t->state != TCPS_LISTEN && tcp_readable(t))
+        pcb_event(sh, &t->pcb, EV_IN);
+    space = (uint64_t)want * 256 / (t->rcv_ratio ? t->rcv_ratio : 128);
+    if (t->flags & TF_RCVBUF_LOCK || space <= t->rcvbuf)
+        return;
+    t->rcvbuf = (uint32_t)space;
+    if (t->window_clamp && t->window_clamp < want)
+        t->window_clamp = want;
+}
+
 static int set_socket(struct shard *sh, struct tcb *t, int name, int v)
 {
     switch (name) {
@@ -267,7 +291,13 @@ static int set_socket(struct shard *sh, struct tcb *t, int name, int v)
             tcp_keep_arm(sh, t);
         return 0;
     case SO_RCVLOWAT:
-        t->rcvlowat = v < 0 ? INT32_MAX : v == 0 ? 1 : (uint32_t)v;
+        set_rcvlowat(sh, t, v);
+        return 0;
+    case OPT_BUF_LOCK:
+        if (v & ~(SOCK_SNDBUF_LOCK | SOCK_RCVBUF_LOCK))
+            return -EINVAL;
+        flag_set(t, TF_SNDBUF_LOCK, v & SOCK_SNDBUF_LOCK);
+        flag_set(t, TF_RCVBUF_LOCK, v & SOCK_RCVBUF_LOCK);
         return 0;
     default:
         return -ENOPROTOOPT;
@@ -280,6 +310,8 @@ int tcp_setopt(struct shard *sh, struct tcb *t, int level, int name, const void 
 
     if (level == IPPROTO_TCP && name == TCP_CONGESTION)
         return set_congestion(sh, t, val, len);
+    if (level == IPPROTO_TCP && name == TCP_ULP) /* no upper layer (tls) can be put on a connection */
+        return len < 1 ? -EINVAL : -ENOENT;
     if (level == SOL_SOCKET && name == SO_LINGER)
         return set_linger(t, val, len);
     if (len < sizeof v)
@@ -349,7 +381,7 @@ static int get_tcp(struct shard *sh, const struct tcb *t, int name, int *v)
         *v = 0;
         return 0;
     default:
-        return -ENOPROTOOPT;
+        return tcp_rare_getopt(sh, t, name, v);
     }
 }
 
@@ -367,6 +399,10 @@ static int get_socket(const struct tcb *t, int name, int *v)
         return 0;
     case SO_RCVLOWAT:
         *v = t->rcvlowat ? (int)t->rcvlowat : 1;
+        return 0;
+    case OPT_BUF_LOCK:
+        *v = (t->flags & TF_SNDBUF_LOCK ? SOCK_SNDBUF_LOCK : 0) |
+             (t->flags & TF_RCVBUF_LOCK ? SOCK_RCVBUF_LOCK : 0);
         return 0;
     default:
         return -ENOPROTOOPT;
@@ -438,6 +474,10 @@ int tcp_getopt(struct shard *sh, struct tcb *t, int level, int name, void *val, 
         return give(val, len, &v, 0);
     if (level == IPPROTO_TCP && name == TCP_SAVED_SYN)
         return take_saved_syn(sh, t, val, len);
+    if (level == IPPROTO_TCP && name == TCP_ULP)
+        return give(val, len, &v, 0);
+    if (level == IPPROTO_TCP && name == TCP_REPAIR_WINDOW)
+        return *len == sizeof(struct tcp_repair_window) ? -EPERM : -EINVAL;
     if (level == SOL_SOCKET && name == SO_MEMINFO)
         return get_meminfo(t, val, len);
     if (level == SOL_SOCKET && name == SO_LINGER)

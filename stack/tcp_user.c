@@ -167,6 +167,23 @@ static void reader_drained(struct shard *sh, struct tcb *t)
         tcp_send_ack(sh, t);
 }
 
+bool tcp_has_lowat(const struct tcb *t)
+{
+    return t->rcvlowat > 1;
+}
+
+bool tcp_recv_waits(const struct tcb *t, size_t want, bool all)
+{
+    size_t n = in_queue(t), target = all ? want : t->rcvlowat < want ? t->rcvlowat : want;
+
+    if (n >= target || n == 0) /* nothing at all: tcp_recv says what that means */
+        return false;
+    if (state_in(t, TCPF(LISTEN) | TCPF(CLOSE)) || (t->flags & (TF_FIN_RCVD | TF_URG)) || (t->shut & 1) ||
+        t->pcb.so_error)
+        return false;
+    return tcp_rcv_offered(t) > t->rcv_mss; /* else no more can come before something is read */
+}
+
 static bool has_room(const struct iovec *iov, int iovcnt)
 {
     for (int i = 0; i < iovcnt; i++)

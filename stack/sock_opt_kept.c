@@ -1,0 +1,188 @@
+/* sock_opt_kept.c: options of SOL_SOCKET that a stack in the program answers without doing anything: what
+ * they tune is not here (busy polling, Wi-Fi status, the receiver's mark), or who asks is not served (peer
+ * credentials of Unix sockets). Values, bounds and errors are Linux's (sk_setsockopt, sk_getsockopt), for
+ * someone who has the rights of the network namespace's owner and none beyond.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "sock.h"
+#include "sock_opt_kept.h"
+#include "tcp.h"
+
+/* Linux's numbers (asm-generic/socket.h) that the headers in use lack. */
+enum {
+    OPT_PREFER_BUSY_POLL = 69,
+    OPT_BUSY_POLL_BUDGET = 70,
+    OPT_RESERVE_MEM = 73,
+    OPT_TXREHASH = 74,
+    OPT_RCVMARK = 75,
+    OPT_PASSPIDFD = 76,
+    OPT_PEERPIDFD = 77,
+    OPT_RCVPRIORITY = 82,
+    OPT_PASSRIGHTS = 83,
+};
+
+/* Booleans that are kept: their bit in sock.kept, or 0. */
+static uint32_t bool_bit(int name)
+{
+    switch (name) {
+    case SO_RXQ_OVFL:
+        return 1u << 0;
+    case SO_WIFI_STATUS:
+        return 1u << 1;
+    case SO_NOFCS:
+        return 1u << 2;
+    case SO_SELECT_ERR_QUEUE:
+        return 1u << 3;
+    case OPT_RCVMARK:
+        return 1u << 4;
+    case OPT_RCVPRIORITY:
+        return 1u << 5;
+    case SO_NO_CHECK: /* UDP has its own */
+        return 1u << 6;
+    default:
+        return 0;
+    }
+}
+
+static int set_txtime(struct sock *s, const void *val, socklen_t len)
+{
+    uint32_t v[2]; /* struct sock_txtime: clock, flags */
+
+    if (len != sizeof v)
+        return -EINVAL;
+    memcpy(v, val, sizeof v);
+    if (v[1] & ~3u)
+        return -EINVAL;
+    s->txtime_clock = v[0];
+    s->txtime_flags = v[1];
+    return 0;
+}
+
+/* What needs rights in the machine's own namespaces, and off is always allowed. */
+static int privileged(int v, int err)
+{
+    return v ? err : 0;
+}
+
+static int set_unusual(struct sock *s, int name, int v)
+{
+    switch (name) {
+    case SO_DEBUG:
+        return privileged(v, -EACCES);
+    case OPT_PREFER_BUSY_POLL:
+        return privileged(v, -EPERM);
+    case OPT_BUSY_POLL_BUDGET:
+        return v < 0 ? -EINVAL : privileged(v, -EPERM);
+    case SO_PASSCRED:
+    case SO_PASSSEC:
+    case OPT_PASSPIDFD:
+    case OPT_PASSRIGHTS:
+        return -EOPNOTSUPP; /* AF_UNIX's */
+    case OPT_RESERVE_MEM:
+        return v < 0 ? -EINVAL : -EOPNOTSUPP;
+    case SO_CNX_ADVICE: /* 1: the route is doubted. Routes here are looked up again when they fail */
+        return 0;
+    case OPT_TXREHASH: /* there is nothing that hashes flows over paths */
+        if (v < -1 || v > 1)
+            return -EINVAL;
+        s->txrehash_off = v == 0;
+        return 0;
+    case SO_PEEK_OFF:
+        if (!sock_is_tcp(s))
+            return -ENOPROTOOPT;
+        s->peek_off = v;
+        return 0;
+    default:
+        return -ENOPROTOOPT;
+    }
+}
+
+int sock_kept_setopt(struct sock *s, int name, const void *val, socklen_t len)
+{
+    uint32_t bit = bool_bit(name);
+    int v;
+
+    if (len < sizeof v)
+        return -EINVAL;
+    memcpy(&v, val, sizeof v);
+    if (bit) {
+        s->kept = v ? s->kept | bit : s->kept & ~bit;
+        return 0;
+    }
+    return name == SO_TXTIME ? set_txtime(s, val, len) : set_unusual(s, name, v);
+}
+
+static int give(const void *from, socklen_t n, void *val, socklen_t *len)
+{
+    if (*len > n)
+        *len = n;
+    memcpy(val, from, *len);
+    return 0;
+}
+
+/* SO_PEERNAME: getpeername by another way; a buffer that is larger than the name is refused. */
+static int get_peername(struct sock *s, void *val, socklen_t *len)
+{
+    struct sockaddr_storage ss;
+    socklen_t n = sizeof ss;
+
+    if (sock_getpeername(s, (struct sockaddr *)&ss, &n) < 0)
+        return -ENOTCONN;
+    if (n < *len)
+        return -EINVAL;
+    memcpy(val, &ss, *len);
+    return 0;
+}
+
+static int get_unusual(struct sock *s, int name, int *v)
+{
+    switch (name) {
+    case SO_DEBUG:
+    case OPT_PREFER_BUSY_POLL:
+    case OPT_RESERVE_MEM:
+        return 0;
+    case SO_PASSCRED:
+    case SO_PASSSEC:
+    case OPT_PASSPIDFD:
+    case OPT_PASSRIGHTS:
+        return -EOPNOTSUPP;
+    case SO_PEERGROUPS:
+    case OPT_PEERPIDFD:
+        return -ENODATA;
+    case SO_BPF_EXTENSIONS: /* SKF_AD_MAX: the ancillary loads that filters may use */
+        *v = 64;
+        return 0;
+    case OPT_TXREHASH:
+        *v = !s->txrehash_off;
+        return 0;
+    case SO_PEEK_OFF:
+        *v = s->peek_off;
+        return sock_is_tcp(s) ? 0 : -ENOPROTOOPT;
+    default:
+        return -ENOPROTOOPT;
+    }
+}
+
+int sock_kept_getopt(struct sock *s, int name, void *val, socklen_t *len)
+{
+    static const int nobody[3] = {0, -1, -1}; /* struct ucred: pid, uid, gid */
+    const uint32_t txtime[2] = {s->txtime_clock, s->txtime_flags};
+    uint32_t bit = bool_bit(name);
+    int v = 0, err = 0;
+
+    if (name == SO_TXTIME)
+        return give(txtime, sizeof txtime, val, len);
+    if (name == SO_PEERCRED)
+        return give(nobody, sizeof nobody, val, len);
+    if (name == SO_PEERNAME)
+        return get_peername(s, val, len);
+    if (bit)
+        v = !!(s->kept & bit);
+    else
+        err = get_unusual(s, name, &v);
+    return err ? err : give(&v, sizeof v, val, len);
+}
