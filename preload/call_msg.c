@@ -52,9 +52,13 @@ static ssize_t total(const struct msghdr *msg)
 
 /* --- receiving --- */
 
+/* For a datagram socket of the stack (DGRAM_KEEP_ERROR): an error that comes between two datagrams of one
+ * call is not taken, -ECANCELED: it is the next call's. */
+#define RECV_KEEP_ERROR (1 << 27)
+
 static ssize_t kernel_recv(int fd, struct msghdr *msg, int flags)
 {
-    ssize_t r = libc.recvmsg(fd, msg, flags | MSG_DONTWAIT);
+    ssize_t r = libc.recvmsg(fd, msg, (flags & ~RECV_KEEP_ERROR) | MSG_DONTWAIT);
     return r < 0 ? -errno : r;
 }
 
@@ -255,7 +259,7 @@ static int stack_recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, stru
         if (r == 0 && !USER_WRITABLE(&v[got].msg_len, sizeof(v[got].msg_len)))
             r = -EFAULT;
         if (r == 0)
-            r = io_recv(fd, &v[got].msg_hdr, flags & ~MSG_WAITFORONE);
+            r = io_recv(fd, &v[got].msg_hdr, (flags & ~MSG_WAITFORONE) | (got ? RECV_KEEP_ERROR : 0));
         if (r < 0)
             return got ? (int)got : (int)r;
         v[got++].msg_len = (unsigned)r;

@@ -40,9 +40,10 @@ enum dgram_flag {
     DG_2292HOPLIMIT6 = 1u << 12,
     DG_RXQ_OVFL = 1u << 13, /* SO_RXQ_OVFL */
     DG_STAMP = 1u << 14,    /* time stamps, as dgram.stamp says */
-    DG_CTL = (1u << 15) - 1,
+    DG_GRO = 1u << 15,      /* UDP_GRO */
+    DG_CTL = (1u << 16) - 1,
     /* others */
-    DG_NO_CHECK = 1u << 15,   /* SO_NO_CHECK: send without a checksum (IPv4) */
+    DG_NO_CHECK = 1u << 23,   /* SO_NO_CHECK: send without a checksum (IPv4) */
     DG_DONTFRAG6 = 1u << 16,  /* IPV6_DONTFRAG */
     DG_MC_LOOP = 1u << 17,    /* IP_MULTICAST_LOOP, on at first */
     DG_MC_LOOP6 = 1u << 18,   /* IPV6_MULTICAST_LOOP, on at first */
@@ -88,6 +89,7 @@ struct dgram_info {
     uint32_t flowinfo_be; /* IPv6: traffic class and flow label */
     uint8_t v4, ttl, tos, ifindex;
     uint8_t bcast;         /* link-layer or IP broadcast or multicast */
+    uint16_t gso;          /* UDP_GRO: bytes of each datagram but the last in one read; 0: it is one */
     uint8_t is_error;      /* of a packet that reported an error: IP_PKTINFO has no spec_dst then */
     const uint8_t *ip;     /* the IP header */
     const uint8_t *l4, *e; /* v4: end of its header; end of contiguous data */
@@ -101,6 +103,11 @@ ssize_t dgram_recv(struct shard *sh, struct dgram *d, struct msghdr *msg, int fl
 /* Writes the name e as the socket's family has it, with the interface as scope of a link-local address;
  * msg_namelen becomes its full length. False: bad pointer. */
 bool dgram_put_name(const struct dgram *d, struct msghdr *msg, const struct endpoint *e, unsigned ifindex);
+/* Lets UDP_GRO's work be done: appends m, a datagram whose data starts at its payload, to the last queued one
+ * when both came in the same poll, from and to the same, and all before m are of one size that m does not
+ * exceed. False: it must be queued by itself. */
+bool dgram_coalesce(struct shard *sh, struct dgram *d, struct rte_mbuf *m, const struct rxinfo *ri,
+                    uint32_t back, uint16_t sport_be, uint16_t dport_be);
 size_t dgram_next_len(const struct dgram *d); /* FIONREAD */
 unsigned dgram_poll(const struct dgram *d);
 /* Takes effect and raises events; -ENOTCONN without a peer, as in Linux. */
@@ -123,6 +130,8 @@ static inline int dgram_take_error(struct dgram *d)
     return -err;
 }
 
+#define DGRAM_KEEP_ERROR  (1 << 27) /* of recv's flags: a pending error is not taken, -ECANCELED */
+#define DGRAM_UDP_GRO     104
 #define DGRAM_UDP_SEGMENT 103 /* UDP_SEGMENT: <netinet/udp.h> and <linux/udp.h> exclude each other */
 /* Linux's numbers that glibc 2.36 lacks. */
 #define DGRAM_IPV6_FLOWINFO    11
@@ -136,6 +145,7 @@ struct dgram_tx {
     unsigned ifindex;   /* 0: any */
     int ttl, tos;       /* -1: the socket's */
     int dontfrag;       /* IPV6_DONTFRAG; -1: the socket's */
+    uint32_t stamps;    /* SOF_TIMESTAMPING_TX_* */
     uint32_t mark;      /* SO_MARK; kept, nothing routes by it */
     uint16_t gso;       /* UDP_SEGMENT; 0: none */
     uint16_t gso_set;   /* the message asked for it */
@@ -160,9 +170,14 @@ int dgram_fits(struct shard *sh, struct dgram *d, const struct dgram_tx *tx, uin
 
 /* Bytes of msg's iovecs; -EMSGSIZE above max. */
 ssize_t dgram_iov_total(const struct msghdr *msg, size_t max);
-/* Appends what the iovecs hold to *m; NULL: starts a packet with hdr empty bytes in front (the transport's
- * header). -ENOBUFS or -EFAULT: *m is freed and NULL. */
-int dgram_gather(struct shard *sh, const struct msghdr *msg, uint16_t hdr, struct rte_mbuf **m);
+/* How far a send has come in msg's iovecs. */
+struct dgram_cursor {
+    size_t i, off;
+};
+/* Appends the next len bytes of what the iovecs hold to *m and moves *at; *m NULL: starts a packet with hdr
+ * empty bytes in front (the transport's header). -ENOBUFS or -EFAULT: *m is freed and NULL. */
+int dgram_gather(struct shard *sh, const struct msghdr *msg, struct dgram_cursor *at, size_t len,
+                 uint16_t hdr, struct rte_mbuf **m);
 
 /* ---- options (dgram_opt.c) ---- */
 

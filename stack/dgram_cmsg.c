@@ -121,6 +121,11 @@ void dgram_put_all_ctl(struct shard *sh, struct dgram *d, struct msghdr *msg, co
             stamp_put_rx(sh, &d->stamp, msg, &used, pkt_meta((struct rte_mbuf *)m)->stamp_ns);
         if ((d->flags & DG_RXQ_OVFL) && drops)
             msg_put_ctl(msg, &used, SOL_SOCKET, SO_RXQ_OVFL, &drops, sizeof drops);
+        if ((d->flags & DG_GRO) && info->gso) {
+            int size = info->gso;
+
+            msg_put_ctl(msg, &used, IPPROTO_UDP, DGRAM_UDP_GRO, &size, sizeof size);
+        }
         dgram_put_ip_ctl(sh, d, msg, &used, info);
     }
     msg->msg_controllen = used;
@@ -223,6 +228,11 @@ static int ctl_socket(const struct cmsghdr *c, struct dgram_tx *tx)
             return -EINVAL;
         memcpy(&tx->mark, CMSG_DATA(c), sizeof tx->mark);
         return 0;
+    case SO_TIMESTAMPING:
+        if (c->cmsg_len != CMSG_LEN(sizeof tx->stamps))
+            return -EINVAL;
+        memcpy(&tx->stamps, CMSG_DATA(c), sizeof tx->stamps);
+        return tx->stamps & ~(uint32_t)STAMP_TX_RECORD ? -EINVAL : 0;
     default:
         return -EINVAL;
     }

@@ -79,9 +79,7 @@ static int set_socket(struct shard *sh, struct dgram *d, int name, int v, const 
         d->rcvbuf = buf_bytes(v < 0 ? 0 : v, INT_MAX / 2, RCVBUF_MIN);
         return 0;
     case SO_PEEK_OFF:
-        if (v < -1)
-            return -EINVAL;
-        d->peek_off = v;
+        d->peek_off = v; /* any negative number turns it off */
         set_bit(d, DG_PEEK_MOVES, v >= 0);
         return 0;
     default: {

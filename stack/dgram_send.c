@@ -15,6 +15,7 @@ void dgram_tx_init(const struct dgram *d, struct dgram_tx *tx)
     tx->from = d->pcb.local.addr;
     tx->ifindex = d->pcb.ifindex;
     tx->ttl = tx->tos = tx->dontfrag = -1;
+    tx->stamps = d->stamp.flags & STAMP_TX_RECORD;
 }
 
 /* PROBE, INTERFACE and OMIT look at the link's MTU, not at the path's (ip_sk_use_pmtu). */
@@ -145,7 +146,8 @@ static int append(struct shard *sh, struct rte_mbuf *m, struct rte_mbuf **last, 
     return 0;
 }
 
-int dgram_gather(struct shard *sh, const struct msghdr *msg, uint16_t hdr, struct rte_mbuf **m)
+int dgram_gather(struct shard *sh, const struct msghdr *msg, struct dgram_cursor *at, size_t len,
+                 uint16_t hdr, struct rte_mbuf **m)
 {
     struct rte_mbuf *last;
     int r = 0;
@@ -158,8 +160,18 @@ int dgram_gather(struct shard *sh, const struct msghdr *msg, uint16_t hdr, struc
         (*m)->pkt_len = hdr;
     }
     last = rte_pktmbuf_lastseg(*m);
-    for (size_t i = 0; i < msg->msg_iovlen && !r; i++)
-        r = append(sh, *m, &last, msg->msg_iov[i].iov_base, msg->msg_iov[i].iov_len);
+    while (len && !r) {
+        const struct iovec *iov = &msg->msg_iov[at->i];
+        size_t n = RTE_MIN(len, iov->iov_len - at->off);
+
+        r = append(sh, *m, &last, (const uint8_t *)iov->iov_base + at->off, n);
+        at->off += n;
+        len -= n;
+        if (at->off == iov->iov_len) {
+            at->i++;
+            at->off = 0;
+        }
+    }
     if (r) {
         rte_pktmbuf_free(*m);
         *m = NULL;

@@ -13,7 +13,7 @@
 
 #define ERRQ_BUCKETS 1024
 #define ERRQ_QUEUES  16384
-#define ENTRY_CHARGE 768 /* what Linux charges for a small packet */
+#define ENTRY_CHARGE 832 /* what Linux charges for a small packet */
 
 struct errq {
     struct list node;    /* in its bucket */

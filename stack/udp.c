@@ -177,7 +177,10 @@ static void deliver(struct shard *sh, struct udpcb *u, struct rte_mbuf *m, const
         pkt_drop(sh, m, COUNT_SOCK_FILTER);
         return;
     }
-    if (dgram_queue(sh, &u->d, m, ri, UDP_HDR_LEN + ri->l3_len, h->sport_be, h->dport_be))
+    if (__builtin_expect((u->d.flags & DG_GRO) != 0, 0) &&
+        dgram_coalesce(sh, &u->d, m, ri, UDP_HDR_LEN + ri->l3_len, h->sport_be, h->dport_be))
+        sh->count[COUNT_UDP_IN]++;
+    else if (dgram_queue(sh, &u->d, m, ri, UDP_HDR_LEN + ri->l3_len, h->sport_be, h->dport_be))
         sh->count[COUNT_UDP_IN]++;
     else
         pkt_drop(sh, m, COUNT_UDP_RCVBUF);

@@ -12,17 +12,22 @@
 #include "dgram.h"
 #include "udp.h"
 
-#define UDP_BUCKETS 65536
+#define UDP_BUCKETS      65536
+#define UDP_MAX_SEGMENTS 128 /* of one UDP_SEGMENT send, as Linux */
 
 enum udp_flag {
-    UF_CORK = 1u << 0, /* UDP_CORK */
+    UF_CORK = 1u << 0,         /* UDP_CORK */
+    UF_NO_CHECK6 = 1u << 1,    /* UDP_NO_CHECK6_TX */
+    UF_NO_CHECK6_RX = 1u << 2, /* UDP_NO_CHECK6_RX */
 };
 
 struct udpcb {
     struct dgram d;
     uint16_t flags;        /* enum udp_flag */
+    uint16_t gso;          /* UDP_SEGMENT; 0: none */
     struct rte_mbuf *cork; /* the datagram under construction */
     struct endpoint cork_to;
+    struct dgram_tx cork_tx;
 };
 
 struct udp_table {
@@ -36,6 +41,7 @@ struct udp_table {
 /* Puts the pcb into the table that its names ask for; takes it out. */
 void udp_hash(struct shard *sh, struct udpcb *u);
 void udp_unhash(struct shard *sh, struct udpcb *u);
+int udp_autobind(struct shard *sh, struct udpcb *u);
 /* The receiver of a datagram from `from` to `to`, NULL when there is none. ifindex 0: whatever interface. */
 struct udpcb *udp_lookup(struct shard *sh, const struct endpoint *to, const struct endpoint *from,
                          unsigned ifindex);

@@ -14,6 +14,11 @@ static int uncork(struct shard *sh, struct udpcb *u)
     return r < 0 ? (int)r : 0;
 }
 
+static void set_flag(struct udpcb *u, uint16_t flag, bool on)
+{
+    u->flags = (uint16_t)(on ? u->flags | flag : u->flags & ~flag);
+}
+
 int udp_setopt(struct shard *sh, struct udpcb *u, int level, int name, const void *val, uint32_t len)
 {
     int v;
@@ -25,8 +30,22 @@ int udp_setopt(struct shard *sh, struct udpcb *u, int level, int name, const voi
     memcpy(&v, val, sizeof v);
     switch (name) {
     case UDP_CORK:
-        u->flags = (uint16_t)(v ? u->flags | UF_CORK : u->flags & ~UF_CORK);
+        set_flag(u, UF_CORK, v);
         return v ? 0 : uncork(sh, u);
+    case UDP_NO_CHECK6_TX:
+        set_flag(u, UF_NO_CHECK6, v);
+        return 0;
+    case UDP_NO_CHECK6_RX:
+        set_flag(u, UF_NO_CHECK6_RX, v);
+        return 0;
+    case UDP_SEGMENT:
+        if (v < 0 || v > UINT16_MAX)
+            return -EINVAL;
+        u->gso = (uint16_t)v;
+        return 0;
+    case UDP_GRO:
+        u->d.flags = v ? u->d.flags | DG_GRO : u->d.flags & ~(uint32_t)DG_GRO;
+        return 0;
     default:
         return -ENOPROTOOPT;
     }
@@ -41,6 +60,18 @@ int udp_getopt(struct shard *sh, struct udpcb *u, int level, int name, void *val
     switch (name) {
     case UDP_CORK:
         v = !!(u->flags & UF_CORK);
+        break;
+    case UDP_NO_CHECK6_TX:
+        v = !!(u->flags & UF_NO_CHECK6);
+        break;
+    case UDP_NO_CHECK6_RX:
+        v = !!(u->flags & UF_NO_CHECK6_RX);
+        break;
+    case UDP_SEGMENT:
+        v = u->gso;
+        break;
+    case UDP_GRO:
+        v = !!(u->d.flags & DG_GRO);
         break;
     default:
         return -ENOPROTOOPT;

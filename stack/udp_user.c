@@ -1,15 +1,10 @@
-/* udp_user.c: UDP as sockets call it: names, send, receive, end. What it shares with other datagram protocols
+/* udp_user.c: UDP as sockets call it: names, receive, end. What it shares with other datagram protocols
  * is dgram.h's. */
 #include <errno.h>
-#include <netinet/ip.h>
 
-#include "cksum.h"
 #include "filter.h"
 #include "port.h"
-#include "shard.h"
 #include "udp_cb.h"
-#include "wire_ip4.h"
-#include "wire_udp.h"
 
 struct udpcb *udp_open(struct shard *sh, uint16_t pcb_flags)
 {
@@ -35,7 +30,7 @@ int udp_bind(struct shard *sh, struct udpcb *u, const struct endpoint *local)
     return r;
 }
 
-static int autobind(struct shard *sh, struct udpcb *u)
+int udp_autobind(struct shard *sh, struct udpcb *u)
 {
     struct endpoint any = {.addr = u->d.pcb.local.addr, .port_be = 0};
 
@@ -44,7 +39,7 @@ static int autobind(struct shard *sh, struct udpcb *u)
 
 int udp_connect(struct shard *sh, struct udpcb *u, const struct endpoint *remote)
 {
-    int r = autobind(sh, u);
+    int r = udp_autobind(sh, u);
     struct dgram_tx tx;
 
     if (!r && udp_connected(u))
@@ -53,7 +48,7 @@ int udp_connect(struct shard *sh, struct udpcb *u, const struct endpoint *remote
     if (!r)
         r = dgram_flow(sh, &u->d, &remote->addr, &tx);
     if (!r)
-        r = autobind(sh, u); /* disconnecting may have given an automatic port back */
+        r = udp_autobind(sh, u); /* disconnecting may have given an automatic port back */
     if (r)
         return r;
     udp_unhash(sh, u);
@@ -80,81 +75,6 @@ int udp_disconnect(struct shard *sh, struct udpcb *u)
         u->d.pcb.local.port_be = 0;
     }
     return 0;
-}
-
-/* Header, checksum, don't-fragment; takes ownership of m. */
-static int transmit(struct shard *sh, struct udpcb *u, struct rte_mbuf *m, uint16_t dport_be)
-{
-    struct flow *fl = &u->d.flow;
-    uint8_t *h = rte_pktmbuf_mtod(m, uint8_t *);
-
-    wire_udp_emit(h, u->d.pcb.local.port_be, dport_be, m->pkt_len - UDP_HDR_LEN);
-    m->l4_len = UDP_HDR_LEN;
-    if (u->d.flags & DG_NO_CHECK) {
-        /* RFC 768: zero says that there is none */
-    } else if (m->pkt_len + IP4_HDR_LEN <= fl->mtu) {
-        m->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_UDP_CKSUM;
-    } else { /* no port can sum over fragments */
-        uint16_t sum = ip_l4_cksum(m, &fl->src, &fl->dst, IPPROTO_UDP, m->pkt_len);
-
-        sum = sum ? sum : 0xffff;
-        memcpy(h + 6, &sum, sizeof sum);
-    }
-    sh->count[COUNT_UDP_OUT]++;
-    return ip_output(sh, fl, m);
-}
-
-/* What speaks against sending at all, in Linux's order (udp_sendmsg). */
-static int send_check(struct udpcb *u, const struct endpoint *dst, int flags)
-{
-    if (flags & MSG_OOB)
-        return -EOPNOTSUPP;
-    if (!dst->port_be)
-        return udp_connected(u) || u->cork ? -EINVAL : -EDESTADDRREQ;
-    if (u->d.shut & 2)
-        return -EPIPE;
-    return dgram_take_error(&u->d);
-}
-
-ssize_t udp_send(struct shard *sh, struct udpcb *u, const struct msghdr *msg, const struct endpoint *to,
-                 int flags)
-{
-    struct endpoint dst = u->cork ? u->cork_to : to ? *to : u->d.pcb.remote;
-    ssize_t len = dgram_iov_total(msg, 0xffff);
-    struct rte_mbuf *m = u->cork;
-    struct dgram_tx tx;
-    int r;
-
-    if (len < 0)
-        return len;
-    if (to && !to->port_be)
-        return -EINVAL;
-    dgram_tx_init(&u->d, &tx);
-    r = send_check(u, &dst, flags);
-    if (!r)
-        r = dgram_ctl_parse(sh, &u->d, msg, true, &tx);
-    if (!r)
-        r = autobind(sh, u);
-    if (!r)
-        r = dgram_flow(sh, &u->d, &dst.addr, &tx);
-    if (r)
-        return r;
-    r = dgram_fits(sh, &u->d, &tx, IP4_HDR_LEN + (m ? m->pkt_len : UDP_HDR_LEN) + (uint32_t)len, &dst.addr);
-    if (r)
-        return r;
-    u->cork = NULL; /* what was under construction is lost when this fails, as in Linux */
-    r = dgram_gather(sh, msg, UDP_HDR_LEN, &m);
-    if (r)
-        return r;
-    if ((flags & MSG_MORE) || (u->flags & UF_CORK)) {
-        u->cork = m;
-        u->cork_to = dst;
-        return len;
-    }
-    r = transmit(sh, u, m, dst.port_be);
-    dgram_flow_done(&u->d, &tx);
-    /* A full device loses datagrams silently unless IP_RECVERR is on, as in Linux. */
-    return r == -ENOBUFS && !(u->d.pcb.flags & PCB_RECVERR) ? len : r ? r : len;
 }
 
 ssize_t udp_recv(struct shard *sh, struct udpcb *u, struct msghdr *msg, int flags)
