@@ -181,7 +181,8 @@ static bool has_scope(const struct ipaddr *a)
     return (a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80) || (a->b[0] == 0xff && (a->b[1] & 0xf) <= 2);
 }
 
-bool dgram_put_name(const struct dgram *d, struct msghdr *msg, const struct endpoint *e, unsigned ifindex)
+bool dgram_put_name(const struct shard *sh, const struct dgram *d, struct msghdr *msg,
+                    const struct endpoint *e, unsigned ifindex)
 {
     union {
         struct sockaddr_in in;
@@ -197,7 +198,7 @@ bool dgram_put_name(const struct dgram *d, struct msghdr *msg, const struct endp
         sa.in6.sin6_port = e->port_be;
         memcpy(&sa.in6.sin6_addr, e->addr.b, 16);
         if (has_scope(&e->addr))
-            sa.in6.sin6_scope_id = ifindex + 1;
+            sa.in6.sin6_scope_id = (uint32_t)stack_if_shown(sh->st, ifindex);
         len = sizeof sa.in6;
     } else {
         sa.in.sin_family = AF_INET;
@@ -283,7 +284,7 @@ ssize_t dgram_recv(struct shard *sh, struct dgram *d, struct msghdr *msg, int fl
     len = m->pkt_len;
     got = msg_scatter(m, off, msg);
     dgram_info(m, &info);
-    if (got >= 0 && !dgram_put_name(d, msg, &info.from, info.ifindex))
+    if (got >= 0 && !dgram_put_name(sh, d, msg, &info.from, info.ifindex))
         got = -EFAULT;
     if (got >= 0)
         dgram_put_all_ctl(sh, d, msg, m, &info);

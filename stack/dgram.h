@@ -102,7 +102,8 @@ void dgram_info(const struct rte_mbuf *m, struct dgram_info *info);
 ssize_t dgram_recv(struct shard *sh, struct dgram *d, struct msghdr *msg, int flags);
 /* Writes the name e as the socket's family has it, with the interface as scope of a link-local address;
  * msg_namelen becomes its full length. False: bad pointer. */
-bool dgram_put_name(const struct dgram *d, struct msghdr *msg, const struct endpoint *e, unsigned ifindex);
+bool dgram_put_name(const struct shard *sh, const struct dgram *d, struct msghdr *msg,
+                    const struct endpoint *e, unsigned ifindex);
 /* Lets UDP_GRO's work be done: appends m, a datagram whose data starts at its payload, to the last queued one
  * when both came in the same poll, from and to the same, and all before m are of one size that m does not
  * exceed. False: it must be queued by itself. */

@@ -38,7 +38,7 @@ static void put_ip4(struct shard *sh, const struct dgram *d, struct msghdr *msg,
                     const struct dgram_info *info)
 {
     if (d->flags & DG_PKTINFO) {
-        struct in_pktinfo pi = {.ipi_ifindex = info->ifindex + 1,
+        struct in_pktinfo pi = {.ipi_ifindex = stack_if_shown(sh->st, info->ifindex),
                                 .ipi_spec_dst.s_addr = spec_dst_be(sh, info),
                                 .ipi_addr.s_addr = ipaddr_get_v4(&info->to.addr)};
 
@@ -63,17 +63,18 @@ static void put_ip4(struct shard *sh, const struct dgram *d, struct msghdr *msg,
 }
 
 /* What an AF_INET6 socket gets with packets of either version. */
-static void put_ip6_common(const struct dgram *d, struct msghdr *msg, size_t *used,
+static void put_ip6_common(const struct shard *sh, const struct dgram *d, struct msghdr *msg, size_t *used,
                            const struct dgram_info *info)
 {
-    struct in6_pktinfo pi = {.ipi6_ifindex = info->ifindex + 1u};
+    struct in6_pktinfo pi = {.ipi6_ifindex = (unsigned)stack_if_shown(sh->st, info->ifindex)};
 
     memcpy(&pi.ipi6_addr, info->to.addr.b, 16);
     if (d->flags & DG_PKTINFO6)
         msg_put_ctl(msg, used, IPPROTO_IPV6, IPV6_PKTINFO, &pi, sizeof pi);
 }
 
-static void put_ip6(const struct dgram *d, struct msghdr *msg, size_t *used, const struct dgram_info *info)
+static void put_ip6(const struct shard *sh, const struct dgram *d, struct msghdr *msg, size_t *used,
+                    const struct dgram_info *info)
 {
     int hops = info->ttl, tclass = info->tos;
 
@@ -84,7 +85,7 @@ static void put_ip6(const struct dgram *d, struct msghdr *msg, size_t *used, con
     if ((d->flags & DG_FLOWINFO6) && info->flowinfo_be)
         msg_put_ctl(msg, used, IPPROTO_IPV6, DGRAM_IPV6_FLOWINFO, &info->flowinfo_be, 4);
     if (d->flags & DG_2292PKTINFO6) {
-        struct in6_pktinfo pi = {.ipi6_ifindex = info->ifindex + 1u};
+        struct in6_pktinfo pi = {.ipi6_ifindex = (unsigned)stack_if_shown(sh->st, info->ifindex)};
 
         memcpy(&pi.ipi6_addr, info->to.addr.b, 16);
         msg_put_ctl(msg, used, IPPROTO_IPV6, IPV6_2292PKTINFO, &pi, sizeof pi);
@@ -103,11 +104,11 @@ void dgram_put_ip_ctl(struct shard *sh, const struct dgram *d, struct msghdr *ms
                       const struct dgram_info *info)
 {
     if (d->pcb.flags & PCB_V6)
-        put_ip6_common(d, msg, used, info);
+        put_ip6_common(sh, d, msg, used, info);
     if (info->v4)
         put_ip4(sh, d, msg, used, info);
     else
-        put_ip6(d, msg, used, info);
+        put_ip6(sh, d, msg, used, info);
 }
 
 void dgram_put_all_ctl(struct shard *sh, struct dgram *d, struct msghdr *msg, const struct rte_mbuf *m,
@@ -150,7 +151,9 @@ static int ctl_int(const struct cmsghdr *c, int least, int most, int *out)
 /* A source that a message asks for must be this host's (ip_route_output_key, ip6_datagram_send_ctl). */
 static int ctl_source(const struct shard *sh, const struct ipaddr *a, int ifindex, struct dgram_tx *tx)
 {
-    if (ifindex < 0 || ifindex > (int)sh->st->nif)
+    int own = stack_if_of(sh->st, ifindex);
+
+    if (ifindex && own < 0)
         return -ENODEV;
     if (!ipaddr_is_any(a)) {
         if (!ip_is_local(sh->st, a))
@@ -158,7 +161,7 @@ static int ctl_source(const struct shard *sh, const struct ipaddr *a, int ifinde
         tx->from = *a;
     }
     if (ifindex)
-        tx->ifindex = (unsigned)ifindex - 1; /* as SIOCGIFINDEX counts: from 1 */
+        tx->ifindex = (unsigned)own;
     return 0;
 }
 

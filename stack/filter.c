@@ -519,7 +519,8 @@ uint32_t filter_run(struct shard *sh, uint32_t id, const struct filter_pkt *p)
     }
 }
 
-void filter_pkt_l4(struct filter_pkt *p, const struct rte_mbuf *m, unsigned l3_len, bool v6, unsigned ifindex)
+void filter_pkt_l4(const struct shard *sh, struct filter_pkt *p, const struct rte_mbuf *m, unsigned l3_len,
+                   bool v6, unsigned ifindex)
 {
     memset(p, 0, sizeof *p);
     p->m = m;
@@ -527,7 +528,7 @@ void filter_pkt_l4(struct filter_pkt *p, const struct rte_mbuf *m, unsigned l3_l
     p->mac = p->net - ETH_HDR_LEN;
     p->proto = v6 ? 0x86dd : ETH_TYPE_IP4;
     p->hatype = ifindex ? ARPHRD_ETHER : ARPHRD_LOOPBACK;
-    p->ifindex = ifindex + 1;
+    p->ifindex = (uint32_t)stack_if_shown(sh->st, ifindex);
 }
 
 /* ---- options ---- */

@@ -59,8 +59,8 @@ bool filter_check(const struct sock_filter *insns, uint32_t n);
 
 /* A transport packet (m at the transport header, the IP header of l3_len bytes and the link's stand before
  * it) as TCP's and UDP's filters see it: byte 0 is the transport's. */
-void filter_pkt_l4(struct filter_pkt *p, const struct rte_mbuf *m, unsigned l3_len, bool v6,
-                   unsigned ifindex);
+void filter_pkt_l4(const struct shard *sh, struct filter_pkt *p, const struct rte_mbuf *m, unsigned l3_len,
+                   bool v6, unsigned ifindex);
 
 /* --- setsockopt and getsockopt of the filter that *slot holds --- */
 /* SO_ATTACH_FILTER: val is a struct sock_fprog. 0, -EINVAL, -EFAULT, -ENOMEM, -EPERM (locked). */

@@ -80,6 +80,30 @@ struct icmp_error {
     uint8_t ttl, tos, ifindex; /* of the packet that reported */
 };
 
+/* What the network layer handles itself (ICMP), raw and ping sockets want to see too: a clone of the latest
+ * such packet, m at the transport header, is left here for rx.c, which gives it to them and frees it. In the
+ * segment, one a shard. */
+struct icmp_copy {
+    uint32_t wanted; /* sockets that want any */
+    struct rte_mbuf *m;
+    struct rxinfo ri;
+};
+
+static inline void ip_copy_icmp(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri)
+{
+    struct icmp_copy *c = sh->icmp_copy;
+
+    if (__builtin_expect(c && c->wanted && !c->m, 0)) {
+        c->m = rte_pktmbuf_clone(m, sh->pool);
+        c->ri = *ri;
+    }
+}
+
+/* Sends an IPv4 or IPv6 packet whose header the program wrote (IP_HDRINCL): m starts there. What Linux fills
+ * in is filled in: total length and checksum; source address and identification where they are 0. -EINVAL: no
+ * header. Never fragments. Ownership and results as ip_output. */
+int ip_output_hdrincl(struct shard *sh, struct flow *fl, struct rte_mbuf *m);
+
 enum ip_verdict {
     IP_DONE,      /* consumed (and freed) */
     IP_TRANSPORT, /* *m is a transport packet for this stack, ri is filled in */

@@ -206,8 +206,10 @@ enum ip_verdict ip4_input(struct shard *sh, unsigned ifindex, bool l2_multicast,
     if (!pull_l4(m, ri->proto))
         return drop(sh, m, COUNT_IP_TRUNC);
     sh->count[COUNT_IP_DELIVERED]++;
-    if (__builtin_expect(ri->proto == IPPROTO_ICMP, 0))
+    if (__builtin_expect(ri->proto == IPPROTO_ICMP, 0)) {
+        ip_copy_icmp(sh, m, ri);
         return icmp_input(sh, ifindex, m, ri, err);
+    }
     return IP_TRANSPORT;
 }
 
@@ -416,6 +418,36 @@ int ip_output(struct shard *sh, struct flow *fl, struct rte_mbuf *m)
         pkt_drop(sh, m, COUNT_IP_OUT_DISCARD);
         return -ENOBUFS;
     }
+    eth_output(sh, fl->neigh, m);
+    return 0;
+}
+
+int ip_output_hdrincl(struct shard *sh, struct flow *fl, struct rte_mbuf *m)
+{
+    struct ip4_hdr *ip = rte_pktmbuf_mtod(m, struct ip4_hdr *);
+    int err = flow_resolve(sh, fl);
+
+    if (!err && m->pkt_len > fl->mtu)
+        err = -EMSGSIZE;
+    /* raw_send_hdrinc: no header, or one that says that it is longer than the packet */
+    if (!err && (m->data_len < IP4_HDR_LEN || ip4_hlen(ip) < IP4_HDR_LEN || ip4_hlen(ip) > m->data_len))
+        err = -EINVAL;
+    if (!err && rte_pktmbuf_headroom(m) < ETH_HDR_LEN)
+        err = -ENOBUFS;
+    if (err) {
+        pkt_drop(sh, m, COUNT_IP_OUT_DISCARD);
+        return err;
+    }
+    if (!ip->src_be)
+        ip->src_be = ipaddr_get_v4(&fl->src);
+    if (!ip->id_be)
+        ip->id_be = frag_ident_be(sh, ip->src_be, ip->dst_be, ip->proto);
+    ip->len_be = htons((uint16_t)m->pkt_len);
+    ip->cksum = 0;
+    ip->cksum = cksum(ip, ip4_hlen(ip));
+    m->l2_len = ETH_HDR_LEN;
+    m->l3_len = ip4_hlen(ip);
+    sh->count[COUNT_IP_OUT]++;
     eth_output(sh, fl->neigh, m);
     return 0;
 }

@@ -11,7 +11,9 @@
 #include "frag.h"
 #include "ip.h"
 #include "neigh.h"
+#include "ping.h"
 #include "pkt.h"
+#include "raw.h"
 #include "rx.h"
 #include "shard.h"
 #include "tcp.h"
@@ -19,10 +21,43 @@
 
 static void rx_icmp_error(struct shard *sh, const struct icmp_error *err)
 {
+    if (raw_wanted(sh))
+        raw_icmp(sh, err);
     if (err->proto == IPPROTO_TCP)
         tcp_icmp(sh, err);
     else if (err->proto == IPPROTO_UDP)
         udp_icmp(sh, err);
+    else if (err->proto == IPPROTO_ICMP || err->proto == IPPROTO_ICMPV6)
+        ping_icmp(sh, err);
+}
+
+static void rx_transport(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri)
+{
+    bool raw = __builtin_expect(raw_wanted(sh), 0) && raw_input(sh, m, ri);
+
+    if (ri->proto == IPPROTO_TCP) {
+        tcp_input(sh, m, ri);
+    } else if (ri->proto == IPPROTO_UDP) {
+        udp_input(sh, m, ri);
+    } else if (raw) {
+        rte_pktmbuf_free(m);
+    } else { /* RFC 1122 section 3.2.2.1: code 2 SHOULD be sent for an unknown protocol */
+        icmp_send_error(sh, ri, m, ICMP_DEST_UNREACH, ICMP_PROT_UNREACH);
+        pkt_drop(sh, m, COUNT_IP_PROTO);
+    }
+}
+
+/* What ICMP dealt with below, to the sockets that want to see it. */
+static void rx_icmp_copy(struct shard *sh)
+{
+    struct icmp_copy *c = sh->icmp_copy;
+    struct rte_mbuf *m = c->m;
+
+    c->m = NULL;
+    if (raw_wanted(sh))
+        raw_input(sh, m, &c->ri);
+    ping_input(sh, m, &c->ri);
+    rte_pktmbuf_free(m);
 }
 
 static void rx_frame(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
@@ -34,20 +69,15 @@ static void rx_frame(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
     case IP_DONE:
         break;
     case IP_TRANSPORT:
-        if (ri.proto == IPPROTO_TCP) {
-            tcp_input(sh, m, &ri);
-        } else if (ri.proto == IPPROTO_UDP) {
-            udp_input(sh, m, &ri);
-        } else { /* RFC 1122 section 3.2.2.1: code 2 SHOULD be sent for an unknown protocol */
-            icmp_send_error(sh, &ri, m, ICMP_DEST_UNREACH, ICMP_PROT_UNREACH);
-            pkt_drop(sh, m, COUNT_IP_PROTO);
-        }
+        rx_transport(sh, m, &ri);
         break;
     case IP_ICMP_ERROR:
         rx_icmp_error(sh, &err);
         rte_pktmbuf_free(m);
         break;
     }
+    if (__builtin_expect(sh->icmp_copy->m != NULL, 0))
+        rx_icmp_copy(sh);
 }
 
 static unsigned rx_netdev(struct shard *sh, unsigned ifindex, struct netdev *dev)

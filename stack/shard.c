@@ -16,15 +16,19 @@
 #include <stdlib.h>
 #include <rte_lcore.h>
 
+#include "cksum.h"
 #include "log.h"
 #include "pcb.h"
+#include "ping.h"
 #include "pkt.h"
+#include "raw.h"
 #include "ready.h"
 #include "rx.h"
 #include "shard.h"
 #include "sock.h"
 #include "tcp.h"
 #include "udp.h"
+#include "wire_ip4.h"
 
 #define LO_ROUNDS    256   /* bursts of loopback frames a flush works off at most */
 #define LO_QUEUE_MAX 4096  /* frames; Linux's netdev_max_backlog is 1000 */
@@ -61,6 +65,8 @@ static void recover(struct shard *sh)
 {
     tcp_recover_lists(sh);
     udp_recover_lists(sh);
+    raw_recover_lists(sh);
+    ping_recover_lists(sh);
     ready_recover(sh->st);
 }
 
@@ -143,6 +149,15 @@ void pcb_event(struct shard *sh, struct pcb *pcb, unsigned events)
     pcb->events |= (uint8_t)events;
 }
 
+/* Who reads whole packets is to see an IP header's checksum that was left to the port. */
+static void finish_ip_cksum(struct rte_mbuf *m)
+{
+    struct ip4_hdr *ip = rte_pktmbuf_mtod_offset(m, struct ip4_hdr *, m->l2_len);
+
+    if (m->ol_flags & RTE_MBUF_F_TX_IP_CKSUM)
+        ip->cksum = cksum(ip, ip4_hlen(ip));
+}
+
 /* Turns a frame that was sent into one that was received: it never left memory, so that its checksums need no
  * look; offload marks of the send side go. */
 static void lo_enqueue(struct shard *sh, struct rte_mbuf *m)
@@ -155,6 +170,8 @@ static void lo_enqueue(struct shard *sh, struct rte_mbuf *m)
         rte_pktmbuf_free(m);
         return;
     }
+    if (__builtin_expect(raw_wanted(sh), 0))
+        finish_ip_cksum(m);
     m->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
     m->ol_flags |= RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
     m->packet_type = 0;

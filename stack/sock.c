@@ -8,31 +8,14 @@
 #include "port.h"
 #include "shard.h"
 #include "sock.h"
+#include "sock_dgram.h"
 #include "tcp.h"
 #include "udp.h"
 
 /* The states of <netinet/tcp.h> that matter here (that header and <linux/tcp.h> exclude each other). */
 enum { ST_SYN_SENT = 2, ST_SYN_RECV = 3, ST_CLOSE = 7 };
 
-/* What Linux's inet_create says to (type, protocol) for AF_INET and AF_INET6. Raw sockets are not served:
- * they have the errno of a protocol that isn't there. */
-static int check_protocol(int type, int protocol, int *chosen)
-{
-    int own = type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;
-
-    if (type < 0 || type > SOCK_PACKET || protocol < 0 || protocol >= IPPROTO_MAX)
-        return -EINVAL;
-    if (type == SOCK_RAW)
-        return -EPROTONOSUPPORT;
-    if (type != SOCK_STREAM && type != SOCK_DGRAM)
-        return -ESOCKTNOSUPPORT;
-    if (protocol != IPPROTO_IP && protocol != own)
-        return -EPROTONOSUPPORT;
-    *chosen = own;
-    return 0;
-}
-
-static struct sock *sock_alloc(struct stack *st, int domain, int type, int protocol)
+static struct sock *sock_alloc(struct stack *st, enum sock_kind kind, int domain, int type, int protocol)
 {
     struct sock *s = slab_alloc(&st->ready->socks);
 
@@ -43,6 +26,7 @@ static struct sock *sock_alloc(struct stack *st, int domain, int type, int proto
     s->domain = (uint16_t)domain;
     s->type = (uint16_t)type;
     s->protocol = (uint16_t)protocol;
+    s->kind = (uint8_t)kind;
     list_init(&s->opts);
     sock_opt_init(s);
     s->peek_off = -1;
@@ -58,20 +42,16 @@ static void attach(struct sock *s, struct pcb *pcb)
 int sock_new(struct stack *st, int domain, int type, int protocol, struct sock **out)
 {
     struct shard *sh = &st->shard[0];
+    int kind = sock_kind_of(domain, type, &protocol);
     struct pcb *pcb;
     struct sock *s;
-    int r;
 
-    if (domain != AF_INET && domain != AF_INET6)
-        return -EAFNOSUPPORT;
-    r = check_protocol(type, protocol, &protocol);
-    if (r)
-        return r;
-    s = sock_alloc(st, domain, type, protocol);
+    if (kind < 0)
+        return kind;
+    s = sock_alloc(st, (enum sock_kind)kind, domain, type, protocol);
     if (!s)
         return -ENFILE;
-    uint16_t flags = domain == AF_INET6 ? PCB_V6 : 0;
-    pcb = type == SOCK_STREAM ? (struct pcb *)tcp_open(sh, flags) : (struct pcb *)udp_open(sh, flags);
+    pcb = sock_kind_open(sh, (enum sock_kind)kind, domain, type, protocol);
     if (!pcb) {
         slab_free(&st->ready->socks, s);
         return -ENOBUFS;
@@ -90,7 +70,7 @@ void sock_close(struct stack *st, struct sock *s)
     if (sock_is_tcp(s))
         tcp_close(s->sh, sock_tcb(s));
     else
-        udp_close(s->sh, sock_udp(s));
+        sock_dgram_close(s);
     s->pcb = NULL;
     s->file.type = FILE_FREE;
     slab_free(&st->ready->socks, s);
@@ -130,7 +110,7 @@ static int disconnect(struct sock *s)
 {
     s->connecting = 0;
     s->listening = 0;
-    return sock_is_tcp(s) ? tcp_disconnect(s->sh, sock_tcb(s)) : udp_disconnect(s->sh, sock_udp(s));
+    return sock_is_tcp(s) ? tcp_disconnect(s->sh, sock_tcb(s)) : sock_dgram_disconnect(s);
 }
 
 static int connect_tcp(struct stack *st, struct sock *s, const struct endpoint *peer)
@@ -163,7 +143,7 @@ int sock_connect(struct stack *st, struct sock *s, const struct sockaddr *sa, so
         return r;
     if (ipaddr_is_any(&peer.addr)) /* this host, as in BSD and Linux */
         peer.addr = ipaddr_v4(htonl(INADDR_LOOPBACK));
-    return sock_is_tcp(s) ? connect_tcp(st, s, &peer) : udp_connect(s->sh, sock_udp(s), &peer);
+    return sock_is_tcp(s) ? connect_tcp(st, s, &peer) : sock_dgram_connect(s, &peer);
 }
 
 int sock_connect_result(struct sock *s)
@@ -201,7 +181,7 @@ int sock_accept(struct stack *st, struct sock *s, struct sock **out)
     t = tcp_accept(s->sh, sock_tcb(s));
     if (!t)
         return s->pcb->so_error ? sock_take_error(s) : -EAGAIN;
-    child = sock_alloc(st, s->domain, s->type, s->protocol);
+    child = sock_alloc(st, KIND_TCP, s->domain, s->type, s->protocol);
     child->rcvtimeo_us = s->rcvtimeo_us;
     child->sndtimeo_us = s->sndtimeo_us;
     child->filter_locked = s->filter_locked;
@@ -217,7 +197,7 @@ int sock_shutdown(struct sock *s, int how)
     if (how < SHUT_RD || how > SHUT_RDWR)
         return -EINVAL;
     if (!sock_is_tcp(s))
-        return udp_shutdown(s->sh, sock_udp(s), how);
+        return sock_dgram_shutdown(s, how);
     if (s->listening) { /* inet_shutdown: the reading side ends the listening, the writing side means nothing
                          */
         if (how == SHUT_WR)
@@ -231,7 +211,7 @@ int sock_shutdown(struct sock *s, int how)
 
 uint32_t sock_poll(struct sock *s)
 {
-    return sock_is_tcp(s) ? tcp_poll(sock_tcb(s)) : udp_poll(sock_udp(s));
+    return sock_is_tcp(s) ? tcp_poll(sock_tcb(s)) : sock_dgram_poll(s);
 }
 
 /* The bits of EPOLL* that a protocol event may have set. */

@@ -33,14 +33,18 @@ enum sock_op {
     SOCK_OP_SEND
 }; /* in the order of api.h's decide_op */
 
+/* Which protocol serves a socket: what its pcb is. */
+enum sock_kind { KIND_TCP, KIND_UDP, KIND_RAW, KIND_PING, KIND_PACKET };
+
 /* Options that are kept and given back but change nothing below (sock_opt.c names them). */
 #define SOCK_STORED 32
 
 struct sock {
     struct file file; /* first */
-    struct pcb *pcb;  /* tcb or udpcb */
+    struct pcb *pcb;  /* what kind says */
     struct shard *sh;
     uint16_t domain, type, protocol; /* as getsockopt SO_DOMAIN, SO_TYPE, SO_PROTOCOL */
+    uint8_t kind;                    /* enum sock_kind */
     int32_t owner;                   /* F_SETOWN: whom SIGURG and SIGIO go to, 0: nobody */
     uint8_t owner_type;              /* enum owner_type */
     uint8_t listening;
@@ -74,7 +78,7 @@ static inline struct sock *file_sock(struct file *f)
 
 static inline bool sock_is_tcp(const struct sock *s)
 {
-    return s->protocol == IPPROTO_TCP;
+    return s->kind == KIND_TCP;
 }
 
 static inline struct tcb *sock_tcb(const struct sock *s)

@@ -1,7 +1,7 @@
 /* sock_if.c: the interface ioctls of man 7 netdevice that ask (SIOCGIF*): the stack's interfaces and
  * addresses in place of the host's.
  *
- * Indexes are shown from 1, as in Linux: loopback, interface 0 inside, is 1.
+ * Indexes are shown as stack_if_shown says: loopback, interface 0 inside, is 1 in profile isolate.
  */
 #include <errno.h>
 #include <linux/if.h> /* not <net/if.h>: that has a struct ifaddr of its own */
@@ -68,11 +68,11 @@ static int get_addr(const struct ifnet *ifn, unsigned long req, struct ifreq *if
     return 0;
 }
 
-static int get_one(const struct ifnet *ifn, unsigned long req, struct ifreq *ifr)
+static int get_one(const struct stack *st, const struct ifnet *ifn, unsigned long req, struct ifreq *ifr)
 {
     switch (req) {
     case SIOCGIFINDEX:
-        ifr->ifr_ifindex = ifn->index + 1;
+        ifr->ifr_ifindex = stack_if_shown(st, ifn->index);
         return 0;
     case SIOCGIFFLAGS:
         ifr->ifr_flags = if_flags(ifn);
@@ -124,9 +124,11 @@ static int get_conf(const struct stack *st, struct ifconf *ifc)
 
 static int get_name(const struct stack *st, struct ifreq *ifr)
 {
-    if (ifr->ifr_ifindex < 1 || (uint32_t)ifr->ifr_ifindex > st->nif)
+    int i = stack_if_of(st, ifr->ifr_ifindex);
+
+    if (i < 0)
         return -ENODEV;
-    memcpy(ifr->ifr_name, st->ifn[ifr->ifr_ifindex - 1].name, IFNAMSIZ);
+    memcpy(ifr->ifr_name, st->ifn[i].name, IFNAMSIZ);
     return 0;
 }
 
@@ -152,7 +154,7 @@ int sock_if_ioctl(const struct stack *st, unsigned long req, void *arg)
         if (!user_writable(arg, sizeof *ifr))
             return -EFAULT;
         ifn = by_name(st, ifr->ifr_name);
-        return ifn ? get_one(ifn, req, ifr) : -ENODEV;
+        return ifn ? get_one(st, ifn, req, ifr) : -ENODEV;
     default:
         return -ENOTTY;
     }

@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 
 #include "sock.h"
+#include "sock_dgram.h"
 #include "sock_if.h"
 #include "shard.h"
 #include "tcp.h"
@@ -68,8 +69,8 @@ static ssize_t send_udp(struct stack *st, struct sock *s, const struct msghdr *m
         sa->sa_family == AF_UNSPEC)
         named = false;
     if (!named)
-        return udp_send(s->sh, sock_udp(s), msg, NULL, flags);
-    if (s->domain == AF_INET && msg->msg_namelen >= sizeof(struct sockaddr_in) &&
+        return sock_dgram_send(s, msg, NULL, flags);
+    if (s->domain == AF_INET && s->kind != KIND_PING && msg->msg_namelen >= sizeof(struct sockaddr_in) &&
         sa->sa_family == AF_UNSPEC) {
         struct sockaddr_in sin;
 
@@ -83,7 +84,7 @@ static ssize_t send_udp(struct stack *st, struct sock *s, const struct msghdr *m
         return r;
     if (ipaddr_is_any(&to.addr))
         to.addr = ipaddr_v4(htonl(INADDR_LOOPBACK));
-    return udp_send(s->sh, sock_udp(s), msg, &to, flags);
+    return sock_dgram_send(s, msg, &to, flags);
 }
 
 ssize_t sock_sendmsg(struct stack *st, struct sock *s, const struct msghdr *msg, int flags, size_t skip)
@@ -194,7 +195,7 @@ ssize_t sock_recvmsg(struct stack *st, struct sock *s, struct msghdr *msg, int f
         return recv_tcp(s, msg, flags, skip);
     if (s->file.oflags & O_NONBLOCK)
         flags |= MSG_DONTWAIT;
-    return udp_recv(s->sh, sock_udp(s), msg, flags);
+    return sock_dgram_recv(s, msg, flags);
 }
 
 static int ioctl_count(struct sock *s, unsigned long req, int *out)
@@ -205,7 +206,7 @@ static int ioctl_count(struct sock *s, unsigned long req, int *out)
         return -EINVAL;
     switch (req) {
     case FIONREAD: /* SIOCINQ */
-        *out = (int)(tcp ? tcp_recv_avail(sock_tcb(s)) : udp_next_len(sock_udp(s)));
+        *out = (int)(tcp ? tcp_recv_avail(sock_tcb(s)) : sock_dgram_next_len(s));
         return 0;
     case SIOCOUTQ: /* TIOCOUTQ */
         *out = tcp ? (int)tcp_send_unacked(sock_tcb(s)) : 0;

@@ -5,6 +5,7 @@
 #include "port.h"
 #include "shard.h"
 #include "sock.h"
+#include "sock_dgram.h"
 #include "tcp.h"
 #include "udp.h"
 
@@ -25,7 +26,15 @@ int sock_bind(struct stack *st, struct sock *s, const struct sockaddr *sa, sockl
 {
     struct pcb *pcb = s->pcb;
     struct endpoint local;
-    int r = sock_addr_get(s, sa, len, &local);
+    struct sockaddr_in sin;
+    int r;
+
+    if (s->kind == KIND_RAW && s->domain == AF_INET && len >= sizeof sin) { /* raw_bind looks at no family */
+        memcpy(&sin, sa, sizeof sin);
+        sin.sin_family = AF_INET;
+        sa = (struct sockaddr *)&sin;
+    }
+    r = sock_addr_get(s, sa, len, &local);
 
     if (r == -ENETUNREACH || (r == 0 && s->domain == AF_INET6 && sa->sa_family == AF_INET))
         return r ? -EINVAL
@@ -34,14 +43,16 @@ int sock_bind(struct stack *st, struct sock *s, const struct sockaddr *sa, sockl
         return r;
     if (!bindable(st, s, &local.addr))
         return -EADDRNOTAVAIL;
+    if (s->kind == KIND_RAW) /* no port: as often as it likes */
+        return sock_dgram_bind(s, &local);
     if ((pcb->flags & PCB_BOUND) || (sock_is_tcp(s) && tcp_state(sock_tcb(s)) != ST_CLOSE))
         return -EINVAL;
-    if (!local.port_be && sock_stored(s, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT)) {
+    if (!local.port_be && s->kind != KIND_PING && sock_stored(s, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT)) {
         pcb->local.addr = local.addr; /* connect chooses the port, when it knows the peer */
         pcb->flags |= PCB_ADDR_LOCKED;
         return 0;
     }
-    r = sock_is_tcp(s) ? port_bind(st, s->sh, pcb, &local) : udp_bind(s->sh, sock_udp(s), &local);
+    r = sock_is_tcp(s) ? port_bind(st, s->sh, pcb, &local) : sock_dgram_bind(s, &local);
     if (r)
         return r;
     if (!ipaddr_is_any(&local.addr))

@@ -21,6 +21,7 @@
 #include "shard.h"
 #include "sock.h"
 #include "sock_opt_kept.h"
+#include "sock_dgram.h"
 #include "tcp.h"
 #include "udp.h"
 
@@ -101,16 +102,24 @@ static void set_pcb_flag(struct sock *s, uint16_t flag, bool on)
     s->pcb->flags = (uint16_t)(on ? s->pcb->flags | flag : s->pcb->flags & ~flag);
 }
 
+/* A level beside the socket's and IP's at which s has options. */
+static bool level_known(const struct sock *s, int level)
+{
+    if (s->kind == KIND_RAW)
+        return level == SOL_RAW || level == IPPROTO_ICMPV6;
+    return s->kind != KIND_PING && level == s->protocol;
+}
+
 static int proto_setopt(struct sock *s, int level, int name, const void *val, uint32_t len)
 {
     return sock_is_tcp(s) ? tcp_setopt(s->sh, sock_tcb(s), level, name, val, len)
-                          : udp_setopt(s->sh, sock_udp(s), level, name, val, len);
+                          : sock_dgram_setopt(s, level, name, val, len);
 }
 
 static int proto_getopt(struct sock *s, int level, int name, void *val, uint32_t *len)
 {
     return sock_is_tcp(s) ? tcp_getopt(s->sh, sock_tcb(s), level, name, val, len)
-                          : udp_getopt(s->sh, sock_udp(s), level, name, val, len);
+                          : sock_dgram_getopt(s, level, name, val, len);
 }
 
 /* A negative timeout means no waiting at all in Linux, and reads as 0; here 0 stands for "for ever". */
@@ -333,7 +342,7 @@ static int set_any(struct stack *st, struct sock *s, int level, int name, const 
         r = set_ip(st, s, name, val, len);
     else if (level == IPPROTO_IPV6)
         r = set_ip6(s, name, val, len);
-    else if (level != s->protocol)
+    else if (!level_known(s, level))
         return -ENOPROTOOPT;
     if (r <= 0)
         return r;
@@ -569,7 +578,7 @@ int sock_getsockopt(struct stack *st, struct sock *s, int level, int name, void 
         r = get_ip(st, s, name, val, len);
     else if (level == IPPROTO_IPV6)
         r = get_ip6(st, s, name, val, len);
-    else if (level != s->protocol)
+    else if (!level_known(s, level))
         return -EOPNOTSUPP;
     if (r <= 0)
         return r;

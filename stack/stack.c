@@ -11,7 +11,9 @@
 #include "ifnet.h"
 #include "ip.h"
 #include "neigh.h"
+#include "ping.h"
 #include "port.h"
+#include "raw.h"
 #include "ready.h"
 #include "rnd.h"
 #include "route.h"
@@ -20,6 +22,7 @@
 #include "udp.h"
 
 #define TCP_DEFAULT_MAX   (2u << 20)
+#define RAW_MAX_PCB       (64u << 10) /* raw and ping sockets, each */
 #define UDP_DEFAULT_MAX   (256u << 10)
 #define FILES_DEFAULT_MAX (2u << 20)
 
@@ -64,6 +67,12 @@ static int shard_init(struct stack *st, uint32_t id, const struct stack_config *
         r = tcp_init(sh, cfg->max_tcp ? cfg->max_tcp : TCP_DEFAULT_MAX);
     if (!r)
         r = udp_init(sh, cfg->max_udp ? cfg->max_udp : UDP_DEFAULT_MAX);
+    if (!r)
+        r = raw_init(sh, RAW_MAX_PCB);
+    if (!r)
+        r = ping_init(sh, RAW_MAX_PCB);
+    if (!r && !(sh->icmp_copy = seg_alloc(sh->st->seg, sizeof *sh->icmp_copy, 64)))
+        r = -ENOMEM;
     return r;
 }
 
@@ -81,6 +90,7 @@ int stack_create(struct seg *seg, const struct stack_config *cfg, struct rte_mem
     memcpy(st->secret, cfg->secret, sizeof st->secret);
     st->set = cfg->set;
     st->isolate = cfg->isolate;
+    st->if_base = cfg->isolate ? 0 : STACK_IF_BASE;
     st->nshard = 1;
     r = route_table_init(st);
     if (!r)

@@ -26,6 +26,8 @@
 #define RX_BATCH   32
 #define WAKE_MAX   128
 
+#define STACK_IF_BASE 1000000 /* see stack_if_shown */
+
 struct ifaddr {
     struct ipaddr addr;
     uint8_t prefix_len; /* of the family's own width: 0-32 for IPv4 */
@@ -51,6 +53,9 @@ struct neigh_table;
 struct port_table;
 struct tcp_table;
 struct udp_table;
+struct raw_table;
+struct ping_table;
+struct icmp_copy;
 struct frag_table;
 struct filter_table;
 struct errq_table;
@@ -84,10 +89,14 @@ struct shard {
     struct txq tx[NETDEV_MAX];
     struct rte_mbuf *lo_head, *lo_tail; /* loopback frames, linked by pkt_meta.link */
     uint32_t lo_len;
+    uint32_t nraw;     /* raw sockets that are open */
     struct list dirty; /* pcbs with events to hand up */
     struct list acks;  /* tcbs that owe an ACK at the end of the burst (tcp_output's) */
     struct tcp_table *tcp;
     struct udp_table *udp;
+    struct raw_table *raw;
+    struct ping_table *ping;
+    struct icmp_copy *icmp_copy; /* ip.h */
     struct frag_table *frag;
     struct errq_table *errq;
     struct filter_table *filters;
@@ -114,6 +123,7 @@ struct stack {
     uint32_t stamps;     /* sockets that want time stamps (stamp.h) */
     int64_t wall_off_ns; /* CLOCK_REALTIME minus CLOCK_MONOTONIC; kept right while stamps is not 0 */
     uint8_t isolate;     /* profile isolate: the stack takes every destination */
+    uint32_t if_base;    /* what interface numbers are shown to the program with (stack_if_shown) */
     uint32_t nif;
     struct ifnet ifn[NETDEV_MAX];
     struct route_table *routes;
@@ -124,6 +134,21 @@ struct stack {
     uint32_t nshard;
     struct shard shard[SHARD_MAX];
 };
+
+/* The number by which the program knows interface ifindex, as if_nametoindex gives it. From 1, as in Linux;
+ * in profile default far above the host's own, which stay what they are beside them. */
+static inline int stack_if_shown(const struct stack *st, unsigned ifindex)
+{
+    return (int)(st->if_base + ifindex + 1);
+}
+
+/* The other way; -1: no interface of the stack. */
+static inline int stack_if_of(const struct stack *st, int shown)
+{
+    uint32_t i = (uint32_t)shown - st->if_base - 1;
+
+    return i < st->nif ? (int)i : -1;
+}
 
 static inline uint64_t shard_ms(const struct shard *sh)
 {

@@ -191,7 +191,7 @@ bool tcp_filter_run(struct shard *sh, const struct tcb *t, struct tcp_seg *s)
     struct filter_pkt p;
     uint32_t keep;
 
-    filter_pkt_l4(&p, s->m, s->ri->l3_len, !ipaddr_is_v4(&s->ri->src), s->ri->ifindex);
+    filter_pkt_l4(sh, &p, s->m, s->ri->l3_len, !ipaddr_is_v4(&s->ri->src), s->ri->ifindex);
     keep = filter_run(sh, t->pcb.filter, &p);
     if (keep == 0)
         return false;

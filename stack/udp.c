@@ -155,7 +155,7 @@ static bool filter_passes(struct shard *sh, const struct udpcb *u, struct rte_mb
     struct filter_pkt p;
     uint32_t keep;
 
-    filter_pkt_l4(&p, m, ri->l3_len, !ipaddr_is_v4(&ri->src), ri->ifindex);
+    filter_pkt_l4(sh, &p, m, ri->l3_len, !ipaddr_is_v4(&ri->src), ri->ifindex);
     p.data = -UDP_HDR_LEN;
     keep = filter_run(sh, u->d.pcb.filter, &p);
     if (keep == 0)

@@ -36,7 +36,7 @@ Test(sock_if, one_interface)
     cr_assert_eq(ifr.ifr_hwaddr.sa_family, ARPHRD_ETHER);
     cr_assert_arr_eq(ifr.ifr_hwaddr.sa_data, ENV_MAC, 6);
     cr_assert_eq(sock_ioctl(e->st, s, SIOCGIFINDEX, &ifr), 0);
-    cr_assert_eq(ifr.ifr_ifindex, 2);
+    cr_assert_eq(ifr.ifr_ifindex, stack_if_shown(e->st, ENV_IF));
     memset(ifr.ifr_name, 0, sizeof ifr.ifr_name);
     cr_assert_eq(sock_ioctl(e->st, s, SIOCGIFNAME, &ifr), 0);
     cr_assert_str_eq(ifr.ifr_name, "eth0");
