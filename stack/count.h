@@ -92,6 +92,23 @@
     X(TCP_SLOW_START_RETRANS, "TcpExtTCPSlowStartRetrans")                                                   \
     X(TCP_SACK_RECOVERY, "TcpExtTCPSackRecovery")                                                            \
     X(TCP_RENO_RECOVERY, "TcpExtTCPRenoRecovery")                                                            \
+    X(TCP_SACK_RENEGING, "TcpExtTCPSACKReneging")                                                            \
+    X(TCP_SACK_REORDER, "TcpExtTCPSACKReorder")                                                              \
+    X(TCP_RENO_REORDER, "TcpExtTCPRenoReorder")                                                              \
+    X(TCP_TS_REORDER, "TcpExtTCPTSReorder")                                                                  \
+    X(TCP_FULL_UNDO, "TcpExtTCPFullUndo")                                                                    \
+    X(TCP_PARTIAL_UNDO, "TcpExtTCPPartialUndo")                                                              \
+    X(TCP_DSACK_UNDO, "TcpExtTCPDSACKUndo")                                                                  \
+    X(TCP_LOSS_UNDO, "TcpExtTCPLossUndo")                                                                    \
+    X(TCP_SPURIOUS_RTOS, "TcpExtTCPSpuriousRTOs")                                                            \
+    X(TCP_LOST_RETRANSMIT, "TcpExtTCPLostRetransmit")                                                        \
+    X(TCP_LOSS_PROBES, "TcpExtTCPLossProbes")                                                                \
+    X(TCP_LOSS_PROBE_RECOVERY, "TcpExtTCPLossProbeRecovery")                                                 \
+    X(TCP_DSACK_RECV, "TcpExtTCPDSACKRecv")                                                                  \
+    X(TCP_DSACK_OFO_RECV, "TcpExtTCPDSACKOfoRecv")                                                           \
+    X(TCP_DSACK_IGNORED_OLD, "TcpExtTCPDSACKIgnoredOld")                                                     \
+    X(TCP_DSACK_IGNORED_NO_UNDO, "TcpExtTCPDSACKIgnoredNoUndo")                                              \
+    X(TCP_DSACK_IGNORED_DUBIOUS, "TcpExtTCPDSACKIgnoredDubious")                                             \
     X(TCP_SACK_BAD, "TcpExtTCPSACKDiscard")                                                                  \
     X(TCP_HYSTART, "TcpExtTCPHystartDelayDetect")                                                            \
     X(TCP_DELIVERED_CE, "TcpExtTCPDeliveredCE")                                                              \

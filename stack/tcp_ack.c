@@ -6,6 +6,8 @@
 #include "tcp_ecn.h"
 #include "tcp_input.h"
 #include "tcp_output.h"
+#include "tcp_prr.h"
+#include "tcp_rack.h"
 #include "tcp_recover.h"
 #include "tcp_rst.h"
 #include "tcp_rtt.h"
@@ -13,6 +15,7 @@
 #include "tcp_sndq.h"
 #include "tcp_table.h"
 #include "tcp_timer.h"
+#include "tcp_tlp.h"
 #include "tcp_tw.h"
 
 bool tcp_take_window(struct tcb *t, const struct tcp_seg *s)
@@ -31,25 +34,34 @@ bool tcp_take_window(struct tcb *t, const struct tcp_seg *s)
     return changed;
 }
 
-/* The best sample this ACK gives: a unit's own time stamp (microseconds), else the echoed one (milliseconds),
- * which is safe with retransmissions too (RFC 7323 section 4). -1: none. */
-static int32_t sample_rtt(struct shard *sh, struct tcb *t, const struct tcp_seg *s, const struct tcp_acked *a)
+/* The best sample this ACK gives (Linux: tcp_ack_update_rtt): a unit's own time, of data acknowledged or,
+ * failing that, SACKed, that was sent once; else the echoed timestamp, which is safe with retransmissions,
+ * too (RFC 7323 section 4). True when there was one. */
+static bool sample_rtt(struct shard *sh, struct tcb *t, struct tcp_ack_info *a)
 {
-    uint32_t ms;
+    uint64_t now_us = shard_us(sh), seq_us = 0, ca_us = 0;
+    bool acked = a->first_ack_us && !(a->flags & A_RETRANS_ACKED);
 
-    if (a->rtt_us != UINT64_MAX) {
-        uint32_t us = a->rtt_us < INT32_MAX ? (uint32_t)a->rtt_us : INT32_MAX;
-
-        tcp_rtt_sample(sh, t, us);
-        return (int32_t)us;
+    if (acked) {
+        seq_us = now_us - a->first_ack_us;
+        ca_us = now_us - a->last_ack_us;
+        /* A lone short segment, nothing else under way: its ACK was likely delayed. */
+        a->rs.is_ack_delayed = t->snd_una - a->prior_una < t->mss && !a->prior_sacked && !a->sacked;
     }
-    if (!a->bytes || !(t->flags & TF_TS) || !s->o.has_ts || s->o.tsecr == 0)
-        return -1;
-    ms = tcp_tsval(sh, t) - s->o.tsecr;
-    if (ms >= TCP_RTO_MAX_MS)
-        return -1;
-    tcp_rtt_sample(sh, t, ms ? ms * 1000 : 1000);
-    return (int32_t)(ms ? ms * 1000 : 1000);
+    if (a->first_sack_us) {
+        ca_us = now_us - a->last_sack_us;
+        if (!acked)
+            seq_us = now_us - a->first_sack_us;
+    } else if (!acked) {
+        if (!(a->flags & A_ADVANCED) || !a->has_echo || tcp_now_ms(sh) - a->echo_ms >= TCP_RTO_MAX_MS)
+            return false;
+        seq_us = ca_us = 1000ULL * (tcp_now_ms(sh) - a->echo_ms ? tcp_now_ms(sh) - a->echo_ms : 1);
+    }
+    a->rs.rtt_us = ca_us < INT32_MAX ? (int32_t)ca_us : INT32_MAX;
+    if (!(a->rs.is_ack_delayed && ca_us > t->min_rtt_us))
+        tcp_rtt_min_sample(sh, t, (uint32_t)a->rs.rtt_us);
+    tcp_rtt_sample(sh, t, seq_us < INT32_MAX ? (uint32_t)seq_us : INT32_MAX);
+    return true;
 }
 
 /* Send buffer auto-tuning (Linux: tcp_sndbuf_expand): room for two windows, buffers counted whole. */
@@ -74,61 +86,143 @@ static void wake_writer(struct shard *sh, struct tcb *t)
     }
 }
 
-/* The retransmission timer (RFC 6298 section 5.2, 5.3). */
-static void adjust_timer(struct shard *sh, struct tcb *t, bool advanced)
+/* Nothing is in flight any more: the retransmission timer stops (RFC 6298 section 5.2), and so does the
+ * persist timer once the window has opened. */
+static void stop_timer(struct tcb *t)
 {
-    if (tcp_flight(t) == 0) {
-        if (!(t->flags & TF_PROBING)) {
-            tcp_deadline_clear(t, DL_RTX);
-        } else if (t->snd_wnd && !(t->snd_next && t->snd_wnd < t->max_wnd / 2 && t->snd_wnd < t->mss)) {
-            t->flags &= ~(uint32_t)TF_PROBING;
-            t->retries = 0;
-            tcp_deadline_clear(t, DL_RTX);
+    if (t->flags & TF_PROBING) {
+        if (!t->snd_wnd || (t->snd_next && t->snd_wnd < t->max_wnd / 2 && t->snd_wnd < t->mss))
+            return;
+        t->flags &= ~(uint32_t)TF_PROBING;
+        t->retries = t->backoff = 0;
+    }
+    tcp_deadline_clear(t, DL_RTX);
+}
+
+/* The SACK information is of data sent after the head was last: its time-out may go on from now without being
+ * put off for ever (Linux: tcp_clean_rtx_queue). */
+static bool sack_postpones(const struct tcb *t, const struct tcp_ack_info *a)
+{
+    struct rte_mbuf *u = t->snd_head;
+
+    return a->first_sack_us && u && u != t->snd_next && a->first_sack_us < pkt_meta(u)->time_us;
+}
+
+/* What is acknowledged leaves the queue; RTT, order, and whether the timer starts anew. */
+static void clean_queue(struct shard *sh, struct tcb *t, struct tcp_ack_info *a)
+{
+    bool sampled;
+
+    a->reord = t->snd_nxt;
+    if (a->flags & A_ADVANCED)
+        tcp_sndq_ack(sh, t, a->ack, a);
+    sampled = sample_rtt(sh, t, a);
+    if (a->flags & A_ADVANCED) {
+        a->flags |= A_SET_TIMER;
+        if (!(t->flags & TF_SACK)) {
+            tcp_reno_acked(t, a->ack - a->prior_una);
+            if (a->flags & A_RETRANS_ACKED) /* which copy it was is not known */
+                a->flags &= ~(uint32_t)A_ORIG_ACKED;
+        } else if (seq_lt(a->reord, a->prior_fack)) {
+            tcp_sack_reordered(sh, t, a->reord, false); /* a hole was filled without our doing */
         }
-    } else if (advanced) {
-        tcp_rtx_arm(sh, t);
+    } else if (sampled && sack_postpones(t, a)) {
+        a->flags |= A_SET_TIMER;
+    }
+}
+
+/* cwnd, after everything else is known about the ACK. */
+static void set_cwnd(struct shard *sh, struct tcb *t, struct tcp_ack_info *a, uint32_t lost)
+{
+    uint32_t news = a->delivered + a->sacked;
+    bool may_grow = a->flags & A_ADVANCED;
+
+    t->delivered += news;
+    if (a->flags & A_ECE)
+        tcp_ecn_delivered(sh, t, news);
+    tcp_rate_gen(sh, t, news, t->lost_total - lost, &a->rs);
+    tcp_cc_news(sh, t, &a->rs);
+    if (tcp_cc_table[t->cc]->cong_control)
+        return;
+    if (tcp_in_reduction(t)) {
+        tcp_prr_ack(t, news, t->lost_total - lost, a->flags & A_ADVANCED);
+        return;
+    }
+    /* In order only, unless the path is known to reorder much. */
+    if (t->reordering > sh->st->set.tcp_reordering)
+        may_grow |= (a->flags & A_SACKED) != 0;
+    if (may_grow && news)
+        tcp_cc_acked(sh, t, news, t->ca_state == CA_LOSS ? t->cwnd : a->prior_flight);
+}
+
+static void info_begin(struct shard *sh, struct tcb *t, const struct tcp_seg *s, struct tcp_ack_info *a)
+{
+    a->ack = s->h.ack;
+    a->prior_una = t->snd_una;
+    a->una = seq_max(s->h.ack, t->snd_una);
+    a->prior_flight = tcp_flight(t);
+    a->prior_sacked = t->sacked;
+    a->prior_fack = t->sacked && (t->flags & TF_SACK) ? t->fack : t->snd_una;
+    a->reord = t->snd_nxt;
+    a->rs.rtt_us = -1;
+    a->rs.prior_in_flight = tcp_pipe(t);
+    if ((t->flags & TF_TS) && s->o.has_ts && s->o.tsecr) {
+        a->has_echo = true;
+        a->echo_ms = s->o.tsecr - t->ts_off;
+    }
+    if (s->end != s->h.seq)
+        a->flags |= A_TEXT;
+    if ((t->flags & TF_ECN) && (s->h.flags & TCP_ECE)) {
+        a->flags |= A_ECE;
+        a->rs.is_ece = true;
     }
 }
 
 void tcp_take_ack(struct shard *sh, struct tcb *t, const struct tcp_seg *s, bool wnd_changed)
 {
-    struct tcp_ack_info info = {.prior_flight = tcp_flight(t)};
-    struct tcp_rate_sample rs = {.rtt_us = -1, .prior_in_flight = tcp_pipe(t)};
-    bool advanced = seq_gt(s->h.ack, t->snd_una);
-    struct tcp_acked a = {.rtt_us = UINT64_MAX};
+    struct tcp_ack_info a = {0};
     uint32_t lost = t->lost_total;
 
+    info_begin(sh, t, s, &a);
+    if (wnd_changed)
+        a.flags |= A_WINDOW;
     t->keep_probes = 0;
     t->last_ack_ms = tcp_now_ms(sh);
-    if (s->o.nsack && (t->flags & TF_SACK) && info.prior_flight)
-        info.sacked = tcp_sack_take(sh, t, s->h.ack, &s->o, &rs);
-    if (advanced) {
-        tcp_sndq_ack(sh, t, s->h.ack, &a, &rs);
-        info.acked = s->h.ack - t->snd_una;
+    if (s->o.nsack && (t->flags & TF_SACK))
+        tcp_sack_take(sh, t, &s->o, &a);
+    if (seq_gt(s->h.ack, t->snd_una)) {
+        a.flags |= A_ADVANCED;
         t->snd_una = s->h.ack;
-        t->bytes_acked += a.bytes;
         t->retries = 0;
         t->rtx_first_ms = 0;
-        rs.acked = info.acked;
-        rs.rtt_us = sample_rtt(sh, t, s, &a);
+    }
+    a.rs.acked = s->h.ack - a.prior_una;
+    if (!a.prior_flight) {
+        if (a.flags & A_DSACK)
+            tcp_recover_ack(sh, t, &a);
+        if (t->tlp_out)
+            tcp_tlp_ack(sh, t, &a);
+        stop_timer(t);
     } else {
+        clean_queue(sh, t, &a);
+        t->bytes_acked += a.rs.acked - (tcp_fin_sent(t) && t->snd_una == t->snd_nxt && a.rs.acked);
+        tcp_rack_window(t, &a);
+        if (t->tlp_out)
+            tcp_tlp_ack(sh, t, &a);
         /* RFC 5681 section 2: (a) data outstanding, (b) no data, (c) no SYN or FIN, (d) the same ACK, (e) the
          * same window. */
-        info.dup = info.prior_flight && s->end == s->h.seq && s->h.ack == t->snd_una && !wnd_changed;
+        a.dup = !(a.flags & (A_ADVANCED | A_TEXT | A_WINDOW | A_DSACK));
+        if (tcp_ack_dubious(t, &a))
+            tcp_recover_ack(sh, t, &a);
+        if (!tcp_flight(t))
+            stop_timer(t);
+        else if ((a.flags & A_SET_TIMER) && !tcp_tlp_schedule(sh, t, true))
+            tcp_rtx_rearm(sh, t);
+        set_cwnd(sh, t, &a, lost);
     }
-    t->delivered += a.delivered + info.sacked;
-    if ((s->h.flags & TCP_ECE) && (t->flags & TF_ECN) && info.prior_flight) {
-        rs.is_ece = true;
-        tcp_ecn_delivered(sh, t, a.delivered + info.sacked);
-        tcp_enter_cwr(sh, t); /* RFC 3168 section 6.1.2: once a round trip */
-    }
-    if (advanced || info.dup || info.sacked || rs.is_ece) {
-        tcp_recover_ack(sh, t, &info);
-        tcp_rate_gen(sh, t, a.delivered + info.sacked, t->lost_total - lost, &rs);
-        tcp_cc_news(sh, t, &rs);
-    }
-    adjust_timer(sh, t, advanced);
-    if (advanced) {
+    if (t->sack_cache && !t->sacked)
+        tcp_sack_cache_free(sh, t);
+    if (a.flags & A_ADVANCED) {
         ip_confirm(sh, &t->flow);
         expand_sndbuf(sh, t);
         wake_writer(sh, t);
@@ -172,16 +266,14 @@ static enum count syn_received_ack(struct shard *sh, struct tcb *t, struct tcp_s
 /* An ACK that others overtook: what it SACKs may still be news to recovery. */
 static void late_sack(struct shard *sh, struct tcb *t, const struct tcp_seg *s)
 {
-    struct tcp_ack_info info = {.prior_flight = tcp_flight(t)};
-    struct tcp_rate_sample rs = {.rtt_us = -1, .prior_in_flight = tcp_pipe(t)};
+    struct tcp_ack_info a = {0};
 
-    if (!s->o.nsack || !(t->flags & TF_SACK) || !info.prior_flight)
+    if (!s->o.nsack || !(t->flags & TF_SACK))
         return;
-    info.sacked = tcp_sack_take(sh, t, s->h.ack, &s->o, &rs);
-    if (!info.sacked)
-        return;
-    t->delivered += info.sacked;
-    tcp_recover_ack(sh, t, &info);
+    info_begin(sh, t, s, &a);
+    tcp_sack_take(sh, t, &s->o, &a);
+    tcp_recover_ack(sh, t, &a);
+    t->delivered += a.sacked;
     tcp_at_burst_end(sh, t, TF_OUTPUT);
 }
 

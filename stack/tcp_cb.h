@@ -77,11 +77,18 @@ enum tcp_ca { CA_OPEN, CA_DISORDER, CA_CWR, CA_RECOVERY, CA_LOSS };
 
 /* What the one wheel node stands for (tcp_timer.h). */
 enum tcp_deadline {
-    DL_RTX,    /* retransmission, or persist when TF_PROBING */
+    DL_RTX,    /* retransmission (enum tcp_rtx), or persist when TF_PROBING */
     DL_DELACK, /* delayed ACK */
     DL_KEEP,   /* keepalive; the end of an orphan's FIN_WAIT_2 */
     DL_CORK,   /* the 200 ms of a cork */
     DL_MAX
+};
+
+/* What the retransmission deadline is about (with TF_PROBING: a window probe). */
+enum tcp_rtx {
+    RTX_RTO, /* RFC 6298 */
+    RTX_REO, /* RFC 8985 section 6.3: the reordering window of what RACK did not judge yet */
+    RTX_TLP, /* RFC 8985 section 7: a tail loss probe */
 };
 
 #define TCP_UNIT_MAX       PKT_DATA_ROOM /* bytes a send unit made by tcp_send */
@@ -94,8 +101,9 @@ enum tcp_deadline {
 #define TCP_QUICK_ACKS     16 /* ACKs sent at once at the start (Linux: TCP_MAX_QUICKACKS) */
 #define TCP_DUPTHRESH      3
 
-struct tcp_ofo; /* tcp_rcvq.h: out-of-order queue and what SACK says about it */
-struct tcp_ext; /* tcp_ext.h: what few connections need */
+struct tcp_sack_cache; /* tcp_sack.h */
+struct tcp_ofo;        /* tcp_rcvq.h: out-of-order queue and what SACK says about it */
+struct tcp_ext;        /* tcp_ext.h: what few connections need */
 
 struct tcb {
     struct pcb pcb;
@@ -141,11 +149,15 @@ struct tcb {
 
     /* Timers. */
     struct timer timer;
-    uint32_t deadline_ms[DL_MAX];              /* low 32 bits of the millisecond clock, 0: not set */
-    uint32_t srtt_us8, rttvar_us4, min_rtt_us; /* RFC 6298, scaled by 8 and 4 */
+    uint32_t deadline_ms[DL_MAX];  /* low 32 bits of the millisecond clock, 0: not set */
+    uint32_t srtt_us8, min_rtt_us; /* RFC 6298, scaled by 8; the least in five minutes */
+    uint32_t mdev_us4, mdev_max_us4, rttvar_us4, rtt_seq; /* tcp_rtt.c; scaled by 4 */
+    uint32_t min_rtt_ms;                                  /* when min_rtt_us was taken */
     uint32_t rto_ms;
     uint32_t rtx_first_ms; /* when the oldest unacknowledged retransmission episode began */
-    uint8_t retries;       /* consecutive timeouts (back-off); probes when TF_PROBING */
+    uint8_t retries;       /* consecutive timeouts; probes when TF_PROBING */
+    uint8_t backoff;       /* times rto_ms is doubled; until the next RTT sample (RFC 6298 section 5.5) */
+    uint8_t rtx_kind;      /* enum tcp_rtx: what DL_RTX stands for */
     uint8_t dupacks;
     uint8_t ca_state;                        /* enum tcp_ca */
     uint8_t cc;                              /* index of tcp_cc_table */
@@ -159,12 +171,40 @@ struct tcb {
     uint16_t linger_s;
     int16_t linger2_s; /* TCP_LINGER2; 0: tcp_fin_timeout, -1: none */
 
-    /* Loss recovery (tcp_sack.h, tcp_recover.h). pipe = snd_nxt - snd_una - sacked - lost + retrans. */
-    uint32_t sacked, lost, retrans; /* bytes of units so marked; sacked also counts dup ACKs without SACK */
-    uint32_t recover;               /* RFC 6582: snd_nxt when recovery began */
-    uint32_t prior_cwnd;            /* when the last reduction of cwnd began */
+    /* Loss recovery (tcp_sack.h, tcp_rack.h, tcp_recover.h, tcp_prr.h, tcp_undo.h).
+     * pipe = snd_nxt - snd_una - sacked - lost + retrans. */
+    uint32_t sacked, lost, retrans;  /* bytes of units so marked; sacked also counts dup ACKs without SACK */
+    uint32_t sacked_pkts;            /* packets among them: units with UNIT_START */
+    uint32_t fack;                   /* the end of the highest unit SACKed, while sacked with SACK */
+    uint32_t recover;                /* RFC 6582: snd_nxt when recovery began */
+    uint32_t prior_cwnd;             /* when the last reduction of cwnd began */
+    uint32_t prior_ssthresh;         /* what undo goes back to; 0: it must not */
+    uint32_t prr_delivered, prr_out; /* RFC 6937: bytes since the reduction began */
+    uint32_t undo_marker;            /* snd_una then, when undo_on */
+    int32_t undo_retrans;            /* packets sent again and not found needless; -1: none sent yet */
+    uint32_t retrans_stamp_ms;       /* of the episode's first retransmission; 0: none */
+    uint32_t tlp_high_seq;           /* RFC 8985 TLP.end_seq, when tlp_out */
+    uint64_t rack_us;                /* RFC 8985 RACK.xmit_ts, and below RACK.end_seq, RACK.rtt */
+    uint32_t rack_end_seq, rack_rtt_us;
+    uint32_t rack_last_delivered; /* tcb.delivered when the window was last widened */
+    uint16_t reordering;          /* packets by which the path is known to reorder; DupThresh at first */
+    uint8_t rack_steps;           /* RACK.reo_wnd_mult */
+    uint8_t rack_persist;         /* RACK.reo_wnd_persist */
+    bool undo_on : 1;
+    bool reord_seen : 1;
+    bool rack_advanced : 1;
+    bool dsack_seen : 1; /* a D-SACK this round that says the window was too small */
+    bool dsack_ever : 1;
+    bool tlp_out : 1;               /* a probe was sent and is not judged yet */
+    bool tlp_retrans : 1;           /* it was a retransmission */
+    bool frto : 1;                  /* RFC 5682 is under way */
+    bool frto_new : 1;              /* its step 2.b: new data goes before retransmissions */
+    bool sack_reneg : 1;            /* this episode began by reneging */
     uint32_t max_out, cwnd_use_seq; /* most bytes in flight since snd_una passed cwnd_use_seq */
     struct rte_mbuf *rtx_hint;      /* no unit before it is lost and unsent; NULL: start at the head */
+    struct rte_mbuf *rack_next;     /* no unit before it is judged by its first sending; NULL: the head */
+    struct rte_mbuf *rtx_first, *rtx_last; /* units sent again and in flight, by time (tcp_rack.h) */
+    struct tcp_sack_cache *sack_cache;     /* the last ACK's blocks (tcp_sack.h); NULL: none */
     uint32_t cc_priv[8];
 
     /* Delivery rate (tcp_rate.h). Bytes, and the low 32 bits of the microsecond clock. */
@@ -206,7 +246,7 @@ struct tcp_hash {
 #define TCP_LISTEN_BUCKETS 512
 
 struct tcp_table {
-    struct slab tcb, synreq, tw, ofo, ext, saved_syn;
+    struct slab tcb, synreq, tw, ofo, ext, saved_syn, sack_cache;
     struct tcp_hash conn, half, timewait;   /* of struct tcb, synreq, tw */
     struct list listen[TCP_LISTEN_BUCKETS]; /* by local port, pcb.hash */
     struct list tw_fifo;                    /* TIME_WAIT entries by expiry */

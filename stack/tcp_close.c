@@ -31,7 +31,7 @@ void tcp_done(struct shard *sh, struct tcb *t)
     tcp_conn_remove(sh, t);
     if (!(t->pcb.flags & PCB_PORT_LOCKED))
         port_release(sh->st, &t->pcb);
-    tcp_sndq_free(t);
+    tcp_sndq_free(sh, t);
     t->state = TCPS_CLOSE;
     t->shut = 3;
     pcb_event(sh, &t->pcb, EV_IN | EV_OUT | EV_RDHUP | EV_HUP);
@@ -184,12 +184,13 @@ void tcp_reset_state(struct shard *sh, struct tcb *t)
 {
     const uint32_t keep = TF_NODELAY | TF_CORK | TF_LINGER | TF_SNDBUF_LOCK | TF_RCVBUF_LOCK | TF_KEEPALIVE;
 
-    tcp_sndq_free(t);
+    tcp_sndq_free(sh, t);
     tcp_rcvq_free(sh, t);
     t->flags &= keep;
     t->shut = 0;
     t->pcb.so_error = t->pcb.soft_error = 0;
     t->srtt_us8 = t->rttvar_us4 = 0;
+    t->retrans_stamp_ms = 0;
     t->ts_recent = t->ts_recent_s = 0;
     t->snd_wscale = t->rcv_wscale = 0;
     t->snd_wnd = t->max_wnd = 0;

@@ -24,18 +24,7 @@ static void lower_mtu(struct shard *sh, struct tcb *t, uint32_t mtu)
         return;
     t->pmtu = mtu;
     tcp_mss_update(sh, t);
-    for (struct rte_mbuf *u = t->snd_head; u && u != t->snd_next; u = pkt_meta(u)->link) {
-        struct pkt_meta *pm = pkt_meta(u);
-
-        if (pm->len <= t->mss)
-            continue;
-        if (pm->flags & UNIT_RETRANS) {
-            pm->flags &= (uint8_t)~UNIT_RETRANS;
-            t->retrans -= pm->len;
-        }
-        tcp_mark_lost(t, u);
-    }
-    t->rtx_hint = NULL;
+    tcp_recover_too_long(sh, t);
     tcp_output(sh, t);
 }
 

@@ -25,8 +25,8 @@ static void info_sender(const struct tcb *t, struct tcp_info *o)
     o->tcpi_sacked = segments(t, t->sacked);
     o->tcpi_lost = segments(t, t->lost);
     o->tcpi_retrans = segments(t, t->retrans);
-    o->tcpi_snd_cwnd = segments(t, t->cwnd);
-    o->tcpi_snd_ssthresh = t->ssthresh == UINT32_MAX ? INT32_MAX : segments(t, t->ssthresh);
+    o->tcpi_snd_cwnd = t->cwnd / t->mss ? t->cwnd / t->mss : 1; /* parts of one count for nothing yet */
+    o->tcpi_snd_ssthresh = t->ssthresh == UINT32_MAX ? INT32_MAX : t->ssthresh / t->mss;
     o->tcpi_notsent_bytes = t->snd_next ? t->write_seq - t->snd_nxt : 0;
     o->tcpi_snd_wnd = t->snd_wnd;
     o->tcpi_total_retrans = t->total_retrans;
@@ -72,7 +72,7 @@ void tcp_get_info(const struct shard *sh, const struct tcb *t, struct tcp_info *
     o->tcpi_ca_state = t->ca_state;
     o->tcpi_retransmits = t->flags & TF_PROBING ? 0 : t->retries;
     o->tcpi_probes = t->keep_probes;
-    o->tcpi_backoff = t->retries;
+    o->tcpi_backoff = t->flags & TF_PROBING ? t->retries : t->backoff;
     o->tcpi_options =
         (uint8_t)((t->flags & TF_TS ? TCPI_OPT_TIMESTAMPS : 0) | (t->flags & TF_SACK ? TCPI_OPT_SACK : 0) |
                   (t->flags & TF_WSCALE ? TCPI_OPT_WSCALE : 0) | (t->flags & TF_ECN ? TCPI_OPT_ECN : 0) |
@@ -80,7 +80,7 @@ void tcp_get_info(const struct shard *sh, const struct tcb *t, struct tcp_info *
     o->tcpi_snd_wscale = t->snd_wscale;
     o->tcpi_rcv_wscale = t->rcv_wscale;
     o->tcpi_snd_mss = t->mss ? t->mss : TCP_MSS_DEFAULT;
-    o->tcpi_reordering = TCP_DUPTHRESH;
+    o->tcpi_reordering = t->reordering;
     o->tcpi_segs_out = t->segs_out;
     o->tcpi_segs_in = t->segs_in;
     o->tcpi_data_segs_in = t->data_segs_in;

@@ -11,6 +11,7 @@
 #include "tcp_isn.h"
 #include "tcp_output.h"
 #include "tcp_rcvq.h"
+#include "tcp_recover.h"
 #include "tcp_rst.h"
 #include "tcp_rtt.h"
 #include "tcp_sndq.h"
@@ -90,6 +91,7 @@ static void syn_sent(struct shard *sh, struct tcb *t)
     t->rcv_wscale = sh->st->set.tcp_window_scaling ? tcp_pick_wscale(sh, t->rcvbuf) : 0;
     t->rcv_wnd = tcp_first_window(t, tcp_advertised_mss(&t->flow, t->user_mss));
     t->retries = 0;
+    t->retrans_stamp_ms = tcp_now_ms(sh);
     tcp_rtt_init(sh, t);
     t->drs_us = tcp_now_us(sh); /* when the SYN left, until ESTABLISHED */
     t->state = TCPS_SYN_SENT;
@@ -121,13 +123,34 @@ int tcp_connect(struct shard *sh, struct tcb *t, const struct endpoint *remote)
     return -EINPROGRESS;
 }
 
+/* The SYN (or SYN,ACK) was sent again. Without need, if the first copy's timestamp comes back. Otherwise, and
+ * if it was sent more than twice, cwnd begins at one segment (RFC 6928 section 2, RFC 5681 section 3.1; as
+ * Linux from the second retransmission on); and without an RTT the RTO is more careful (RFC 6298 section
+ * 5.7). */
+static void judge_syn_retrans(struct shard *sh, struct tcb *t, const struct tcp_seg *s)
+{
+    bool echo = (t->flags & TF_TS) && s->o.has_ts && s->o.tsecr;
+    uint32_t sent_ms = s->o.tsecr - t->ts_off, age = tcp_now_ms(sh) - sent_ms;
+
+    if (t->total_retrans <= 1 || (echo && sent_ms == t->retrans_stamp_ms))
+        t->flags &= ~(uint32_t)TF_SYN_RETRANS;
+    if (t->srtt_us8)
+        return;
+    if (echo && age < TCP_RTO_MAX_MS)
+        tcp_rtt_sample(sh, t, age ? age * 1000 : 1000);
+    else
+        t->rto_ms = 3 * TCP_RTO_INIT_MS;
+}
+
 void tcp_established(struct shard *sh, struct tcb *t, const struct tcp_seg *s)
 {
     bool syn = s->h.flags & TCP_SYN;
 
     t->state = TCPS_ESTABLISHED;
     tcp_deadline_clear(t, DL_RTX);
-    t->retries = 0;
+    if (t->flags & TF_SYN_RETRANS)
+        judge_syn_retrans(sh, t, s);
+    tcp_recover_init(sh, t);
     t->snd_wnd = syn ? s->h.window : (uint32_t)s->h.window << t->snd_wscale; /* RFC 7323 section 2.2 */
     t->max_wnd = t->snd_wnd;
     t->snd_wl1 = s->h.seq;

@@ -14,11 +14,13 @@
 #include "ip.h"
 #include "tcp_cc.h"
 #include "tcp_ecn.h"
+#include "tcp_rack.h"
 #include "tcp_rate.h"
 #include "tcp_rcvq.h"
 #include "tcp_recover.h"
 #include "tcp_sndq.h"
 #include "tcp_timer.h"
+#include "tcp_tlp.h"
 #include "tcp_urg.h"
 
 #define TSO_MAX 65000u /* payload: an IPv4 packet's total length holds it with all headers */
@@ -354,7 +356,7 @@ static bool short_may_go(const struct tcb *t)
         return true;
     if ((t->flags & (TF_CORK | TF_MORE)) && !(t->flags & TF_CORK_DUE))
         return false;
-    if (t->flags & TF_NODELAY)
+    if ((t->flags & TF_NODELAY) || t->frto_new)
         return true;
     /* Minshall: hold only while an earlier short segment is unacknowledged. */
     return tcp_flight(t) == 0 || seq_leq(t->snd_sml, t->snd_una) || seq_gt(t->snd_sml, t->snd_nxt);
@@ -406,7 +408,7 @@ static struct rte_mbuf *stamp(struct shard *sh, struct tcb *t, struct rte_mbuf *
 
         tcp_rate_sent(t, pm);
         pm->time_us = now_us;
-        pm->flags |= start;
+        pm->flags = (uint8_t)((pm->flags & ~UNIT_START) | start);
         start = 0;
         len -= pm->len;
     }
@@ -419,6 +421,7 @@ static int send_new(struct shard *sh, struct tcb *t, uint32_t len, bool push)
     struct segment s = {.seq = t->snd_nxt, .len = len, .first = t->snd_next};
     bool ends = t->snd_nxt + len == t->write_seq;
     uint32_t now_ms = tcp_now_ms(sh);
+    bool first = !tcp_flight(t);
     int err;
 
     if (push || (len && (pkt_meta(last_unit(s.first, len))->flags & UNIT_PSH)))
@@ -438,9 +441,11 @@ static int send_new(struct shard *sh, struct tcb *t, uint32_t len, bool push)
         t->last_snd_ms = now_ms;
     }
     t->snd_nxt += len + (s.flags & TCP_FIN ? 1 : 0);
-    if (t->flags & TF_PROBING || !tcp_deadline_isset(t, DL_RTX)) {
+    if (t->flags & TF_PROBING) {
         t->flags &= ~(uint32_t)TF_PROBING;
-        t->retries = 0;
+        t->retries = t->backoff = 0;
+        tcp_rtx_arm(sh, t);
+    } else if (first || !tcp_deadline_isset(t, DL_RTX)) {
         tcp_rtx_arm(sh, t);
     }
     return 0;
@@ -597,6 +602,16 @@ static void note_cwnd_use(struct tcb *t, bool limited)
     t->cwnd_use_seq = t->snd_nxt;
 }
 
+/* bytes of new data have left: accounts, and a loss probe watches over them. */
+static void sent_new(struct shard *sh, struct tcb *t, uint32_t bytes, bool limited)
+{
+    note_cwnd_use(t, limited);
+    if (tcp_in_reduction(t))
+        t->prr_out += bytes;
+    if (!tcp_tlp_schedule(sh, t, false) && t->rtx_kind == RTX_TLP)
+        tcp_rtx_rearm(sh, t);
+}
+
 void tcp_output(struct shard *sh, struct tcb *t)
 {
     uint32_t before;
@@ -606,9 +621,9 @@ void tcp_output(struct shard *sh, struct tcb *t)
     if (!state_in(t,
                   TCPF(ESTABLISHED) | TCPF(CLOSE_WAIT) | TCPF(FIN_WAIT_1) | TCPF(CLOSING) | TCPF(LAST_ACK)))
         return;
-    if (t->lost > t->retrans)
+    if (t->lost > t->retrans && !t->frto_new)
         tcp_recover_output(sh, t);
-    if (!t->snd_next && !((t->flags & TF_FIN_QUEUED) && t->snd_nxt == t->write_seq))
+    if (!t->snd_next && !t->frto_new && !((t->flags & TF_FIN_QUEUED) && t->snd_nxt == t->write_seq))
         return;
     if (t->ca_state == CA_OPEN)
         restart_after_idle(sh, t);
@@ -616,7 +631,14 @@ void tcp_output(struct shard *sh, struct tcb *t)
     why = send_unsent(sh, t);
     t->flags &= ~(uint32_t)TF_CORK_DUE;
     if (t->snd_nxt != before)
-        note_cwnd_use(t, why == STOP_CWND);
+        sent_new(sh, t, t->snd_nxt - before, why == STOP_CWND);
+    if (t->frto_new) { /* RFC 5682 step 2.b: nothing new could go: conventional recovery */
+        t->frto_new = false;
+        if (seq_leq(t->snd_nxt, t->recover)) {
+            t->frto = false;
+            tcp_recover_output(sh, t);
+        }
+    }
     switch (why) {
     case STOP_CWND:
         break;
@@ -640,13 +662,14 @@ void tcp_output(struct shard *sh, struct tcb *t)
 int tcp_retransmit(struct shard *sh, struct tcb *t, struct rte_mbuf *u)
 {
     struct segment s = {.seq = pkt_meta(u)->seq, .first = u};
+    uint8_t lost = pkt_meta(u)->flags & UNIT_LOST;
     struct rte_mbuf *n;
     int err;
 
     if (pkt_meta(u)->len > t->mss && tcp_sndq_split(sh, t, u, t->mss))
         return -ENOBUFS;
     for (n = u; n && n != t->snd_next && s.len + pkt_meta(n)->len <= t->mss; n = pkt_meta(n)->link) {
-        if (n != u && (pkt_meta(n)->flags & (UNIT_LOST | UNIT_SACKED | UNIT_RETRANS)) != UNIT_LOST)
+        if (n != u && (pkt_meta(n)->flags & (UNIT_LOST | UNIT_SACKED | UNIT_RETRANS)) != lost)
             break;
         s.len += pkt_meta(n)->len;
         if (pkt_meta(n)->flags & UNIT_EOR) {
@@ -671,12 +694,29 @@ int tcp_retransmit(struct shard *sh, struct tcb *t, struct rte_mbuf *u)
         }
         if (pm->retrans < UINT8_MAX)
             pm->retrans++;
+        tcp_rack_list(t, u);
     }
+    if (!t->retrans_stamp_ms)
+        t->retrans_stamp_ms = tcp_now_ms(sh);
+    t->undo_retrans = t->undo_retrans < 0 ? 1 : t->undo_retrans + 1;
     t->total_retrans++;
     t->bytes_retrans += s.len;
     t->last_snd_ms = tcp_now_ms(sh);
     tcp_count(sh, COUNT_TCP_RETRANS);
     return 0;
+}
+
+struct rte_mbuf *tcp_last_sent(const struct tcb *t)
+{
+    struct rte_mbuf *last = NULL;
+
+    for (struct rte_mbuf *u = t->snd_head; u && u != t->snd_next; u = pkt_meta(u)->link) {
+        const struct pkt_meta *pm = pkt_meta(u);
+
+        if (!last || (pm->flags & UNIT_START) || pm->seq + pm->len - pkt_meta(last)->seq > t->mss)
+            last = u;
+    }
+    return last;
 }
 
 void tcp_retransmit_fin(struct shard *sh, struct tcb *t)

@@ -22,6 +22,8 @@ void tcp_send_reset(struct shard *sh, struct tcb *t);
 void tcp_send_probe(struct shard *sh, struct tcb *t);
 /* Sends units again, from u on, up to one full segment of consecutive ones that are lost. 0 or -ENOBUFS. */
 int tcp_retransmit(struct shard *sh, struct tcb *t, struct rte_mbuf *u);
+/* The first unit of the last segment sent that is still queued, NULL: none. Walks the queue. */
+struct rte_mbuf *tcp_last_sent(const struct tcb *t);
 /* The FIN again, alone. */
 void tcp_retransmit_fin(struct shard *sh, struct tcb *t);
 /* Sends up to max bytes of new data whatever Nagle and cwnd say (window probes with room). 0, or -ENOBUFS,

@@ -1,201 +1,418 @@
-/* tcp_recover.c: see tcp_recover.h.
- *
- * Theory of operation. The sender keeps pipe (RFC 6675), the bytes it believes to be in the network, and
- * sends while pipe < cwnd: lost units first, then new data. Units that were SACKed or are marked lost are not
- * in the pipe, so limited transmit needs no code of its own. Without SACK each duplicate ACK stands for one
- * segment that has left the network: tcb.sacked counts it, and RFC 6582's inflating and deflating of cwnd
- * follows from that.
- */
+/* tcp_recover.c: see tcp_recover.h. */
 #include "tcp_recover.h"
 
 #include "tcp_cc.h"
 #include "tcp_ecn.h"
+#include "tcp_mtup.h"
 #include "tcp_output.h"
+#include "tcp_prr.h"
+#include "tcp_rack.h"
 #include "tcp_sack.h"
 #include "tcp_sndq.h"
+#include "tcp_timer.h"
+#include "tcp_undo.h"
 
 static bool has_sack(const struct tcb *t)
 {
     return t->flags & TF_SACK;
 }
 
-static void start_reduction(struct shard *sh, struct tcb *t)
+void tcp_set_ca_state(struct shard *sh, struct tcb *t, enum tcp_ca state)
 {
-    const struct tcp_cc *cc = tcp_cc_table[t->cc];
+    if (tcp_cc_table[t->cc]->set_state)
+        tcp_cc_table[t->cc]->set_state(sh, t, (uint8_t)state);
+    t->ca_state = (uint8_t)state;
+}
 
-    t->prior_cwnd = t->cwnd;
-    t->ssthresh = cc->ssthresh(sh, t);
-    if (!cc->cong_control)
-        t->cwnd = t->ssthresh;
+void tcp_recover_init(struct shard *sh, struct tcb *t)
+{
+    t->ca_state = CA_OPEN;
+    t->reordering = (uint16_t)sh->st->set.tcp_reordering;
+    t->rack_steps = 1;
+    t->rack_persist = 0;
+    t->rack_us = 0;
+    t->rack_rtt_us = t->rack_last_delivered = 0;
+    t->reord_seen = t->dsack_ever = false;
+    t->dupacks = t->retries = t->backoff = 0;
+    t->retrans_stamp_ms = t->rtx_first_ms = 0;
+    t->delivered = t->lost_total = t->app_limited = t->rate_delivered = t->rate_interval_us = 0;
+}
+
+void tcp_recover_reset(struct shard *sh, struct tcb *t)
+{
+    t->sacked = t->lost = t->retrans = t->sacked_pkts = 0;
+    t->rtx_hint = t->rack_next = t->rtx_first = t->rtx_last = NULL;
+    t->undo_on = t->tlp_out = t->frto = t->frto_new = t->sack_reneg = false;
+    t->rack_advanced = t->dsack_seen = false;
+    t->rtx_kind = RTX_RTO;
+    if (t->sack_cache)
+        tcp_sack_cache_free(sh, t);
+}
+
+void tcp_recover_keep_open(struct shard *sh, struct tcb *t)
+{
+    enum tcp_ca state = t->sacked || t->lost || tcp_any_retrans(t) ? CA_DISORDER : CA_OPEN;
+
+    if (t->ca_state == state)
+        return;
+    tcp_set_ca_state(sh, t, state);
     t->recover = t->snd_nxt;
     tcp_ecn_queue_cwr(t);
 }
 
-void tcp_enter_cwr(struct shard *sh, struct tcb *t)
+/* --- without SACK: what duplicate ACKs tell (RFC 6582) --- */
+
+/* More segments can't have left the network than were sent, less those that must be missing. */
+static bool reno_limit(struct tcb *t)
 {
-    if (t->ca_state >= CA_CWR)
+    uint32_t holes = t->lost > t->mss ? t->lost : t->mss, flight = tcp_flight(t);
+
+    holes = holes < flight ? holes : flight;
+    if (t->sacked + holes <= flight)
+        return false;
+    t->sacked = flight - holes;
+    return true;
+}
+
+static void reno_add(struct shard *sh, struct tcb *t, struct tcp_ack_info *a)
+{
+    uint32_t most = (uint32_t)sh->st->set.tcp_max_reordering, before = t->sacked, out;
+    bool limited;
+
+    if (!a->dup)
         return;
-    start_reduction(sh, t);
-    t->ca_state = CA_CWR;
+    if (t->dupacks < UINT8_MAX)
+        t->dupacks++;
+    t->sacked += t->mss;
+    limited = reno_limit(t);
+    if (t->sacked > before)
+        a->sacked += t->sacked - before;
+    if (!limited)
+        return;
+    out = tcp_flight(t) / t->mss + 1;
+    t->reordering = (uint16_t)(out < most ? out : most);
+    t->reord_seen = true;
+    tcp_count(sh, COUNT_TCP_RENO_REORDER);
 }
 
-static void enter_recovery(struct shard *sh, struct tcb *t)
-{
-    start_reduction(sh, t);
-    t->ca_state = CA_RECOVERY;
-    t->rtx_hint = NULL;
-    tcp_count(sh, has_sack(t) ? COUNT_TCP_SACK_RECOVERY : COUNT_TCP_RENO_RECOVERY);
-    tcp_mark_lost(t, t->snd_head);
-    /* RFC 6675 section 5 step 4.3: the first retransmission does not wait for the pipe to drain. */
-    if (tcp_retransmit(sh, t, t->snd_head) == 0)
-        tcp_count(sh, COUNT_TCP_FAST_RETRANS);
-}
-
-static void leave_recovery(struct tcb *t)
-{
-    uint32_t pipe = tcp_pipe(t), room = (pipe > t->mss ? pipe : t->mss) + t->mss;
-
-    /* RFC 6582 section 3.2 step 3: no burst after the end. */
-    if (t->ca_state == CA_RECOVERY)
-        t->cwnd = t->ssthresh < room ? t->ssthresh : room;
-    t->ca_state = CA_OPEN;
-    t->dupacks = 0;
-    if (!has_sack(t))
-        t->sacked = 0;
-}
-
-/* Without SACK: what duplicate ACKs told, adjusted to an ACK that advanced (Linux: tcp_remove_reno_sacks). */
-static void reno_sacks_ack(struct tcb *t, uint32_t acked)
+/* One ACK closed the hole, and with it what duplicate ACKs had told of. */
+void tcp_reno_acked(struct tcb *t, uint32_t acked)
 {
     uint32_t gone = acked > t->mss ? acked - t->mss : 0;
 
     t->sacked = t->sacked > gone ? t->sacked - gone : 0;
+    reno_limit(t);
 }
 
-static void reno_sacks_add(struct tcb *t)
+/* RFC 6582: the head is lost at DupThresh, and again at each partial ACK. */
+static void newreno_mark(struct shard *sh, struct tcb *t, bool advanced)
 {
-    uint32_t most = tcp_flight(t) - t->lost;
+    if ((t->ca_state < CA_RECOVERY && tcp_sacked_packets(t) >= t->reordering) ||
+        (t->ca_state == CA_RECOVERY && advanced)) {
+        struct rte_mbuf *u = t->snd_head;
 
-    t->sacked += t->mss;
-    if (t->sacked > most)
-        t->sacked = most;
+        if (pkt_meta(u)->flags & UNIT_LOST)
+            return;
+        if (pkt_meta(u)->len > t->mss && tcp_sndq_split(sh, t, u, t->mss))
+            return;
+        tcp_mark_lost(sh, t, u);
+    }
 }
 
-/* In OPEN or DISORDER: is something lost? */
-static void look_for_loss(struct shard *sh, struct tcb *t, const struct tcp_ack_info *a)
+/* --- states --- */
+
+static void identify_loss(struct shard *sh, struct tcb *t, struct tcp_ack_info *a)
 {
-    if (!a->dup && !a->sacked) {
-        if (t->sacked == 0 && t->ca_state != CA_CWR)
-            t->ca_state = CA_OPEN;
+    uint32_t retrans = t->retrans;
+
+    if (!t->snd_head || t->snd_head == t->snd_next)
+        return;
+    if (!has_sack(t)) {
+        newreno_mark(sh, t, a->flags & A_ADVANCED);
         return;
     }
+    if (tcp_rack_mark(sh, t))
+        a->flags = (a->flags & ~(uint32_t)A_SET_TIMER) | A_REO_TIMER;
+    if (retrans > t->retrans)
+        a->flags |= A_LOST_RETRANS;
+}
+
+void tcp_recover_enter(struct shard *sh, struct tcb *t, bool ece)
+{
+    if (!tcp_any_retrans(t))
+        t->retrans_stamp_ms = 0;
+    tcp_count(sh, has_sack(t) ? COUNT_TCP_SACK_RECOVERY : COUNT_TCP_RENO_RECOVERY);
+    t->prior_ssthresh = 0;
+    tcp_undo_begin(t);
+    if (!tcp_in_reduction(t)) {
+        if (!ece)
+            t->prior_ssthresh = tcp_undo_ssthresh(t);
+        tcp_prr_start(sh, t);
+    }
+    tcp_set_ca_state(sh, t, CA_RECOVERY);
+}
+
+static void try_open(struct shard *sh, struct tcb *t, const struct tcp_ack_info *a)
+{
+    if (!tcp_any_retrans(t))
+        t->retrans_stamp_ms = 0;
+    if (a->flags & A_ECE)
+        tcp_enter_cwr(sh, t);
     if (t->ca_state != CA_CWR)
-        t->ca_state = CA_DISORDER;
-    if (has_sack(t) && a->sacked)
-        tcp_sack_mark_lost(t);
-    if (t->lost || t->dupacks >= TCP_DUPTHRESH)
-        enter_recovery(sh, t);
+        tcp_recover_keep_open(sh, t);
 }
 
-static void in_recovery(struct shard *sh, struct tcb *t, const struct tcp_ack_info *a)
+/* OPEN, DISORDER, CWR, and what came back to them: is something lost? */
+static void look_for_loss(struct shard *sh, struct tcb *t, struct tcp_ack_info *a)
 {
-    struct rte_mbuf *u = t->snd_head;
-
-    if (has_sack(t) && a->sacked)
-        tcp_sack_mark_lost(t);
-    if (!a->acked || u == t->snd_next || (pkt_meta(u)->flags & (UNIT_SACKED | UNIT_RETRANS)))
-        return;
-    /* RFC 6582 section 3.2 step 3: a partial ACK says that the unit after it is lost too, and it is sent at
-     * once, whatever the pipe holds. */
-    tcp_mark_lost(t, u);
-    tcp_retransmit(sh, t, u);
-}
-
-void tcp_recover_ack(struct shard *sh, struct tcb *t, const struct tcp_ack_info *a)
-{
-    if (a->acked) {
-        t->dupacks = 0;
-        if (!has_sack(t))
-            reno_sacks_ack(t, a->acked);
-    } else if (a->dup) {
-        if (t->dupacks < UINT8_MAX)
-            t->dupacks++;
-        if (!has_sack(t))
-            reno_sacks_add(t);
+    if (!has_sack(t)) {
+        if (a->flags & A_ADVANCED)
+            t->sacked = 0;
+        reno_add(sh, t, a);
     }
-    if (t->ca_state >= CA_RECOVERY && seq_geq(t->snd_una, t->recover))
-        leave_recovery(t);
-    /* Held until something above recover is acknowledged, so that the CWR bit has reached the receiver. */
-    if (t->ca_state == CA_CWR && seq_gt(t->snd_una, t->recover))
-        t->ca_state = CA_OPEN;
+    if (t->ca_state <= CA_DISORDER)
+        tcp_undo_dsack(sh, t);
+    identify_loss(sh, t, a);
+    if (!t->lost) {
+        try_open(sh, t, a);
+        return;
+    }
+    if (t->ca_state < CA_CWR && tcp_mtup_lost(sh, t))
+        return;
+    tcp_recover_enter(sh, t, a->flags & A_ECE);
+}
+
+static void in_recovery(struct shard *sh, struct tcb *t, struct tcp_ack_info *a)
+{
+    if (!(a->flags & A_ADVANCED)) {
+        if (!has_sack(t))
+            reno_add(sh, t, a);
+    } else if (tcp_undo_partial(sh, t, a)) {
+        return;
+    }
+    if (tcp_undo_dsack(sh, t))
+        try_open(sh, t, a);
+    identify_loss(sh, t, a);
+    /* Undone, and yet something is lost: another episode. */
+    if (t->ca_state != CA_RECOVERY && t->lost)
+        tcp_recover_enter(sh, t, a->flags & A_ECE);
+}
+
+/* F-RTO (RFC 5682 section 3.1). True: nothing more is to be done about this ACK. */
+static bool frto(struct shard *sh, struct tcb *t, struct tcp_ack_info *a, bool recovered)
+{
+    /* Step 3.b: an original arrives after the timeout: it was spurious. */
+    if ((a->flags & A_ORIG_ACKED) && tcp_undo_loss(sh, t, a, true))
+        return true;
+    if (seq_gt(t->snd_nxt, t->recover)) {
+        if ((a->flags & A_SACKED) || a->dup)
+            t->frto = false; /* step 3.a: the loss was real */
+    } else if ((a->flags & A_ADVANCED) && !recovered) {
+        t->recover = t->snd_nxt;
+        /* Step 2.b: new data, instead of what is lost perhaps. */
+        if (t->snd_next && seq_gt(t->snd_una + t->snd_wnd, t->snd_nxt)) {
+            t->frto_new = true;
+            return true;
+        }
+        t->frto = false;
+    }
+    return false;
+}
+
+static void in_loss(struct shard *sh, struct tcb *t, struct tcp_ack_info *a)
+{
+    bool recovered = seq_geq(t->snd_una, t->recover);
+
+    if ((a->flags & A_ADVANCED) && tcp_undo_loss(sh, t, a, false))
+        return;
+    if (t->frto && frto(sh, t, a, recovered))
+        return;
+    if (recovered) { /* steps 2.a and 3.a as well */
+        tcp_undo_recovery(sh, t, a);
+        return;
+    }
+    if (has_sack(t))
+        return;
+    if (seq_gt(t->snd_nxt, t->recover) && a->dup)
+        reno_add(sh, t, a);
+    else if (a->flags & A_ADVANCED)
+        t->sacked = 0;
+}
+
+/* Is the episode over? True: nothing more is to be done. */
+static bool check_exit(struct shard *sh, struct tcb *t, const struct tcp_ack_info *a)
+{
+    if (t->ca_state == CA_OPEN) {
+        t->retrans_stamp_ms = 0;
+        return false;
+    }
+    if (seq_lt(t->snd_una, t->recover))
+        return false;
+    if (t->ca_state == CA_CWR && t->snd_una != t->recover) {
+        /* Held until something above recover is acknowledged, so that CWR has reached the receiver. */
+        tcp_prr_end(t);
+        tcp_set_ca_state(sh, t, CA_OPEN);
+    } else if (t->ca_state == CA_RECOVERY) {
+        if (!has_sack(t))
+            t->sacked = 0;
+        if (tcp_undo_recovery(sh, t, a))
+            return true;
+        tcp_prr_end(t);
+    }
+    return false;
+}
+
+/* RFC 2018 section 8: the receiver has thrown away what it had SACKed. It may be in the middle of delivering
+ * it: a short wait, then a timeout sorts it out (Linux: tcp_check_sack_reneging). */
+static bool check_reneging(struct shard *sh, struct tcb *t, struct tcp_ack_info *a)
+{
+    uint32_t ms;
+
+    if (!(a->flags & A_ADVANCED) || !t->snd_head || t->snd_head == t->snd_next ||
+        !(pkt_meta(t->snd_head)->flags & UNIT_SACKED))
+        return false;
+    ms = t->srtt_us8 >> 4; /* half a round trip, in microseconds */
+    ms = ms / 1000 > 10 ? ms / 1000 : 10;
+    t->rtx_kind = RTX_RTO;
+    tcp_deadline_set(sh, t, DL_RTX, ms);
+    a->flags = (a->flags & ~(uint32_t)A_SET_TIMER) | A_REO_TIMER;
+    return true;
+}
+
+void tcp_recover_ack(struct shard *sh, struct tcb *t, struct tcp_ack_info *a)
+{
+    if (!tcp_flight(t) && !has_sack(t))
+        t->sacked = 0;
+    if (a->flags & A_ADVANCED)
+        t->dupacks = 0;
+    if (a->flags & A_ECE)
+        t->prior_ssthresh = 0;
+    if (check_reneging(sh, t, a) || check_exit(sh, t, a))
+        return;
     switch (t->ca_state) {
     case CA_RECOVERY:
         in_recovery(sh, t, a);
-        break;
-    case CA_LOSS: /* everything is marked already: slow start over it */
-        if (a->acked)
-            tcp_cc_acked(sh, t, a->acked, t->cwnd);
+        return;
+    case CA_LOSS:
+        in_loss(sh, t, a);
+        identify_loss(sh, t, a);
+        if (t->ca_state != CA_OPEN && !(a->flags & A_LOST_RETRANS))
+            return;
         break;
     default:
-        if (t->snd_head && t->snd_head != t->snd_next)
-            look_for_loss(sh, t, a);
-        else if (t->sacked == 0 && t->ca_state != CA_CWR)
-            t->ca_state = CA_OPEN;
-        if (a->acked && t->ca_state <= CA_DISORDER)
-            tcp_cc_acked(sh, t, a->acked, a->prior_flight);
+        break;
     }
+    look_for_loss(sh, t, a);
+}
+
+/* --- timeout --- */
+
+/* What is lost by a timeout: all, but what was sent less than a round trip ago. */
+static void mark_timeout(struct shard *sh, struct tcb *t)
+{
+    bool renege = t->snd_head && t->snd_head != t->snd_next && (pkt_meta(t->snd_head)->flags & UNIT_SACKED);
+
+    if (renege) {
+        tcp_count(sh, COUNT_TCP_SACK_RENEGING);
+        t->sacked = t->sacked_pkts = 0;
+        t->sack_reneg = true;
+        if (t->sack_cache)
+            tcp_sack_cache_free(sh, t);
+    } else if (!has_sack(t)) {
+        t->sacked = 0;
+    }
+    for (struct rte_mbuf *u = t->snd_head; u && u != t->snd_next; u = pkt_meta(u)->link) {
+        struct pkt_meta *pm = pkt_meta(u);
+
+        if (renege && (pm->flags & UNIT_SACKED)) {
+            pm->flags &= (uint8_t)~UNIT_SACKED;
+            pm->rtx_prev = NULL;
+        } else if (!renege && u != t->snd_head && has_sack(t) && tcp_rack_left_us(sh, t, pm, 0) > 0) {
+            continue;
+        }
+        tcp_mark_lost(sh, t, u);
+    }
+    t->rtx_hint = NULL;
 }
 
 void tcp_recover_timeout(struct shard *sh, struct tcb *t)
 {
-    bool renege = t->snd_head && (pkt_meta(t->snd_head)->flags & UNIT_SACKED);
+    bool fresh = t->ca_state < CA_RECOVERY;
+    uint32_t thresh = (uint32_t)sh->st->set.tcp_reordering;
 
-    /* RFC 5681 section 3.1 equation 4; a second timeout of the same data doesn't halve again. */
-    if (t->ca_state < CA_RECOVERY || (t->ca_state == CA_LOSS && t->retries == 0))
+    mark_timeout(sh, t);
+    /* RFC 5681 section 3.1 equation 4; once a window of data. */
+    if (t->ca_state <= CA_DISORDER || seq_geq(t->snd_una, t->recover) ||
+        (t->ca_state == CA_LOSS && t->retries == 0)) {
+        t->prior_ssthresh = tcp_undo_ssthresh(t);
+        t->prior_cwnd = t->cwnd;
         t->ssthresh = tcp_cc_table[t->cc]->ssthresh(sh, t);
-    t->cwnd = t->mss;
-    t->recover = t->snd_nxt;
-    t->ca_state = CA_LOSS;
-    t->dupacks = 0;
-    t->rtx_hint = NULL;
-    t->retrans = t->lost = 0;
-    t->sacked = 0;
-    for (struct rte_mbuf *u = t->snd_head; u && u != t->snd_next; u = pkt_meta(u)->link) {
-        struct pkt_meta *pm = pkt_meta(u);
-
-        if (renege) /* RFC 2018 section 8: the receiver has thrown away what it had SACKed */
-            pm->flags &= (uint8_t)~UNIT_SACKED;
-        pm->flags &= (uint8_t) ~(UNIT_RETRANS | UNIT_LOST);
-        if (pm->flags & UNIT_SACKED) {
-            t->sacked += pm->len;
-        } else {
-            pm->flags |= UNIT_LOST;
-            t->lost += pm->len;
-        }
+        tcp_undo_begin(t);
     }
+    t->cwnd = tcp_pipe(t) + t->mss;
+    /* A timeout although much was SACKed: the path reorders less than was thought. */
+    if (t->ca_state <= CA_DISORDER && tcp_sacked_packets(t) >= thresh && t->reordering > thresh)
+        t->reordering = (uint16_t)thresh;
+    tcp_set_ca_state(sh, t, CA_LOSS);
+    t->recover = t->snd_nxt;
+    t->tlp_out = false;
+    t->dupacks = 0;
+    tcp_ecn_queue_cwr(t);
+    t->frto_new = false;
+    t->frto = sh->st->set.tcp_frto && (fresh || t->retries) && !tcp_mtup_probing(t);
 }
+
+void tcp_recover_too_long(struct shard *sh, struct tcb *t)
+{
+    uint32_t lost = t->lost;
+
+    for (struct rte_mbuf *u = t->snd_head; u && u != t->snd_next; u = pkt_meta(u)->link)
+        if (pkt_meta(u)->len > t->mss)
+            tcp_mark_lost(sh, t, u);
+    t->rtx_hint = NULL;
+    if (t->lost == lost)
+        return;
+    if (!has_sack(t))
+        reno_limit(t);
+    /* No reduction; but what follows until all of it is acknowledged counts as recovery. */
+    if (t->ca_state == CA_LOSS)
+        return;
+    t->recover = t->snd_nxt;
+    t->ssthresh = tcp_undo_ssthresh(t);
+    t->prior_ssthresh = 0;
+    t->undo_on = false;
+    tcp_set_ca_state(sh, t, CA_LOSS);
+}
+
+/* --- sending again --- */
 
 void tcp_recover_output(struct shard *sh, struct tcb *t)
 {
     uint32_t wnd_end = t->snd_una + t->snd_wnd;
-    struct rte_mbuf *u = t->rtx_hint ? t->rtx_hint : t->snd_head;
+    struct rte_mbuf *u = t->rtx_hint ? t->rtx_hint : t->snd_head, *next;
+    bool head_sent = false;
 
     while (u && u != t->snd_next && t->lost > t->retrans) {
         struct pkt_meta *pm = pkt_meta(u);
+        uint32_t pipe = tcp_pipe(t);
 
+        next = (pm->flags & UNIT_SACKED) ? pkt_meta(tcp_sack_run_end(t, u))->link : pm->link;
         if ((pm->flags & (UNIT_LOST | UNIT_RETRANS)) != UNIT_LOST) {
-            u = pm->link;
+            u = next;
             continue;
         }
         t->rtx_hint = u;
-        if (tcp_pipe(t) && tcp_pipe(t) + (pm->len < t->mss ? pm->len : t->mss) > t->cwnd)
-            return;
-        if (u != t->snd_head &&
-            seq_gt(pm->seq + pm->len, wnd_end)) /* the window shrank: the head alone probes */
-            return;
+        if (pipe && pipe + (pm->len < t->mss ? pm->len : t->mss) > t->cwnd)
+            break;
+        if (u != t->snd_head && seq_gt(pm->seq + pm->len, wnd_end)) /* it shrank: the head alone probes */
+            break;
         if (tcp_retransmit(sh, t, u))
-            return;
-        if (t->ca_state == CA_LOSS)
-            tcp_count(sh, COUNT_TCP_SLOW_START_RETRANS);
+            break;
+        if (tcp_in_reduction(t))
+            t->prr_out += tcp_pipe(t) - pipe;
+        tcp_count(sh, t->ca_state == CA_LOSS ? COUNT_TCP_SLOW_START_RETRANS : COUNT_TCP_FAST_RETRANS);
+        head_sent |= u == t->snd_head;
     }
+    if (head_sent && t->rtx_kind != RTX_REO)
+        tcp_rtx_arm(sh, t);
 }

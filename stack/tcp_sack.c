@@ -1,121 +1,314 @@
-/* tcp_sack.c: see tcp_sack.h. The flags are on the send units; tcb.sacked, lost and retrans are the sums of
- * their bytes. */
+/* tcp_sack.c: see tcp_sack.h. */
 #include "tcp_sack.h"
 
-#include "tcp_sndq.h"
+#include "tcp_output.h"
+#include "tcp_rack.h"
+#include "tcp_table.h"
 
-static void mark_sacked(struct tcb *t, struct pkt_meta *pm)
+/* --- runs --- */
+
+struct rte_mbuf *tcp_sack_run_end(struct tcb *t, struct rte_mbuf *u)
 {
+    struct rte_mbuf *last = u, *n;
+
+    for (;;) {
+        if (pkt_meta(last)->run_last)
+            last = pkt_meta(last)->run_last;
+        n = pkt_meta(last)->link;
+        if (!n || n == t->snd_next || !(pkt_meta(n)->flags & UNIT_SACKED))
+            break;
+        last = n;
+    }
+    if (last != u)
+        pkt_meta(u)->run_last = last;
+    return last;
+}
+
+/* --- reordering --- */
+
+void tcp_sack_reordered(struct shard *sh, struct tcb *t, uint32_t low, bool by_ts)
+{
+    uint32_t high = !t->sacked ? t->snd_una : (t->flags & TF_SACK) ? t->fack : t->snd_nxt;
+    uint32_t packets, most = (uint32_t)sh->st->set.tcp_max_reordering;
+
+    if (!seq_lt(low, high))
+        return;
+    packets = (high - low + t->mss - 1) / t->mss;
+    if (packets > t->reordering)
+        t->reordering = (uint16_t)(packets < most ? packets : most);
+    t->reord_seen = true;
+    tcp_count(sh, by_ts ? COUNT_TCP_TS_REORDER : COUNT_TCP_SACK_REORDER);
+}
+
+/* --- marks --- */
+
+void tcp_mark_lost(struct shard *sh, struct tcb *t, struct rte_mbuf *u)
+{
+    struct pkt_meta *pm = pkt_meta(u);
+
+    if (pm->flags & UNIT_SACKED)
+        return;
+    if ((pm->flags & (UNIT_LOST | UNIT_RETRANS)) == UNIT_LOST)
+        return;
     if (pm->flags & UNIT_LOST)
-        t->lost -= pm->len;
+        tcp_count(sh, COUNT_TCP_LOST_RETRANSMIT);
+    else
+        t->lost += pm->len;
     if (pm->flags & UNIT_RETRANS)
         t->retrans -= pm->len;
-    pm->flags = (uint8_t)((pm->flags & ~(UNIT_LOST | UNIT_RETRANS)) | UNIT_SACKED);
-    t->sacked += pm->len;
-}
-
-/* Is the first block a D-SACK (RFC 2883 section 4: below SEG.ACK, or inside the second block)? */
-static bool is_dsack(const struct tcp_opts *o, uint32_t ack)
-{
-    const struct tcp_sack_block *b = o->sack;
-
-    if (seq_lt(b[0].left, ack))
-        return true;
-    return o->nsack > 1 && seq_geq(b[0].left, b[1].left) && seq_leq(b[0].right, b[1].right);
-}
-
-/* The usable blocks, in b; how many. */
-static unsigned valid_blocks(struct shard *sh, struct tcb *t, uint32_t ack, const struct tcp_opts *o,
-                             struct tcp_sack_block *b)
-{
-    unsigned n = 0, i = 0;
-
-    if (is_dsack(o, ack)) {
-        t->dsack_dups++;
-        i = 1;
-    }
-    for (; i < o->nsack; i++) {
-        const struct tcp_sack_block *s = &o->sack[i];
-
-        if (!seq_lt(s->left, s->right) || seq_gt(s->right, t->snd_nxt) || seq_lt(s->left, t->snd_una)) {
-            tcp_count(sh, COUNT_TCP_SACK_BAD);
-            continue;
-        }
-        if (seq_gt(s->right, ack))
-            b[n++] = *s;
-    }
-    return n;
-}
-
-/* Marks what block b covers of unit u; a unit that is covered in part is split at the edge. Bytes newly
- * marked. */
-static uint32_t take_block(struct shard *sh, struct tcb *t, struct rte_mbuf *u,
-                           const struct tcp_sack_block *b, struct tcp_rate_sample *rs)
-{
-    struct pkt_meta *pm = pkt_meta(u);
-    uint32_t end = pm->seq + pm->len;
-
-    if (seq_leq(end, b->left) || seq_geq(pm->seq, b->right) || (pm->flags & UNIT_SACKED))
-        return 0;
-    if (seq_lt(pm->seq, b->left)) { /* the rest is the next unit of the walk */
-        tcp_sndq_split(sh, t, u, b->left - pm->seq);
-        return 0;
-    }
-    if (seq_gt(end, b->right) && tcp_sndq_split(sh, t, u, b->right - pm->seq))
-        return 0;
-    tcp_rate_delivered(t, pm, rs);
-    mark_sacked(t, pm);
-    return pm->len;
-}
-
-uint32_t tcp_sack_take(struct shard *sh, struct tcb *t, uint32_t ack, const struct tcp_opts *o,
-                       struct tcp_rate_sample *rs)
-{
-    struct tcp_sack_block b[TCP_SACK_MAX];
-    unsigned n = valid_blocks(sh, t, ack, o, b);
-    uint32_t top = ack, fresh = 0;
-
-    for (unsigned i = 0; i < n; i++)
-        top = seq_max(top, b[i].right);
-    for (struct rte_mbuf *u = n ? t->snd_head : NULL; u && u != t->snd_next; u = pkt_meta(u)->link) {
-        if (seq_geq(pkt_meta(u)->seq, top))
-            break;
-        for (unsigned i = 0; i < n; i++)
-            fresh += take_block(sh, t, u, &b[i], rs);
-    }
-    return fresh;
-}
-
-void tcp_mark_lost(struct tcb *t, struct rte_mbuf *u)
-{
-    struct pkt_meta *pm = pkt_meta(u);
-
-    if (pm->flags & (UNIT_LOST | UNIT_SACKED))
-        return;
-    pm->flags |= UNIT_LOST;
-    t->lost += pm->len;
+    pm->flags = (uint8_t)((pm->flags & ~UNIT_RETRANS) | UNIT_LOST);
     t->lost_total += pm->len;
+    tcp_rack_unlist(t, u);
     if (t->rtx_hint && seq_lt(pm->seq, pkt_meta(t->rtx_hint)->seq))
         t->rtx_hint = u;
 }
 
-void tcp_sack_mark_lost(struct tcb *t)
+/* A D-SACK covers unit pm: one of its retransmissions was needless. */
+static void take_dsack(struct tcb *t, const struct pkt_meta *pm, struct tcp_ack_info *a)
 {
-    uint32_t above = t->sacked, packets = 0;
+    if (!pm->retrans)
+        return;
+    if (t->undo_on && t->undo_retrans > 0 && (pm->flags & UNIT_START) &&
+        seq_gt(pm->seq + pm->len, t->undo_marker))
+        t->undo_retrans--;
+    if ((pm->flags & UNIT_SACKED) && seq_lt(pm->seq, a->reord))
+        a->reord = pm->seq;
+}
 
-    for (struct rte_mbuf *u = t->snd_head; u && u != t->snd_next; u = pkt_meta(u)->link)
-        if ((pkt_meta(u)->flags & (UNIT_SACKED | UNIT_START)) == (UNIT_SACKED | UNIT_START))
-            packets++;
-    for (struct rte_mbuf *u = t->snd_head; u && u != t->snd_next; u = pkt_meta(u)->link) {
+/* Unit u has arrived. */
+static void mark_sacked(struct shard *sh, struct tcb *t, struct rte_mbuf *u, struct tcp_ack_info *a)
+{
+    struct pkt_meta *pm = pkt_meta(u);
+    uint32_t end = pm->seq + pm->len;
+
+    tcp_rack_advance(sh, t, pm);
+    if (!pm->retrans) {
+        /* Sent once, and higher ones came before: reordering. */
+        if (t->sacked && seq_lt(pm->seq, t->fack) && seq_lt(pm->seq, a->reord))
+            a->reord = pm->seq;
+        if (seq_leq(end, t->recover))
+            a->flags |= A_ORIG_ACKED;
+        if (!a->first_sack_us)
+            a->first_sack_us = pm->time_us;
+        a->last_sack_us = pm->time_us;
+    }
+    /* A loss probe's copy (sent again, never lost) stays in the pipe until it is acknowledged. */
+    if (pm->flags & UNIT_LOST) {
+        t->lost -= pm->len;
+        t->retrans -= pm->flags & UNIT_RETRANS ? pm->len : 0;
+        pm->flags &= (uint8_t) ~(UNIT_LOST | UNIT_RETRANS);
+    }
+    tcp_rack_unlist(t, u);
+    pm->flags |= UNIT_SACKED;
+    pm->run_last = NULL;
+    t->fack = t->sacked ? seq_max(t->fack, end) : end;
+    t->sacked += pm->len;
+    t->sacked_pkts += (pm->flags & UNIT_START) != 0;
+    a->sacked += pm->len;
+    a->flags |= A_SACKED;
+    tcp_rate_delivered(t, pm, &a->rs);
+}
+
+/* --- blocks --- */
+
+/* RFC 2883 section 4: the first block is a D-SACK when it is below SEG.ACK, or inside the second one. Counts
+ * what it says. */
+static bool take_dsack_block(struct shard *sh, struct tcb *t, const struct tcp_opts *o,
+                             struct tcp_ack_info *a)
+{
+    const struct tcp_sack_block *b = o->sack;
+    uint32_t len = b->right - b->left, packets;
+
+    if (seq_lt(b->left, a->ack))
+        tcp_count(sh, COUNT_TCP_DSACK_RECV);
+    else if (o->nsack > 1 && seq_geq(b->left, b[1].left) && seq_leq(b->right, b[1].right))
+        tcp_count(sh, COUNT_TCP_DSACK_OFO_RECV);
+    else
+        return false;
+    packets = (len + t->mss - 1) / t->mss;
+    t->dsack_dups += seq_lt(b->left, b->right) && len <= t->max_wnd ? packets : 0;
+    /* More than was ever offered, or than was sent again: a lie, or the network's own duplicate. */
+    if (!seq_lt(b->left, b->right) || len > t->max_wnd || t->dsack_dups > t->total_retrans) {
+        tcp_count(sh, COUNT_TCP_DSACK_IGNORED_DUBIOUS);
+        return true;
+    }
+    if (len <= t->mss && t->tlp_out && b->right == t->tlp_high_seq)
+        a->flags |= A_DSACK_TLP;
+    t->dsack_ever = true;
+    /* RACK's window was too small if it sent again what was merely late; a probe says nothing about it. */
+    if (t->reord_seen && !(a->flags & A_DSACK_TLP))
+        t->dsack_seen = true;
+    a->flags |= A_DSACK;
+    a->sacked += len;
+    if (t->undo_on && t->undo_retrans > 0 && seq_leq(b->right, a->prior_una) &&
+        seq_gt(b->right, t->undo_marker)) /* what it is about is gone from the queue */
+        t->undo_retrans = t->undo_retrans > (int32_t)packets ? t->undo_retrans - (int32_t)packets : 0;
+    return true;
+}
+
+/* May a block say this (Linux: tcp_is_sackblock_valid)? */
+static bool is_valid(const struct tcb *t, const struct tcp_sack_block *b, bool dsack, uint32_t una)
+{
+    if (seq_gt(b->right, t->snd_nxt) || !seq_lt(b->left, b->right) || !seq_lt(b->left, t->snd_nxt))
+        return false;
+    if (seq_gt(b->left, una))
+        return true;
+    if (!dsack || !t->undo_on || seq_gt(b->right, una))
+        return false;
+    return seq_geq(b->left, t->undo_marker) ||
+           (seq_gt(b->right, t->undo_marker) && seq_geq(b->left, b->right - t->max_wnd));
+}
+
+struct block {
+    uint32_t left, right;
+    bool dsack;
+};
+
+/* The usable blocks above SEG.ACK, lowest first; how many. */
+static unsigned usable_blocks(struct shard *sh, struct tcb *t, const struct tcp_opts *o, bool dsack,
+                              const struct tcp_ack_info *a, struct block *b)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < o->nsack; i++) {
+        struct block x = {o->sack[i].left, o->sack[i].right, dsack && i == 0};
+        unsigned k = n;
+
+        if (!is_valid(t, &o->sack[i], x.dsack, a->una)) {
+            if (x.dsack)
+                tcp_count(sh, t->undo_on ? COUNT_TCP_DSACK_IGNORED_OLD : COUNT_TCP_DSACK_IGNORED_NO_UNDO);
+            else if (seq_gt(x.right, a->una) || a->ack == a->una) /* an old ACK's are merely old */
+                tcp_count(sh, COUNT_TCP_SACK_BAD);
+            continue;
+        }
+        if (seq_leq(x.right, a->prior_una))
+            continue;
+        for (; k && seq_gt(b[k - 1].left, x.left); k--)
+            b[k] = b[k - 1];
+        b[k] = x;
+        n++;
+    }
+    return n;
+}
+
+/* --- the cache --- */
+
+void tcp_sack_cache_free(struct shard *sh, struct tcb *t)
+{
+    slab_free(&sh->tcp->sack_cache, t->sack_cache);
+    t->sack_cache = NULL;
+}
+
+static bool is_known(const struct tcb *t, const struct block *b)
+{
+    const struct tcp_sack_cache *c = t->sack_cache;
+
+    for (uint32_t i = 0; c && i < c->n && !b->dsack; i++)
+        if (seq_leq(c->e[i].left, b->left) && seq_geq(c->e[i].right, b->right))
+            return true;
+    return false;
+}
+
+/* Where to look for b from: u, or a cached place between it and b. */
+static struct rte_mbuf *nearest(const struct tcb *t, struct rte_mbuf *u, const struct block *b)
+{
+    const struct tcp_sack_cache *c = t->sack_cache;
+
+    for (uint32_t i = 0; c && i < c->n; i++) {
+        uint32_t left = c->e[i].left;
+
+        if (c->e[i].u && seq_geq(left, t->snd_una) && seq_leq(left, b->left) &&
+            seq_gt(pkt_meta(c->e[i].u)->seq, pkt_meta(u)->seq))
+            u = c->e[i].u;
+    }
+    return u;
+}
+
+/* --- the walk --- */
+
+/* What block b says about unit u, that lies in it at least in part. */
+static void take_unit(struct shard *sh, struct tcb *t, struct rte_mbuf *u, const struct block *b,
+                      struct tcp_ack_info *a)
+{
+    struct pkt_meta *pm = pkt_meta(u);
+
+    if (b->dsack)
+        take_dsack(t, pm, a);
+    if (seq_leq(pm->seq + pm->len, a->una)) /* about to go */
+        return;
+    if (b->dsack && (pm->flags & (UNIT_SACKED | UNIT_RETRANS)) == (UNIT_SACKED | UNIT_RETRANS)) {
+        pm->flags &= (uint8_t)~UNIT_RETRANS;
+        t->retrans -= pm->len;
+    }
+    if (pm->flags & UNIT_SACKED)
+        return;
+    if (seq_lt(pm->seq, b->left) || seq_gt(pm->seq + pm->len, b->right))
+        return;
+    mark_sacked(sh, t, u, a);
+}
+
+/* Walks from u through block b. Where it ended; *first is the unit that holds b's left edge. */
+static struct rte_mbuf *walk(struct shard *sh, struct tcb *t, struct rte_mbuf *u, const struct block *b,
+                             struct tcp_ack_info *a, uint32_t *steps, struct rte_mbuf **first)
+{
+    struct rte_mbuf *at = u;
+
+    for (; u && u != t->snd_next && *steps < SACK_WALK_MAX; u = pkt_meta(u)->link) {
         struct pkt_meta *pm = pkt_meta(u);
 
-        if (pm->flags & UNIT_SACKED) {
-            above -= pm->len;
-            packets -= (pm->flags & UNIT_START) != 0;
-        } else if (above > (TCP_DUPTHRESH - 1) * (uint32_t)t->mss || packets >= TCP_DUPTHRESH) {
-            tcp_mark_lost(t, u);
-        } else {
-            break; /* nothing further up has more above it */
+        if (seq_geq(pm->seq, b->right))
+            break;
+        ++*steps;
+        at = u;
+        if ((pm->flags & UNIT_SACKED) && !b->dsack) {
+            u = tcp_sack_run_end(t, u);
+            if (seq_gt(pkt_meta(u)->seq + pkt_meta(u)->len, b->left) && !*first)
+                *first = at;
+            at = u;
+            continue;
+        }
+        if (seq_leq(pm->seq + pm->len, b->left))
+            continue;
+        take_unit(sh, t, u, b, a);
+        if (!*first && (pm->flags & UNIT_SACKED))
+            *first = u;
+    }
+    return at;
+}
+
+uint32_t tcp_sack_take(struct shard *sh, struct tcb *t, const struct tcp_opts *o, struct tcp_ack_info *a)
+{
+    bool dsack = take_dsack_block(sh, t, o, a);
+    struct tcp_sack_cache now = {0};
+    struct rte_mbuf *u = t->snd_head;
+    struct block b[TCP_SACK_MAX];
+    uint32_t n, steps = 0;
+
+    if (!tcp_flight(t))
+        return 0;
+    n = usable_blocks(sh, t, o, dsack, a, b);
+    for (uint32_t i = 0; i < n && u && u != t->snd_next; i++) {
+        struct rte_mbuf *first = NULL;
+
+        if (is_known(t, &b[i])) {
+            for (uint32_t k = 0; k < t->sack_cache->n; k++) /* it stays known */
+                if (seq_leq(t->sack_cache->e[k].left, b[i].left) &&
+                    seq_geq(t->sack_cache->e[k].right, b[i].right))
+                    now.e[now.n] = t->sack_cache->e[k];
+            now.n++;
+            continue;
+        }
+        u = nearest(t, u, &b[i]);
+        u = walk(sh, t, u, &b[i], a, &steps, &first);
+        if (!b[i].dsack && first && steps < SACK_WALK_MAX) {
+            now.e[now.n].left = pkt_meta(first)->seq;
+            now.e[now.n].right = b[i].right;
+            now.e[now.n++].u = first;
         }
     }
+    if (n && t->sacked && (t->sack_cache || (t->sack_cache = slab_alloc(&sh->tcp->sack_cache))))
+        *t->sack_cache = now;
+    if (t->ca_state != CA_LOSS || t->undo_on)
+        tcp_sack_reordered(sh, t, a->reord, false);
+    return steps;
 }

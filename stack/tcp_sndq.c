@@ -5,7 +5,10 @@
 #include <rte_prefetch.h>
 
 #include "ip.h"
+#include "tcp_rack.h"
+#include "tcp_recover.h"
 #include "tcp_table.h"
+#include "tcp_undo.h"
 #include "user.h"
 
 /* The unit that more bytes may be appended to: the last one, unsent, short, not the end of a record, and with
@@ -177,20 +180,41 @@ size_t tcp_sndq_space(const struct tcb *t)
 /* n bytes of u are acknowledged: takes them out of the loss accounting. */
 static void uncount(struct tcb *t, const struct pkt_meta *pm, uint32_t n)
 {
-    if (pm->flags & UNIT_SACKED)
+    if (pm->flags & UNIT_SACKED) {
         t->sacked -= n;
+        t->sacked_pkts -= n == pm->len && (pm->flags & UNIT_START);
+    }
     if (pm->flags & UNIT_LOST)
         t->lost -= n;
     if (pm->flags & UNIT_RETRANS)
         t->retrans -= n;
 }
 
-void tcp_sndq_ack(struct shard *sh, struct tcb *t, uint32_t ack, struct tcp_acked *out,
-                  struct tcp_rate_sample *rs)
+/* Unit pm, of which n bytes are acknowledged, tells when it was sent and whether it was overtaken. */
+static void note_acked(struct shard *sh, struct tcb *t, struct pkt_meta *pm, uint32_t n,
+                       struct tcp_ack_info *a)
 {
-    uint64_t now_us = shard_us(sh);
+    if (pm->retrans) {
+        a->flags |= A_RETRANS_ACKED;
+    } else if (!(pm->flags & UNIT_SACKED)) {
+        a->last_ack_us = pm->time_us;
+        if (!a->first_ack_us)
+            a->first_ack_us = pm->time_us;
+        if (seq_lt(pm->seq, a->reord))
+            a->reord = pm->seq;
+        if (seq_leq(pm->seq + pm->len, t->recover))
+            a->flags |= A_ORIG_ACKED;
+    }
+    if (!(pm->flags & UNIT_SACKED)) {
+        a->delivered += n;
+        if ((t->flags & TF_SACK) && !tcp_unit_spurious(t, pm, a))
+            tcp_rack_advance(sh, t, pm);
+    }
+    tcp_rate_delivered(t, pm, &a->rs);
+}
 
-    *out = (struct tcp_acked){.rtt_us = UINT64_MAX};
+void tcp_sndq_ack(struct shard *sh, struct tcb *t, uint32_t ack, struct tcp_ack_info *a)
+{
     while (t->snd_head && t->snd_head != t->snd_next) {
         struct rte_mbuf *u = t->snd_head;
         struct pkt_meta *pm = pkt_meta(u);
@@ -204,31 +228,26 @@ void tcp_sndq_ack(struct shard *sh, struct tcb *t, uint32_t ack, struct tcp_acke
         }
         if (seq_lt(ack, pm->seq + n))
             n = ack - pm->seq;
-        tcp_rate_delivered(t, pm, rs);
+        note_acked(sh, t, pm, n, a);
         uncount(t, pm, n);
-        out->bytes += n;
-        if (!(pm->flags & UNIT_SACKED))
-            out->delivered += n;
-        if (pm->retrans)
-            out->retrans = true;
-        else if (!(pm->flags & UNIT_SACKED))
-            out->rtt_us = now_us - pm->time_us;
         if (n < pm->len) {
             pm->off += n;
             pm->seq += n;
             pm->len -= n;
             break;
         }
+        if (pm->flags & UNIT_LISTED)
+            tcp_rack_unlist(t, u);
         if (u == t->rtx_hint)
             t->rtx_hint = NULL;
+        if (u == t->rack_next)
+            t->rack_next = NULL;
         t->snd_head = pm->link;
         t->snd_mem -= pm->truesize;
         rte_pktmbuf_free_seg(u);
     }
     if (!t->snd_head)
         t->snd_tail = NULL;
-    if (out->retrans)
-        out->rtt_us = UINT64_MAX; /* Karn: which copy was acknowledged is not known */
 }
 
 int tcp_sndq_split(struct shard *sh, struct tcb *t, struct rte_mbuf *u, uint32_t len)
@@ -246,7 +265,9 @@ int tcp_sndq_split(struct shard *sh, struct tcb *t, struct rte_mbuf *u, uint32_t
     qm->off = pm->off + len;
     qm->seq = pm->seq + len;
     qm->len = pm->len - len;
-    qm->flags &= (uint8_t)~UNIT_START;
+    qm->flags &= (uint8_t) ~(UNIT_START | UNIT_LISTED);
+    if (pm->flags & UNIT_LISTED)
+        tcp_rack_list_after(t, u, q);
     pm->flags &= (uint8_t) ~(UNIT_PSH | UNIT_EOR);
     qm->truesize = TCP_UNIT_COST;
     t->snd_mem += TCP_UNIT_COST;
@@ -259,7 +280,7 @@ int tcp_sndq_split(struct shard *sh, struct tcb *t, struct rte_mbuf *u, uint32_t
     return 0;
 }
 
-void tcp_sndq_free(struct tcb *t)
+void tcp_sndq_free(struct shard *sh, struct tcb *t)
 {
     struct rte_mbuf *u, *next;
 
@@ -267,6 +288,7 @@ void tcp_sndq_free(struct tcb *t)
         next = pkt_meta(u)->link;
         rte_pktmbuf_free_seg(u);
     }
-    t->snd_head = t->snd_next = t->snd_tail = t->rtx_hint = NULL;
-    t->snd_mem = t->sacked = t->lost = t->retrans = 0;
+    t->snd_head = t->snd_next = t->snd_tail = NULL;
+    t->snd_mem = 0;
+    tcp_recover_reset(sh, t);
 }

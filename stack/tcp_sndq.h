@@ -15,7 +15,8 @@
 #define SHUNT_TCP_SNDQ_H
 
 #include "tcp_cb.h"
-#include "tcp_rate.h"
+
+struct tcp_ack_info;
 
 enum tcp_unit_flag {
     UNIT_SACKED = 1u << 0,  /* in a SACK block */
@@ -24,14 +25,7 @@ enum tcp_unit_flag {
     UNIT_START = 1u << 3,   /* was the first of its packet */
     UNIT_PSH = 1u << 4,     /* the packet it ends has PSH */
     UNIT_EOR = 1u << 5,     /* MSG_EOR: nothing is appended, and no packet goes on behind it */
-};
-
-/* What an ACK removed from the queue. */
-struct tcp_acked {
-    uint32_t bytes;     /* payload */
-    uint32_t delivered; /* of those, not known to have arrived before (SACKed) */
-    uint64_t rtt_us;    /* age of the newest unit, UINT64_MAX when none may be used (Karn) */
-    bool retrans;       /* one of them was retransmitted */
+    UNIT_LISTED = 1u << 6,  /* on tcb.rtx_first's list */
 };
 
 /* Copies bytes from the iovecs, starting at off, as far as the buffer goes. Bytes taken, 0 when the buffer is
@@ -41,13 +35,13 @@ ssize_t tcp_sndq_append(struct shard *sh, struct tcb *t, const struct iovec *iov
 ssize_t tcp_sndq_append_mbuf(struct shard *sh, struct tcb *t, struct rte_mbuf *m);
 /* Payload bytes that tcp_sndq_append would take. */
 size_t tcp_sndq_space(const struct tcb *t);
-/* Frees what ack covers and trims a unit that it covers in part; adjusts sacked, lost, retrans. */
-void tcp_sndq_ack(struct shard *sh, struct tcb *t, uint32_t ack, struct tcp_acked *out,
-                  struct tcp_rate_sample *rs);
+/* Frees what ack covers and trims a unit that it covers in part; adjusts sacked, lost, retrans, and notes in
+ * a what the units tell about time and order. */
+void tcp_sndq_ack(struct shard *sh, struct tcb *t, uint32_t ack, struct tcp_ack_info *a);
 /* Cuts u after len bytes (0 < len < its length); the rest follows it as a unit with the same flags and times.
  * 0 or -ENOBUFS. */
 int tcp_sndq_split(struct shard *sh, struct tcb *t, struct rte_mbuf *u, uint32_t len);
-void tcp_sndq_free(struct tcb *t);
+void tcp_sndq_free(struct shard *sh, struct tcb *t);
 
 /* Bytes of memory an mbuf stands for: its own buffer, counted whole (an indirect one pins as much). */
 static inline uint32_t tcp_mbuf_cost(const struct rte_mbuf *m)

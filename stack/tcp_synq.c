@@ -323,6 +323,8 @@ static void child_fill(struct shard *sh, struct tcb *c, const struct synreq *r, 
     c->ts_off = r->ts_off;
     c->snd_wscale = r->snd_wscale;
     c->rcv_wscale = r->rcv_wscale;
+    c->retrans_stamp_ms = r->sent_ms;
+    c->total_retrans = r->retries;
     c->flags |= TF_PASSIVE | (r->flags & SYNREQ_TS ? TF_TS : 0) | (r->flags & SYNREQ_SACK ? TF_SACK : 0) |
                 (r->flags & SYNREQ_WSCALE ? TF_WSCALE : 0) | (r->retries ? TF_SYN_RETRANS : 0) |
                 (r->flags & SYNREQ_ECN ? TF_ECN : 0);

@@ -9,6 +9,7 @@
 #include "port.h"
 #include "tcp_ext.h"
 #include "tcp_rcvq.h"
+#include "tcp_sack.h"
 #include "tcp_sndq.h"
 #include "tcp_synq.h"
 #include "tcp_timer.h"
@@ -110,6 +111,7 @@ int tcp_init(struct shard *sh, uint32_t max_tcb)
         return -ENOMEM;
     if (slab_init(&tt->tcb, sh->st->seg, sizeof(struct tcb), max_tcb) ||
         slab_init(&tt->ofo, sh->st->seg, sizeof(struct tcp_ofo), max_tcb) ||
+        slab_init(&tt->sack_cache, sh->st->seg, sizeof(struct tcp_sack_cache), max_tcb) ||
         slab_init(&tt->ext, sh->st->seg, sizeof(struct tcp_ext), max_tcb) ||
         slab_init_packed(&tt->synreq, sh->st->seg, sizeof(struct synreq), max_half) ||
         slab_init(&tt->saved_syn, sh->st->seg, sizeof(struct tcp_saved_syn), max_half) ||
@@ -160,7 +162,7 @@ void tcb_free(struct shard *sh, struct tcb *t)
         tcp_listen_remove(sh, t);
     } else {
         tcp_conn_remove(sh, t);
-        tcp_sndq_free(t);
+        tcp_sndq_free(sh, t);
         tcp_rcvq_free(sh, t);
     }
     port_release(sh->st, &t->pcb);

@@ -7,11 +7,14 @@
 
 #include "tcp_close.h"
 #include "tcp_ext.h"
+#include "tcp_mtup.h"
 #include "tcp_output.h"
+#include "tcp_rack.h"
 #include "tcp_recover.h"
 #include "tcp_rtt.h"
 #include "tcp_sndq.h"
 #include "tcp_synq.h"
+#include "tcp_tlp.h"
 #include "tcp_tw.h"
 
 void tcp_deadline_set(struct shard *sh, struct tcb *t, enum tcp_deadline d, uint32_t in_ms)
@@ -30,15 +33,57 @@ void tcp_timer_stop(struct shard *sh, struct tcb *t)
     timer_cancel(&sh->wheel, &t->timer);
 }
 
+void tcp_deadline_set_us(struct shard *sh, struct tcb *t, enum tcp_deadline d, uint64_t in_us)
+{
+    /* The clock stands inside a millisecond, which counts as gone: its rest is added. */
+    uint64_t us = in_us + shard_us(sh) % 1000;
+
+    tcp_deadline_set(sh, t, d, (uint32_t)((us + 999) / 1000));
+}
+
+/* TCP_USER_TIMEOUT cuts the last wait short (Linux: tcp_clamp_rto_to_user_timeout). */
+static uint32_t clamp_to_user(const struct shard *sh, const struct tcb *t, uint32_t ms)
+{
+    uint32_t most = tcp_user_timeout_ms(t), gone;
+
+    if (!most || !t->rtx_first_ms)
+        return ms;
+    gone = tcp_now_ms(sh) - t->rtx_first_ms;
+    if (gone >= most)
+        return 1;
+    return ms < most - gone ? ms : most - gone;
+}
+
 void tcp_rtx_arm(struct shard *sh, struct tcb *t)
 {
-    /* Linux: the first SYNs follow each other without back-off. */
-    if (t->state == TCPS_SYN_SENT && t->retries <= sh->st->set.tcp_syn_linear_timeouts)
-        tcp_deadline_set(sh, t, DL_RTX, t->rto_ms);
-    else if (t->state == TCPS_SYN_SENT)
-        tcp_deadline_set(sh, t, DL_RTX, t->rto_ms << (t->retries - sh->st->set.tcp_syn_linear_timeouts));
-    else
-        tcp_deadline_set(sh, t, DL_RTX, tcp_rto_backed_off(t));
+    t->rtx_kind = RTX_RTO;
+    tcp_deadline_set(sh, t, DL_RTX, clamp_to_user(sh, t, tcp_rto_backed_off(t)));
+}
+
+int64_t tcp_rto_left_us(const struct shard *sh, const struct tcb *t)
+{
+    uint64_t sent_us = (uint64_t)shard_us(sh);
+
+    if (t->snd_head && t->snd_head != t->snd_next)
+        sent_us = pkt_meta(t->snd_head)->time_us;
+    return (int64_t)(sent_us + 1000ULL * tcp_rto_backed_off(t)) - (int64_t)shard_us(sh);
+}
+
+void tcp_rtx_rearm(struct shard *sh, struct tcb *t)
+{
+    int64_t left;
+
+    if (!tcp_flight(t)) {
+        tcp_deadline_clear(t, DL_RTX);
+        return;
+    }
+    if (t->rtx_kind == RTX_RTO) {
+        tcp_rtx_arm(sh, t);
+        return;
+    }
+    left = tcp_rto_left_us(sh, t);
+    t->rtx_kind = RTX_RTO;
+    tcp_deadline_set_us(sh, t, DL_RTX, left > 0 ? (uint64_t)left : 1);
 }
 
 static uint32_t keep_idle_ms(const struct shard *sh, const struct tcb *t)
@@ -75,30 +120,54 @@ static bool is_late(struct shard *sh, const struct tcb *t)
     return limit_ms && t->rtx_first_ms && tcp_now_ms(sh) - t->rtx_first_ms >= limit_ms;
 }
 
+/* Have timeouts of the same data gone on for as long as n of them take from the minimum RTO on, or, given
+ * one, for timeout_ms (Linux: retransmits_timed_out)? */
+static bool timed_out(const struct shard *sh, const struct tcb *t, unsigned n, uint32_t timeout_ms)
+{
+    uint64_t most = timeout_ms ? timeout_ms : tcp_rto_model_ms(n, (uint32_t)sh->st->set.tcp_rto_min);
+
+    return t->retries && t->rtx_first_ms && tcp_now_ms(sh) - t->rtx_first_ms >= most;
+}
+
+/* The same for the window probes and retransmissions of an orphan: fewer, and none once ICMP said that the
+ * way is broken. */
+static unsigned orphan_retries(const struct shard *sh, const struct tcb *t, bool alive)
+{
+    unsigned n = (unsigned)sh->st->set.tcp_orphan_retries;
+
+    if (t->pcb.soft_error && !alive)
+        n = 0;
+    return n || !alive ? n : 8;
+}
+
 /* Has the user's or the stack's patience ended? */
 static bool is_hopeless(struct shard *sh, const struct tcb *t)
 {
     const struct tunables *set = &sh->st->set;
+    unsigned n = (unsigned)set->tcp_retries2;
+    uint32_t user_ms = tcp_user_timeout_ms(t);
 
-    if (is_late(sh, t))
-        return true;
     if (state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED))) {
         unsigned max = (unsigned)(t->syn_cnt ? t->syn_cnt : set->tcp_syn_retries);
         unsigned linear = t->state == TCPS_SYN_SENT ? (unsigned)set->tcp_syn_linear_timeouts : 0;
-        uint64_t whole_ms = max < 20 ? ((2ULL << max) - 1) * TCP_RTO_INIT_MS : UINT64_MAX;
+        uint64_t whole_ms = tcp_rto_model_ms(max, TCP_RTO_INIT_MS);
 
         /* With timeouts that do not back off there are more of them in the same time. */
-        return t->retries >= max + linear || (tcp_now_us(sh) - t->drs_us) / 1000 >= whole_ms;
+        if (t->retries >= max + linear || (user_ms && timed_out(sh, t, 0, user_ms)))
+            return true;
+        return !user_ms && (tcp_now_us(sh) - t->drs_us) / 1000 >= whole_ms;
     }
     if (t->flags & TF_CLOSED)
-        return t->retries >= set->tcp_orphan_retries;
-    return t->retries >= set->tcp_retries2;
+        n = orphan_retries(sh, t, tcp_rto_backed_off(t) < TCP_RTO_MAX_MS);
+    return timed_out(sh, t, n, user_ms);
 }
 
 static void back_off(struct shard *sh, struct tcb *t)
 {
     if (t->retries < UINT8_MAX)
         t->retries++;
+    if (t->backoff < UINT8_MAX)
+        t->backoff++;
     tcp_rtx_arm(sh, t);
 }
 
@@ -133,40 +202,64 @@ static void on_syn_timeout(struct shard *sh, struct tcb *t)
     t->flags |= TF_SYN_RETRANS;
     if (t->retries < UINT8_MAX)
         t->retries++;
+    /* The first few at equal distances (Linux: tcp_syn_linear_timeouts), then doubling. */
+    if ((t->state != TCPS_SYN_SENT || t->retries > sh->st->set.tcp_syn_linear_timeouts) &&
+        t->backoff < UINT8_MAX)
+        t->backoff++;
     tcp_send_syn(sh, t);
+}
+
+/* The retransmission timeout of data or a FIN (RFC 6298 section 5.4). */
+static void on_data_timeout(struct shard *sh, struct tcb *t)
+{
+    tcp_count(sh, COUNT_TCP_TIMEOUT);
+    tcp_recover_timeout(sh, t);
+    if (timed_out(sh, t, (unsigned)sh->st->set.tcp_retries1, 0)) {
+        tcp_mtup_black_hole(sh, t);
+        t->flow.gen = 0; /* the route is doubted: look it up again */
+    }
+    if (t->snd_head && t->snd_head != t->snd_next)
+        tcp_retransmit(sh, t, t->snd_head);
+    else
+        tcp_retransmit_fin(sh, t);
+    if (!t->rtx_first_ms)
+        t->rtx_first_ms = tcp_now_ms(sh);
+    back_off(sh, t);
 }
 
 static void on_rtx(struct shard *sh, struct tcb *t)
 {
     bool syn = state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED));
+    uint8_t kind = t->rtx_kind;
 
     if (t->flags & TF_PROBING) {
         on_persist(sh, t);
         return;
     }
     if (!tcp_flight(t)) { /* buffers had run out */
+        t->rtx_kind = RTX_RTO;
         tcp_output(sh, t);
         return;
     }
-    if (!t->rtx_first_ms)
-        t->rtx_first_ms = tcp_now_ms(sh);
+    if (kind == RTX_REO) {
+        tcp_rack_timeout(sh, t);
+        return;
+    }
+    if (kind == RTX_TLP) {
+        tcp_tlp_timeout(sh, t);
+        return;
+    }
     if (is_hopeless(sh, t)) {
         give_up(sh, t);
         return;
     }
-    if (syn) {
-        on_syn_timeout(sh, t);
+    if (!syn) {
+        on_data_timeout(sh, t);
         return;
     }
-    tcp_count(sh, COUNT_TCP_TIMEOUT);
-    tcp_recover_timeout(sh, t);
-    if (t->retries >= sh->st->set.tcp_retries1)
-        t->flow.gen = 0; /* the route is doubted: look it up again */
-    if (t->snd_head && t->snd_head != t->snd_next)
-        tcp_retransmit(sh, t, t->snd_head);
-    else
-        tcp_retransmit_fin(sh, t);
-    back_off(sh, t);
+    if (!t->rtx_first_ms)
+        t->rtx_first_ms = tcp_now_ms(sh);
+    on_syn_timeout(sh, t);
 }
 
 static void on_delack(struct shard *sh, struct tcb *t)

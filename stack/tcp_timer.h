@@ -10,6 +10,9 @@
 
 #include "tcp_cb.h"
 
+/* Shortest wait of RACK's and the probe's timer (Linux: 2 jiffies). */
+#define TCP_TIMEOUT_MIN_US 2000u
+
 /* Sets deadline d to now + in_ms (at least 1). */
 void tcp_deadline_set(struct shard *sh, struct tcb *t, enum tcp_deadline d, uint32_t in_ms);
 
@@ -31,8 +34,15 @@ static inline uint32_t tcp_syn_rto_ms(unsigned n)
 
 /* Clears all deadlines and cancels the node. */
 void tcp_timer_stop(struct shard *sh, struct tcb *t);
-/* Sets the retransmission deadline from rto_ms and the back-off. */
+/* The same in microseconds, rounded up. */
+void tcp_deadline_set_us(struct shard *sh, struct tcb *t, enum tcp_deadline d, uint64_t in_us);
+/* Sets the retransmission deadline from now: rto_ms with the back-off. */
 void tcp_rtx_arm(struct shard *sh, struct tcb *t);
+/* The same after the deadline stood for something else (RTX_REO, RTX_TLP): then from when the head was sent.
+ * Nothing in flight: clears it (RFC 6298 section 5.2). */
+void tcp_rtx_rearm(struct shard *sh, struct tcb *t);
+/* Microseconds until the RTO of what is oldest; may be below 0. */
+int64_t tcp_rto_left_us(const struct shard *sh, const struct tcb *t);
 /* (Re)starts the keepalive deadline when SO_KEEPALIVE is on. */
 void tcp_keep_arm(struct shard *sh, struct tcb *t);
 

@@ -19,7 +19,7 @@
     X(tcp_synack_retries, 5, 0, 127, "SYN-ACK retransmissions")                                              \
     X(tcp_retries1, 3, 1, 255, "retransmissions before the route is doubted")                                \
     X(tcp_retries2, 15, 1, 255, "retransmissions before the connection is given up")                         \
-    X(tcp_orphan_retries, 8, 0, 255, "the same for an orphan")                                               \
+    X(tcp_orphan_retries, 0, 0, 255, "the same for an orphan, 0: 8")                                         \
     X(tcp_keepalive_time, 7200, 1, 32767, "seconds idle before the first probe")                             \
     X(tcp_keepalive_intvl, 75, 1, 32767, "seconds between probes")                                           \
     X(tcp_keepalive_probes, 9, 1, 127, "unanswered probes before the end")                                   \
@@ -38,6 +38,10 @@
     X(tcp_init_cwnd, 10, 1, 1000, "initial window in segments (RFC 6928)")                                   \
     X(tcp_delack_min, 40, 1, 500, "milliseconds an ACK may be delayed")                                      \
     X(tcp_rto_min, 200, 1, 10000, "milliseconds")                                                            \
+    X(tcp_early_retrans, 3, 0, 4, "0: no tail loss probes")                                                  \
+    X(tcp_frto, 2, 0, 2, "0: no detection of spurious timeouts (RFC 5682)")                                  \
+    X(tcp_reordering, 3, 1, 127, "packets a path is first taken to reorder")                                 \
+    X(tcp_max_reordering, 300, 1, 65535, "packets it may be found to reorder")                               \
     X(tcp_congestion_control, 0, 0, 1, "0 cubic, 1 reno")                                                    \
     X(tcp_rmem_default, 131072, 2304, 1 << 30, "bytes of a receive buffer at start")                         \
     X(tcp_rmem_max, 6291456, 2304, 1 << 30, "bytes a receive buffer may grow to")                            \

@@ -128,7 +128,7 @@ Test(tcp_open, syn_sent_lost_syn_means_one_segment)
     struct peer *p = syn_sent();
     struct tcp_opts o = {.mss = 1460, .fastopen_len = -1};
 
-    peer_wait_ms(p, 1002);
+    peer_wait_ms(p, 2002);
     peer_clear(p);
     peer_send(p, (struct peer_seg){.flags = TCP_SYN | TCP_ACK, .ack = 1, .opts = &o});
     cr_assert_eq(p->t->cwnd, 1460, "RFC 5681 section 3.1");

@@ -43,9 +43,9 @@ Test(tcp_rtt, converges)
 Test(tcp_rtt, backs_off_to_a_bound)
 {
     t.rto_ms = 200;
-    for (t.retries = 0; t.retries < 9; t.retries++)
-        cr_assert_eq(tcp_rto_backed_off(&t), 200u << t.retries);
-    t.retries = 255;
+    for (t.backoff = 0; t.retries < 9; t.retries++)
+        cr_assert_eq(tcp_rto_backed_off(&t), 200u << t.backoff);
+    t.backoff = 255;
     cr_assert_eq(tcp_rto_backed_off(&t), 120000);
 }
 
