@@ -23,7 +23,10 @@ bool tcp_take_window(struct tcb *t, const struct tcp_seg *s)
     uint32_t wnd = (uint32_t)s->h.window << t->snd_wscale;
     bool changed;
 
-    if (seq_lt(s->h.seq, t->snd_wl1) || (t->snd_wl1 == s->h.seq && seq_lt(s->h.ack, t->snd_wl2)))
+    /* Differs: a segment that is no newer by its numbers may open the window or close it, not shrink it: it
+     * may as well be an older one (as Linux: tcp_may_update_window). */
+    if (!seq_gt(s->h.ack, t->snd_wl2) && !seq_gt(s->h.seq, t->snd_wl1) &&
+        (s->h.seq != t->snd_wl1 || s->h.ack != t->snd_wl2 || (wnd <= t->snd_wnd && wnd)))
         return false;
     changed = wnd != t->snd_wnd;
     t->snd_wnd = wnd;

@@ -88,7 +88,7 @@ static void syn_sent(struct shard *sh, struct tcb *t)
     t->snd_sml = t->snd_una;
     t->rcv_ratio = 128;
     t->peer_mss = TCP_MSS_DEFAULT;
-    t->rcv_wscale = sh->st->set.tcp_window_scaling ? tcp_pick_wscale(sh, t->rcvbuf) : 0;
+    t->rcv_wscale = sh->st->set.tcp_window_scaling ? tcp_pick_wscale(sh, t) : 0;
     t->rcv_wnd = tcp_first_window(t, tcp_advertised_mss(&t->flow, t->user_mss));
     t->retries = 0;
     t->retrans_stamp_ms = tcp_now_ms(sh);

@@ -68,13 +68,17 @@ void tcp_mss_update(struct shard *sh, struct tcb *t)
     t->mss = (uint16_t)(t->unit * parts);
 }
 
-uint8_t tcp_pick_wscale(const struct shard *sh, uint32_t rcvbuf)
+uint8_t tcp_pick_wscale(const struct shard *sh, const struct tcb *t)
 {
     uint64_t space = (uint64_t)sh->st->set.tcp_rmem_max;
     uint8_t scale = 0;
 
-    if (rcvbuf > space)
-        space = rcvbuf;
+    if (t->rcvbuf > space)
+        space = t->rcvbuf;
+    if ((t->flags & TF_RCVBUF_LOCK) && space > t->rcvbuf / 2) /* it will not grow */
+        space = t->rcvbuf / 2;
+    if (t->window_clamp && space > t->window_clamp)
+        space = t->window_clamp;
     while (space > 65535 && scale < TCP_WSCALE_MAX) {
         space >>= 1;
         scale++;

@@ -38,7 +38,7 @@ uint16_t tcp_first_window(const struct tcb *t, uint32_t mss);
 
 /* Options of the SYN we send, and window scale we want, from the tunables. */
 void tcp_syn_opts(struct shard *sh, const struct flow *fl, uint16_t user_mss, struct tcp_opts *o);
-uint8_t tcp_pick_wscale(const struct shard *sh, uint32_t rcvbuf);
+uint8_t tcp_pick_wscale(const struct shard *sh, const struct tcb *t);
 
 static inline uint32_t tcp_flight(const struct tcb *t)
 {

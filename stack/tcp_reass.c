@@ -112,6 +112,8 @@ enum count tcp_reass_insert(struct shard *sh, struct tcb *t, struct rte_mbuf *m)
     if (!trim_front(sh, t, m, prev)) {
         if ((pm->flags & RCV_FIN) && pm->seq + pm->len == end_of(prev))
             pkt_meta(prev)->flags |= RCV_FIN;
+        sack_note(o, pm->seq,
+                  pm->seq + pm->len); /* RFC 2883 section 4: behind the D-SACK block, the one it is in */
         return COUNT_TCP_DUP_DATA;
     }
     next = trim_next(sh, t, m, next);

@@ -177,7 +177,7 @@ static void agree(struct shard *sh, struct synreq *r, const struct tcb *l, const
     if (o->has_wscale && set->tcp_window_scaling) {
         r->flags |= SYNREQ_WSCALE;
         r->snd_wscale = o->wscale;
-        r->rcv_wscale = tcp_pick_wscale(sh, l->rcvbuf);
+        r->rcv_wscale = tcp_pick_wscale(sh, l);
     }
 }
 
@@ -502,7 +502,7 @@ enum count tcp_synq_cookie(struct shard *sh, struct tcb *l, struct tcp_seg *s)
             return COUNT_OK;
         r.ts_recent = s->o.tsval;
         r.snd_wscale = c.wscale;
-        r.rcv_wscale = c.wscale_ok ? tcp_pick_wscale(sh, l->rcvbuf) : 0;
+        r.rcv_wscale = c.wscale_ok ? tcp_pick_wscale(sh, l) : 0;
         r.flags |= (uint8_t)(SYNREQ_TS | (c.sack ? SYNREQ_SACK : 0) | (c.wscale_ok ? SYNREQ_WSCALE : 0) |
                              (c.ecn && sh->st->set.tcp_ecn ? SYNREQ_ECN : 0));
     }
