@@ -25,10 +25,35 @@ static void iov_seek(const struct msghdr *msg, size_t skip, size_t *i, size_t *o
     *off = skip;
 }
 
+/* A control message of SOL_SOCKET (__sock_cmsg_send). */
+static int socket_control(struct sock *s, const struct cmsghdr *c)
+{
+    uint32_t v;
+
+    switch (c->cmsg_type) {
+    case SCM_RIGHTS:
+    case SCM_CREDENTIALS:
+        return 0;
+    case SO_TIMESTAMPING_OLD:
+    case SO_TIMESTAMPING_NEW:
+        if (c->cmsg_len != CMSG_LEN(sizeof v))
+            return -EINVAL;
+        memcpy(&v, CMSG_DATA(c), sizeof v);
+        return tcp_stamp_once(s->sh, sock_tcb(s), v);
+    case SO_MARK:
+    case SO_PRIORITY:
+        return c->cmsg_len == CMSG_LEN(sizeof v) ? 0 : -EINVAL;
+    default:
+        return -EINVAL;
+    }
+}
+
 /* Control messages of a TCP socket: those of AF_UNIX are passed over, others than those are wrong
  * (sock_cmsg_send). Other levels are the protocol's. */
-static int check_control(const struct msghdr *msg)
+static int check_control(struct sock *s, const struct msghdr *msg)
 {
+    int r;
+
     if (!msg->msg_control || !msg->msg_controllen)
         return 0;
     if (!user_readable(msg->msg_control, msg->msg_controllen))
@@ -36,8 +61,9 @@ static int check_control(const struct msghdr *msg)
     for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR((struct msghdr *)msg, c)) {
         if (c->cmsg_len < CMSG_LEN(0))
             return -EINVAL;
-        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type != SCM_RIGHTS && c->cmsg_type != SCM_CREDENTIALS)
-            return -EINVAL;
+        r = c->cmsg_level == SOL_SOCKET ? socket_control(s, c) : 0;
+        if (r)
+            return r;
     }
     return 0;
 }
@@ -95,7 +121,7 @@ ssize_t sock_sendmsg(struct stack *st, struct sock *s, const struct msghdr *msg,
         return -EMSGSIZE;
     if (!sock_is_tcp(s)) /* whose control messages are its own to read (dgram_cmsg.c) */
         return send_udp(st, s, msg, flags);
-    r = check_control(msg);
+    r = check_control(s, msg);
     return r ? r : send_tcp(s, msg, flags, skip);
 }
 
@@ -179,8 +205,9 @@ static ssize_t recv_tcp(struct sock *s, struct msghdr *msg, int flags, size_t sk
                                         : 0;
     if (n >= 0) {
         msg->msg_namelen = 0;
-        msg->msg_controllen = 0;
         msg->msg_flags &= flags & MSG_OOB ? MSG_OOB | MSG_TRUNC : 0;
+        if (!skip) /* what a call in several rounds has told already stays */
+            msg->msg_controllen = tcp_put_ctl(s->sh, t, msg);
     }
     return n;
 }
@@ -189,8 +216,8 @@ ssize_t sock_recvmsg(struct stack *st, struct sock *s, struct msghdr *msg, int f
 {
     if (msg->msg_iovlen > UIO_MAX)
         return -EMSGSIZE;
-    if ((flags & MSG_ERRQUEUE) && sock_is_tcp(s)) /* nothing is ever in it */
-        return -EAGAIN;
+    if ((flags & MSG_ERRQUEUE) && sock_is_tcp(s))
+        return tcp_recv_err(s->sh, sock_tcb(s), msg);
     if (sock_is_tcp(s))
         return recv_tcp(s, msg, flags, skip);
     if (s->file.oflags & O_NONBLOCK)

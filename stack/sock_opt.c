@@ -272,6 +272,10 @@ static int set_stored(struct sock *s, int level, int name, const void *val, sock
     if (v < o->least || v > o->greatest)
         return -EINVAL;
     s->stored[i] = v;
+    if (sock_is_tcp(s) && level == IPPROTO_IP && name == IP_RECVERR)
+        tcp_set_recverr(s->sh, sock_tcb(s), PCB_RECVERR, v);
+    else if (sock_is_tcp(s) && level == IPPROTO_IPV6 && name == IPV6_RECVERR)
+        tcp_set_recverr(s->sh, sock_tcb(s), PCB_RECVERR6, v);
     if (v != o->def)
         tell_without_effect(level, name);
     return 0;

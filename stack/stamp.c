@@ -30,10 +30,12 @@ static void count_me(struct shard *sh, struct stamp *s, bool on)
 /* Who wants no stamps costs no look at the clock. */
 static void recount(struct shard *sh, struct stamp *s)
 {
-    count_me(sh, s, s->rx || (s->flags & (SOF_TIMESTAMPING_RX_SOFTWARE | STAMP_TX_RECORD)));
+    count_me(sh, s,
+             s->rx ||
+                 (s->flags & (SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_RX_SOFTWARE | STAMP_TX_RECORD)));
 }
 
-static int set_ing(struct shard *sh, struct stamp *s, bool is_new, const void *val, uint32_t len)
+static int set_ing(struct shard *sh, struct stamp *s, bool is_new, const void *val)
 {
     uint32_t v;
 
@@ -44,14 +46,25 @@ static int set_ing(struct shard *sh, struct stamp *s, bool is_new, const void *v
         return -EINVAL;
     if ((v & SOF_TIMESTAMPING_OPT_STATS) && !(v & SOF_TIMESTAMPING_OPT_TSONLY))
         return -EINVAL;
-    if ((v & SOF_TIMESTAMPING_BIND_PHC) && len == sizeof(struct so_timestamping))
-        return -EINVAL; /* no such clock */
+    if (v & SOF_TIMESTAMPING_BIND_PHC) /* only to the clock of an interface that the socket is bound to */
+        return -EOPNOTSUPP;
     if ((v & SOF_TIMESTAMPING_OPT_ID) && !(s->flags & SOF_TIMESTAMPING_OPT_ID))
         s->key = 0;
     s->flags = v;
     s->ing_new = is_new;
     recount(sh, s);
     return 0;
+}
+
+bool stamp_is_ing(int name)
+{
+    return name == OPT_TIMESTAMPING_OLD || name == OPT_TIMESTAMPING_NEW;
+}
+
+bool stamp_is_option(int name)
+{
+    return name == OPT_TIMESTAMP_OLD || name == OPT_TIMESTAMP_NEW || name == OPT_TIMESTAMPNS_OLD ||
+           name == OPT_TIMESTAMPNS_NEW || stamp_is_ing(name);
 }
 
 int stamp_setopt(struct shard *sh, struct stamp *s, int name, const void *val, uint32_t len)
@@ -74,7 +87,7 @@ int stamp_setopt(struct shard *sh, struct stamp *s, int name, const void *val, u
         return 0;
     case OPT_TIMESTAMPING_OLD:
     case OPT_TIMESTAMPING_NEW:
-        return set_ing(sh, s, name == OPT_TIMESTAMPING_NEW, val, len);
+        return set_ing(sh, s, name == OPT_TIMESTAMPING_NEW, val);
     default:
         return -ENOPROTOOPT;
     }
@@ -109,6 +122,14 @@ int stamp_getopt(const struct stamp *s, int name, void *val, uint32_t *len)
         *len = full;
     memcpy(val, full == sizeof v ? (void *)&v : (void *)&ing, *len);
     return 0;
+}
+
+void stamp_copy(struct shard *sh, struct stamp *to, const struct stamp *from)
+{
+    *to = *from;
+    to->key = 0;
+    to->counted = 0;
+    recount(sh, to);
 }
 
 void stamp_close(struct shard *sh, struct stamp *s)

@@ -14,6 +14,7 @@
 #define SHUNT_STAMP_H
 
 #include <linux/net_tstamp.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -51,6 +52,9 @@ static inline uint64_t stamp_now_ns(const struct shard *sh)
     return sh->st->stamps && sh->st->wall_off_ns ? sh->now_ns + (uint64_t)sh->st->wall_off_ns : 0;
 }
 
+/* Is name one of these options of SOL_SOCKET, and one of SO_TIMESTAMPING's two forms? */
+bool stamp_is_option(int name);
+bool stamp_is_ing(int name);
 /* The options of SOL_SOCKET named above, in their old and new forms. 0, -EINVAL, -ENOPROTOOPT: another. A TCP
  * socket checks the state that SOF_TIMESTAMPING_OPT_ID needs and sets key itself, before. */
 int stamp_setopt(struct shard *sh, struct stamp *s, int name, const void *val, uint32_t len);
@@ -58,6 +62,8 @@ int stamp_setopt(struct shard *sh, struct stamp *s, int name, const void *val, u
 int stamp_getopt(const struct stamp *s, int name, void *val, uint32_t *len);
 /* The socket goes: it wants none any more. */
 void stamp_close(struct shard *sh, struct stamp *s);
+/* to, all zero, wants what from wants: a connection's socket its listener's. */
+void stamp_copy(struct shard *sh, struct stamp *to, const struct stamp *from);
 /* The control message with data stamped wall_ns (0: not stamped), as far as s wants one. */
 void stamp_put_rx(struct shard *sh, const struct stamp *s, struct msghdr *msg, size_t *used,
                   uint64_t wall_ns);

@@ -55,6 +55,14 @@ bool tcp_has_lowat(const struct tcb *t); /* SO_RCVLOWAT above 1 */
 ssize_t tcp_recv_oob(struct tcb *t, char *byte, int flags);
 /* SIOCATMARK: does reading, with off bytes passed over by MSG_PEEK, stand at the urgent byte? */
 bool tcp_at_mark(const struct tcb *t, size_t off);
+/* recvmsg: control messages that the socket wants with what tcp_recv just took: bytes of msg_control used. */
+size_t tcp_put_ctl(struct shard *sh, struct tcb *t, struct msghdr *msg);
+/* recvmsg(MSG_ERRQUEUE): -EAGAIN when there is none. */
+ssize_t tcp_recv_err(struct shard *sh, struct tcb *t, struct msghdr *msg);
+/* sendmsg's SO_TIMESTAMPING: for the next tcp_send_msg. -EINVAL. */
+int tcp_stamp_once(struct shard *sh, struct tcb *t, uint32_t flags);
+/* IP_RECVERR, IPV6_RECVERR */
+void tcp_set_recverr(struct shard *sh, struct tcb *t, uint16_t flag, bool on);
 size_t tcp_recv_avail(const struct tcb *t);   /* FIONREAD */
 size_t tcp_send_unacked(const struct tcb *t); /* SIOCOUTQ */
 size_t tcp_send_unsent(const struct tcb *t);  /* SIOCOUTQNSD */

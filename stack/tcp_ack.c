@@ -13,6 +13,7 @@
 #include "tcp_rtt.h"
 #include "tcp_sack.h"
 #include "tcp_sndq.h"
+#include "tcp_stamp.h"
 #include "tcp_table.h"
 #include "tcp_timer.h"
 #include "tcp_tlp.h"
@@ -228,6 +229,8 @@ void tcp_take_ack(struct shard *sh, struct tcb *t, const struct tcp_seg *s, bool
     if (a.flags & A_ADVANCED) {
         ip_confirm(sh, &t->flow);
         expand_sndbuf(sh, t);
+        if (t->flags & TF_TXSTAMP)
+            tcp_stamp_acked(sh, t);
         wake_writer(sh, t);
     }
     if (t->snd_next || t->lost > t->retrans || (t->flags & (TF_FIN_QUEUED | TF_OUTPUT)))

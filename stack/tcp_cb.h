@@ -69,6 +69,8 @@ enum tcb_flag {
     TF_PASSIVE = 1u << 22,      /* came by a listener */
     TF_OUTPUT = 1u << 23,       /* tcp_output is to run at the end of this burst */
     TF_URG = 1u << 24,          /* urgent data is under way in either direction (tcp_urg.h) */
+    TF_CTL = 1u << 25,          /* recvmsg gives control messages (tcp_stamp.h) */
+    TF_TXSTAMP = 1u << 26,      /* what is sent gets time stamps (tcp_stamp.h) */
     TF_ECN = 1u << 30,          /* negotiated: ECN (tcp_ecn.h); in SYN_SENT: asked for */
 };
 
@@ -246,7 +248,7 @@ struct tcp_hash {
 #define TCP_LISTEN_BUCKETS 512
 
 struct tcp_table {
-    struct slab tcb, synreq, tw, ofo, ext, saved_syn, sack_cache;
+    struct slab tcb, synreq, tw, ofo, ext, saved_syn, sack_cache, txstamp;
     struct tcp_hash conn, half, timewait;   /* of struct tcb, synreq, tw */
     struct list listen[TCP_LISTEN_BUCKETS]; /* by local port, pcb.hash */
     struct list tw_fifo;                    /* TIME_WAIT entries by expiry */

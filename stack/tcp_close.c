@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "errq.h"
 #include "port.h"
 #include "tcp_listen.h"
 #include "tcp_output.h"
 #include "tcp_rcvq.h"
 #include "tcp_sndq.h"
+#include "tcp_stamp.h"
 #include "tcp_table.h"
 #include "tcp_timer.h"
 
@@ -151,6 +153,8 @@ void tcp_close(struct shard *sh, struct tcb *t)
 {
     uint32_t fin = t->flags & TF_FIN_QUEUED;
 
+    errq_purge(sh, &t->pcb);
+    tcp_stamp_drop(sh, t);
     if (t->state == TCPS_LISTEN)
         tcp_listen_stop(sh, t);
     if (t->state == TCPS_CLOSE || t->state == TCPS_SYN_SENT) {
@@ -182,10 +186,12 @@ uint32_t tcp_orphans(const struct shard *sh)
 
 void tcp_reset_state(struct shard *sh, struct tcb *t)
 {
-    const uint32_t keep = TF_NODELAY | TF_CORK | TF_LINGER | TF_SNDBUF_LOCK | TF_RCVBUF_LOCK | TF_KEEPALIVE;
+    const uint32_t keep = TF_NODELAY | TF_CORK | TF_LINGER | TF_SNDBUF_LOCK | TF_RCVBUF_LOCK | TF_KEEPALIVE |
+                          TF_CTL | TF_TXSTAMP;
 
     tcp_sndq_free(sh, t);
     tcp_rcvq_free(sh, t);
+    tcp_stamp_drop(sh, t);
     t->flags &= keep;
     t->shut = 0;
     t->pcb.so_error = t->pcb.soft_error = 0;

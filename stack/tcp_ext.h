@@ -8,6 +8,7 @@
 #ifndef SHUNT_TCP_EXT_H
 #define SHUNT_TCP_EXT_H
 
+#include "stamp.h"
 #include "tcp_cb.h"
 
 struct tcp_ext {
@@ -16,6 +17,11 @@ struct tcp_ext {
     uint32_t snd_up;  /* SND.UP: behind the last urgent byte sent */
     uint16_t urg_data;
     uint32_t delivered_ce; /* bytes delivered by ACKs with ECE (tcp_ecn.h) */
+    /* tcp_stamp.h */
+    struct stamp stamp;
+    struct list txstamps; /* struct txstamp */
+    uint32_t tx_once;     /* SOF_TIMESTAMPING_TX_*: of the send call to come */
+    uint64_t rx_stamp_ns; /* of the last byte that recv took, 0: none */
     /* tcp_opt_rare.c. 0: not set. */
     uint32_t thin_lto, inq, tx_delay_us, rto_max_ms, rto_min_us, delack_max_us;
     uint32_t user_timeout_ms; /* TCP_USER_TIMEOUT (RFC 5482), 0: none */

@@ -2,6 +2,7 @@
  * 1191). */
 #include <netinet/ip_icmp.h>
 
+#include "errq.h"
 #include "ip.h"
 #include "tcp_close.h"
 #include "tcp_output.h"
@@ -28,10 +29,17 @@ static void lower_mtu(struct shard *sh, struct tcb *t, uint32_t mtu)
     tcp_output(sh, t);
 }
 
+/* Where the quoted TCP header begins. */
+static uint32_t quoted_hdr(const struct icmp_error *e)
+{
+    return ipaddr_is_v4(&e->src) && e->data_len ? (e->data[0] & 0xfu) * 4 : 40;
+}
+
 void tcp_icmp(struct shard *sh, const struct icmp_error *e)
 {
     struct endpoint local = {e->src, e->sport_be}, remote = {e->dst, e->dport_be};
     struct tcb *t = tcp_lookup(sh, &local, &remote);
+    bool recverr = t && (t->pcb.flags & (ipaddr_is_v4(&e->src) ? PCB_RECVERR : PCB_RECVERR6));
 
     /* RFC 5927 section 4.1: only an error about something in flight is believed. */
     if (!t || seq_lt(e->seq, t->snd_una) || seq_gt(e->seq, t->snd_nxt))
@@ -45,8 +53,14 @@ void tcp_icmp(struct shard *sh, const struct icmp_error *e)
     }
     if (e->err == 0)
         return;
-    if (state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED)))
-        tcp_end(sh, t, e->err); /* as Linux: an open fails at once */
-    else
+    if (state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED))) { /* as Linux: an open fails at once */
+        if (recverr)
+            errq_icmp(sh, &t->pcb, e, t->pcb.remote.port_be, quoted_hdr(e), t->rcvbuf);
+        tcp_end(sh, t, e->err);
+    } else if (recverr) { /* ip(7): told at once, and the connection goes on */
+        t->pcb.so_error = e->err;
+        pcb_event(sh, &t->pcb, EV_ERR);
+    } else {
         t->pcb.soft_error = e->err; /* told if the connection times out */
+    }
 }

@@ -34,8 +34,8 @@ void tcp_inherit(struct shard *sh, struct tcb *c, const struct tcb *l)
 {
     const uint32_t keep = TF_NODELAY | TF_CORK | TF_LINGER | TF_SNDBUF_LOCK | TF_RCVBUF_LOCK | TF_KEEPALIVE;
 
-    c->pcb.flags =
-        l->pcb.flags & (PCB_REUSEADDR | PCB_REUSEPORT | PCB_V6ONLY | PCB_V6 | PCB_DONTROUTE | PCB_OOBINLINE);
+    c->pcb.flags = l->pcb.flags & (PCB_REUSEADDR | PCB_REUSEPORT | PCB_V6ONLY | PCB_V6 | PCB_DONTROUTE |
+                                   PCB_OOBINLINE | PCB_RECVERR | PCB_RECVERR6);
     c->pcb.tos = l->pcb.tos;
     c->pcb.ttl = l->pcb.ttl;
     c->pcb.ifindex = l->pcb.ifindex;

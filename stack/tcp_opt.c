@@ -10,6 +10,7 @@
 #include "tcp_output.h"
 #include "tcp_rcvq.h"
 #include "tcp_sndq.h"
+#include "tcp_stamp.h"
 #include "tcp_synq.h"
 #include "tcp_timer.h"
 
@@ -314,6 +315,8 @@ int tcp_setopt(struct shard *sh, struct tcb *t, int level, int name, const void 
         return len < 1 ? -EINVAL : -ENOENT;
     if (level == SOL_SOCKET && name == SO_LINGER)
         return set_linger(t, val, len);
+    if (level == SOL_SOCKET && stamp_is_option(name))
+        return tcp_stamp_setopt(sh, t, name, val, len);
     if (len < sizeof v)
         return -EINVAL;
     memcpy(&v, val, sizeof v);
@@ -478,6 +481,8 @@ int tcp_getopt(struct shard *sh, struct tcb *t, int level, int name, void *val, 
         return give(val, len, &v, 0);
     if (level == IPPROTO_TCP && name == TCP_REPAIR_WINDOW)
         return *len == sizeof(struct tcp_repair_window) ? -EPERM : -EINVAL;
+    if (level == SOL_SOCKET && stamp_is_option(name))
+        return tcp_stamp_getopt(t, name, val, len);
     if (level == SOL_SOCKET && name == SO_MEMINFO)
         return get_meminfo(t, val, len);
     if (level == SOL_SOCKET && name == SO_LINGER)

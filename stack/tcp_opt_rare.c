@@ -11,6 +11,7 @@
 #include "log.h"
 #include "tcp_ext.h"
 #include "tcp_opt.h"
+#include "tcp_stamp.h"
 
 /* Linux's numbers that the headers in use lack. */
 enum {
@@ -65,6 +66,7 @@ static int set_kept(struct shard *sh, struct tcb *t, int name, int v)
     if (!x)
         return -ENOBUFS;
     *place_of(x, name, v, &err) = (uint32_t)v;
+    tcp_stamp_flags(t);
     return 0;
 }
 

@@ -19,6 +19,7 @@
 #include "tcp_rcvq.h"
 #include "tcp_recover.h"
 #include "tcp_sndq.h"
+#include "tcp_stamp.h"
 #include "tcp_timer.h"
 #include "tcp_tlp.h"
 #include "tcp_urg.h"
@@ -438,6 +439,8 @@ static int send_new(struct shard *sh, struct tcb *t, uint32_t len, bool push)
     if (len) {
         t->snd_next = stamp(sh, t, t->snd_next, len);
         t->data_segs_out++;
+        if (t->flags & TF_TXSTAMP)
+            tcp_stamp_sent(sh, t, t->snd_nxt, t->snd_nxt + len);
         if (len < t->mss)
             t->snd_sml = t->snd_nxt + len;
         if (now_ms - t->last_rcv_ms < (uint32_t)sh->st->set.tcp_delack_min)

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "ip.h"
+#include "tcp_ext.h"
 #include "tcp_sndq.h"
 #include "tcp_table.h"
 #include "user.h"
@@ -90,6 +91,8 @@ static bool append_by_copy(struct tcb *t, struct rte_mbuf *m)
     if (from != to)
         memcpy(to, from, pm->len);
     tm->len += pm->len;
+    if (pm->stamp_ns) /* of the newest byte (Linux: tcp_try_coalesce) */
+        tm->stamp_ns = pm->stamp_ns;
     return true;
 }
 
@@ -227,6 +230,8 @@ static size_t peek(const struct tcb *t, struct iov_pos *p, size_t skip, bool dis
         }
         n = pm->len - (uint32_t)skip < max - done ? pm->len - (uint32_t)skip : (uint32_t)(max - done);
         done += read_packet(m, pm->off + (uint32_t)skip, n, p, discard);
+        if (t->flags & TF_CTL)
+            t->ext->rx_stamp_ns = pm->stamp_ns;
         skip = 0;
     }
     return done;
@@ -267,6 +272,8 @@ size_t tcp_rcvq_read(struct shard *sh, struct tcb *t, const struct iovec *iov, i
 
         n = read_packet(t->rcv_head, pm->off, n, &p, discard);
         done += n;
+        if (t->flags & TF_CTL)
+            t->ext->rx_stamp_ns = pm->stamp_ns;
         if (!consume(t, n))
             break;
     }

@@ -11,6 +11,7 @@
 #include "tcp_rcvq.h"
 #include "tcp_sack.h"
 #include "tcp_sndq.h"
+#include "tcp_stamp.h"
 #include "tcp_synq.h"
 #include "tcp_timer.h"
 #include "tcp_tw.h"
@@ -112,6 +113,7 @@ int tcp_init(struct shard *sh, uint32_t max_tcb)
     if (slab_init(&tt->tcb, sh->st->seg, sizeof(struct tcb), max_tcb) ||
         slab_init(&tt->ofo, sh->st->seg, sizeof(struct tcp_ofo), max_tcb) ||
         slab_init(&tt->sack_cache, sh->st->seg, sizeof(struct tcp_sack_cache), max_tcb) ||
+        slab_init(&tt->txstamp, sh->st->seg, sizeof(struct txstamp), TXSTAMPS_MAX) ||
         slab_init(&tt->ext, sh->st->seg, sizeof(struct tcp_ext), max_tcb) ||
         slab_init_packed(&tt->synreq, sh->st->seg, sizeof(struct synreq), max_half) ||
         slab_init(&tt->saved_syn, sh->st->seg, sizeof(struct tcp_saved_syn), max_half) ||

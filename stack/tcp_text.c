@@ -1,6 +1,7 @@
 /* tcp_text.c: "seventh, process the segment text" and "eighth, check the FIN bit" (RFC 9293
  * section 3.10.7.4), and when to acknowledge (RFC 5681 section 4.2, RFC 9293 section 3.8.6.3). */
 #include "ip.h"
+#include "stamp.h"
 #include "tcp_close.h"
 #include "tcp_ecn.h"
 #include "tcp_input.h"
@@ -58,6 +59,7 @@ enum count tcp_take_text(struct shard *sh, struct tcb *t, struct tcp_seg *s)
     pm->seq = s->h.seq;
     pm->off = s->h.hlen + s->skip;
     pm->len = s->len;
+    pm->stamp_ns = t->flags & TF_CTL ? stamp_now_ns(sh) : 0;
     pm->flags = 0;
     if (t->flags & TF_ECN)
         tcp_ecn_data(sh, t, s->ri->tos);
@@ -111,6 +113,7 @@ static enum count out_of_order(struct shard *sh, struct tcb *t, struct tcp_seg *
     pm->seq = s->h.seq;
     pm->off = s->h.hlen + s->skip;
     pm->len = s->len;
+    pm->stamp_ns = t->flags & TF_CTL ? stamp_now_ns(sh) : 0;
     pm->flags = s->h.flags & TCP_FIN ? RCV_FIN : 0;
     v = tcp_reass_insert(sh, t, s->m);
     if (v == COUNT_OK)

@@ -4,11 +4,13 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include "errq.h"
 #include "tcp_cb.h"
 #include "tcp_output.h"
 #include "tcp_rate.h"
 #include "tcp_rcvq.h"
 #include "tcp_sndq.h"
+#include "tcp_stamp.h"
 #include "tcp_timer.h"
 #include "tcp_urg.h"
 
@@ -42,6 +44,8 @@ static ssize_t queued(struct shard *sh, struct tcb *t, ssize_t n, int flags)
         t->flags = flags & MSG_MORE ? t->flags | TF_MORE : t->flags & ~(uint32_t)TF_MORE;
         if (!(flags & MSG_MORE)) /* the end of what the user gave at once (RFC 9293 section 3.9.1) */
             pkt_meta(t->snd_tail)->flags |= UNIT_PSH;
+        if (t->flags & TF_TXSTAMP)
+            tcp_stamp_request(sh, t);
         if (flags & (MSG_OOB | MSG_EOR)) {
             if (flags & MSG_EOR)
                 pkt_meta(t->snd_tail)->flags |= UNIT_EOR;
@@ -238,9 +242,16 @@ unsigned tcp_poll(const struct tcb *t)
         if (tcp_urg_valid(t))
             ev |= POLLPRI;
     }
-    if (t->pcb.so_error)
+    if (t->pcb.so_error || errq_any(&t->pcb))
         ev |= POLLERR;
     return ev;
+}
+
+void tcp_set_recverr(struct shard *sh, struct tcb *t, uint16_t flag, bool on)
+{
+    t->pcb.flags = (uint16_t)(on ? t->pcb.flags | flag : t->pcb.flags & ~flag);
+    if (!on) /* as Linux: what waits is thrown away */
+        errq_purge(sh, &t->pcb);
 }
 
 int tcp_state(const struct tcb *t)

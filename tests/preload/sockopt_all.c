@@ -30,8 +30,6 @@ static const struct {
     {SOL_SOCKET, 68, 68, "SO_DETACH_REUSEPORT_BPF"},
     {SOL_SOCKET, 71, 71, "SO_NETNS_COOKIE: of a namespace of the kernel"},
     {SOL_SOCKET, 78, 81, "SO_DEVMEM_*: memory of network cards"},
-    {SOL_SOCKET, 37, 37, "SO_TIMESTAMPING"},
-    {SOL_SOCKET, 63, 65, "SO_TIMESTAMP*_NEW"},
     {IPPROTO_TCP, 11, 11, "TCP_INFO: tcpinfo.c"},
     {IPPROTO_TCP, 13, 13, "TCP_CONGESTION: the default is the host's"},
     {IPPROTO_TCP, 26, 26, "TCP_CC_INFO: of the host's default"},
