@@ -61,6 +61,14 @@
     X(TCP_COOKIE_SENT, "TcpExtSyncookiesSent")                                                               \
     X(TCP_COOKIE_RECV, "TcpExtSyncookiesRecv")                                                               \
     X(TCP_COOKIE_FAILED, "TcpExtSyncookiesFailed")                                                           \
+    X(TFO_ACTIVE, "TcpExtTCPFastOpenActive")                                                                 \
+    X(TFO_ACTIVE_FAIL, "TcpExtTCPFastOpenActiveFail")                                                        \
+    X(TFO_PASSIVE, "TcpExtTCPFastOpenPassive")                                                               \
+    X(TFO_PASSIVE_FAIL, "TcpExtTCPFastOpenPassiveFail")                                                      \
+    X(TFO_OVERFLOW, "TcpExtTCPFastOpenListenOverflow")                                                       \
+    X(TFO_COOKIE_REQ, "TcpExtTCPFastOpenCookieReqd")                                                         \
+    X(TFO_BLACKHOLE, "TcpExtTCPFastOpenBlackhole")                                                           \
+    X(TFO_ALT_KEY, "TcpExtTCPFastOpenPassiveAltKey")                                                         \
     X(TCP_EMBRYONIC_RST, "TcpExtEmbryonicRsts")                                                              \
     X(TCP_SYN_RETRANS, "TcpExtTCPSynRetrans")                                                                \
     X(TCP_DEFER_ACCEPT, "TcpExtTCPDeferAcceptDrop")                                                          \

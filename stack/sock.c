@@ -124,7 +124,7 @@ static int connect_tcp(struct stack *st, struct sock *s, const struct endpoint *
     if (ipaddr_is_multicast(&peer->addr) || ip_is_broadcast(st, &peer->addr))
         return -ENETUNREACH; /* tcp_v4_connect */
     r = tcp_connect(s->sh, sock_tcb(s), peer);
-    if (r == -EINPROGRESS)
+    if (r == -EINPROGRESS || r == 0) /* 0: the SYN waits for data (TCP_FASTOPEN_CONNECT) */
         s->connecting = 1;
     return r;
 }
@@ -153,6 +153,8 @@ int sock_connect_result(struct sock *s)
     if (!sock_is_tcp(s))
         return 0;
     state = tcp_state(sock_tcb(s));
+    if (state == ST_SYN_SENT && tcp_syn_waits(sock_tcb(s)))
+        return -EISCONN;
     if (state == ST_SYN_SENT || state == ST_SYN_RECV)
         return -EALREADY;
     if (!s->connecting)

@@ -49,6 +49,7 @@ struct sock {
     uint8_t owner_type;              /* enum owner_type */
     uint8_t listening;
     uint8_t connecting;    /* a connect went out whose end nobody was told yet */
+    uint32_t syn_sent;     /* bytes a blocking write gave to a SYN whose answer it waits for (Fast Open) */
     uint8_t filter_locked; /* SO_LOCK_FILTER */
     uint8_t txrehash_off;  /* SO_TXREHASH 0 */
     uint32_t kept;         /* booleans without effect (sock_opt_kept.c) */

@@ -15,7 +15,7 @@
 
 #define UIO_MAX 1024 /* IOV_MAX of Linux */
 
-enum { ST_LISTEN = 10 };
+enum { ST_CLOSE = 7, ST_LISTEN = 10 };
 
 /* Where a call that did skip bytes already goes on: iov[i] from byte off. */
 static void iov_seek(const struct msghdr *msg, size_t skip, size_t *i, size_t *off)
@@ -68,12 +68,82 @@ static int check_control(struct sock *s, const struct msghdr *msg)
     return 0;
 }
 
-static ssize_t send_tcp(struct sock *s, const struct msghdr *msg, int flags, size_t skip)
+/* sendto(MSG_FASTOPEN): connect and send at once (tcp_sendmsg_fastopen). While the handshake goes on, who may
+ * wait is told to; afterwards the flag means nothing, once. 0: go on as without it. */
+static ssize_t send_fastopen(struct stack *st, struct sock *s, const struct msghdr *msg, int flags, bool wait)
 {
-    if (flags & MSG_FASTOPEN)
+    struct sockaddr_storage ss = {.ss_family = AF_UNSPEC};
+    struct endpoint to;
+    ssize_t n;
+    int r;
+
+    if (msg->msg_name && msg->msg_namelen > sizeof ss)
+        return -EINVAL;
+    if (msg->msg_name && !user_copy(&ss, msg->msg_name, msg->msg_namelen))
+        return -EFAULT;
+    if (!(st->set.tcp_fastopen & 1) ||
+        (msg->msg_name && msg->msg_namelen >= sizeof ss.ss_family && ss.ss_family == AF_UNSPEC))
         return -EOPNOTSUPP;
-    return tcp_send_msg(s->sh, sock_tcb(s), msg->msg_iov, (int)msg->msg_iovlen, skip,
-                        flags & (MSG_MORE | MSG_OOB | MSG_EOR));
+    if (s->connecting && tcp_syn_waits(sock_tcb(s)))
+        return 0;
+    if (s->connecting) {
+        r = sock_connect_result(s);
+        return r == -EALREADY && wait ? -EAGAIN : r;
+    }
+    if (tcp_state(sock_tcb(s)) != ST_CLOSE)
+        return -EISCONN;
+    if (!msg->msg_name)
+        return -EINVAL;
+    r = sock_addr_get(s, (const struct sockaddr *)&ss, msg->msg_namelen, &to);
+    if (r)
+        return r;
+    if (ipaddr_is_any(&to.addr))
+        to.addr = ipaddr_v4(htonl(INADDR_LOOPBACK));
+    n = tcp_tfo_connect(s->sh, sock_tcb(s), &to, msg->msg_iov, (int)msg->msg_iovlen);
+    if (n > 0 || n == -EINPROGRESS)
+        s->connecting = 1;
+    return n == -EINPROGRESS && wait ? -EAGAIN : n;
+}
+
+/* A blocking write that left with the SYN ends with the handshake (inet_wait_for_connect): what it took is
+ * kept meanwhile. */
+static ssize_t wait_for_open(struct sock *s, ssize_t n, bool wait)
+{
+    if (n <= 0 || !wait || !s->connecting)
+        return n;
+    s->syn_sent = (uint32_t)n;
+    return -EAGAIN;
+}
+
+/* Its further tries. 0: there is no such write. */
+static ssize_t sent_with_syn(struct sock *s)
+{
+    uint32_t n = s->syn_sent;
+    int r = sock_connect_result(s);
+
+    if (!n || r == -EALREADY)
+        return n ? -EAGAIN : 0;
+    s->syn_sent = 0;
+    return r ? r : (ssize_t)n;
+}
+
+static ssize_t send_tcp(struct stack *st, struct sock *s, const struct msghdr *msg, int flags, size_t skip)
+{
+    bool wait = !(s->file.oflags & O_NONBLOCK) && !(flags & MSG_DONTWAIT), held;
+    ssize_t n = 0;
+
+    if (s->syn_sent && skip == 0)
+        n = sent_with_syn(s);
+    else if ((flags & MSG_FASTOPEN) && skip == 0)
+        n = wait_for_open(s, send_fastopen(st, s, msg, flags, wait), wait);
+    if (n)
+        return n;
+    held = s->connecting && tcp_syn_waits(sock_tcb(s));
+    n = tcp_send_msg(s->sh, sock_tcb(s), msg->msg_iov, (int)msg->msg_iovlen, skip,
+                     flags & (MSG_MORE | MSG_OOB | MSG_EOR));
+    if (n == -EINPROGRESS && wait)
+        n = -EAGAIN;
+    return held ? wait_for_open(s, n, wait) : n;
 }
 
 static ssize_t send_udp(struct stack *st, struct sock *s, const struct msghdr *msg, int flags)
@@ -122,7 +192,7 @@ ssize_t sock_sendmsg(struct stack *st, struct sock *s, const struct msghdr *msg,
     if (!sock_is_tcp(s)) /* whose control messages are its own to read (dgram_cmsg.c) */
         return send_udp(st, s, msg, flags);
     r = check_control(s, msg);
-    return r ? r : send_tcp(s, msg, flags, skip);
+    return r ? r : send_tcp(st, s, msg, flags, skip);
 }
 
 /* recv(MSG_OOB): one byte, or none where the buffers have no room for it (tcp_recv_urg). */

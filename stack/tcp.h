@@ -21,6 +21,15 @@ int tcp_init(struct shard *sh, uint32_t max_tcb); /* tables from the segment: sh
 struct tcb *tcp_open(struct shard *sh, uint16_t pcb_flags); /* CLOSED; NULL: out of memory */
 int tcp_connect(struct shard *sh, struct tcb *t,
                 const struct endpoint *remote); /* -EINPROGRESS when the SYN is out; binds when not bound */
+/* connect and send at once (MSG_FASTOPEN; tcp_connect's checks). Bytes that left with the SYN, or
+ * -EINPROGRESS: the SYN is out, without data; -EFAULT; or as tcp_connect, which returns 0 where
+ * TCP_FASTOPEN_CONNECT makes it wait for data. */
+ssize_t tcp_tfo_connect(struct shard *sh, struct tcb *t, const struct endpoint *remote,
+                        const struct iovec *iov, int iovcnt);
+/* Does the SYN of a connect wait for data (TCP_FASTOPEN_CONNECT)? */
+bool tcp_syn_waits(const struct tcb *t);
+/* As tcp_connect, but the SYN is left to the caller (tcp_tfo.c). */
+int tcp_connect_quiet(struct shard *sh, struct tcb *t, const struct endpoint *remote);
 int tcp_listen(struct shard *sh, struct tcb *t, int backlog);   /* again to change the backlog */
 struct tcb *tcp_accept(struct shard *sh, struct tcb *listener); /* oldest ready child, NULL when none */
 

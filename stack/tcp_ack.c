@@ -15,6 +15,7 @@
 #include "tcp_sndq.h"
 #include "tcp_stamp.h"
 #include "tcp_table.h"
+#include "tcp_tfo.h"
 #include "tcp_timer.h"
 #include "tcp_tlp.h"
 #include "tcp_tw.h"
@@ -263,8 +264,11 @@ static enum count syn_received_ack(struct shard *sh, struct tcb *t, struct tcp_s
         tcp_reset_segment(sh, s);
         return COUNT_TCP_ACK_UNSENT;
     }
-    t->snd_una = s->h.ack;
-    tcp_established(sh, t, s);
+    t->snd_una = t->iss + 1; /* the rest of it is data's, below */
+    if (t->flags & TF_TFO)
+        tcp_tfo_child_open(sh, t, s);
+    else
+        tcp_established(sh, t, s);
     pcb_event(sh, &t->pcb, EV_OUT);
     return COUNT_OK;
 }

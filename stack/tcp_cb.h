@@ -71,6 +71,7 @@ enum tcb_flag {
     TF_URG = 1u << 24,          /* urgent data is under way in either direction (tcp_urg.h) */
     TF_CTL = 1u << 25,          /* recvmsg gives control messages (tcp_stamp.h) */
     TF_TXSTAMP = 1u << 26,      /* what is sent gets time stamps (tcp_stamp.h) */
+    TF_TFO = 1u << 29,          /* Fast Open under way (tcp_tfo.h): SYN_SENT, SYN_RECEIVED */
     TF_ECN = 1u << 30,          /* negotiated: ECN (tcp_ecn.h); in SYN_SENT: asked for */
 };
 
@@ -247,8 +248,12 @@ struct tcp_hash {
 
 #define TCP_LISTEN_BUCKETS 512
 
+struct tfo_peer;
+
 struct tcp_table {
     struct slab tcb, synreq, tw, ofo, ext, saved_syn, sack_cache, txstamp;
+    struct tfo_peer *tfo; /* tcp_tfo.h: what is known of destinations */
+    uint32_t tfo_holes, tfo_hole_ms;
     struct tcp_hash conn, half, timewait;   /* of struct tcb, synreq, tw */
     struct list listen[TCP_LISTEN_BUCKETS]; /* by local port, pcb.hash */
     struct list tw_fifo;                    /* TIME_WAIT entries by expiry */

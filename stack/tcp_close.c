@@ -13,6 +13,7 @@
 #include "tcp_sndq.h"
 #include "tcp_stamp.h"
 #include "tcp_table.h"
+#include "tcp_tfo.h"
 #include "tcp_timer.h"
 
 /* Frees a finished tcb that nobody holds. */
@@ -28,6 +29,8 @@ void tcp_done(struct shard *sh, struct tcb *t)
 {
     if (state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED)))
         tcp_count(sh, COUNT_TCP_ATTEMPT_FAIL);
+    if (tcp_tfo_passive(t))
+        tcp_tfo_child_ends(sh, t, false);
     tcp_timer_stop(sh, t);
     list_del(&t->acks);
     tcp_conn_remove(sh, t);
@@ -53,7 +56,9 @@ void tcp_peer_reset(struct shard *sh, struct tcb *t)
 {
     int err = ECONNRESET;
 
-    if (state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED)))
+    if (tcp_tfo_passive(t))
+        tcp_tfo_child_ends(sh, t, true);
+    else if (state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED)))
         err = ECONNREFUSED;
     else if (t->state == TCPS_CLOSE_WAIT)
         err = EPIPE;
@@ -102,7 +107,7 @@ static bool queue_fin(struct shard *sh, struct tcb *t)
     case TCPS_CLOSE_WAIT:
         t->state = TCPS_LAST_ACK;
         break;
-    case TCPS_SYN_RECEIVED: /* sent when established */
+    case TCPS_SYN_RECEIVED: /* sent when established; Fast Open's at once */
         break;
     default:
         return false;

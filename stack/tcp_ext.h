@@ -11,7 +11,25 @@
 #include "stamp.h"
 #include "tcp_cb.h"
 
+/* Fast Open (tcp_tfo.h). */
+struct tcp_tfo {
+    /* a listener: children that may wait for their handshake, that do, and that count although they ended */
+    uint16_t max, len, rst;
+    uint32_t rst_ms;
+    uint8_t nkeys, key[32]; /* TCP_FASTOPEN_KEY */
+    /* a child, until its handshake is through */
+    struct tcb *listener;
+    uint32_t listen_id;
+    /* a client: TCP_FASTOPEN_CONNECT, _NO_COOKIE; how its SYN fares */
+    uint8_t connect, no_cookie, deferred, usable, asked, fail, exp;
+    uint8_t syn_data_acked;
+    int8_t cookie_len; /* of the option to send next; -1: none */
+    uint8_t cookie[16];
+    uint32_t syn_data; /* bytes the SYN carried */
+};
+
 struct tcp_ext {
+    struct tcp_tfo tfo;
     /* Urgent data (tcp_urg.h). */
     uint32_t urg_seq; /* of the urgent byte announced last */
     uint32_t snd_up;  /* SND.UP: behind the last urgent byte sent */

@@ -11,6 +11,7 @@
 #include "tcp_rst.h"
 #include "tcp_synq.h"
 #include "tcp_table.h"
+#include "tcp_tfo.h"
 
 enum count tcp_listen_input(struct shard *sh, struct tcb *l, struct tcp_seg *s)
 {
@@ -120,6 +121,7 @@ int tcp_listen(struct shard *sh, struct tcb *t, int backlog)
     t->backlog = n;
     t->listen_id = ++sh->tcp->next_listen_id;
     t->state = TCPS_LISTEN;
+    tcp_tfo_listen(sh, t);
     tcp_listen_insert(sh, t);
     return 0;
 }

@@ -10,12 +10,15 @@
 #include "tcp_input.h"
 #include "tcp_isn.h"
 #include "tcp_output.h"
+#include "tcp_rate.h"
 #include "tcp_rcvq.h"
 #include "tcp_recover.h"
 #include "tcp_rst.h"
 #include "tcp_rtt.h"
+#include "tcp_sack.h"
 #include "tcp_sndq.h"
 #include "tcp_table.h"
+#include "tcp_tfo.h"
 #include "tcp_timer.h"
 #include "tcp_tw.h"
 
@@ -80,8 +83,11 @@ static void choose_iss(struct shard *sh, struct tcb *t)
     tcp_tw_free(sh, w);
 }
 
-static void syn_sent(struct shard *sh, struct tcb *t)
+/* Into SYN_SENT. True: the SYN is to leave now (not with TCP_FASTOPEN_CONNECT and a cookie at hand). */
+static bool syn_sent(struct shard *sh, struct tcb *t, bool with_data)
 {
+    bool deferred;
+
     choose_iss(sh, t);
     t->snd_una = t->iss;
     t->snd_nxt = t->write_seq = t->iss + 1;
@@ -96,12 +102,13 @@ static void syn_sent(struct shard *sh, struct tcb *t)
     t->drs_us = tcp_now_us(sh); /* when the SYN left, until ESTABLISHED */
     t->state = TCPS_SYN_SENT;
     tcp_mss_update(sh, t);
+    deferred = tcp_tfo_prepare(sh, t, with_data);
     tcp_conn_insert(sh, t);
     tcp_count(sh, COUNT_TCP_ACTIVE_OPEN);
-    tcp_send_syn(sh, t);
+    return !deferred && !with_data;
 }
 
-int tcp_connect(struct shard *sh, struct tcb *t, const struct endpoint *remote)
+static int do_connect(struct shard *sh, struct tcb *t, const struct endpoint *remote, bool with_data)
 {
     struct ipaddr bound = t->pcb.local.addr;
     int err;
@@ -119,8 +126,19 @@ int tcp_connect(struct shard *sh, struct tcb *t, const struct endpoint *remote)
         t->pcb.remote = (struct endpoint){0};
         return err;
     }
-    syn_sent(sh, t);
-    return -EINPROGRESS;
+    if (syn_sent(sh, t, with_data))
+        tcp_send_syn(sh, t);
+    return tcp_tfo_is_deferred(t) ? 0 : -EINPROGRESS;
+}
+
+int tcp_connect(struct shard *sh, struct tcb *t, const struct endpoint *remote)
+{
+    return do_connect(sh, t, remote, false);
+}
+
+int tcp_connect_quiet(struct shard *sh, struct tcb *t, const struct endpoint *remote)
+{
+    return do_connect(sh, t, remote, true);
 }
 
 /* The SYN (or SYN,ACK) was sent again. Without need, if the first copy's timestamp comes back. Otherwise, and
@@ -203,6 +221,51 @@ static void simultaneous(struct shard *sh, struct tcb *t, const struct tcp_seg *
     tcp_send_syn(sh, t);
 }
 
+/* The data of our SYN was not taken: again, at once, with the ACK (RFC 7413 section 4.2.1). */
+static void resend_syn_data(struct shard *sh, struct tcb *t)
+{
+    t->total_retrans++;
+    for (struct rte_mbuf *u = t->snd_head; u && u != t->snd_next; u = pkt_meta(u)->link)
+        tcp_mark_lost(sh, t, u);
+    t->rtx_hint = NULL;
+    tcp_output(sh, t);
+}
+
+/* The SYN,ACK: the way is open. */
+static enum count syn_acked(struct shard *sh, struct tcb *t, struct tcp_seg *s)
+{
+    bool tfo = t->ext && t->ext->tfo.asked, again = false;
+    struct tcp_ack_info a = {.ack = s->h.ack, .prior_una = t->iss + 1};
+
+    t->snd_una = t->iss + 1;
+    if (seq_gt(s->h.ack, t->snd_una)) { /* data that the SYN carried */
+        tcp_sndq_ack(sh, t, s->h.ack, &a);
+        t->snd_una = s->h.ack;
+        t->bytes_acked += s->h.ack - t->iss - 1;
+    }
+    if (tfo)
+        again = tcp_tfo_syn_acked(sh, t, s);
+    if (!(t->flags & TF_SYN_RETRANS))
+        tcp_rtt_sample(sh, t, tcp_now_us(sh) - t->drs_us);
+    tcp_established(sh, t, s);
+    if (tfo && (s->len || (s->h.flags & TCP_FIN))) { /* the server's first data may come with its SYN,ACK */
+        s->h.flags &= (uint8_t)~TCP_SYN;
+        s->h.seq++;
+        if (s->len)
+            tcp_take_text(sh, t, s);
+        if (s->h.flags & TCP_FIN)
+            tcp_step_fin(sh, t, s);
+    }
+    pcb_event(sh, &t->pcb, EV_OUT);
+    if (again)
+        resend_syn_data(sh, t);
+    else
+        tcp_send_ack(sh, t);
+    if (again && tcp_flight(t))
+        tcp_rtx_arm(sh, t);
+    return TCP_DONE;
+}
+
 enum count tcp_syn_sent_input(struct shard *sh, struct tcb *t, struct tcp_seg *s)
 {
     bool ack = s->h.flags & TCP_ACK;
@@ -231,11 +294,5 @@ enum count tcp_syn_sent_input(struct shard *sh, struct tcb *t, struct tcp_seg *s
         simultaneous(sh, t, s);
         return TCP_DONE;
     }
-    t->snd_una = s->h.ack;
-    if (!(t->flags & TF_SYN_RETRANS))
-        tcp_rtt_sample(sh, t, tcp_now_us(sh) - t->drs_us);
-    tcp_established(sh, t, s);
-    tcp_send_ack(sh, t);
-    pcb_event(sh, &t->pcb, EV_OUT);
-    return TCP_DONE;
+    return syn_acked(sh, t, s);
 }

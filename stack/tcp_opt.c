@@ -12,6 +12,7 @@
 #include "tcp_sndq.h"
 #include "tcp_stamp.h"
 #include "tcp_synq.h"
+#include "tcp_tfo.h"
 #include "tcp_timer.h"
 
 #define SNDBUF_MIN 4608
@@ -305,6 +306,12 @@ static int set_socket(struct shard *sh, struct tcb *t, int name, int v)
     }
 }
 
+static bool is_fastopen(int name)
+{
+    return name == TCP_FASTOPEN || name == TCP_FASTOPEN_KEY || name == TCP_FASTOPEN_CONNECT ||
+           name == TCP_FASTOPEN_NO_COOKIE;
+}
+
 int tcp_setopt(struct shard *sh, struct tcb *t, int level, int name, const void *val, uint32_t len)
 {
     int v;
@@ -317,6 +324,8 @@ int tcp_setopt(struct shard *sh, struct tcb *t, int level, int name, const void 
         return set_linger(t, val, len);
     if (level == SOL_SOCKET && stamp_is_option(name))
         return tcp_stamp_setopt(sh, t, name, val, len);
+    if (level == IPPROTO_TCP && is_fastopen(name))
+        return tcp_tfo_setopt(sh, t, name, val, len);
     if (len < sizeof v)
         return -EINVAL;
     memcpy(&v, val, sizeof v);
@@ -379,9 +388,6 @@ static int get_tcp(struct shard *sh, const struct tcb *t, int name, int *v)
         return 0;
     case TCP_NOTSENT_LOWAT:
         *v = (int)t->notsent_lowat;
-        return 0;
-    case TCP_FASTOPEN: /* the length of its queue: there is none, for Fast Open (RFC 7413) is not offered */
-        *v = 0;
         return 0;
     default:
         return tcp_rare_getopt(sh, t, name, v);
@@ -475,6 +481,8 @@ int tcp_getopt(struct shard *sh, struct tcb *t, int level, int name, void *val, 
         return get_congestion(t, val, len);
     if (level == IPPROTO_TCP && name == TCP_CC_INFO) /* neither algorithm has anything to tell, as in Linux */
         return give(val, len, &v, 0);
+    if (level == IPPROTO_TCP && is_fastopen(name))
+        return tcp_tfo_getopt(sh, t, name, val, len);
     if (level == IPPROTO_TCP && name == TCP_SAVED_SYN)
         return take_saved_syn(sh, t, val, len);
     if (level == IPPROTO_TCP && name == TCP_ULP)

@@ -20,6 +20,7 @@
 #include "tcp_recover.h"
 #include "tcp_sndq.h"
 #include "tcp_stamp.h"
+#include "tcp_tfo.h"
 #include "tcp_timer.h"
 #include "tcp_tlp.h"
 #include "tcp_urg.h"
@@ -117,6 +118,8 @@ struct segment {
     struct rte_mbuf *first; /* its first unit, when len */
     uint8_t flags;          /* enum tcp_ctl */
 };
+
+static struct rte_mbuf *stamp(struct shard *sh, struct tcb *t, struct rte_mbuf *u, uint32_t len);
 
 static bool want_copy(const struct tcb *t, uint32_t len)
 {
@@ -328,7 +331,18 @@ void tcp_send_syn(struct shard *sh, struct tcb *t)
     }
     if (o.has_ts)
         o.tsval = tcp_tsval(sh, t);
-    tcp_emit(sh, t, &s, &o);
+    if (t->flags & TF_TFO)
+        tcp_tfo_syn_opt(t, &o);
+    if (t->state == TCPS_SYN_SENT && t->snd_next) { /* Fast Open: its data with the first SYN */
+        s.first = t->snd_next;
+        s.len = t->write_seq - t->snd_nxt;
+    }
+    if (tcp_emit(sh, t, &s, &o) == 0 && s.len) {
+        t->snd_next = stamp(sh, t, t->snd_next, s.len);
+        t->snd_nxt += s.len;
+        t->data_segs_out++;
+        t->last_snd_ms = tcp_now_ms(sh);
+    }
     tcp_rtx_arm(sh, t);
 }
 
@@ -626,7 +640,8 @@ void tcp_output(struct shard *sh, struct tcb *t)
 
     t->flags &= ~(uint32_t)TF_OUTPUT;
     if (!state_in(t,
-                  TCPF(ESTABLISHED) | TCPF(CLOSE_WAIT) | TCPF(FIN_WAIT_1) | TCPF(CLOSING) | TCPF(LAST_ACK)))
+                  TCPF(ESTABLISHED) | TCPF(CLOSE_WAIT) | TCPF(FIN_WAIT_1) | TCPF(CLOSING) | TCPF(LAST_ACK)) &&
+        !tcp_tfo_passive(t))
         return;
     if (t->lost > t->retrans && !t->frto_new)
         tcp_recover_output(sh, t);

@@ -19,6 +19,7 @@
 #include "tcp_rst.h"
 #include "tcp_rtt.h"
 #include "tcp_table.h"
+#include "tcp_tfo.h"
 #include "tcp_timer.h"
 #include "wire_eth.h"
 
@@ -105,7 +106,8 @@ static bool our_offer(struct shard *sh, struct synreq *r, const struct tcb *l, s
     return true;
 }
 
-static void send_syn_ack(struct shard *sh, struct synreq *r, struct tcb *l)
+/* tfo: NULL, or the options with the Fast Open cookie to give. */
+static void send_syn_ack(struct shard *sh, struct synreq *r, struct tcb *l, const struct tcp_opts *tfo)
 {
     struct flow fl = flow_of(r, l);
     struct tcp_hdr_in h = {.sport_be = r->lport_be,
@@ -126,6 +128,11 @@ static void send_syn_ack(struct shard *sh, struct synreq *r, struct tcb *l)
     r->resent_ms = (uint32_t)shard_ms(sh);
     o.tsval = (r->flags & SYNREQ_COOKIE ? tcp_cookie_ts(r->resent_ms, &c) : r->resent_ms) + r->ts_off;
     o.tsecr = r->ts_recent;
+    if (tfo) {
+        o.fastopen = tfo->fastopen;
+        o.fastopen_len = tfo->fastopen_len;
+        o.fastopen_exp = tfo->fastopen_exp;
+    }
     h.window = r->rcv_wnd;
     tcp_bare_send(sh, &fl, &h, &o);
 }
@@ -135,7 +142,7 @@ static void resend_syn_ack(struct shard *sh, struct synreq *r, struct tcb *l)
 {
     tcp_count(sh, COUNT_TCP_RETRANS);
     tcp_count(sh, COUNT_TCP_SYN_RETRANS);
-    send_syn_ack(sh, r, l);
+    send_syn_ack(sh, r, l, NULL);
 }
 
 /* Where we stand, to a peer that seems not to know (RFC 9293 section 3.10.7.4, first). */
@@ -214,6 +221,65 @@ static struct tcp_saved_syn *save_syn(struct shard *sh, const struct tcb *l, con
     return v;
 }
 
+/* The child's numbers and options from the request. */
+static void child_fill(struct shard *sh, struct tcb *c, const struct synreq *r, const struct tcb *l)
+{
+    tcp_inherit(sh, c, l);
+    c->pcb.local = (struct endpoint){r->laddr, r->lport_be};
+    c->pcb.remote = (struct endpoint){r->raddr, r->rport_be};
+    c->flow = flow_of(r, l);
+    c->iss = r->iss;
+    c->irs = r->irs;
+    c->snd_una = c->snd_nxt = c->write_seq = r->iss + 1;
+    c->snd_sml = c->snd_una;
+    c->rcv_nxt = c->rcv_wup = c->copied_seq = r->irs + 1;
+    c->rcv_wnd = r->rcv_wnd;
+    c->peer_mss = r->peer_mss;
+    c->ts_recent = r->ts_recent;
+    c->ts_recent_s = tcp_now_ms(sh) / 1000;
+    c->ts_off = r->ts_off;
+    c->snd_wscale = r->snd_wscale;
+    c->rcv_wscale = r->rcv_wscale;
+    c->retrans_stamp_ms = r->sent_ms;
+    c->total_retrans = r->retries;
+    c->flags |= TF_PASSIVE | (r->flags & SYNREQ_TS ? TF_TS : 0) | (r->flags & SYNREQ_SACK ? TF_SACK : 0) |
+                (r->flags & SYNREQ_WSCALE ? TF_WSCALE : 0) | (r->retries ? TF_SYN_RETRANS : 0) |
+                (r->flags & SYNREQ_ECN ? TF_ECN : 0);
+    c->ecn = tcp_cc_table[c->cc]->needs_ecn ? ECN_NEEDED : 0;
+}
+
+/* The headers of the SYN go to the child, if it has memory for them. */
+static void child_saved_syn(struct shard *sh, struct tcb *c, struct synreq *r)
+{
+    if (!r->saved || !tcp_ext_get(sh, c))
+        return;
+    c->ext->saved_syn = r->saved;
+    r->saved = NULL;
+}
+
+/* A tcb in the request's place. NULL: out of memory, or no way back. */
+static struct tcb *make_child(struct shard *sh, struct synreq *r, struct tcb *l)
+{
+    struct tcb *c = tcb_alloc(sh);
+
+    if (!c)
+        return NULL;
+    child_fill(sh, c, r, l);
+    c->pcb.filter = l->pcb.filter;
+    filter_hold(sh, c->pcb.filter);
+    if (flow_resolve(sh, &c->flow)) {
+        c->pcb.remote.port_be = 0;
+        tcb_free(sh, c);
+        return NULL;
+    }
+    child_saved_syn(sh, c, r);
+    port_inherit(sh->st, &c->pcb, &l->pcb);
+    tcp_conn_insert(sh, c);
+    tcp_rtt_init(sh, c);
+    tcp_count(sh, COUNT_TCP_PASSIVE_OPEN);
+    return c;
+}
+
 /* There is no room to remember the SYN: the answer does. */
 static enum count answer_by_cookie(struct shard *sh, struct tcb *l, const struct tcp_seg *s)
 {
@@ -226,27 +292,61 @@ static enum count answer_by_cookie(struct shard *sh, struct tcb *l, const struct
     r.iss = tcp_cookie_make(sh, &s->local, &s->remote, r.irs, &r.peer_mss);
     l->cookie_ms = tcp_now_ms(sh);
     tcp_count(sh, COUNT_TCP_COOKIE_SENT);
-    send_syn_ack(sh, &r, l);
+    send_syn_ack(sh, &r, l, NULL);
     return TCP_DONE;
 }
 
-static enum count answer(struct shard *sh, struct tcb *l, const struct tcp_seg *s, struct synreq *r)
+/* Fast Open: the connection is made now, in SYN_RECEIVED. NULL: it could not be. */
+static struct tcb *open_at_once(struct shard *sh, struct synreq *r, struct tcb *l)
 {
+    struct flow fl = flow_of(r, l);
+    struct tcp_opts o;
+    struct tcb *c = our_offer(sh, r, l, &fl, &o) ? make_child(sh, r, l) : NULL;
+
+    if (c && !tcp_ext_get(sh, c)) {
+        tcb_free(sh, c);
+        c = NULL;
+    }
+    if (!c) {
+        tcp_count(sh, COUNT_TFO_PASSIVE_FAIL);
+        return NULL;
+    }
+    if (r->saved)
+        slab_free(&sh->tcp->saved_syn, r->saved);
+    slab_free(&sh->tcp->synreq, r);
+    return c;
+}
+
+/* r, just allocated, becomes the request of SYN s, or its child does. */
+static enum count answer(struct shard *sh, struct tcb *l, struct tcp_seg *s, struct synreq *r)
+{
+    uint8_t cookie[TFO_COOKIE_MAX];
+    struct tcp_opts tfo = {.fastopen = cookie, .fastopen_len = -1, .fastopen_exp = s->o.fastopen_exp};
+    struct tcb *c = NULL;
+
     request_fill(sh, r, l, s);
     r->iss = tcp_isn(sh, &s->local, &s->remote);
     r->saved = save_syn(sh, l, s);
     agree(sh, r, l, &s->o);
     if (tcp_ecn_request(sh, l, s))
         r->flags |= SYNREQ_ECN;
+    if ((s->o.fastopen_len >= 0 || s->len) && tcp_tfo_try(sh, l, s, cookie, &tfo.fastopen_len))
+        c = open_at_once(sh, r, l);
+    if (c) {
+        c->ext->tfo.cookie_len = tfo.fastopen_len;
+        memcpy(c->ext->tfo.cookie, cookie, sizeof cookie);
+        c->ext->tfo.exp = tfo.fastopen_exp;
+        return tcp_tfo_child(sh, l, c, s);
+    }
     timer_init(&r->timer, TIMER_SYNREQ);
     timer_arm(&sh->wheel, &r->timer, shard_ms(sh) + TCP_RTO_INIT_MS);
     tcp_hash_insert(&sh->tcp->half, sh->st, node_of(r), synreq_hash(sh->st, node_of(r)), synreq_hash);
     l->synq_len++;
-    send_syn_ack(sh, r, l);
+    send_syn_ack(sh, r, l, &tfo);
     return TCP_DONE;
 }
 
-enum count tcp_synq_syn(struct shard *sh, struct tcb *l, const struct tcp_seg *s)
+enum count tcp_synq_syn(struct shard *sh, struct tcb *l, struct tcp_seg *s)
 {
     const struct tunables *set = &sh->st->set;
     bool full = l->synq_len > l->backlog;
@@ -304,72 +404,16 @@ void tcp_synq_timer(struct shard *sh, struct timer *timer)
 
 /* --- the handshake's end --- */
 
-/* The child's numbers and options from the request. */
-static void child_fill(struct shard *sh, struct tcb *c, const struct synreq *r, const struct tcb *l)
+/* The handshake is through: c is established, and its listener's. What came with the last ACK is its own to
+ * look at. */
+static enum count child_ready(struct shard *sh, const struct synreq *r, struct tcb *l, struct tcb *c,
+                              struct tcp_seg *s)
 {
-    tcp_inherit(sh, c, l);
-    c->pcb.local = (struct endpoint){r->laddr, r->lport_be};
-    c->pcb.remote = (struct endpoint){r->raddr, r->rport_be};
-    c->flow = flow_of(r, l);
-    c->iss = r->iss;
-    c->irs = r->irs;
-    c->snd_una = c->snd_nxt = c->write_seq = r->iss + 1;
-    c->snd_sml = c->snd_una;
-    c->rcv_nxt = c->rcv_wup = c->copied_seq = r->irs + 1;
-    c->rcv_wnd = r->rcv_wnd;
-    c->peer_mss = r->peer_mss;
-    c->ts_recent = r->ts_recent;
-    c->ts_recent_s = tcp_now_ms(sh) / 1000;
-    c->ts_off = r->ts_off;
-    c->snd_wscale = r->snd_wscale;
-    c->rcv_wscale = r->rcv_wscale;
-    c->retrans_stamp_ms = r->sent_ms;
-    c->total_retrans = r->retries;
-    c->flags |= TF_PASSIVE | (r->flags & SYNREQ_TS ? TF_TS : 0) | (r->flags & SYNREQ_SACK ? TF_SACK : 0) |
-                (r->flags & SYNREQ_WSCALE ? TF_WSCALE : 0) | (r->retries ? TF_SYN_RETRANS : 0) |
-                (r->flags & SYNREQ_ECN ? TF_ECN : 0);
-    c->ecn = tcp_cc_table[c->cc]->needs_ecn ? ECN_NEEDED : 0;
-}
-
-/* The headers of the SYN go to the child, if it has memory for them. */
-static void child_saved_syn(struct shard *sh, struct tcb *c, struct synreq *r)
-{
-    if (!r->saved || !tcp_ext_get(sh, c))
-        return;
-    c->ext->saved_syn = r->saved;
-    r->saved = NULL;
-}
-
-/* The handshake is through: a tcb takes the request's place. NULL: out of memory, or no way back. */
-static struct tcb *make_child(struct shard *sh, struct synreq *r, struct tcb *l, const struct tcp_seg *s)
-{
-    struct tcb *c = tcb_alloc(sh);
     uint32_t rtt_ms = tcp_now_ms(sh) - r->sent_ms;
 
-    if (!c)
-        return NULL;
-    child_fill(sh, c, r, l);
-    c->pcb.filter = l->pcb.filter;
-    filter_hold(sh, c->pcb.filter);
-    if (flow_resolve(sh, &c->flow)) {
-        c->pcb.remote.port_be = 0;
-        tcb_free(sh, c);
-        return NULL;
-    }
-    child_saved_syn(sh, c, r);
-    port_inherit(sh->st, &c->pcb, &l->pcb);
-    tcp_conn_insert(sh, c);
-    tcp_rtt_init(sh, c);
     if (!r->retries && !(r->flags & SYNREQ_COOKIE))
         tcp_rtt_sample(sh, c, rtt_ms ? rtt_ms * 1000 : 100);
     tcp_established(sh, c, s);
-    tcp_count(sh, COUNT_TCP_PASSIVE_OPEN);
-    return c;
-}
-
-/* c is its listener's; what came with the last ACK is its own to look at. */
-static enum count child_ready(struct shard *sh, struct tcb *l, struct tcb *c, struct tcp_seg *s)
-{
     tcp_accept_add(sh, l, c);
     return s->len || (s->h.flags & TCP_FIN) ? tcp_segment_arrives(sh, c, s) : TCP_DONE;
 }
@@ -386,10 +430,12 @@ static enum count last_ack(struct shard *sh, struct synreq *r, struct tcb *l, st
     if (tcp_accept_full(l))
         tcp_count(sh, COUNT_TCP_LISTEN_OVERFLOW);
     else
-        c = make_child(sh, r, l, s);
+        c = make_child(sh, r, l);
     if (c) {
+        enum count v = child_ready(sh, r, l, c, s);
+
         tcp_synq_free(sh, r);
-        return child_ready(sh, l, c, s);
+        return v;
     }
     if (sh->st->set.tcp_abort_on_overflow) {
         tcp_reset_segment(sh, s);
@@ -513,6 +559,6 @@ enum count tcp_synq_cookie(struct shard *sh, struct tcb *l, struct tcp_seg *s)
     fl = flow_of(&r, l);
     if (!our_offer(sh, &r, l, &fl, &o))
         return COUNT_TCP_LISTEN_DROP;
-    child = make_child(sh, &r, l, s);
-    return child ? child_ready(sh, l, child, s) : COUNT_TCP_LISTEN_DROP;
+    child = make_child(sh, &r, l);
+    return child ? child_ready(sh, &r, l, child, s) : COUNT_TCP_LISTEN_DROP;
 }

@@ -52,7 +52,7 @@ struct tcp_saved_syn {
 struct synreq *tcp_synq_lookup(struct shard *sh, const struct endpoint *local, const struct endpoint *remote);
 /* A SYN for a listener (RFC 9293 section 3.10.7.2, third): the bounds, then a request or a cookie, and the
  * answer. TCP_DONE or a reason to drop. */
-enum count tcp_synq_syn(struct shard *sh, struct tcb *listener, const struct tcp_seg *s);
+enum count tcp_synq_syn(struct shard *sh, struct tcb *listener, struct tcp_seg *s);
 /* A segment for a request. */
 enum count tcp_synq_input(struct shard *sh, struct synreq *r, struct tcp_seg *s);
 /* An ACK for a listener that no request is known for: may it bring a cookie back? COUNT_OK: no. */

@@ -12,6 +12,7 @@
 #include "tcp_sack.h"
 #include "tcp_sndq.h"
 #include "tcp_stamp.h"
+#include "tcp_tfo.h"
 #include "tcp_synq.h"
 #include "tcp_timer.h"
 #include "tcp_tw.h"
@@ -126,7 +127,7 @@ int tcp_init(struct shard *sh, uint32_t max_tcb)
     list_init(&tt->tw_fifo);
     timer_init(&tt->tw_timer, TIMER_TW);
     sh->tcp = tt;
-    return 0;
+    return tcp_tfo_init(sh);
 }
 
 bool tcp_memory_tight(const struct shard *sh)
@@ -168,6 +169,8 @@ void tcb_free(struct shard *sh, struct tcb *t)
         tcp_rcvq_free(sh, t);
     }
     port_release(sh->st, &t->pcb);
+    if (tcp_tfo_passive(t))
+        tcp_tfo_child_ends(sh, t, false);
     tcp_ext_free(sh, t);
     filter_put(sh, t->pcb.filter);
     list_del(&t->pcb.dirty);

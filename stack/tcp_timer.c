@@ -13,6 +13,7 @@
 #include "tcp_recover.h"
 #include "tcp_rtt.h"
 #include "tcp_sndq.h"
+#include "tcp_tfo.h"
 #include "tcp_synq.h"
 #include "tcp_tlp.h"
 #include "tcp_tw.h"
@@ -206,6 +207,8 @@ static void on_syn_timeout(struct shard *sh, struct tcb *t)
     if ((t->state != TCPS_SYN_SENT || t->retries > sh->st->set.tcp_syn_linear_timeouts) &&
         t->backoff < UINT8_MAX)
         t->backoff++;
+    if (t->ext)
+        tcp_tfo_timeout(sh, t);
     tcp_send_syn(sh, t);
 }
 

@@ -11,6 +11,7 @@
 #include "tcp_rcvq.h"
 #include "tcp_sndq.h"
 #include "tcp_stamp.h"
+#include "tcp_tfo.h"
 #include "tcp_timer.h"
 #include "tcp_urg.h"
 
@@ -32,6 +33,8 @@ static int send_check(struct tcb *t)
 {
     if (t->pcb.so_error || (t->shut & 2))
         return take_error(t, -EPIPE);
+    if (tcp_tfo_passive(t))
+        return 0;
     if (state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED)))
         return -EAGAIN;
     return state_in(t, TCPF(ESTABLISHED) | TCPF(CLOSE_WAIT)) ? 0 : -EPIPE;
@@ -62,10 +65,13 @@ static ssize_t queued(struct shard *sh, struct tcb *t, ssize_t n, int flags)
 ssize_t tcp_send_msg(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, size_t off,
                      int flags)
 {
-    int err = send_check(t);
+    int err;
     size_t want = 0;
     ssize_t n;
 
+    if (tcp_tfo_is_deferred(t))
+        return tcp_tfo_deferred(sh, t, iov, iovcnt);
+    err = send_check(t);
     if (err)
         return err;
     for (int i = 0; i < iovcnt; i++)
@@ -132,7 +138,7 @@ size_t tcp_send_unsent(const struct tcb *t)
 /* Bytes in the receive queue. */
 static size_t in_queue(const struct tcb *t)
 {
-    if (state_in(t, TCPF(LISTEN) | TCPF(SYN_SENT) | TCPF(SYN_RECEIVED)) || !t->rcv_head)
+    if (state_in(t, TCPF(LISTEN) | TCPF(SYN_SENT)) || !t->rcv_head)
         return 0;
     return t->rcv_nxt - t->copied_seq - (t->flags & TF_FIN_RCVD ? 1 : 0);
 }
@@ -234,7 +240,9 @@ unsigned tcp_poll(const struct tcb *t)
         ev |= POLLHUP;
     if (t->shut & 1)
         ev |= POLLIN | POLLRDNORM | POLLRDHUP;
-    if (!state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED))) {
+    if (tcp_tfo_is_deferred(t))
+        ev |= POLLOUT | POLLWRNORM;
+    if (!state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED)) || tcp_tfo_passive(t)) {
         if (tcp_readable(t))
             ev |= POLLIN | POLLRDNORM;
         if ((t->shut & 2) || tcp_writeable(t))

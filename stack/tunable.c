@@ -36,6 +36,7 @@ static const struct tunable_desc *find(const char *key)
 
 void tunables_default(struct tunables *t)
 {
+    t->tcp_fastopen_nkeys = 0;
     for (size_t i = 0; i < NDESCS; i++)
         *field(t, &descs[i]) = descs[i].def;
 }
@@ -102,6 +103,34 @@ static int set_triple(struct tunables *t, const char *key, const char *value, in
     return err ? err : set_checked(t, d_max, v[2], min, max);
 }
 
+/* "01234567-89abcdef-01234567-89abcdef[,the same]", each group a little-endian number, as Linux's sysctl. */
+static int set_fastopen_key(struct tunables *t, const char *value)
+{
+    uint8_t key[32];
+    uint8_t n = 0;
+
+    for (const char *p = value; n < 2; p++) {
+        for (int i = 0; i < 4; i++) {
+            char *end;
+            unsigned long v = strtoul(p, &end, 16);
+            uint32_t le = (uint32_t)v; /* on this little-endian machine */
+
+            if (end == p || v > UINT32_MAX || (i < 3 && *end != '-'))
+                return -EINVAL;
+            memcpy(key + n * 16 + i * 4, &le, 4);
+            p = i < 3 ? end + 1 : end;
+        }
+        n++;
+        if (*p != ',')
+            break;
+        if (n == 2)
+            return -EINVAL;
+    }
+    memcpy(t->tcp_fastopen_key, key, sizeof key);
+    t->tcp_fastopen_nkeys = n;
+    return 0;
+}
+
 int tunables_set(struct tunables *t, const char *key, const char *value, int64_t *min, int64_t *max)
 {
     const struct tunable_desc *d;
@@ -109,6 +138,8 @@ int tunables_set(struct tunables *t, const char *key, const char *value, int64_t
 
     if (strcmp(key, "tcp_rmem") == 0 || strcmp(key, "tcp_wmem") == 0)
         return set_triple(t, key, value, min, max);
+    if (strcmp(key, "tcp_fastopen_key") == 0)
+        return set_fastopen_key(t, value);
     d = find(key);
     if (!d)
         return -ENOENT;

@@ -29,6 +29,9 @@
     X(tcp_ecn_fallback, 1, 0, 1, "a SYN is sent again without ECN")                                          \
     X(tcp_window_scaling, 1, 0, 1, "offer window scaling")                                                   \
     X(tcp_stdurg, 0, 0, 1, "1: the urgent pointer stands on the last urgent byte (RFC 1122), 0: behind it")  \
+    X(tcp_fastopen, 1, 0, INT32_MAX, "Fast Open: 1 client, 2 server, and Linux's further bits")              \
+    X(tcp_fastopen_blackhole_timeout, 0, 0, 1 << 20,                                                         \
+      "seconds without Fast Open after it failed; 0: detect nothing")                                        \
     X(tcp_syncookies, 1, 0, 2, "SYN cookies; 1: when the SYN queue is full, 2: always")                      \
     X(tcp_invalid_ratelimit, 500, 0, 1 << 30, "milliseconds between answers to what is out of place")        \
     X(tcp_challenge_ack_limit, INT32_MAX, 0, INT32_MAX, "challenge ACKs a second, all connections")          \
@@ -70,6 +73,8 @@ struct tunables {
 #define X(name, def, min, max, text) int64_t name;
     TUNABLES(X)
 #undef X
+    /* tcp_fastopen_key: "8 hex digits-8-8-8", twice with a comma between for a backup; none: a random one */
+    uint8_t tcp_fastopen_key[32], tcp_fastopen_nkeys;
 };
 
 void tunables_default(struct tunables *t);

@@ -8,6 +8,8 @@
 
 #include <arpa/inet.h>
 
+#define FASTOPEN_MAGIC 0xf989
+
 static inline uint16_t get16(const uint8_t *p)
 {
     return (uint16_t)(p[0] << 8 | p[1]);
@@ -62,6 +64,16 @@ int wire_tcp_parse(const uint8_t *p, size_t avail, struct tcp_hdr_in *h)
     return (int)hlen;
 }
 
+/* RFC 7413 section 4.1.1: a cookie has 4 to 16 bytes, an even number; none asks for one. */
+static void parse_fastopen(const uint8_t *p, size_t n, bool syn, bool exp, struct tcp_opts *o)
+{
+    if (!syn || (n != 0 && (n < 4 || n > 16 || n % 2 != 0)))
+        return;
+    o->fastopen = p;
+    o->fastopen_len = (int8_t)n;
+    o->fastopen_exp = exp;
+}
+
 /* One option with its body of n bytes at p. */
 static void parse_opt(unsigned kind, const uint8_t *p, size_t n, bool syn, struct tcp_opts *o)
 {
@@ -101,11 +113,11 @@ static void parse_opt(unsigned kind, const uint8_t *p, size_t n, bool syn, struc
             o->md5 = p;
         break;
     case TCP_OPT_FASTOPEN:
-        /* RFC 7413 section 4.1.1: a cookie has 4 to 16 bytes, an even number; none asks for one. */
-        if (syn && (n == 0 || (n >= 4 && n <= 16 && n % 2 == 0))) {
-            o->fastopen = p;
-            o->fastopen_len = (int8_t)n;
-        }
+        parse_fastopen(p, n, syn, false, o);
+        break;
+    case TCP_OPT_EXP:
+        if (n >= 2 && get16(p) == FASTOPEN_MAGIC)
+            parse_fastopen(p + 2, n - 2, syn, true, o);
         break;
     default:
         break;
@@ -193,16 +205,19 @@ static uint8_t *emit_sack(uint8_t *p, const struct tcp_opts *o, size_t room)
 
 static uint8_t *emit_fastopen(uint8_t *p, const struct tcp_opts *o, size_t room)
 {
-    unsigned n = (unsigned)o->fastopen_len, len = (2 + n + 3) & ~3u;
+    unsigned n = (unsigned)o->fastopen_len, head = o->fastopen_exp ? 4 : 2, len = (head + n + 3) & ~3u;
 
     if (len > room)
         return p;
-    for (unsigned pad = len - (2 + n); pad > 0; pad--)
-        p = put8(p, TCP_OPT_NOP);
-    p = put16(p, TCP_OPT_FASTOPEN << 8 | (2 + n));
+    p = put16(p, (o->fastopen_exp ? TCP_OPT_EXP : TCP_OPT_FASTOPEN) << 8 | (head + n));
+    if (o->fastopen_exp)
+        p = put16(p, FASTOPEN_MAGIC);
     if (n)
         memcpy(p, o->fastopen, n);
-    return p + n;
+    p += n;
+    for (unsigned pad = len - (head + n); pad > 0; pad--)
+        p = put8(p, TCP_OPT_NOP);
+    return p;
 }
 
 size_t wire_tcp_emit_opts(uint8_t *p, const struct tcp_opts *o)

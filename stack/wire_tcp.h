@@ -37,6 +37,7 @@ enum tcp_opt_kind {
     TCP_OPT_TS = 8,
     TCP_OPT_MD5 = 19,
     TCP_OPT_FASTOPEN = 34,
+    TCP_OPT_EXP = 254, /* RFC 4727; Fast Open before RFC 7413 had it, with a magic number */
 };
 
 struct tcp_hdr_in {
@@ -58,7 +59,8 @@ struct tcp_opts {
     uint8_t has_wscale, wscale; /* wscale: at most TCP_WSCALE_MAX */
     uint8_t has_ts, sack_permitted;
     uint8_t nsack;
-    int8_t fastopen_len; /* cookie bytes; 0: a request for a cookie; -1: no such option */
+    uint8_t fastopen_exp; /* in the experimental option */
+    int8_t fastopen_len;  /* cookie bytes; 0: a request for a cookie; -1: no such option */
     uint32_t tsval, tsecr;
     const uint8_t *md5;      /* 16 bytes in the packet (RFC 2385) */
     const uint8_t *fastopen; /* in the packet (RFC 7413) */

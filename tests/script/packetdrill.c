@@ -371,7 +371,7 @@ static void take_sysctls(void)
         TUNABLES(X)
 #undef X
             "tcp_rmem",
-        "tcp_wmem"};
+        "tcp_wmem", "tcp_fastopen_key"};
     struct tunables *set = &pd.env->st->set;
     int64_t min, max;
 
