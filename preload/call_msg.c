@@ -26,6 +26,13 @@ static bool is_stream(struct ref r)
     return API(getsockopt(r, SOL_SOCKET, SO_TYPE, &type, &len)) == 0 && type == SOCK_STREAM;
 }
 
+static bool is_packet(struct ref r)
+{
+    int domain = 0;
+    socklen_t len = sizeof(domain);
+    return API(getsockopt(r, SOL_SOCKET, SO_DOMAIN, &domain, &len)) == 0 && domain == AF_PACKET;
+}
+
 /* The program's msghdr and its array of buffers: can they be read, and what is received be written there? */
 static int check_msg(struct msghdr *msg, bool in)
 {
@@ -136,7 +143,8 @@ static int place_send(int fd, const struct msghdr *msg)
     if (place < 0)
         return place;
     if (place == PLACE_KERNEL) {
-        int r = is_stream(by_fd(fd)) ? decide_to_kernel(fd) : twin_for_send(fd);
+        bool moves = is_stream(by_fd(fd)) || is_packet(by_fd(fd)); /* no datagram socket of both sides */
+        int r = moves ? decide_to_kernel(fd) : twin_for_send(fd);
         return r < 0 ? r : 1;
     }
     if (API(placement(by_fd(fd))) == PLACE_UNDECIDED)

@@ -35,11 +35,12 @@ static int stack_socket(int domain, int type, int protocol)
 EXPORT int socket(int domain, int type, int protocol)
 {
     /* SOCK_PACKET is AF_PACKET by its old name. */
-    if ((domain != AF_INET && domain != AF_INET6) || (type & 0xf) == SOCK_PACKET || !boot())
+    if ((domain != AF_INET && domain != AF_INET6 && domain != AF_PACKET) || (type & 0xf) == SOCK_PACKET ||
+        !boot())
         return libc.socket(domain, type, protocol);
     int r = stack_socket(domain, type, protocol);
     if (no_such_kind(r) && !api->isolate)
-        return libc.socket(domain, type, protocol); /* raw sockets and the like: the kernel decides */
+        return libc.socket(domain, type, protocol); /* the kernel decides */
     return (int)to_errno(r);
 }
 

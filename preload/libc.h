@@ -110,10 +110,18 @@
     X(int, seteuid, -1, (uid_t e), (e))                                                                      \
     X(int, setreuid, -1, (uid_t r, uid_t e), (r, e))                                                         \
     X(int, setresuid, -1, (uid_t r, uid_t e, uid_t s), (r, e, s))                                            \
+    X(unsigned, if_nametoindex, -1, (const char *n), (n))                                                    \
+    X(char *, if_indextoname, -1, (unsigned i, char *n), (i, n))                                             \
+    X(struct if_nameindex *, if_nameindex, -1, (void), ())                                                   \
+    X(int, getifaddrs, -1, (struct ifaddrs * *p), (p))                                                       \
+    X(void, freeifaddrs, -1, (struct ifaddrs * p), (p))                                                      \
     X(FILE *, fdopen, -1, (int fd, const char *mode), (fd, mode))                                            \
     X(int, fclose, -1, (FILE * f), (f))                                                                      \
     X(int, vdprintf, -1, (int fd, const char *fmt, va_list ap), (fd, fmt, ap))                               \
     X(long, syscall, -1, (long nr, long a, long b, long c, long d, long e, long f), (nr, a, b, c, d, e, f))
+
+struct ifaddrs;
+struct if_nameindex;
 
 struct libc {
 #define X(ret, name, nr, params, args) ret(*name) params;

@@ -122,6 +122,9 @@ struct shunt_api {
     /* how long a call may spin before it sleeps; UINT32_MAX: for ever */
     uint32_t spin_us;
 
+    /* --- interfaces --- */
+    int (*if_get)(unsigned i, struct if_info *out); /* sock_if_get's */
+
     /* --- processes --- */
     /* in the parent, before fork: a process slot with references for the child; 0 or -errno (the fork goes
      * on, the child has no stack) */

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "api_int.h"
+#include "sock_if.h"
 #include "user.h"
 
 _Static_assert((int)SOCK_OP_SEND == (int)DECIDE_SEND && (int)SOCK_OP_BIND == (int)DECIDE_BIND, "same order");
@@ -180,8 +181,18 @@ static int do_get_owner(struct ref r, int *type, int *who)
     return WITH_SOCK(r, (*who = s->owner, *type = s->owner_type, 0));
 }
 
+static int do_if_get(unsigned i, struct if_info *out)
+{
+    struct shard *sh = api_enter();
+    int r = sock_if_get(api_self.st, i, out);
+
+    api_leave(sh);
+    return r;
+}
+
 void api_fill_sock(struct shunt_api *t)
 {
+    t->if_get = do_if_get;
     t->placement = do_placement;
     t->decide = do_decide;
     t->set_placement = do_set_placement;

@@ -11,6 +11,7 @@
 #include "frag.h"
 #include "ip.h"
 #include "neigh.h"
+#include "packet.h"
 #include "ping.h"
 #include "pkt.h"
 #include "raw.h"
@@ -65,6 +66,8 @@ static void rx_frame(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
     struct icmp_error err;
     struct rxinfo ri;
 
+    if (__builtin_expect(packet_wanted(sh), 0))
+        packet_tap(sh, ifindex, m, false);
     switch (eth_input(sh, ifindex, &m, &ri, &err)) {
     case IP_DONE:
         break;

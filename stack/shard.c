@@ -19,6 +19,7 @@
 #include "cksum.h"
 #include "log.h"
 #include "pcb.h"
+#include "packet.h"
 #include "ping.h"
 #include "pkt.h"
 #include "raw.h"
@@ -67,6 +68,7 @@ static void recover(struct shard *sh)
     udp_recover_lists(sh);
     raw_recover_lists(sh);
     ping_recover_lists(sh);
+    packet_recover_lists(sh);
     ready_recover(sh->st);
 }
 
@@ -170,7 +172,7 @@ static void lo_enqueue(struct shard *sh, struct rte_mbuf *m)
         rte_pktmbuf_free(m);
         return;
     }
-    if (__builtin_expect(raw_wanted(sh), 0))
+    if (__builtin_expect(raw_wanted(sh) || packet_wanted(sh), 0))
         finish_ip_cksum(m);
     m->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
     m->ol_flags |= RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
@@ -222,6 +224,8 @@ void shard_tx(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
 {
     struct txq *q = &sh->tx[ifindex];
 
+    if (__builtin_expect(packet_wanted(sh), 0))
+        packet_tap(sh, ifindex, m, true);
     if (sh->st->ifn[ifindex].caps & NETDEV_LOOPBACK) {
         lo_enqueue(sh, m);
         return;

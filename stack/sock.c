@@ -134,6 +134,8 @@ int sock_connect(struct stack *st, struct sock *s, const struct sockaddr *sa, so
     struct endpoint peer;
     int r;
 
+    if (s->kind == KIND_PACKET)
+        return -EOPNOTSUPP;
     if (len < sizeof sa->sa_family)
         return -EINVAL;
     if (sa->sa_family == AF_UNSPEC)

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 
 #include "dgram.h"
+#include "packet.h"
 #include "ping.h"
 #include "raw.h"
 #include "tcp.h"
@@ -20,6 +21,11 @@ static struct pingcb *sock_ping(const struct sock *s)
     return (struct pingcb *)s->pcb;
 }
 
+struct packetcb *sock_packet(const struct sock *s)
+{
+    return (struct packetcb *)s->pcb;
+}
+
 static struct dgram *sock_dgram(const struct sock *s)
 {
     return (struct dgram *)s->pcb;
@@ -29,6 +35,8 @@ int sock_kind_of(int domain, int type, int *protocol)
 {
     int echo = domain == AF_INET6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
 
+    if (domain == AF_PACKET)
+        return type == SOCK_RAW || type == SOCK_DGRAM ? KIND_PACKET : -ESOCKTNOSUPPORT;
     if (domain != AF_INET && domain != AF_INET6)
         return -EAFNOSUPPORT;
     if (type < 0 || type > SOCK_PACKET || *protocol < 0 || *protocol >= IPPROTO_MAX)
@@ -57,8 +65,9 @@ struct pcb *sock_kind_open(struct shard *sh, enum sock_kind kind, int domain, in
 {
     uint16_t flags = domain == AF_INET6 ? PCB_V6 : 0;
 
-    (void)type;
     switch (kind) {
+    case KIND_PACKET:
+        return (struct pcb *)packet_open(sh, type == SOCK_DGRAM, (uint16_t)protocol, !sh->st->isolate);
     case KIND_TCP:
         return (struct pcb *)tcp_open(sh, flags);
     case KIND_RAW:
@@ -76,6 +85,8 @@ void sock_dgram_close(struct sock *s)
         raw_close(s->sh, sock_raw(s));
     else if (s->kind == KIND_PING)
         ping_close(s->sh, sock_ping(s));
+    else if (s->kind == KIND_PACKET)
+        packet_close(s->sh, sock_packet(s));
     else
         udp_close(s->sh, sock_udp(s));
 }
@@ -91,6 +102,8 @@ int sock_dgram_bind(struct sock *s, const struct endpoint *local)
 
 int sock_dgram_connect(struct sock *s, const struct endpoint *peer)
 {
+    if (s->kind == KIND_PACKET)
+        return -EOPNOTSUPP;
     if (s->kind == KIND_RAW)
         return raw_connect(s->sh, sock_raw(s), peer);
     if (s->kind == KIND_PING)
@@ -100,6 +113,8 @@ int sock_dgram_connect(struct sock *s, const struct endpoint *peer)
 
 int sock_dgram_disconnect(struct sock *s)
 {
+    if (s->kind == KIND_PACKET)
+        return -EOPNOTSUPP;
     if (s->kind == KIND_RAW)
         return raw_disconnect(s->sh, sock_raw(s));
     if (s->kind == KIND_PING)
@@ -109,6 +124,8 @@ int sock_dgram_disconnect(struct sock *s)
 
 int sock_dgram_shutdown(struct sock *s, int how)
 {
+    if (s->kind == KIND_PACKET)
+        return -EOPNOTSUPP;
     if (s->kind == KIND_UDP)
         return udp_shutdown(s->sh, sock_udp(s), how);
     return dgram_shutdown(s->sh, sock_dgram(s), how);
@@ -116,6 +133,8 @@ int sock_dgram_shutdown(struct sock *s, int how)
 
 uint32_t sock_dgram_poll(const struct sock *s)
 {
+    if (s->kind == KIND_PACKET)
+        return packet_poll(sock_packet(s));
     return s->kind == KIND_UDP ? udp_poll(sock_udp(s)) : dgram_poll(sock_dgram(s));
 }
 
@@ -135,6 +154,8 @@ ssize_t sock_dgram_send(struct sock *s, const struct msghdr *msg, const struct e
 
 ssize_t sock_dgram_recv(struct sock *s, struct msghdr *msg, int flags)
 {
+    if (s->kind == KIND_PACKET)
+        return packet_recv(s->sh, sock_packet(s), msg, flags);
     if (s->kind == KIND_UDP)
         return udp_recv(s->sh, sock_udp(s), msg, flags);
     if (flags & MSG_OOB) /* raw_recvmsg, ping_recvmsg; UDP passes it over */
@@ -148,6 +169,8 @@ int sock_dgram_setopt(struct sock *s, int level, int name, const void *val, uint
         return raw_setopt(s->sh, sock_raw(s), level, name, val, len);
     if (s->kind == KIND_PING)
         return ping_setopt(s->sh, sock_ping(s), level, name, val, len);
+    if (s->kind == KIND_PACKET)
+        return packet_setopt(s->sh, sock_packet(s), level, name, val, len);
     return udp_setopt(s->sh, sock_udp(s), level, name, val, len);
 }
 
@@ -157,5 +180,7 @@ int sock_dgram_getopt(struct sock *s, int level, int name, void *val, uint32_t *
         return raw_getopt(s->sh, sock_raw(s), level, name, val, len);
     if (s->kind == KIND_PING)
         return ping_getopt(s->sh, sock_ping(s), level, name, val, len);
+    if (s->kind == KIND_PACKET)
+        return packet_getopt(s->sh, sock_packet(s), level, name, val, len);
     return udp_getopt(s->sh, sock_udp(s), level, name, val, len);
 }

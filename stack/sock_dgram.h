@@ -11,6 +11,7 @@ int sock_kind_of(int domain, int type, int *protocol);
 /* A control block of that kind; NULL: none is left. */
 struct pcb *sock_kind_open(struct shard *sh, enum sock_kind kind, int domain, int type, int protocol);
 
+struct packetcb *sock_packet(const struct sock *s); /* of a packet socket */
 void sock_dgram_close(struct sock *s);
 int sock_dgram_bind(struct sock *s, const struct endpoint *local);
 int sock_dgram_connect(struct sock *s, const struct endpoint *peer);

@@ -18,7 +18,8 @@
 
 static const struct ifnet *by_name(const struct stack *st, const char *name)
 {
-    for (uint32_t i = 0; i < st->nif; i++)
+    /* In profile default "lo" is the host's (design section 2). */
+    for (uint32_t i = st->isolate ? 0 : 1; i < st->nif; i++)
         if (!strncmp(st->ifn[i].name, name, IFNAMSIZ))
             return &st->ifn[i];
     return NULL;
@@ -158,4 +159,31 @@ int sock_if_ioctl(const struct stack *st, unsigned long req, void *arg)
     default:
         return -ENOTTY;
     }
+}
+
+int sock_if_get(const struct stack *st, unsigned i, struct if_info *out)
+{
+    const struct ifnet *ifn;
+
+    i += st->isolate ? 0 : 1;
+    if (i >= st->nif)
+        return -ENODEV;
+    ifn = &st->ifn[i];
+    memset(out, 0, sizeof *out);
+    memcpy(out->name, ifn->name, sizeof out->name);
+    out->index = stack_if_shown(st, i);
+    out->flags = (unsigned short)if_flags(ifn);
+    out->mtu = ifn->mtu;
+    out->hatype = ifn->caps & NETDEV_LOOPBACK ? ARPHRD_LOOPBACK : ARPHRD_ETHER;
+    memcpy(out->mac, ifn->mac, sizeof out->mac);
+    for (uint32_t k = 0; k < ifn->naddr && out->naddr < KINDS_IF_ADDRS; k++) {
+        const struct ifaddr *a = &ifn->addr[k];
+
+        if (a->state != IFADDR_VALID)
+            continue;
+        memcpy(out->addr[out->naddr].addr, a->addr.b, 16);
+        out->addr[out->naddr].v4 = ipaddr_is_v4(&a->addr);
+        out->addr[out->naddr++].prefix_len = a->prefix_len;
+    }
+    return 0;
 }

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <sys/ioctl.h>
 
+#include "packet.h"
 #include "sock.h"
 #include "sock_dgram.h"
 #include "sock_if.h"
@@ -189,6 +190,8 @@ ssize_t sock_sendmsg(struct stack *st, struct sock *s, const struct msghdr *msg,
 
     if (msg->msg_iovlen > UIO_MAX)
         return -EMSGSIZE;
+    if (s->kind == KIND_PACKET)
+        return packet_send(s->sh, sock_packet(s), msg, flags);
     if (!sock_is_tcp(s)) /* whose control messages are its own to read (dgram_cmsg.c) */
         return send_udp(st, s, msg, flags);
     r = check_control(s, msg);

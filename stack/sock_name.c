@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 
+#include "packet.h"
 #include "port.h"
 #include "shard.h"
 #include "sock.h"
@@ -34,6 +35,8 @@ int sock_bind(struct stack *st, struct sock *s, const struct sockaddr *sa, sockl
         sin.sin_family = AF_INET;
         sa = (struct sockaddr *)&sin;
     }
+    if (s->kind == KIND_PACKET)
+        return packet_bind(s->sh, sock_packet(s), (const struct sockaddr_ll *)(const void *)sa, len);
     r = sock_addr_get(s, sa, len, &local);
 
     if (r == -ENETUNREACH || (r == 0 && s->domain == AF_INET6 && sa->sa_family == AF_INET))
@@ -64,11 +67,15 @@ int sock_bind(struct stack *st, struct sock *s, const struct sockaddr *sa, sockl
 
 int sock_getsockname(struct sock *s, struct sockaddr *sa, socklen_t *len)
 {
+    if (s->kind == KIND_PACKET)
+        return packet_getname(s->sh, sock_packet(s), sa, len);
     return sock_addr_put(s, &s->pcb->local, sa, len);
 }
 
 int sock_getpeername(struct sock *s, struct sockaddr *sa, socklen_t *len)
 {
+    if (s->kind == KIND_PACKET)
+        return -EOPNOTSUPP;
     if (sock_is_tcp(s)) {
         int state = tcp_state(sock_tcb(s));
 

@@ -107,6 +107,8 @@ static bool level_known(const struct sock *s, int level)
 {
     if (s->kind == KIND_RAW)
         return level == SOL_RAW || level == IPPROTO_ICMPV6;
+    if (s->kind == KIND_PACKET)
+        return level == SOL_PACKET;
     return s->kind != KIND_PING && level == s->protocol;
 }
 
@@ -340,6 +342,8 @@ static int set_any(struct stack *st, struct sock *s, int level, int name, const 
 {
     int r = 1;
 
+    if (s->kind == KIND_PACKET && level != SOL_SOCKET && level != SOL_PACKET)
+        return -ENOPROTOOPT;
     if (level == SOL_SOCKET)
         r = set_socket(st, s, name, val, len);
     else if (level == IPPROTO_IP)
@@ -576,6 +580,8 @@ int sock_getsockopt(struct stack *st, struct sock *s, int level, int name, void 
 
     if ((int)*len < 0 && sock_knows_level(s, level))
         return -EINVAL;
+    if (s->kind == KIND_PACKET && level != SOL_SOCKET && level != SOL_PACKET)
+        return -ENOPROTOOPT;
     if (level == SOL_SOCKET)
         r = get_socket(st, s, name, val, len);
     else if (level == IPPROTO_IP)

@@ -6,7 +6,9 @@
 #include "file.h"
 #include "filter.h"
 #include "ip.h"
+#include "packet.h"
 #include "sock.h"
+#include "sock_dgram.h"
 
 /* Where a socket bound to a belongs. */
 static enum placement place_local(const struct stack *st, const struct ipaddr *a)
@@ -41,6 +43,17 @@ static bool tied(const struct sock *s)
     return sock_is_tcp(s) || now == PLACE_KERNEL || (s->pcb->flags & PCB_ADDR_LOCKED);
 }
 
+/* A packet socket is where the interface that it names is (packet.h). */
+static enum placement place_packet(const struct stack *st, const struct sockaddr *sa, socklen_t len)
+{
+    struct sockaddr_ll ll;
+
+    if (!sa || len < sizeof ll)
+        return PLACE_KERNEL;
+    memcpy(&ll, sa, sizeof ll);
+    return stack_if_of(st, ll.sll_ifindex) >= 0 ? PLACE_STACK : PLACE_KERNEL;
+}
+
 int sock_decide(struct stack *st, struct sock *s, enum sock_op op, const struct sockaddr *sa, socklen_t len)
 {
     bool remote = op == SOCK_OP_CONNECT || op == SOCK_OP_SEND;
@@ -50,6 +63,9 @@ int sock_decide(struct stack *st, struct sock *s, enum sock_op op, const struct 
 
     if (st->isolate || tied(s) || (!remote && now != PLACE_UNDECIDED))
         return (int)now;
+    if (s->kind == KIND_PACKET)
+        return now != PLACE_UNDECIDED || (op != SOCK_OP_BIND && !sa) ? (int)now
+                                                                     : (int)place_packet(st, sa, len);
     if (op == SOCK_OP_LISTEN)
         return s->foreign_dev ? PLACE_KERNEL : PLACE_BOTH;
     if (remote && (!sa || (len >= sizeof sa->sa_family && sa->sa_family == AF_UNSPEC)))
@@ -59,12 +75,18 @@ int sock_decide(struct stack *st, struct sock *s, enum sock_op op, const struct 
         return r;
     if (s->foreign_dev)
         return PLACE_KERNEL;
+    /* No twin for a wildcard: packets of the wire reach a raw socket from its birth on; the kernel's part
+     * comes with the first send to there. */
+    if (!remote && s->kind == KIND_RAW && ipaddr_is_any(&e.addr))
+        return (int)now;
     return (int)(remote ? place_remote(st, &e.addr) : place_local(st, &e.addr));
 }
 
 void sock_set_placement(struct stack *st, struct sock *s, enum placement p)
 {
     s->file.placement = (uint16_t)p;
+    if (p == PLACE_STACK && s->kind == KIND_PACKET)
+        packet_decided(sock_packet(s));
     /* A BOTH socket may still lose its stack side (connect to a peer of the kernel's), but its kernel twin
      * has the options by then. UDP sockets may get a twin late. */
     if (p == PLACE_STACK && sock_is_tcp(s))

@@ -11,6 +11,7 @@
 #include "ifnet.h"
 #include "ip.h"
 #include "neigh.h"
+#include "packet.h"
 #include "ping.h"
 #include "port.h"
 #include "raw.h"
@@ -71,6 +72,8 @@ static int shard_init(struct stack *st, uint32_t id, const struct stack_config *
         r = raw_init(sh, RAW_MAX_PCB);
     if (!r)
         r = ping_init(sh, RAW_MAX_PCB);
+    if (!r)
+        r = packet_init(sh, RAW_MAX_PCB);
     if (!r && !(sh->icmp_copy = seg_alloc(sh->st->seg, sizeof *sh->icmp_copy, 64)))
         r = -ENOMEM;
     return r;

@@ -55,6 +55,8 @@ struct tcp_table;
 struct udp_table;
 struct raw_table;
 struct ping_table;
+struct packet_table;
+struct packetcb;
 struct icmp_copy;
 struct frag_table;
 struct filter_table;
@@ -90,13 +92,16 @@ struct shard {
     struct rte_mbuf *lo_head, *lo_tail; /* loopback frames, linked by pkt_meta.link */
     uint32_t lo_len;
     uint32_t nraw;     /* raw sockets that are open */
+    uint32_t npacket;  /* packet sockets that are open */
     struct list dirty; /* pcbs with events to hand up */
     struct list acks;  /* tcbs that owe an ACK at the end of the burst (tcp_output's) */
     struct tcp_table *tcp;
     struct udp_table *udp;
     struct raw_table *raw;
     struct ping_table *ping;
-    struct icmp_copy *icmp_copy; /* ip.h */
+    struct packet_table *packet;
+    struct packetcb *packet_from; /* the packet socket that is sending (packet_tap) */
+    struct icmp_copy *icmp_copy;  /* ip.h */
     struct frag_table *frag;
     struct errq_table *errq;
     struct filter_table *filters;
