@@ -160,6 +160,7 @@ struct tcb {
     uint32_t rtx_first_ms; /* when the oldest unacknowledged retransmission episode began */
     uint8_t retries;       /* consecutive timeouts; probes when TF_PROBING */
     uint8_t backoff;       /* times rto_ms is doubled; until the next RTT sample (RFC 6298 section 5.5) */
+    uint8_t dup_acks_sent; /* for segments behind the same hole (tcp_text.c) */
     uint8_t rtx_kind;      /* enum tcp_rtx: what DL_RTX stands for */
     uint8_t dupacks;
     uint8_t ca_state;                        /* enum tcp_ca */

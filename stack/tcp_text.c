@@ -105,6 +105,7 @@ static bool trim(struct shard *sh, struct tcb *t, struct tcp_seg *s)
 static enum count out_of_order(struct shard *sh, struct tcb *t, struct tcp_seg *s)
 {
     struct pkt_meta *pm = pkt_meta(s->m);
+    bool first = !t->ofo || !t->ofo->head;
     enum count v;
 
     if ((t->flags & TF_ECN) && s->len)
@@ -120,11 +121,17 @@ static enum count out_of_order(struct shard *sh, struct tcb *t, struct tcp_seg *
         s->m = NULL;
     t->data_segs_in++;
     t->flags &= ~(uint32_t)TF_PINGPONG;
-    /* A peer without SACK counts duplicate ACKs: one for each segment then, not one a burst. */
-    if (t->flags & TF_SACK)
-        tcp_at_burst_end(sh, t, TF_ACK_NOW);
-    else
+    /* One for each segment (RFC 5681 section 4.2), so that a lost ACK does not take all that is known about
+     * the hole with it; a peer without SACK counts them. With SACK the first few are enough, then one a burst
+     * (Linux: tcp_comp_sack_nr). */
+    if (first)
+        t->dup_acks_sent = 0;
+    if (!(t->flags & TF_SACK) || t->dup_acks_sent < TCP_DUPTHRESH) {
+        t->dup_acks_sent++;
         tcp_send_ack(sh, t);
+    } else {
+        tcp_at_burst_end(sh, t, TF_ACK_NOW);
+    }
     return v == COUNT_OK ? TCP_DONE : v;
 }
 
@@ -133,6 +140,7 @@ static void take_queued(struct shard *sh, struct tcb *t, struct tcp_seg *s)
 {
     if (!t->ofo || !t->ofo->head)
         return;
+    t->dup_acks_sent = 0;
     if (tcp_reass_take(sh, t)) {
         s->h.flags |= TCP_FIN;
         s->end = t->rcv_nxt + 1;
