@@ -3,6 +3,12 @@
  * An address is always 16 bytes in network order. An IPv4 address is held as its IPv4-mapped IPv6 form
  * (::ffff:a.b.c.d, RFC 4291 section 2.5.5.2), so that one table serves both families and a dual-stack socket
  * needs no second look-up. The unspecified address is :: for both families ("any").
+ *
+ * Zones (RFC 4007). An address that means nothing without its link (fe80::/10, ff01::/16, ff02::/16) carries
+ * the number of its zone, the interface's index and 1, in bytes 2 and 3, which are
+ * zero on the wire. So two links may have neighbours of one address, and no table needs a second key. Who
+ * reads an address from the wire or from a program puts the zone in (ipaddr_set_zone), who writes one there
+ * leaves it out (ipaddr_unzoned). Zone 0: not said yet.
  */
 #ifndef SHUNT_ADDR_H
 #define SHUNT_ADDR_H
@@ -59,6 +65,40 @@ static inline bool ipaddr_eq(const struct ipaddr *a, const struct ipaddr *b)
 static inline bool ipaddr_is_multicast(const struct ipaddr *a)
 {
     return ipaddr_is_v4(a) ? (ntohl(a->w[3]) >> 28) == 0xe : a->b[0] == 0xff;
+}
+
+static inline bool ipaddr_is_linklocal(const struct ipaddr *a) /* fe80::/10 */
+{
+    return a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80;
+}
+
+/* True if the address means nothing without its link. */
+static inline bool ipaddr_needs_zone(const struct ipaddr *a)
+{
+    return ipaddr_is_linklocal(a) || (a->b[0] == 0xff && ((a->b[1] & 0xf) == 1 || (a->b[1] & 0xf) == 2));
+}
+
+/* The interface's index and 1; 0: none, or no address that has one. */
+static inline unsigned ipaddr_zone(const struct ipaddr *a)
+{
+    return ipaddr_needs_zone(a) ? (unsigned)a->b[2] << 8 | a->b[3] : 0;
+}
+
+static inline void ipaddr_set_zone(struct ipaddr *a, unsigned zone)
+{
+    if (!ipaddr_needs_zone(a))
+        return;
+    a->b[2] = (uint8_t)(zone >> 8);
+    a->b[3] = (uint8_t)zone;
+}
+
+/* As it is on the wire and in a sockaddr. */
+static inline struct ipaddr ipaddr_unzoned(const struct ipaddr *a)
+{
+    struct ipaddr w = *a;
+
+    ipaddr_set_zone(&w, 0);
+    return w;
 }
 
 /* 127.0.0.0/8 or ::1 */

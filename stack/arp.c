@@ -10,6 +10,7 @@
 
 #include "ifnet.h"
 #include "log.h"
+#include "nd.h"
 #include "pkt.h"
 #include "route.h"
 #include "shard.h"
@@ -72,6 +73,7 @@ static void conflict(struct shard *sh, unsigned ifindex, struct ifaddr *a, const
     memcpy(s->conflict_mac, mac, ETH_ADDR_LEN);
     if (a->state == IFADDR_TENTATIVE) {
         a->state = IFADDR_CONFLICT;
+        ifnet_changed(sh->st, ifindex);
         return;
     }
     if (a->state != IFADDR_VALID)
@@ -188,9 +190,8 @@ static void announce(struct shard *sh, unsigned ifindex, struct ifaddr *a)
 
 static void make_valid(struct shard *sh, unsigned ifindex, struct ifaddr *a)
 {
-    (void)ifindex;
     a->state = IFADDR_VALID;
-    route_flush_flows(sh->st); /* a source address more to choose from */
+    ifnet_changed(sh->st, ifindex); /* a source address more to choose from */
 }
 
 /* One step: a round of probes, or the end of probing, or an announcement. */
@@ -225,6 +226,7 @@ void arp_announce_start(struct shard *sh)
     s->probes_left = ARP_PROBE_NUM;
     s->announces_left = ARP_ANNOUNCE_NUM;
     step(sh);
+    nd_dad_start(sh);
 }
 
 int arp_announce_state(const struct stack *st, uint8_t mac[6])
@@ -233,7 +235,7 @@ int arp_announce_state(const struct stack *st, uint8_t mac[6])
 
     for (uint32_t i = 0; i < st->nif; i++) {
         for (uint32_t k = 0; k < st->ifn[i].naddr; k++) {
-            if (st->ifn[i].addr[k].state == IFADDR_CONFLICT) {
+            if (st->ifn[i].addr[k].state == IFADDR_CONFLICT && !(st->ifn[i].addr[k].flags & IFADDR_AUTO)) {
                 memcpy(mac, st->neigh->arp.conflict_mac, ETH_ADDR_LEN);
                 return -EADDRINUSE;
             }

@@ -76,11 +76,14 @@ uint64_t cksum_add_pseudo(uint64_t sum, const struct ipaddr *src, const struct i
 {
     uint64_t add = (uint64_t)htonl(len) + htonl(proto);
 
-    if (ipaddr_is_v4(src))
+    if (ipaddr_is_v4(src)) {
         add += (uint64_t)src->w[3] + dst->w[3];
-    else
+    } else {
+        struct ipaddr s = ipaddr_unzoned(src), d = ipaddr_unzoned(dst);
+
         for (int i = 0; i < 4; i++)
-            add += (uint64_t)src->w[i] + dst->w[i];
+            add += (uint64_t)s.w[i] + d.w[i];
+    }
     return cksum_carry(sum, add);
 }
 

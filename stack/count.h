@@ -38,6 +38,28 @@
     X(ICMP_CSUM, "IcmpInCsumErrors")                                                                         \
     X(ICMP_OUT, "IcmpOutMsgs")                                                                               \
     X(ICMP_RATELIMIT, "IcmpOutRateLimitHost")                                                                \
+    X(IP6_IN, "Ip6InReceives")                                                                               \
+    X(IP6_DELIVERED, "Ip6InDelivers")                                                                        \
+    X(IP6_OUT, "Ip6OutRequests")                                                                             \
+    X(IP6_HDR, "Ip6InHdrErrors")                                                                             \
+    X(IP6_TRUNC, "Ip6InTruncatedPkts")                                                                       \
+    X(IP6_ADDR, "Ip6InAddrErrors")                                                                           \
+    X(IP6_PROTO, "Ip6InUnknownProtos")                                                                       \
+    X(IP6_NOROUTE, "Ip6OutNoRoutes")                                                                         \
+    X(IP6_OUT_DISCARD, "Ip6OutDiscards")                                                                     \
+    X(IP6_REASM_REQ, "Ip6ReasmReqds")                                                                        \
+    X(IP6_REASM_OK, "Ip6ReasmOKs")                                                                           \
+    X(IP6_REASM_FAIL, "Ip6ReasmFails")                                                                       \
+    X(IP6_FRAG_OK, "Ip6FragOKs")                                                                             \
+    X(IP6_FRAG_CREATE, "Ip6FragCreates")                                                                     \
+    X(IP6_FRAG_FAIL, "Ip6FragFails")                                                                         \
+    X(ICMP6_IN, "Icmp6InMsgs")                                                                               \
+    X(ICMP6_ERR, "Icmp6InErrors")                                                                            \
+    X(ICMP6_CSUM, "Icmp6InCsumErrors")                                                                       \
+    X(ICMP6_OUT, "Icmp6OutMsgs")                                                                             \
+    X(ICMP6_RATELIMIT, "Icmp6OutRateLimitHost")                                                              \
+    X(ND_BAD, "NdMalformed")                                                                                 \
+    X(ND_CONFLICT, "NdAddressConflict")                                                                      \
     X(UDP_IN, "UdpInDatagrams")                                                                              \
     X(UDP_NOPORT, "UdpNoPorts")                                                                              \
     X(UDP_ERR, "UdpInErrors")                                                                                \

@@ -149,6 +149,8 @@ void dgram_info(const struct rte_mbuf *m, struct dgram_info *info)
     } else { /* RFC 8200 section 3 */
         memcpy(info->from.addr.b, p + 8, 16);
         memcpy(info->to.addr.b, p + 24, 16);
+        ipaddr_set_zone(&info->from.addr, info->ifindex + 1u);
+        ipaddr_set_zone(&info->to.addr, info->ifindex + 1u);
         memcpy(&info->flowinfo_be, p, 4);
         info->flowinfo_be &= htonl(0x0fffffff);
         info->ttl = p[7];
@@ -175,12 +177,6 @@ void dgram_close(struct shard *sh, struct dgram *d)
     stamp_close(sh, &d->stamp);
 }
 
-/* A scope goes with addresses that mean something on one link only. */
-static bool has_scope(const struct ipaddr *a)
-{
-    return (a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80) || (a->b[0] == 0xff && (a->b[1] & 0xf) <= 2);
-}
-
 bool dgram_put_name(const struct shard *sh, const struct dgram *d, struct msghdr *msg,
                     const struct endpoint *e, unsigned ifindex)
 {
@@ -196,8 +192,10 @@ bool dgram_put_name(const struct shard *sh, const struct dgram *d, struct msghdr
     if (d->pcb.flags & PCB_V6) {
         sa.in6.sin6_family = AF_INET6;
         sa.in6.sin6_port = e->port_be;
-        memcpy(&sa.in6.sin6_addr, e->addr.b, 16);
-        if (has_scope(&e->addr))
+        struct ipaddr a = ipaddr_unzoned(&e->addr);
+
+        memcpy(&sa.in6.sin6_addr, a.b, 16);
+        if (ipaddr_needs_zone(&e->addr))
             sa.in6.sin6_scope_id = (uint32_t)stack_if_shown(sh->st, ifindex);
         len = sizeof sa.in6;
     } else {

@@ -67,8 +67,9 @@ static void put_ip6_common(const struct shard *sh, const struct dgram *d, struct
                            const struct dgram_info *info)
 {
     struct in6_pktinfo pi = {.ipi6_ifindex = (unsigned)stack_if_shown(sh->st, info->ifindex)};
+    struct ipaddr to = ipaddr_unzoned(&info->to.addr);
 
-    memcpy(&pi.ipi6_addr, info->to.addr.b, 16);
+    memcpy(&pi.ipi6_addr, to.b, 16);
     if (d->flags & DG_PKTINFO6)
         msg_put_ctl(msg, used, IPPROTO_IPV6, IPV6_PKTINFO, &pi, sizeof pi);
 }
@@ -76,6 +77,7 @@ static void put_ip6_common(const struct shard *sh, const struct dgram *d, struct
 static void put_ip6(const struct shard *sh, const struct dgram *d, struct msghdr *msg, size_t *used,
                     const struct dgram_info *info)
 {
+    struct ipaddr to = ipaddr_unzoned(&info->to.addr);
     int hops = info->ttl, tclass = info->tos;
 
     if (d->flags & DG_HOPLIMIT6)
@@ -87,7 +89,7 @@ static void put_ip6(const struct shard *sh, const struct dgram *d, struct msghdr
     if (d->flags & DG_2292PKTINFO6) {
         struct in6_pktinfo pi = {.ipi6_ifindex = (unsigned)stack_if_shown(sh->st, info->ifindex)};
 
-        memcpy(&pi.ipi6_addr, info->to.addr.b, 16);
+        memcpy(&pi.ipi6_addr, to.b, 16);
         msg_put_ctl(msg, used, IPPROTO_IPV6, IPV6_2292PKTINFO, &pi, sizeof pi);
     }
     if (d->flags & DG_2292HOPLIMIT6)
@@ -95,7 +97,9 @@ static void put_ip6(const struct shard *sh, const struct dgram *d, struct msghdr
     if (d->flags & DG_ORIGDST6) {
         struct sockaddr_in6 sin6 = {.sin6_family = AF_INET6, .sin6_port = info->to.port_be};
 
-        memcpy(&sin6.sin6_addr, info->to.addr.b, 16);
+        memcpy(&sin6.sin6_addr, to.b, 16);
+        if (ipaddr_zone(&info->to.addr))
+            sin6.sin6_scope_id = (uint32_t)stack_if_shown(sh->st, ipaddr_zone(&info->to.addr) - 1);
         msg_put_ctl(msg, used, IPPROTO_IPV6, DGRAM_IPV6_ORIGDSTADDR, &sin6, sizeof sin6);
     }
 }
@@ -174,6 +178,7 @@ static int ctl_pktinfo6(const struct shard *sh, const struct cmsghdr *c, struct 
         return -EINVAL;
     memcpy(&pi, CMSG_DATA(c), sizeof pi);
     memcpy(a.b, &pi.ipi6_addr, 16);
+    ipaddr_set_zone(&a, (unsigned)(stack_if_of(sh->st, (int)pi.ipi6_ifindex) + 1));
     return ctl_source(sh, &a, (int)pi.ipi6_ifindex, tx);
 }
 

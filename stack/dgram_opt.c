@@ -228,7 +228,7 @@ static int get_int(struct shard *sh, struct dgram *d, int level, int name, int *
         *v = d->mc_hops6;
         return 0;
     case IPV6_UNICAST_HOPS:
-        *v = d->hops6 < 0 ? (int)sh->st->set.ip_default_ttl : d->hops6;
+        *v = d->hops6 < 0 ? (int)sh->st->set.hop_limit : d->hops6;
         return 0;
     case IPV6_TCLASS:
         *v = d->tclass6;

@@ -173,6 +173,8 @@ union name {
 static socklen_t make_name(const struct pcb *pcb, const struct ipaddr *a, uint16_t port_be, unsigned ifindex,
                            union name *out)
 {
+    struct ipaddr wire;
+
     memset(out, 0, sizeof *out);
     if (!(pcb->flags & PCB_V6)) {
         out->in.sin_family = AF_INET;
@@ -182,8 +184,9 @@ static socklen_t make_name(const struct pcb *pcb, const struct ipaddr *a, uint16
     }
     out->in6.sin6_family = AF_INET6;
     out->in6.sin6_port = port_be;
-    memcpy(&out->in6.sin6_addr, a->b, 16);
-    if (IN6_IS_ADDR_LINKLOCAL(&out->in6.sin6_addr))
+    wire = ipaddr_unzoned(a);
+    memcpy(&out->in6.sin6_addr, wire.b, 16);
+    if (ipaddr_is_linklocal(a))
         out->in6.sin6_scope_id = ifindex + 1;
     return sizeof out->in6;
 }

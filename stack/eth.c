@@ -36,12 +36,16 @@ enum ip_verdict eth_input(struct shard *sh, unsigned ifindex, struct rte_mbuf **
         rte_pktmbuf_adj(m, ETH_HDR_LEN);
         return ip4_input(sh, ifindex, l2_multicast, mp, ri, err);
     }
+    if (eth->type_be == htons(ETH_TYPE_IP6) && !sh->st->set.disable_ipv6) {
+        l2_multicast = eth_addr_is_multicast(eth->dst);
+        rte_pktmbuf_adj(m, ETH_HDR_LEN);
+        return ip6_input(sh, ifindex, l2_multicast, mp, ri, err);
+    }
     if (eth->type_be == htons(ETH_TYPE_ARP) && !(ifn->caps & (NETDEV_LOOPBACK | NETDEV_NOARP))) {
         pkt_pull(m, RTE_MIN(m->pkt_len, 64u)); /* arp_input finds out if that failed */
         arp_input(sh, ifindex, m);
         return IP_DONE;
     }
-    /* IPv6 (ETH_TYPE_IP6) belongs here; until then it is one of the unknown types. */
     pkt_drop(sh, m, COUNT_ETH_TYPE);
     return IP_DONE;
 }

@@ -1,8 +1,8 @@
-/* frag.c: IPv4 fragments (frag.h).
+/* frag.c: fragments (frag.h).
  *
  * The fragments of a queue are whole packets, from their IP headers on, in order of their offset, linked by
- * pkt_meta.link; pkt_meta.seq is the offset and pkt_meta.len the number of payload bytes. A fragment that
- * comes in order is put at the end without a walk.
+ * pkt_meta.link; pkt_meta.seq is the offset, pkt_meta.len the number of payload bytes and pkt_meta.aux that
+ * of the headers before them. A fragment that comes in order is put at the end without a walk.
  */
 #include "frag.h"
 
@@ -10,23 +10,34 @@
 
 #include "cksum.h"
 #include "hash.h"
+#include "icmp6.h"
 #include "pkt.h"
 #include "rnd.h"
 #include "wire_icmp.h"
+#include "wire_icmp6.h"
 #include "wire_ip4.h"
+#include "wire_ip6.h"
 
 #define IP_MAX_BYTES 65535
+
+/* What the fragments of a datagram have in common. */
+struct frag_key {
+    struct ipaddr src, dst;
+    uint32_t id_be;
+    uint32_t proto; /* 0 for IPv6 */
+};
 
 struct fragq {
     struct list age, hash;
     struct timer timer;
     struct rte_mbuf *head, *tail;
-    uint32_t src_be, dst_be;
-    uint16_t id_be;
-    uint8_t proto, ifindex;
-    uint32_t n;     /* fragments */
-    uint32_t have;  /* payload bytes */
-    uint32_t total; /* payload bytes of the datagram; 0: the last fragment is not here yet */
+    struct frag_key key;
+    uint8_t ifindex;
+    uint8_t next, dead; /* IPv6: what the first fragment's fragment header says follows; overlap seen */
+    uint16_t next_at;   /* where in the first fragment's headers that goes */
+    uint32_t n;         /* fragments */
+    uint32_t have;      /* payload bytes */
+    uint32_t total;     /* payload bytes of the datagram; 0: the last fragment is not here yet */
 };
 
 int frag_table_init(struct shard *sh)
@@ -48,70 +59,87 @@ int frag_table_init(struct shard *sh)
     return 0;
 }
 
-static uint64_t hash_pair(const struct shard *sh, uint32_t src_be, uint32_t dst_be, uint32_t rest)
+static struct list *bucket_of(struct shard *sh, const struct frag_key *key)
 {
-    uint32_t key[3] = {src_be, dst_be, rest};
-
-    return siphash(sh->st->secret, key, sizeof key);
+    return &sh->frag->bucket[siphash(sh->st->secret, key, sizeof *key) % FRAG_BUCKETS];
 }
 
-static struct list *bucket_of(struct shard *sh, const struct ip4_hdr *ip)
+static struct fragq *find(struct shard *sh, const struct frag_key *key)
 {
-    uint64_t h = hash_pair(sh, ip->src_be, ip->dst_be, (uint32_t)ip->id_be << 8 | ip->proto);
-
-    return &sh->frag->bucket[h % FRAG_BUCKETS];
-}
-
-static struct fragq *find(struct shard *sh, const struct ip4_hdr *ip)
-{
-    list_for_each(n, bucket_of(sh, ip))
+    list_for_each(n, bucket_of(sh, key))
     {
         struct fragq *q = container_of(n, struct fragq, hash);
 
-        if (q->src_be == ip->src_be && q->dst_be == ip->dst_be && q->id_be == ip->id_be &&
-            q->proto == ip->proto)
+        if (ipaddr_eq(&q->key.src, &key->src) && ipaddr_eq(&q->key.dst, &key->dst) &&
+            q->key.id_be == key->id_be && q->key.proto == key->proto)
             return q;
     }
     return NULL;
 }
 
-/* Frees the queue and what is still in it. */
-static void queue_free(struct shard *sh, struct fragq *q)
+/* Frees what is in the queue. */
+static void queue_empty(struct shard *sh, struct fragq *q)
 {
     for (struct rte_mbuf *m = q->head, *next; m; m = next) {
         next = pkt_meta(m)->link;
         rte_pktmbuf_free(m);
     }
+    q->head = q->tail = NULL;
     sh->frag->held -= q->n;
+    q->n = 0;
+}
+
+/* Frees the queue and what is still in it. */
+static void queue_free(struct shard *sh, struct fragq *q)
+{
+    queue_empty(sh, q);
     timer_cancel(&sh->wheel, &q->timer);
     list_del(&q->age);
     list_del(&q->hash);
     slab_free(&sh->frag->slab, q);
 }
 
+static bool is_v4(const struct fragq *q)
+{
+    return ipaddr_is_v4(&q->key.src);
+}
+
 static void queue_fail(struct shard *sh, struct fragq *q)
 {
-    sh->count[COUNT_IP_REASM_FAIL]++;
+    if (!q->dead)
+        sh->count[is_v4(q) ? COUNT_IP_REASM_FAIL : COUNT_IP6_REASM_FAIL]++;
     queue_free(sh, q);
 }
 
-static struct fragq *queue_new(struct shard *sh, unsigned ifindex, const struct ip4_hdr *ip)
+/* The datagram is given up, and for IPv6 so is what of it is still to come (RFC 5722 section 4). */
+static void queue_refuse(struct shard *sh, struct fragq *q)
 {
+    if (is_v4(q)) {
+        queue_fail(sh, q);
+        return;
+    }
+    sh->count[COUNT_IP6_REASM_FAIL]++;
+    queue_empty(sh, q);
+    q->dead = 1;
+}
+
+static struct fragq *queue_new(struct shard *sh, unsigned ifindex, const struct frag_key *key)
+{
+    const struct tunables *set = &sh->st->set;
     struct frag_table *t = sh->frag;
     struct fragq *q;
+    int64_t wait_s;
 
     while (t->slab.in_use == FRAG_QUEUES || t->held >= FRAG_HELD_MAX)
         queue_fail(sh, container_of(t->age.next, struct fragq, age));
     q = slab_alloc(&t->slab);
-    q->src_be = ip->src_be;
-    q->dst_be = ip->dst_be;
-    q->id_be = ip->id_be;
-    q->proto = ip->proto;
+    q->key = *key;
     q->ifindex = (uint8_t)ifindex;
     list_add_tail(&t->age, &q->age);
-    list_add_head(bucket_of(sh, ip), &q->hash);
+    list_add_head(bucket_of(sh, key), &q->hash);
     timer_init(&q->timer, TIMER_FRAG);
-    timer_arm(&sh->wheel, &q->timer, shard_ms(sh) + (uint64_t)sh->st->set.ipfrag_time * 1000);
+    wait_s = is_v4(q) ? set->ipfrag_time : set->ip6frag_time;
+    timer_arm(&sh->wheel, &q->timer, shard_ms(sh) + (uint64_t)wait_s * 1000);
     return q;
 }
 
@@ -166,21 +194,15 @@ static void insert(struct shard *sh, struct fragq *q, struct rte_mbuf *prev, str
     sh->frag->held++;
 }
 
-/* All bytes are here: one chain, the first fragment's header made that of the datagram. */
-static struct rte_mbuf *assemble(struct shard *sh, struct fragq *q)
+/* All bytes are here: one chain, each fragment but the first without its headers. The first is returned; the
+ * queue is gone. */
+static struct rte_mbuf *join(struct shard *sh, struct fragq *q)
 {
-    struct rte_mbuf *head = q->head, *last, *next;
-    struct ip4_hdr *ip = rte_pktmbuf_mtod(head, struct ip4_hdr *);
-    unsigned hlen = ip4_hlen(ip);
+    struct rte_mbuf *head = q->head, *last = rte_pktmbuf_lastseg(head), *next;
 
-    if (hlen + q->total > IP_MAX_BYTES) {
-        queue_fail(sh, q);
-        return NULL;
-    }
-    last = rte_pktmbuf_lastseg(head);
     for (struct rte_mbuf *m = pkt_meta(head)->link; m; m = next) {
         next = pkt_meta(m)->link;
-        pkt_trim_front(m, ip4_hlen(rte_pktmbuf_mtod(m, const struct ip4_hdr *)));
+        pkt_trim_front(m, pkt_meta(m)->aux);
         last->next = m;
         last = rte_pktmbuf_lastseg(m);
         head->nb_segs += m->nb_segs;
@@ -188,22 +210,102 @@ static struct rte_mbuf *assemble(struct shard *sh, struct fragq *q)
         m->nb_segs = 1;
     }
     pkt_meta(head)->link = NULL;
+    q->head = q->tail = NULL;
+    sh->frag->held -= q->n;
+    q->n = 0;
+    queue_free(sh, q);
+    return head;
+}
+
+/* The first fragment's header made that of the datagram. */
+static struct rte_mbuf *assemble(struct shard *sh, struct fragq *q)
+{
+    struct ip4_hdr *ip = rte_pktmbuf_mtod(q->head, struct ip4_hdr *);
+    unsigned hlen = ip4_hlen(ip);
+
+    if (hlen + q->total > IP_MAX_BYTES) {
+        queue_fail(sh, q);
+        return NULL;
+    }
     ip->len_be = htons((uint16_t)(hlen + q->total));
     ip->off_be = 0;
     ip->cksum = 0;
     ip->cksum = cksum(ip, hlen);
-    q->head = q->tail = NULL;
-    queue_free(sh, q);
     sh->count[COUNT_IP_REASM_OK]++;
-    return head;
+    return join(sh, q);
+}
+
+/* Takes the fragment header out of m: what stands before it moves up. at: its offset; next_at: the field that
+ * named it, which names what followed now. */
+static void drop_fragment_header(struct rte_mbuf *m, uint32_t at, uint32_t next_at, uint8_t next)
+{
+    uint8_t *p = rte_pktmbuf_mtod(m, uint8_t *);
+    struct ip6_head *ip;
+
+    p[next_at] = next;
+    memmove(p + IP6_FRAG_LEN, p, at);
+    rte_pktmbuf_adj(m, IP6_FRAG_LEN);
+    ip = rte_pktmbuf_mtod(m, struct ip6_head *);
+    ip->plen_be = htons((uint16_t)(m->pkt_len - IP6_HDR_LEN));
+}
+
+static struct rte_mbuf *assemble6(struct shard *sh, struct fragq *q)
+{
+    uint32_t at = pkt_meta(q->head)->aux - IP6_FRAG_LEN, next_at = q->next_at;
+    uint8_t next = q->next;
+    struct rte_mbuf *m;
+
+    if (at - IP6_HDR_LEN + q->total > IP6_MAX_PLEN) {
+        queue_refuse(sh, q);
+        return NULL;
+    }
+    sh->count[COUNT_IP6_REASM_OK]++;
+    m = join(sh, q);
+    drop_fragment_header(m, at, next_at, next);
+    return m;
+}
+
+/* Puts m, len bytes from off on of the datagram, behind hlen bytes of headers, into its queue. True: the
+ * datagram is whole. Takes ownership of m. */
+static bool queue_add(struct shard *sh, struct fragq *q, struct rte_mbuf *m, uint32_t hlen, uint32_t off,
+                      uint32_t len, bool more)
+{
+    struct rte_mbuf *prev;
+
+    if (q->dead) {
+        rte_pktmbuf_free(m);
+        return false;
+    }
+    switch (find_place(q, off, len, &prev)) {
+    case FIT_OK:
+        break;
+    case FIT_DUPLICATE:
+        rte_pktmbuf_free(m);
+        return false;
+    case FIT_BAD:
+        queue_refuse(sh, q);
+        rte_pktmbuf_free(m);
+        return false;
+    }
+    if (q->n == FRAG_PER_Q || !end_agrees(q, off + len, more)) {
+        queue_refuse(sh, q);
+        rte_pktmbuf_free(m);
+        return false;
+    }
+    pkt_meta(m)->seq = off;
+    pkt_meta(m)->len = len;
+    pkt_meta(m)->aux = (uint16_t)hlen;
+    insert(sh, q, prev, m);
+    return q->total && q->have == q->total;
 }
 
 struct rte_mbuf *frag_input(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
 {
     const struct ip4_hdr *ip = rte_pktmbuf_mtod(m, const struct ip4_hdr *);
     uint32_t field = ntohs(ip->off_be), off = (field & IP4_OFFSET_MASK) * 8, len = m->pkt_len - ip4_hlen(ip);
+    struct frag_key key = {
+        .src = ipaddr_v4(ip->src_be), .dst = ipaddr_v4(ip->dst_be), .id_be = ip->id_be, .proto = ip->proto};
     bool more = field & IP4_MF;
-    struct rte_mbuf *prev;
     struct fragq *q;
 
     sh->count[COUNT_IP_REASM_REQ]++;
@@ -211,29 +313,67 @@ struct rte_mbuf *frag_input(struct shard *sh, unsigned ifindex, struct rte_mbuf 
         pkt_drop(sh, m, COUNT_IP_REASM_FAIL);
         return NULL;
     }
-    q = find(sh, ip);
+    q = find(sh, &key);
     if (!q)
-        q = queue_new(sh, ifindex, ip);
-    switch (find_place(q, off, len, &prev)) {
-    case FIT_OK:
-        break;
-    case FIT_DUPLICATE:
-        rte_pktmbuf_free(m);
-        return NULL;
-    case FIT_BAD:
-        queue_fail(sh, q);
-        rte_pktmbuf_free(m);
-        return NULL;
+        q = queue_new(sh, ifindex, &key);
+    return queue_add(sh, q, m, ip4_hlen(ip), off, len, more) ? assemble(sh, q) : NULL;
+}
+
+/* Tells the sender of m, whose headers are hlen bytes, what is wrong, and drops it. */
+static struct rte_mbuf *refuse6(struct shard *sh, struct rte_mbuf *m, struct rxinfo *ri, uint32_t hlen,
+                                uint8_t code, uint32_t pointer)
+{
+    ri->proto = IP6_NEXT_FRAGMENT;
+    ri->l3_len = (uint16_t)hlen;
+    ri->len = m->pkt_len - hlen;
+    rte_pktmbuf_adj(m, (uint16_t)hlen);
+    icmp6_send(sh, ri, m, ICMP6_T_PARAM, code, pointer, false);
+    pkt_drop(sh, m, COUNT_IP6_REASM_FAIL);
+    return NULL;
+}
+
+/* RFC 7112: the first fragment holds all headers, the transport's first 8 bytes included. */
+static bool has_all_headers(const struct rte_mbuf *m)
+{
+    struct ip6_walk w;
+
+    return wire_ip6_walk(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, true, &w) != IP6_WALK_TRUNC &&
+           (w.proto == IP6_NEXT_NONE || (uint32_t)w.off + 8 <= m->pkt_len);
+}
+
+struct rte_mbuf *frag6_input(struct shard *sh, unsigned ifindex, struct rte_mbuf *m, struct rxinfo *ri,
+                             const struct ip6_walk *w)
+{
+    const struct ip6_frag_head *f = rte_pktmbuf_mtod_offset(m, const struct ip6_frag_head *, w->off);
+    uint32_t field = ntohs(f->off_be), off = field & IP6_FRAG_OFFMASK, hlen = w->off + IP6_FRAG_LEN;
+    uint32_t len = m->pkt_len - hlen;
+    struct frag_key key = {.src = ri->src, .dst = ri->dst, .id_be = f->id_be};
+    bool more = field & IP6_FRAG_MORE;
+    struct fragq *q;
+
+    sh->count[COUNT_IP6_REASM_REQ]++;
+    ri->fragments = 1;
+    if (off == 0 && !more) {
+        drop_fragment_header(m, w->off, w->next_at, f->next);
+        sh->count[COUNT_IP6_REASM_OK]++;
+        return m;
     }
-    if (q->n == FRAG_PER_Q || !end_agrees(q, off + len, more)) {
-        queue_fail(sh, q);
-        rte_pktmbuf_free(m);
-        return NULL;
+    /* RFC 8200 section 4.5, the error conditions. */
+    if (len == 0 || (more && len % 8 != 0))
+        return refuse6(sh, m, ri, hlen, ICMP6_C_HEADER, offsetof(struct ip6_head, plen_be));
+    if (w->off - IP6_HDR_LEN + off + len > IP6_MAX_PLEN)
+        return refuse6(sh, m, ri, hlen, ICMP6_C_HEADER,
+                       w->off + (uint32_t)offsetof(struct ip6_frag_head, off_be));
+    if (off == 0 && !has_all_headers(m))
+        return refuse6(sh, m, ri, hlen, ICMP6_C_INCOMPLETE, 0);
+    q = find(sh, &key);
+    if (!q)
+        q = queue_new(sh, ifindex, &key);
+    if (off == 0) {
+        q->next = f->next;
+        q->next_at = w->next_at;
     }
-    pkt_meta(m)->seq = off;
-    pkt_meta(m)->len = len;
-    insert(sh, q, prev, m);
-    return q->total && q->have == q->total ? assemble(sh, q) : NULL;
+    return queue_add(sh, q, m, hlen, off, len, more) ? assemble6(sh, q) : NULL;
 }
 
 void frag_timer(struct shard *sh, struct timer *t)
@@ -242,20 +382,17 @@ void frag_timer(struct shard *sh, struct timer *t)
     struct rte_mbuf *m = q->head;
     struct rxinfo ri;
 
-    /* RFC 792: a time exceeded message only when fragment zero is here. */
+    /* RFC 792, RFC 8200: a time exceeded message only when fragment zero is here. */
     if (m && pkt_meta(m)->seq == 0) {
-        const struct ip4_hdr *ip = rte_pktmbuf_mtod(m, const struct ip4_hdr *);
-        unsigned hlen = ip4_hlen(ip);
-
         memset(&ri, 0, sizeof ri);
-        ri.src = ipaddr_v4(q->src_be);
-        ri.dst = ipaddr_v4(q->dst_be);
+        ri.src = q->key.src;
+        ri.dst = q->key.dst;
         ri.ifindex = q->ifindex;
-        ri.proto = q->proto;
+        ri.proto = (uint8_t)q->key.proto;
         ri.bcast = !ip_is_local(sh->st, &ri.dst);
-        ri.l3_len = (uint16_t)hlen;
-        ri.len = m->pkt_len - hlen;
-        rte_pktmbuf_adj(m, (uint16_t)hlen);
+        ri.l3_len = pkt_meta(m)->aux;
+        ri.len = m->pkt_len - ri.l3_len;
+        rte_pktmbuf_adj(m, ri.l3_len);
         icmp_send_error(sh, &ri, m, ICMP_T_TIME_EXCEEDED, ICMP_C_FRAG_TIME);
     }
     queue_fail(sh, q);
@@ -263,7 +400,8 @@ void frag_timer(struct shard *sh, struct timer *t)
 
 uint16_t frag_ident_be(struct shard *sh, uint32_t src_be, uint32_t dst_be, uint8_t proto)
 {
-    uint16_t *id = &sh->frag->ident[hash_pair(sh, src_be, dst_be, proto) % FRAG_IDENTS];
+    uint32_t key[3] = {src_be, dst_be, proto};
+    uint16_t *id = &sh->frag->ident[siphash(sh->st->secret, key, sizeof key) % FRAG_IDENTS];
 
     /* Not by one: what an outsider sees of one flow must not count the packets of another that shares the
      * counter. */
@@ -295,6 +433,42 @@ int frag_output(struct shard *sh, struct rte_mbuf *m, uint32_t mtu,
         ip->len_be = htons((uint16_t)(IP4_HDR_LEN + n));
         ip->off_be = htons((uint16_t)(off / 8 | (off + n < total ? IP4_MF : 0)));
         sh->count[COUNT_IP_FRAG_CREATE]++;
+        send(sh, arg, f);
+        off += n;
+    }
+    rte_pktmbuf_free(m);
+    return 0;
+}
+
+int frag6_output(struct shard *sh, struct rte_mbuf *m, uint32_t mtu,
+                 void (*send)(struct shard *sh, void *arg, struct rte_mbuf *frag), void *arg)
+{
+    const uint32_t hlen = IP6_HDR_LEN + IP6_FRAG_LEN;
+    uint32_t total = m->pkt_len - IP6_HDR_LEN, off = 0, id = rnd_u32(sh); /* RFC 7739 section 5.3 */
+    uint32_t piece = (RTE_MIN(mtu, (uint32_t)PKT_DATA_ROOM) - hlen) & ~7u;
+
+    while (off < total) {
+        uint32_t n = RTE_MIN(piece, total - off);
+        struct rte_mbuf *f = pkt_alloc(sh);
+        struct ip6_frag_head *fh;
+        struct ip6_head *ip;
+
+        if (!f) {
+            rte_pktmbuf_free(m);
+            return -ENOBUFS;
+        }
+        ip = (struct ip6_head *)rte_pktmbuf_append(f, (uint16_t)(hlen + n));
+        fh = (struct ip6_frag_head *)(ip + 1);
+        if (!ip || !pkt_read(m, 0, IP6_HDR_LEN, ip) || !pkt_read(m, IP6_HDR_LEN + off, n, fh + 1)) {
+            rte_pktmbuf_free(f);
+            rte_pktmbuf_free(m);
+            return -ENOBUFS;
+        }
+        *fh = (struct ip6_frag_head){.next = ip->next, .id_be = id};
+        fh->off_be = htons((uint16_t)(off | (off + n < total ? IP6_FRAG_MORE : 0)));
+        ip->next = IP6_NEXT_FRAGMENT;
+        ip->plen_be = htons((uint16_t)(IP6_FRAG_LEN + n));
+        sh->count[COUNT_IP6_FRAG_CREATE]++;
         send(sh, arg, f);
         off += n;
     }

@@ -1,13 +1,17 @@
-/* frag.h: IPv4 fragmentation and reassembly (RFC 791, RFC 815, RFC 6864).
+/* frag.h: fragmentation and reassembly, of IPv4 (RFC 791, RFC 815, RFC 6864) and IPv6 (RFC 8200 section 4.5).
  *
- * Reassembly. One queue a datagram (source, destination, protocol, identification), its fragments in order by
- * offset. Bounds: queues, fragments a queue, fragments in all; the oldest queue makes place. An overlap
- * discards the whole datagram (as Linux does; RFC 5722 has it for IPv6), an exact duplicate only itself.
+ * Reassembly. One queue a datagram (source, destination, identification; the protocol for IPv4), its
+ * fragments in order by offset. Bounds, for both families together: queues, fragments a queue, fragments in
+ * all; the oldest queue makes place. An overlap discards the whole datagram (RFC 5722; Linux does so for IPv4
+ * too), an exact duplicate only itself. Of IPv6 a discarded datagram's queue stays until its time is over, so
+ * that the fragments to come are discarded as well.
  */
 #ifndef SHUNT_FRAG_H
 #define SHUNT_FRAG_H
 
 #include "ip.h"
+
+struct ip6_walk;
 
 #define FRAG_QUEUES   256
 #define FRAG_BUCKETS  64
@@ -28,6 +32,10 @@ int frag_table_init(struct shard *sh);
 /* Takes one fragment; m starts at its IP header (contiguous, lengths and checksum verified, trimmed to its
  * length). Returns the whole datagram, from its IP header (fixed up) on, or NULL. */
 struct rte_mbuf *frag_input(struct shard *sh, unsigned ifindex, struct rte_mbuf *m);
+/* The same for IPv6; w: where the fragment header is. An atomic fragment (RFC 6946) comes back at once. ri:
+ * for what must be told to the sender. What comes back has no fragment header any more. */
+struct rte_mbuf *frag6_input(struct shard *sh, unsigned ifindex, struct rte_mbuf *m, struct rxinfo *ri,
+                             const struct ip6_walk *w);
 /* TIMER_FRAG fired. */
 void frag_timer(struct shard *sh, struct timer *t);
 /* The next identification for a datagram that may be fragmented (RFC 6864 section 4: not repeated soon for
@@ -38,5 +46,8 @@ uint16_t frag_ident_be(struct shard *sh, uint32_t src_be, uint32_t dst_be, uint8
  * send takes that of each fragment. 0, -ENOBUFS (what was sent is sent). */
 int frag_output(struct shard *sh, struct rte_mbuf *m, uint32_t mtu,
                 void (*send)(struct shard *sh, void *arg, struct rte_mbuf *frag), void *arg);
+/* The same for IPv6: m starts at its IPv6 header, without extension headers. */
+int frag6_output(struct shard *sh, struct rte_mbuf *m, uint32_t mtu,
+                 void (*send)(struct shard *sh, void *arg, struct rte_mbuf *frag), void *arg);
 
 #endif

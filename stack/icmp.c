@@ -2,6 +2,7 @@
 #include "icmp.h"
 
 #include "cksum.h"
+#include "icmp6.h"
 #include "ifnet.h"
 #include "pkt.h"
 #include "wire_icmp.h"
@@ -15,7 +16,7 @@
 
 /* One token an error, icmp_ratelimit tokens a second, ICMP_BURST at most in stock (as Linux's
  * icmp_global_allow). */
-static bool take_token(struct shard *sh)
+bool icmp_take_token(struct shard *sh)
 {
     int64_t rate = sh->st->set.icmp_ratelimit;
     uint64_t ns_per_token, fresh;
@@ -78,7 +79,7 @@ void icmp_send(struct shard *sh, const struct rxinfo *ri, struct rte_mbuf *m, ui
     if (!may_report(sh, ri, m))
         return;
     /* Linux does not limit what stays on the host: those errors are how its own sockets learn (neigh.h). */
-    if (!ip_is_local(sh->st, &ri->src) && !take_token(sh)) {
+    if (!ip_is_local(sh->st, &ri->src) && !icmp_take_token(sh)) {
         sh->count[COUNT_ICMP_RATELIMIT]++;
         return;
     }
@@ -102,7 +103,10 @@ void icmp_send(struct shard *sh, const struct rxinfo *ri, struct rte_mbuf *m, ui
 void icmp_send_error(struct shard *sh, const struct rxinfo *ri, struct rte_mbuf *m, uint8_t type,
                      uint8_t code)
 {
-    icmp_send(sh, ri, m, type, code, 0);
+    if (ipaddr_is_v4(&ri->src))
+        icmp_send(sh, ri, m, type, code, 0);
+    else
+        icmp6_send_like(sh, ri, m, type, code);
 }
 
 /* ---- input ---- */

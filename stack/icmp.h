@@ -16,6 +16,9 @@
 enum ip_verdict icmp_input(struct shard *sh, unsigned ifindex, struct rte_mbuf *m, const struct rxinfo *ri,
                            struct icmp_error *err);
 
+/* One token an error, of ICMP or ICMPv6 (set.icmp_ratelimit). False: not now. */
+bool icmp_take_token(struct shard *sh);
+
 /* icmp_send_error with what the type puts in bytes 4 to 7 (host order). */
 void icmp_send(struct shard *sh, const struct rxinfo *ri, struct rte_mbuf *m, uint8_t type, uint8_t code,
                uint32_t rest);

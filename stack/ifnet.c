@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "route.h"
+#include "wire_ip6.h"
 
 static int add_if(struct stack *st, const char *name, uint32_t caps, uint32_t mtu, uint32_t tso_max,
                   const uint8_t mac[6])
@@ -37,15 +38,45 @@ int stack_add_if(struct stack *st, const struct netdev *dev)
 int ifnet_add_loopback(struct stack *st)
 {
     static const uint8_t no_mac[6];
-    struct ipaddr localhost = ipaddr_v4(htonl(INADDR_LOOPBACK));
-    int index;
+    struct ipaddr localhost = ipaddr_v4(htonl(INADDR_LOOPBACK)), localhost6 = {.b = {[15] = 1}};
+    int index, err;
 
     if (st->nif != IFNET_LOOPBACK)
         return -EEXIST;
     index = add_if(st, "lo", NETDEV_LOOPBACK | NETDEV_SCATTER | NETDEV_NOARP, IFNET_LOOPBACK_MTU, 0, no_mac);
     if (index < 0 || !st->isolate)
         return index < 0 ? index : 0;
-    return stack_add_addr(st, IFNET_LOOPBACK, &localhost, 8);
+    err = stack_add_addr(st, IFNET_LOOPBACK, &localhost, 8);
+    if (!err && !st->set.disable_ipv6)
+        err = stack_add_addr(st, IFNET_LOOPBACK, &localhost6, 128);
+    return err;
+}
+
+void ifnet_changed(struct stack *st, unsigned ifindex)
+{
+    struct ifnet *ifn = &st->ifn[ifindex];
+
+    ifn->n4 = ifn->addr4_be = ifn->bcast4_be = 0;
+    for (uint32_t i = 0; i < ifn->naddr; i++) {
+        const struct ifaddr *a = &ifn->addr[i];
+
+        if (!ipaddr_is_v4(&a->addr))
+            continue;
+        ifn->n4++;
+        if (!ifn->addr4_be && a->state == IFADDR_VALID) {
+            ifn->addr4_be = ipaddr_get_v4(&a->addr);
+            ifn->bcast4_be = ifaddr_broadcast(a);
+        }
+    }
+    route_flush_flows(st);
+}
+
+/* Whether an address must be probed before its use. */
+static bool is_probed(const struct stack *st, const struct ifnet *ifn, const struct ipaddr *a)
+{
+    if (ifn->caps & (NETDEV_NOARP | NETDEV_LOOPBACK))
+        return false;
+    return ipaddr_is_v4(a) ? st->set.arp_probe : st->set.dad_transmits > 0;
 }
 
 int stack_add_addr(struct stack *st, unsigned ifindex, const struct ipaddr *a, uint8_t prefix_len)
@@ -60,6 +91,8 @@ int stack_add_addr(struct stack *st, unsigned ifindex, const struct ipaddr *a, u
         (ipaddr_is_v4(a) && a->w[3] == INADDR_BROADCAST))
         return -EINVAL;
     ifn = &st->ifn[ifindex];
+    if (!ipaddr_is_v4(a) && (st->set.disable_ipv6 || ifn->mtu < IP6_MIN_MTU)) /* RFC 8200 section 5 */
+        return st->set.disable_ipv6 ? -EACCES : -EINVAL;
     for (uint32_t i = 0; i < ifn->naddr; i++)
         if (ipaddr_eq(&ifn->addr[i].addr, a))
             return -EEXIST;
@@ -69,12 +102,10 @@ int stack_add_addr(struct stack *st, unsigned ifindex, const struct ipaddr *a, u
     if (err && err != -EEXIST) /* a second address of one subnet finds the route there */
         return err;
     ia = &ifn->addr[ifn->naddr];
-    ia->addr = *a;
-    ia->prefix_len = prefix_len;
-    ia->state =
-        st->set.arp_probe && !(ifn->caps & NETDEV_NOARP) && ipaddr_is_v4(a) ? IFADDR_TENTATIVE : IFADDR_VALID;
+    *ia = (struct ifaddr){.addr = *a, .prefix_len = prefix_len};
+    ia->state = is_probed(st, ifn, a) ? IFADDR_TENTATIVE : IFADDR_VALID;
     ifn->naddr++;
-    route_flush_flows(st);
+    ifnet_changed(st, ifindex);
     return 0;
 }
 
@@ -106,7 +137,7 @@ int stack_del_addr(struct stack *st, unsigned ifindex, const struct ipaddr *a)
             route_del(st, &ia->addr, ia->prefix_len, NULL, ifindex);
         ifn->naddr--;
         memmove(ia, ia + 1, (ifn->naddr - i) * sizeof *ia);
-        route_flush_flows(st);
+        ifnet_changed(st, ifindex);
         return 0;
     }
     return -EADDRNOTAVAIL;

@@ -13,10 +13,12 @@ struct rxinfo {
     struct ipaddr src, dst;
     uint8_t ifindex;
     uint8_t proto, ttl, tos;
-    uint8_t l4_good; /* 1: the transport checksum need not be verified */
-    uint8_t bcast;   /* link-layer or IP broadcast or multicast */
-    uint16_t l3_len; /* bytes of the IP header, which stands before the mbuf's data */
-    uint32_t len;    /* bytes from the transport header to the end */
+    uint8_t l4_good;   /* 1: the transport checksum need not be verified */
+    uint8_t bcast;     /* link-layer or IP broadcast or multicast */
+    uint8_t fragments; /* IPv6: it came in fragments, or in an atomic one */
+    uint16_t l3_len;   /* bytes of the IP headers (options, extension headers), which stand before the mbuf's
+                          data */
+    uint32_t len;      /* bytes from the transport header to the end */
 };
 
 /* A flow's way out, cached in the pcb that owns it. gen says whether it still holds (routes or neighbours
@@ -28,21 +30,26 @@ struct flow {
     uint8_t ifindex;         /* out: chosen interface. In: 0 or the bound one */
     uint8_t bound_if;
     uint8_t allow_bcast;
-    uint32_t gen;     /* 0: not resolved yet */
-    uint32_t mtu;     /* path MTU in bytes (interface MTU, or learnt by ICMP) */
-    uint32_t tso_max; /* the interface's, 0: none */
-    uint32_t caps;    /* the interface's */
-    void *neigh;      /* neighbour entry, owned by the neighbour table */
+    uint8_t caps;      /* the interface's */
+    uint32_t gen;      /* 0: not resolved yet */
+    uint32_t mtu;      /* path MTU in bytes (interface MTU, or learnt by ICMP) */
+    uint32_t tso_max;  /* the interface's, 0: none */
+    uint32_t label_be; /* IPv6 flow label, FLOW_LABEL_SET with it; 0: as auto_flowlabels says */
+    void *neigh;       /* neighbour entry, owned by the neighbour table */
 };
 
-/* Chooses interface, source address (when fl->src is any), next hop. 0, -ENETUNREACH, -EHOSTUNREACH, -EACCES
- * (broadcast not allowed), -EINVAL. Cheap when the cache holds. Context: shard lock. A destination of "any"
- * becomes this host's (fl->dst is set), as Linux has it. */
+#define FLOW_LABEL_SET  htonl(0x80000000u) /* of label_be: the label is the one given, be it 0 */
+#define FLOW_LABEL_AUTO htonl(0x40000000u) /* one by hash, where the setting leaves it to the socket */
+
+/* Chooses interface, source address (when fl->src is any; RFC 6724 for IPv6), next hop. 0, -ENETUNREACH,
+ * -EHOSTUNREACH, -EACCES (broadcast not allowed), -EINVAL, -ENODEV. Cheap when the cache holds. Context:
+ * shard lock. A destination of "any" becomes this host's (fl->dst is set), as Linux has it; one that lacks
+ * its zone (addr.h) gets that of the bound interface, or of the first. */
 int flow_resolve(struct shard *sh, struct flow *fl);
 
 /* A path MTU to dst learnt by an ICMP error that the transport found genuine (RFC 5927): flows to dst resolve
  * again and see it in mtu. 0 (an old router that names none): the next lower plateau of RFC 1191. Never
- * raises, never below 552 (as Linux's min_pmtu). */
+ * raises, never below 552 (as Linux's min_pmtu), 1280 for IPv6. */
 void ip_learn_mtu(struct shard *sh, const struct ipaddr *dst, uint32_t mtu);
 /* The transport saw forward progress on fl (new data acknowledged): its neighbour is reachable (RFC 4861
  * section 7.3.1). Cheap. */
@@ -63,14 +70,15 @@ bool ip_covers(const struct stack *st, const struct ipaddr *a);
 /* Broadcast address of one of the interfaces, or 255.255.255.255. */
 bool ip_is_broadcast(const struct stack *st, const struct ipaddr *a);
 
-/* An ICMP error that names one of our packets; rx.c hands it to the transport. */
+/* An ICMP or ICMPv6 error (by the family of src) that names one of our packets; rx.c hands it to the
+ * transport. */
 struct icmp_error {
-    struct ipaddr src, dst; /* of our packet: src is ours */
-    struct ipaddr from, to; /* who reported, to which of our addresses */
-    uint8_t proto, type, code;
-    uint8_t too_big; /* "fragmentation needed", "packet too big" */
-    uint32_t mtu;    /* next-hop MTU with too_big, host order, 0 if not given */
-    uint32_t info;   /* the 32 bits behind the checksum, host order (ee_info of Linux is made of it) */
+    struct ipaddr src, dst;    /* of our packet: src is ours */
+    struct ipaddr from, to;    /* who reported, to which of our addresses */
+    uint8_t proto, type, code; /* type and code: the family's own */
+    uint8_t too_big;           /* "fragmentation needed", "packet too big" */
+    uint32_t mtu;              /* next-hop MTU with too_big, host order, 0 if not given */
+    uint32_t info; /* the 32 bits behind the checksum, host order (ee_info of Linux is made of it) */
     uint16_t sport_be, dport_be;
     uint32_t seq;        /* TCP: host order */
     int err;             /* the errno Linux gives for it (icmp_err_convert), positive */
@@ -115,13 +123,16 @@ enum ip_verdict {
 enum ip_verdict eth_input(struct shard *sh, unsigned ifindex, struct rte_mbuf **m, struct rxinfo *ri,
                           struct icmp_error *err);
 
-/* One packet, m starting at its IP header; l2_multicast: the frame was not for our address alone. Verdict and
- * ownership as eth_input. */
+/* One packet (of IPv4, of IPv6), m starting at its IP header; l2_multicast: the frame was not for our address
+ * alone. Verdict and ownership as eth_input. */
 enum ip_verdict ip4_input(struct shard *sh, unsigned ifindex, bool l2_multicast, struct rte_mbuf **mp,
+                          struct rxinfo *ri, struct icmp_error *err);
+enum ip_verdict ip6_input(struct shard *sh, unsigned ifindex, bool l2_multicast, struct rte_mbuf **mp,
                           struct rxinfo *ri, struct icmp_error *err);
 
 /* ICMP errors on behalf of a transport: m as the transport got it (its IP header stands before data). Does
- * not free m. Rate-limited; never about ICMP errors, broadcasts or non-first fragments (RFC 1122 3.2.2). */
+ * not free m. Rate-limited; never about ICMP errors, broadcasts or non-first fragments (RFC 1122 3.2.2). Type
+ * and code are ICMP's; for an IPv6 packet (by ri->src) its own of the same meaning are sent. */
 void icmp_send_error(struct shard *sh, const struct rxinfo *ri, struct rte_mbuf *m, uint8_t type,
                      uint8_t code);
 
@@ -140,9 +151,11 @@ int stack_add_if(struct stack *st, const struct netdev *dev); /* index, or -ENOS
 int stack_add_addr(struct stack *st, unsigned ifindex, const struct ipaddr *a, uint8_t prefix_len);
 int route_add(struct stack *st, const struct ipaddr *net, uint8_t prefix_len,
               const struct ipaddr *via /* NULL: on link */, unsigned ifindex);
-/* RFC 5227: starts probing every tentative address; gratuitous ARP for the valid ones follows. */
+/* RFC 5227, RFC 4862 section 5.4: starts probing every tentative address; gratuitous ARP for the valid ones
+ * follows. */
 void arp_announce_start(struct shard *sh);
-/* 0: all addresses valid, 1: still probing, -EADDRINUSE: conflict (mac of the other end in mac). */
+/* 0: all addresses valid, 1: still probing, -EADDRINUSE: conflict (mac of the other end in mac). Addresses
+ * that the stack chose itself (IFADDR_AUTO) may fail; a warning has said so. */
 int arp_announce_state(const struct stack *st, uint8_t mac[6]);
 
 #endif

@@ -1,4 +1,5 @@
-/* ip4.c: IPv4: input checks in the order of RFC 1122 section 3.2.1, choosing a flow's way out, output.
+/* ip4.c: IPv4: input checks in the order of RFC 1122 section 3.2.1, output (of IPv6 too, as far as the fork
+ * in the road).
  *
  * Fast paths. Input of a plain packet for the interface's first address is a chain of compares on the first
  * cache line of the frame. Output of a flow whose gen still holds fills in 20 bytes of header and 14 of
@@ -13,7 +14,7 @@
 #include "frag.h"
 #include "icmp.h"
 #include "ifnet.h"
-#include "route.h"
+#include "ip6.h"
 #include "wire_icmp.h"
 #include "wire_ip4.h"
 #include "wire_tcp.h"
@@ -48,8 +49,8 @@ static inline bool source_is_fine(const struct stack *st, unsigned ifindex, cons
     const struct ifnet *ifn = &st->ifn[ifindex];
     uint32_t top = ntohl(ip->src_be) >> 24;
 
-    if (st->nif == 2 && ifindex == 1 && ifn->naddr == 1 && top != 0 && top != 127 && top < 0xe0)
-        return ip->src_be != ifn->addr[0].addr.w[3] && ip->src_be != ifaddr_broadcast(&ifn->addr[0]);
+    if (st->nif == 2 && ifindex == 1 && ifn->n4 == 1 && top != 0 && top != 127 && top < 0xe0)
+        return ip->src_be != ifn->addr4_be && ip->src_be != ifn->bcast4_be;
     return !source_is_martian(st, ifindex, ip);
 }
 
@@ -61,7 +62,7 @@ static bool dst_is_us(const struct stack *st, unsigned ifindex, const struct ip4
 
     ri->dst = ipaddr_v4(ip->dst_be);
     ri->bcast = 0;
-    if (__builtin_expect(ifn->addr[0].addr.w[3] == ip->dst_be && ifn->addr[0].state == IFADDR_VALID, 1))
+    if (__builtin_expect(ifn->addr4_be == ip->dst_be && ip->dst_be != 0, 1))
         return true;
     if (ip_is_local(st, &ri->dst))
         /* 127/8 never crosses a wire. */
@@ -111,7 +112,7 @@ static enum count check_header(struct rte_mbuf *m)
 
 /* The transport header must be contiguous for who reads it. Frames that come as chains have it so as a rule:
  * this is for those that don't. */
-static bool pull_l4(struct rte_mbuf *m, uint8_t proto)
+bool ip_pull_l4(struct rte_mbuf *m, uint8_t proto)
 {
     uint32_t need = proto == IPPROTO_TCP ? TCP_HDR_LEN : UDP_HDR_LEN;
     const uint8_t *p;
@@ -126,7 +127,7 @@ static bool pull_l4(struct rte_mbuf *m, uint8_t proto)
     return pkt_pull(m, RTE_MIN((uint32_t)(p[12] >> 4) * 4, m->pkt_len));
 }
 
-static bool l4_is_good(const struct shard *sh, unsigned ifindex, const struct rte_mbuf *m)
+bool ip_l4_is_good(const struct shard *sh, unsigned ifindex, const struct rte_mbuf *m)
 {
     uint64_t state = m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
 
@@ -190,7 +191,7 @@ enum ip_verdict ip4_input(struct shard *sh, unsigned ifindex, bool l2_multicast,
     /* RFC 1122 section 3.3.6: a link-layer broadcast with a unicast IP destination is discarded. */
     if (__builtin_expect(l2_multicast, 0) && !ri->bcast)
         return drop(sh, m, COUNT_IP_ADDR);
-    ri->l4_good = l4_is_good(sh, ifindex, m);
+    ri->l4_good = ip_l4_is_good(sh, ifindex, m);
     if (__builtin_expect((ip->off_be & htons(IP4_MF | IP4_OFFSET_MASK)) != 0, 0)) {
         m = *mp = frag_input(sh, ifindex, m);
         if (!m)
@@ -203,7 +204,7 @@ enum ip_verdict ip4_input(struct shard *sh, unsigned ifindex, bool l2_multicast,
     rte_pktmbuf_adj(m, ri->l3_len);
     if (__builtin_expect(ri->l3_len > IP4_HDR_LEN, 0) && !options_ok(sh, m, ip, ri))
         return drop(sh, m, COUNT_IP_HDR);
-    if (!pull_l4(m, ri->proto))
+    if (!ip_pull_l4(m, ri->proto))
         return drop(sh, m, COUNT_IP_TRUNC);
     sh->count[COUNT_IP_DELIVERED]++;
     if (__builtin_expect(ri->proto == IPPROTO_ICMP, 0)) {
@@ -211,112 +212,6 @@ enum ip_verdict ip4_input(struct shard *sh, unsigned ifindex, bool l2_multicast,
         return icmp_input(sh, ifindex, m, ri, err);
     }
     return IP_TRANSPORT;
-}
-
-/* ---- choosing the way ---- */
-
-/* Sends a flow to this host itself: by loopback, whatever interface the address belongs to. */
-static int resolve_local(struct shard *sh, struct flow *fl)
-{
-    struct ipaddr localhost = ipaddr_v4(htonl(INADDR_LOOPBACK));
-
-    if (ipaddr_get_v4(&fl->dst) == htonl(0x7fffffff) && !fl->allow_bcast) /* lo's own broadcast */
-        return -EACCES;
-    if (ipaddr_is_any(&fl->src))
-        fl->src = ipaddr_is_loopback(&fl->dst) ? localhost : fl->dst;
-    fl->ifindex = IFNET_LOOPBACK;
-    fl->neigh = neigh_get(sh, IFNET_LOOPBACK, &localhost); /* one entry for all: it has no link address */
-    return 0;
-}
-
-/* The interface for a broadcast or multicast that no route names: the bound one, else the first that is no
- * loopback. */
-static int default_if(const struct stack *st, unsigned bound_if)
-{
-    if (bound_if)
-        return bound_if < st->nif ? (int)bound_if : -ENODEV;
-    return st->nif > 1 ? 1 : -ENETUNREACH;
-}
-
-static int resolve_remote(struct shard *sh, struct flow *fl)
-{
-    struct stack *st = sh->st;
-    bool bcast = ip_is_broadcast(st, &fl->dst);
-    const struct route *r = route_lookup(st, &fl->dst, fl->bound_if);
-    const struct ipaddr *next_hop = &fl->dst;
-    const struct ifaddr *src;
-    int ifindex;
-
-    if (r) {
-        ifindex = r->ifindex;
-        if (!ipaddr_is_any(&r->via) && !bcast && !ipaddr_is_multicast(&fl->dst))
-            next_hop = &r->via;
-    } else {
-        if (!bcast && !ipaddr_is_multicast(&fl->dst))
-            return -ENETUNREACH;
-        ifindex = default_if(st, fl->bound_if);
-        if (ifindex < 0)
-            return ifindex;
-    }
-    if (bcast && !fl->allow_bcast)
-        return -EACCES;
-    if (ifindex == IFNET_LOOPBACK)
-        return -ENETUNREACH; /* 127/8 routed to lo, but not this host's: profile default */
-    if (ipaddr_is_any(&fl->src)) {
-        src = ifnet_source(&st->ifn[ifindex], next_hop);
-        if (!src)
-            return -ENETUNREACH;
-        fl->src = src->addr;
-    } else if (ipaddr_is_loopback(&fl->src)) {
-        return -EINVAL; /* as Linux: 127/8 doesn't leave the host */
-    }
-    fl->ifindex = (uint8_t)ifindex;
-    fl->neigh = neigh_get(sh, (unsigned)ifindex, next_hop);
-    return 0;
-}
-
-int flow_resolve(struct shard *sh, struct flow *fl)
-{
-    struct stack *st = sh->st;
-    const struct ifnet *ifn;
-    uint32_t pmtu;
-    int err;
-
-    if (__builtin_expect(fl->gen == st->routes->gen, 1))
-        return 0;
-    fl->gen = 0;
-    if (ipaddr_is_any(&fl->dst))
-        fl->dst = ipaddr_is_any(&fl->src) ? ipaddr_v4(htonl(INADDR_LOOPBACK)) : fl->src;
-    if (!ipaddr_is_v4(&fl->dst) || !(ipaddr_is_v4(&fl->src) || ipaddr_is_any(&fl->src)))
-        return -ENETUNREACH; /* IPv6 has no routes yet */
-    err = ip_is_local(st, &fl->dst) ? resolve_local(sh, fl) : resolve_remote(sh, fl);
-    if (err) {
-        if (err == -ENETUNREACH)
-            sh->count[COUNT_IP_NOROUTE]++;
-        return err;
-    }
-    if (!fl->neigh)
-        return -ENOBUFS;
-    ifn = &st->ifn[fl->ifindex];
-    pmtu = route_pmtu(sh, &fl->dst);
-    fl->mtu = RTE_MIN(ifn->mtu, (uint32_t)IP_MAX_BYTES);
-    if (pmtu && pmtu < fl->mtu)
-        fl->mtu = pmtu;
-    fl->tso_max = ifn->caps & NETDEV_TSO ? ifn->tso_max : 0;
-    fl->caps = ifn->caps;
-    fl->gen = st->routes->gen; /* last: neigh_get may have moved it */
-    return 0;
-}
-
-void ip_confirm(struct shard *sh, const struct flow *fl)
-{
-    /* Only when it saves a probe soon: a fresh entry is left alone. */
-    if (fl->gen == sh->st->routes->gen && fl->neigh) {
-        struct neigh *n = fl->neigh;
-
-        if (n->fresh_until_ns < sh->now_ns + (uint64_t)sh->st->set.neigh_base_reachable * 500000000)
-            neigh_confirm(sh, n);
-    }
 }
 
 /* ---- output ---- */
@@ -329,9 +224,7 @@ static void send_frag(struct shard *sh, void *arg, struct rte_mbuf *frag)
     eth_output(sh, arg, frag);
 }
 
-/* The transport's checksum must be in the packet before it is cut: no port can compute it over pieces. m
- * starts at the transport header. */
-static bool finish_l4_cksum(const struct flow *fl, struct rte_mbuf *m)
+bool ip_finish_l4_cksum(const struct flow *fl, struct rte_mbuf *m)
 {
     uint64_t kind = m->ol_flags & RTE_MBUF_F_TX_L4_MASK;
     unsigned at = kind == RTE_MBUF_F_TX_UDP_CKSUM ? 6 : 16;
@@ -381,7 +274,7 @@ static int output_fragmented(struct shard *sh, struct flow *fl, struct rte_mbuf 
 {
     int err;
 
-    if (!finish_l4_cksum(fl, m) || !push_header(sh, fl, m, true)) {
+    if (!ip_finish_l4_cksum(fl, m) || !push_header(sh, fl, m, true)) {
         pkt_drop(sh, m, COUNT_IP_OUT_DISCARD);
         return -ENOBUFS;
     }
@@ -399,9 +292,11 @@ int ip_output(struct shard *sh, struct flow *fl, struct rte_mbuf *m)
 
     err = flow_resolve(sh, fl);
     if (__builtin_expect(err != 0, 0)) {
-        pkt_drop(sh, m, COUNT_IP_OUT_DISCARD);
+        pkt_drop(sh, m, ipaddr_is_v4(&fl->dst) ? COUNT_IP_OUT_DISCARD : COUNT_IP6_OUT_DISCARD);
         return err;
     }
+    if (__builtin_expect(!ipaddr_is_v4(&fl->dst), 0))
+        return ip6_output(sh, fl, m);
     if (__builtin_expect(total > IP_MAX_BYTES, 0)) {
         pkt_drop(sh, m, COUNT_IP_OUT_DISCARD);
         return -EMSGSIZE;

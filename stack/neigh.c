@@ -5,11 +5,13 @@
 
 #include "arp.h"
 #include "hash.h"
+#include "nd.h"
 #include "pkt.h"
 #include "route.h"
 #include "shard.h"
 #include "wire_icmp.h"
 #include "wire_ip4.h"
+#include "wire_ip6.h"
 
 int neigh_table_init(struct stack *st)
 {
@@ -22,6 +24,7 @@ int neigh_table_init(struct stack *st)
     if (err)
         return err;
     timer_init(&t->arp.timer, TIMER_STACK);
+    timer_init(&t->nd.timer, TIMER_ND);
     list_init(&t->lru);
     for (unsigned i = 0; i < NEIGH_BUCKETS; i++)
         list_init(&t->bucket[i]);
@@ -63,8 +66,8 @@ static void set_state(struct shard *sh, struct neigh *n, enum neigh_state state)
         n->fresh_until_ns = sh->now_ns + (uint64_t)sh->st->set.neigh_base_reachable * 1000000000;
 }
 
-/* Link addresses that follow from the IP address (RFC 1112 section 6.4 for multicast). False: it must be
- * asked for. */
+/* Link addresses that follow from the IP address (RFC 1112 section 6.4, RFC 2464 section 7 for multicast).
+ * False: it must be asked for. */
 static bool mac_is_known(const struct stack *st, const struct ifnet *ifn, const struct ipaddr *addr,
                          uint8_t mac[6])
 {
@@ -76,16 +79,20 @@ static bool mac_is_known(const struct stack *st, const struct ifnet *ifn, const 
         memset(mac, 0xff, 6);
         return true;
     }
-    if (ipaddr_is_v4(addr) && ipaddr_is_multicast(addr)) {
+    if (!ipaddr_is_multicast(addr))
+        return false;
+    if (ipaddr_is_v4(addr)) {
         mac[0] = 0x01;
         mac[1] = 0x00;
         mac[2] = 0x5e;
         mac[3] = addr->b[13] & 0x7f;
         mac[4] = addr->b[14];
         mac[5] = addr->b[15];
-        return true;
+    } else {
+        mac[0] = mac[1] = 0x33;
+        memcpy(mac + 2, addr->b + 12, 4);
     }
-    return false;
+    return true;
 }
 
 static void drop_queue(struct shard *sh, struct neigh *n)
@@ -199,22 +206,41 @@ static void send_queue(struct shard *sh, struct neigh *n)
     }
 }
 
-/* Tells the sender of m, this stack itself, that its destination can't be reached (neigh.h, the failure
- * report). */
-static void report_failure(struct shard *sh, struct rte_mbuf *m)
+static bool read_head4(const struct rte_mbuf *m, struct rxinfo *ri)
 {
     const struct ip4_hdr *ip = rte_pktmbuf_mtod(m, const struct ip4_hdr *);
-    unsigned hlen = ip4_hlen(ip);
-    struct rxinfo ri = {
-        .src = ipaddr_v4(ip->src_be),
-        .dst = ipaddr_v4(ip->src_be),
-        .ifindex = 0,
-        .proto = ip->proto,
-        .l3_len = (uint16_t)hlen,
-        .len = m->pkt_len - hlen,
-    };
 
-    rte_pktmbuf_adj(m, (uint16_t)hlen);
+    ri->src = ri->dst = ipaddr_v4(ip->src_be);
+    ri->proto = ip->proto;
+    ri->l3_len = (uint16_t)ip4_hlen(ip);
+    return true;
+}
+
+static bool read_head6(const struct neigh *n, const struct rte_mbuf *m, struct rxinfo *ri)
+{
+    const struct ip6_head *ip = rte_pktmbuf_mtod(m, const struct ip6_head *);
+    struct ip6_walk w;
+
+    if (wire_ip6_walk((const uint8_t *)ip, m->data_len, true, &w) != IP6_WALK_OK)
+        return false;
+    memcpy(ri->src.b, ip->src, 16);
+    ipaddr_set_zone(&ri->src, n->ifindex + 1u);
+    ri->dst = ri->src;
+    ri->proto = w.proto;
+    ri->l3_len = w.off;
+    return true;
+}
+
+/* Tells the sender of m, this stack itself, that its destination n can't be reached (neigh.h, the failure
+ * report). */
+static void report_failure(struct shard *sh, const struct neigh *n, struct rte_mbuf *m)
+{
+    struct rxinfo ri = {.ifindex = 0};
+
+    if (!(ipaddr_is_v4(&n->addr) ? read_head4(m, &ri) : read_head6(n, m, &ri)))
+        return;
+    ri.len = m->pkt_len - ri.l3_len;
+    rte_pktmbuf_adj(m, ri.l3_len);
     icmp_send_error(sh, &ri, m, ICMP_T_UNREACH, ICMP_C_HOST);
 }
 
@@ -227,7 +253,7 @@ static void fail(struct shard *sh, struct neigh *n)
     set_state(sh, n, NEIGH_FAILED);
     for (struct rte_mbuf *next; m; m = next) {
         next = pkt_meta(m)->link;
-        report_failure(sh, m);
+        report_failure(sh, n, m);
         pkt_drop(sh, m, COUNT_NEIGH_FAILED);
     }
 }
@@ -236,7 +262,10 @@ static void fail(struct shard *sh, struct neigh *n)
 static void solicit(struct shard *sh, struct neigh *n)
 {
     n->probes++;
-    arp_solicit(sh, n, n->state == NEIGH_PROBE);
+    if (ipaddr_is_v4(&n->addr))
+        arp_solicit(sh, n, n->state == NEIGH_PROBE);
+    else
+        nd_solicit(sh, n, n->state == NEIGH_PROBE);
     timer_arm(&sh->wheel, &n->timer, shard_ms(sh) + (uint64_t)sh->st->set.neigh_retrans);
 }
 
@@ -282,6 +311,28 @@ void neigh_update(struct shard *sh, struct neigh *n, const uint8_t mac[6], bool 
         n->confirmed_ms = shard_ms(sh);
     set_state(sh, n, solicited ? NEIGH_REACHABLE : NEIGH_STALE);
     send_queue(sh, n);
+}
+
+void neigh_advert(struct shard *sh, struct neigh *n, const uint8_t *mac, bool solicited, bool override)
+{
+    bool other = mac && (!neigh_has_mac(n) || !eth_addr_eq(n->hdr, mac));
+
+    if (n->state == NEIGH_NOARP)
+        return;
+    if (!neigh_has_mac(n)) { /* nothing to override; without an address nothing is learnt */
+        if (mac)
+            neigh_update(sh, n, mac, solicited);
+        return;
+    }
+    if (other && !override) { /* two answer for one address: doubt, and ask again when it is used */
+        if (n->state == NEIGH_REACHABLE)
+            set_state(sh, n, NEIGH_STALE);
+        return;
+    }
+    if (solicited)
+        neigh_update(sh, n, mac ? mac : n->hdr, true);
+    else if (other)
+        neigh_update(sh, n, mac, false);
 }
 
 void neigh_confirm(struct shard *sh, struct neigh *n)

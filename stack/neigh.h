@@ -1,5 +1,5 @@
 /* neigh.h: neighbours: which link address an on-link IP address has, and the packets that wait to learn it.
- * Both families use the same table and states; arp.c solicits for IPv4 (nd.c will for IPv6).
+ * Both families use the same table and states; arp.c solicits for IPv4, nd.c for IPv6.
  *
  * Theory of operation. An entry goes through the states of neighbour unreachability detection (RFC 4861
  * section 7.3.2, which Linux uses for ARP too):
@@ -63,8 +63,14 @@ struct arp_state {
     uint64_t defended_ms;
 };
 
+/* Duplicate address detection of our IPv6 addresses (nd.c). */
+struct nd_state {
+    struct timer timer; /* TIMER_ND */
+};
+
 struct neigh_table {
     struct arp_state arp;
+    struct nd_state nd;
     struct slab slab;
     struct list lru;
     struct list bucket[NEIGH_BUCKETS];
@@ -83,6 +89,8 @@ void neigh_output_slow(struct shard *sh, struct neigh *n, struct rte_mbuf *m);
 /* What was heard: mac is n's link address; solicited: an answer to our question (REACHABLE), else hearsay
  * (STALE when it is news). Sends the queue. */
 void neigh_update(struct shard *sh, struct neigh *n, const uint8_t mac[6], bool solicited);
+/* A neighbour advertisement about n (RFC 4861 section 7.2.5). mac NULL: it names none. */
+void neigh_advert(struct shard *sh, struct neigh *n, const uint8_t *mac, bool solicited, bool override);
 /* An upper layer saw forward progress through n (RFC 4861 section 7.3.1): reachable from now. NULL is
  * allowed. */
 void neigh_confirm(struct shard *sh, struct neigh *n);

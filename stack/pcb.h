@@ -53,12 +53,24 @@ struct pcb {
     uint16_t flags;                /* enum pcb_flag */
     uint8_t proto;                 /* IPPROTO_TCP, _UDP */
     uint8_t shard;
-    uint8_t events;     /* enum pcb_event not yet handed up */
-    uint8_t tos, ttl;   /* ttl 0: the stack's default */
-    uint8_t ifindex;    /* SO_BINDTODEVICE; 0: any */
-    int16_t so_error;   /* pending error, a positive errno; the socket layer takes it */
-    int16_t soft_error; /* last ICMP soft error */
-    uint32_t filter;    /* SO_ATTACH_FILTER (filter.h), 0: none; a reference held */
+    uint8_t events;       /* enum pcb_event not yet handed up */
+    uint8_t tos, ttl;     /* of IPv4 packets; ttl 0: the stack's default */
+    uint8_t ifindex;      /* SO_BINDTODEVICE; 0: any */
+    uint8_t so_error;     /* pending error, a positive errno; the socket layer takes it */
+    uint8_t soft_error;   /* last ICMP soft error */
+    uint8_t tclass, hops; /* as tos and ttl, of IPv6 packets */
+    uint32_t filter;      /* SO_ATTACH_FILTER (filter.h), 0: none; a reference held */
 };
+
+/* What a packet to dst has of p's. */
+static inline uint8_t pcb_ttl(const struct pcb *p, const struct ipaddr *dst)
+{
+    return ipaddr_is_v4(dst) ? p->ttl : p->hops;
+}
+
+static inline uint8_t pcb_tos(const struct pcb *p, const struct ipaddr *dst)
+{
+    return ipaddr_is_v4(dst) ? p->tos : p->tclass;
+}
 
 #endif

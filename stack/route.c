@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "hash.h"
+#include "wire_ip6.h"
 
 #define PMTU_EXPIRES_MS (600 * 1000) /* RFC 1191 section 6.3; Linux: mtu_expires */
 #define PMTU_MIN        552          /* Linux: min_pmtu */
@@ -93,11 +94,13 @@ int route_del(struct stack *st, const struct ipaddr *net, uint8_t prefix_len, co
 const struct route *route_lookup(const struct stack *st, const struct ipaddr *dst, unsigned bound_if)
 {
     const struct route_table *t = st->routes;
+    bool v4 = ipaddr_is_v4(dst);
 
     for (unsigned i = 0; i < t->n; i++) {
         const struct route *r = &t->r[i];
 
-        if (bound_if && r->ifindex != bound_if)
+        /* ::/0 is no route for IPv4, whose addresses it would cover in their mapped form. */
+        if ((bound_if && r->ifindex != bound_if) || ipaddr_is_v4(&r->net) != v4)
             continue;
         if (ipaddr_prefix_eq(&r->net, dst, r->plen) && st->ifn[r->ifindex].up)
             return r;
@@ -132,14 +135,14 @@ void ip_learn_mtu(struct shard *sh, const struct ipaddr *dst, uint32_t mtu)
 {
     const struct route *r = route_lookup(sh->st, dst, 0);
     struct pmtu *p = pmtu_slot(sh->st, dst);
-    uint32_t now_is = route_pmtu(sh, dst);
+    uint32_t now_is = route_pmtu(sh, dst), least = ipaddr_is_v4(dst) ? PMTU_MIN : IP6_MIN_MTU;
 
     if (!now_is && r)
         now_is = sh->st->ifn[r->ifindex].mtu;
-    if (mtu == 0)
+    if (mtu == 0 && ipaddr_is_v4(dst))
         mtu = plateau_below(now_is);
-    if (mtu < PMTU_MIN)
-        mtu = PMTU_MIN;
+    if (mtu < least)
+        mtu = least;
     if (!r || mtu >= now_is)
         return;
     p->dst = *dst;

@@ -10,6 +10,7 @@
 #include "arp.h"
 #include "frag.h"
 #include "ip.h"
+#include "nd.h"
 #include "neigh.h"
 #include "packet.h"
 #include "ping.h"
@@ -144,6 +145,9 @@ static void fire(void *arg, struct timer *t)
         break;
     case TIMER_STACK:
         arp_timer(sh, t);
+        break;
+    case TIMER_ND:
+        nd_timer(sh, t);
         break;
     case TIMER_NONE:
         break;

@@ -143,8 +143,15 @@ int sock_connect(struct stack *st, struct sock *s, const struct sockaddr *sa, so
     r = sock_addr_get(s, sa, len, &peer);
     if (r)
         return r;
-    if (ipaddr_is_any(&peer.addr)) /* this host, as in BSD and Linux */
-        peer.addr = ipaddr_v4(htonl(INADDR_LOOPBACK));
+    if (ipaddr_is_any(&peer.addr))
+        peer.addr = sock_this_host(s, sa);
+    if (ipaddr_needs_zone(&peer.addr)) { /* tcp_v6_connect, ip6_datagram_connect: it binds to the link */
+        unsigned zone = ipaddr_zone(&peer.addr);
+
+        if (zone == 0 || zone > st->nif)
+            return -EINVAL;
+        s->pcb->ifindex = (uint8_t)(zone - 1);
+    }
     return sock_is_tcp(s) ? connect_tcp(st, s, &peer) : sock_dgram_connect(s, &peer);
 }
 

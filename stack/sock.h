@@ -113,6 +113,9 @@ void sock_hand_up(struct shard *sh);
 /* For bind, and for connect and send. 0, -EINVAL (length), -EAFNOSUPPORT, -ENETUNREACH (IPv4 on an
  * IPV6_V6ONLY socket). An unspecified address becomes IPADDR_ANY. */
 int sock_addr_get(const struct sock *s, const struct sockaddr *sa, socklen_t len, struct endpoint *out);
+/* What an unspecified destination stands for, as in BSD and Linux: this host, by the family of sa, an address
+ * that sock_addr_get took (tcp_v6_connect). */
+struct ipaddr sock_this_host(const struct sock *s, const struct sockaddr *sa);
 /* Writes as much as *len says; *len becomes the full length. -EINVAL when *len is negative. */
 int sock_addr_put(const struct sock *s, const struct endpoint *e, struct sockaddr *sa, socklen_t *len);
 
@@ -131,6 +134,11 @@ void sock_set_placement(struct stack *st, struct sock *s, enum placement p);
 int sock_opt_recorded(struct sock *s, int i, int *level, int *name, void *val,
                       socklen_t *len); /* -ENOENT: no i-th */
 void sock_opts_forget(struct stack *st, struct sock *s);
+
+/* Linux's numbers that glibc 2.36 or the headers in use lack. */
+#define OPT_IPV6_FLOWINFO_SEND 33
+#define OPT_IPV6_TRANSPARENT   75
+#define OPT_IPV6_FREEBIND      78
 
 /* --- sock_opt.c --- */
 int sock_setsockopt(struct stack *st, struct sock *s, int level, int name, const void *val, socklen_t len);

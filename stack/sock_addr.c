@@ -47,11 +47,37 @@ int sock_addr_get(const struct sock *s, const struct sockaddr *sa, socklen_t len
         return -EAFNOSUPPORT;
     memcpy(out->addr.b, &in6->sin6_addr, sizeof out->addr.b);
     out->port_be = in6->sin6_port;
+    if (ipaddr_needs_zone(&out->addr)) {
+        uint32_t zone = s->pcb->ifindex ? s->pcb->ifindex + 1u : 0;
+
+        if (out->addr.b[2] | out->addr.b[3]) /* no such address: the zone's place must be empty */
+            return -EINVAL;
+        if (len >= sizeof *in6 && in6->sin6_scope_id) {
+            int ifindex = stack_if_of(s->sh->st, (int)in6->sin6_scope_id);
+
+            if (zone && ifindex + 1 != (int)zone) /* bound to another link */
+                return -EINVAL;
+            if (ifindex < 0)
+                return -ENODEV;
+            zone = (uint32_t)ifindex + 1;
+        }
+        ipaddr_set_zone(&out->addr, zone);
+    }
     if (v6only && ipaddr_is_v4(&out->addr))
         return -ENETUNREACH;
     if (ipaddr_is_any(&out->addr))
         out->addr = IPADDR_ANY;
     return 0;
+}
+
+struct ipaddr sock_this_host(const struct sock *s, const struct sockaddr *sa)
+{
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)sa;
+
+    if (s->domain == AF_INET || sa->sa_family == AF_INET || IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) ||
+        (ipaddr_is_v4(&s->pcb->local.addr)))
+        return ipaddr_v4(htonl(INADDR_LOOPBACK));
+    return (struct ipaddr){.b = {[15] = 1}};
 }
 
 int sock_addr_put(const struct sock *s, const struct endpoint *e, struct sockaddr *sa, socklen_t *len)
@@ -70,7 +96,11 @@ int sock_addr_put(const struct sock *s, const struct endpoint *e, struct sockadd
     if (s->domain == AF_INET6) {
         u.in6.sin6_family = AF_INET6;
         u.in6.sin6_port = e->port_be;
-        memcpy(&u.in6.sin6_addr, e->addr.b, sizeof e->addr.b);
+        struct ipaddr a = ipaddr_unzoned(&e->addr);
+
+        memcpy(&u.in6.sin6_addr, a.b, sizeof a.b);
+        if (ipaddr_zone(&e->addr))
+            u.in6.sin6_scope_id = (uint32_t)stack_if_shown(s->sh->st, ipaddr_zone(&e->addr) - 1);
         full = sizeof u.in6;
     } else {
         u.in.sin_family = AF_INET;

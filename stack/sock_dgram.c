@@ -63,7 +63,7 @@ int sock_kind_of(int domain, int type, int *protocol)
 
 struct pcb *sock_kind_open(struct shard *sh, enum sock_kind kind, int domain, int type, int protocol)
 {
-    uint16_t flags = domain == AF_INET6 ? PCB_V6 : 0;
+    uint16_t flags = domain == AF_INET6 ? PCB_V6 | (sh->st->set.bindv6only ? PCB_V6ONLY : 0) : 0;
 
     switch (kind) {
     case KIND_PACKET:

@@ -180,7 +180,7 @@ static ssize_t send_udp(struct stack *st, struct sock *s, const struct msghdr *m
     if (r)
         return r;
     if (ipaddr_is_any(&to.addr))
-        to.addr = ipaddr_v4(htonl(INADDR_LOOPBACK));
+        to.addr = sock_this_host(s, sa);
     return sock_dgram_send(s, msg, &to, flags);
 }
 

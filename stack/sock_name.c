@@ -12,15 +12,27 @@
 
 enum { ST_SYN_SENT = 2, ST_CLOSE = 7, ST_LISTEN = 10 };
 
-/* True if a socket may be bound to a (inet_addr_valid_or_nonlocal). Differs: to no address of IPv6, as on a
- * host with net.ipv6.conf.all.disable_ipv6 set: until IPv6 goes anywhere, a program that tries ::1 to learn
- * whether there is IPv6 learns that there is none. */
+/* True if a socket may be bound to a (inet_addr_valid_or_nonlocal, ipv6_chk_addr). */
 static bool bindable(const struct stack *st, const struct sock *s, const struct ipaddr *a)
 {
-    if (!ipaddr_is_any(a) && !ipaddr_is_v4(a))
-        return false;
     return ipaddr_is_any(a) || ip_is_local(st, a) || ipaddr_is_multicast(a) || ip_is_broadcast(st, a) ||
-           sock_stored(s, IPPROTO_IP, IP_FREEBIND) || sock_stored(s, IPPROTO_IP, IP_TRANSPARENT);
+           sock_stored(s, IPPROTO_IP, IP_FREEBIND) || sock_stored(s, IPPROTO_IP, IP_TRANSPARENT) ||
+           sock_stored(s, IPPROTO_IPV6, OPT_IPV6_FREEBIND) ||
+           sock_stored(s, IPPROTO_IPV6, OPT_IPV6_TRANSPARENT);
+}
+
+/* inet6_bind: an address that means nothing without its link must say which, and binds the socket to it. */
+static int check_zone(struct stack *st, struct sock *s, const struct ipaddr *a)
+{
+    unsigned zone = ipaddr_zone(a);
+
+    if (!ipaddr_needs_zone(a))
+        return 0;
+    if (!zone)
+        return -EINVAL;
+    if (zone > st->nif)
+        return -ENODEV;
+    return 0;
 }
 
 int sock_bind(struct stack *st, struct sock *s, const struct sockaddr *sa, socklen_t len)
@@ -44,6 +56,13 @@ int sock_bind(struct stack *st, struct sock *s, const struct sockaddr *sa, sockl
                  : -EAFNOSUPPORT; /* inet6_bind: an IPv4 address on a V6ONLY socket; a sockaddr_in */
     if (r)
         return r;
+    /* inet6_bind: no stream from a group. */
+    if (s->domain == AF_INET6 && s->type == SOCK_STREAM && ipaddr_is_multicast(&local.addr) &&
+        !ipaddr_is_v4(&local.addr))
+        return -EINVAL;
+    r = check_zone(st, s, &local.addr);
+    if (r)
+        return r;
     if (!bindable(st, s, &local.addr))
         return -EADDRNOTAVAIL;
     if (s->kind == KIND_RAW) /* no port: as often as it likes */
@@ -60,6 +79,8 @@ int sock_bind(struct stack *st, struct sock *s, const struct sockaddr *sa, sockl
         return r;
     if (!ipaddr_is_any(&local.addr))
         pcb->flags |= PCB_ADDR_LOCKED;
+    if (ipaddr_zone(&local.addr))
+        pcb->ifindex = (uint8_t)(ipaddr_zone(&local.addr) - 1);
     if (local.port_be)
         pcb->flags |= PCB_PORT_LOCKED;
     return 0;

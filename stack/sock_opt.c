@@ -25,9 +25,6 @@
 #include "tcp.h"
 #include "udp.h"
 
-/* Linux's numbers that glibc 2.36 or the headers in use lack. */
-#define OPT_IPV6_TRANSPARENT 75
-#define OPT_IPV6_FREEBIND    78
 /* The same structures on this machine, whose time is of 64 bits. */
 #define OPT_RCVTIMEO_NEW 66
 #define OPT_SNDTIMEO_NEW 67
@@ -52,10 +49,10 @@
     X(IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_WANT, IP_PMTUDISC_DONT, IP_PMTUDISC_OMIT)                     \
     X(IPPROTO_IP, IP_MULTICAST_LOOP, 1, 0, 1)                                                                \
     X(IPPROTO_IP, IP_MULTICAST_ALL, 1, 0, 1)                                                                 \
-    X(IPPROTO_IPV6, IPV6_UNICAST_HOPS, -1, -1, 255)                                                          \
     X(IPPROTO_IPV6, IPV6_MULTICAST_HOPS, 1, -1, 255)                                                         \
     X(IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 1, 0, 1)                                                            \
-    X(IPPROTO_IPV6, IPV6_TCLASS, 0, -1, 255)                                                                 \
+    X(IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, -1, 0, 1)                                                            \
+    X(IPPROTO_IPV6, OPT_IPV6_FLOWINFO_SEND, 0, 0, 1)                                                         \
     X(IPPROTO_IPV6, IPV6_RECVPKTINFO, 0, 0, 1)                                                               \
     X(IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 0, 0, 1)                                                              \
     X(IPPROTO_IPV6, IPV6_RECVTCLASS, 0, 0, 1)                                                                \
@@ -320,6 +317,30 @@ static int set_ip(struct stack *st, struct sock *s, int name, const void *val, s
     }
 }
 
+/* What the IPv6 header has of a connection (datagrams: dgram_opt.c); 1: another option. */
+static int set_ip6_header(struct sock *s, int name, int v)
+{
+    if (!sock_is_tcp(s))
+        return 1;
+    switch (name) {
+    case IPV6_UNICAST_HOPS:
+        if (v < -1 || v > 255)
+            return -EINVAL;
+        s->pcb->hops = (uint8_t)(v == -1 ? 0 : v);
+        return 0;
+    case IPV6_TCLASS:
+        if (v < -1 || v > 255)
+            return -EINVAL;
+        if (v == -1)
+            v = 0;
+        /* TCP owns the two ECN bits (RFC 3168). */
+        s->pcb->tclass = (uint8_t)((v & ~3) | (s->pcb->tclass & 3));
+        return 0;
+    default:
+        return 1;
+    }
+}
+
 static int set_ip6(struct sock *s, int name, const void *val, socklen_t len)
 {
     int v;
@@ -335,7 +356,7 @@ static int set_ip6(struct sock *s, int name, const void *val, socklen_t len)
         set_pcb_flag(s, PCB_V6ONLY, v);
         return 0;
     }
-    return 1;
+    return set_ip6_header(s, name, v);
 }
 
 static int set_any(struct stack *st, struct sock *s, int level, int name, const void *val, socklen_t len)
@@ -560,11 +581,10 @@ static int get_ip6(struct stack *st, struct sock *s, int name, void *val, sockle
         return -EOPNOTSUPP;
     if (name == IPV6_V6ONLY)
         return put_int(!!(s->pcb->flags & PCB_V6ONLY), val, len);
-    if (name == IPV6_UNICAST_HOPS && sock_is_tcp(s)) {
-        int v = sock_stored(s, IPPROTO_IPV6, name);
-
-        return put_int(v < 0 ? (int)st->set.ip_default_ttl : v, val, len);
-    }
+    if (name == IPV6_UNICAST_HOPS && sock_is_tcp(s))
+        return put_int(s->pcb->hops ? s->pcb->hops : (int)st->set.hop_limit, val, len);
+    if (name == IPV6_TCLASS && sock_is_tcp(s))
+        return put_int(s->pcb->tclass, val, len);
     return 1;
 }
 

@@ -71,6 +71,8 @@ int sock_decide(struct stack *st, struct sock *s, enum sock_op op, const struct 
     if (remote && (!sa || (len >= sizeof sa->sa_family && sa->sa_family == AF_UNSPEC)))
         return (int)now;
     r = sock_addr_get(s, sa, len, &e);
+    if (r == -ENODEV) /* a scope of the host's */
+        return PLACE_KERNEL;
     if (r)
         return r;
     if (s->foreign_dev)

@@ -21,7 +21,7 @@
 #include "tunable.h"
 
 #define SHARD_MAX  1
-#define IFADDR_MAX 8
+#define IFADDR_MAX 16
 #define TX_BATCH   64
 #define RX_BATCH   32
 #define WAKE_MAX   128
@@ -31,10 +31,17 @@
 struct ifaddr {
     struct ipaddr addr;
     uint8_t prefix_len; /* of the family's own width: 0-32 for IPv4 */
-    /* IFADDR_TENTATIVE while a conflict is probed (RFC 5227), IFADDR_VALID, IFADDR_CONFLICT */
+    /* IFADDR_TENTATIVE while a conflict is probed (RFC 5227, RFC 4862), IFADDR_VALID, IFADDR_CONFLICT */
     uint8_t state;
+    uint8_t flags;                   /* enum ifaddr_flag */
+    uint8_t probes;                  /* sent for it (nd.c) */
+    uint8_t nonce[6];                /* of its probes (RFC 7527) */
+    uint64_t preferred_ms, valid_ms; /* until when, by the shard's clock; 0: for ever */
 };
 enum { IFADDR_FREE, IFADDR_TENTATIVE, IFADDR_VALID, IFADDR_CONFLICT };
+enum ifaddr_flag {
+    IFADDR_AUTO = 1, /* the stack's own choice: link-local, or by a router's advertisement */
+};
 
 /* What the family shares about a link. Index 0 is loopback. */
 struct ifnet {
@@ -45,6 +52,10 @@ struct ifnet {
     uint32_t caps, mtu, tso_max; /* copies of the netdev's */
     struct ifaddr addr[IFADDR_MAX];
     uint32_t naddr;
+    /* What input wants to know at a glance (ifnet_changed keeps them): the number of IPv4 addresses, the
+     * first valid one and its directed broadcast, 0 when there is none. */
+    uint32_t n4, addr4_be, bcast4_be;
+    uint8_t hop_limit; /* IPv6: what a router advertised, 0: none */
     uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, rx_dropped, tx_dropped;
 };
 
@@ -105,7 +116,7 @@ struct shard {
     struct frag_table *frag;
     struct errq_table *errq;
     struct filter_table *filters;
-    uint64_t icmp_stamp_ns; /* token bucket of ICMP errors (icmp.c) */
+    uint64_t icmp_stamp_ns; /* token bucket of ICMP and ICMPv6 errors (icmp.c) */
     uint32_t icmp_tokens;
     uint64_t count[COUNT_MAX];
     /* wake-ups collected under the lock, sent after it is dropped (ready.h) */

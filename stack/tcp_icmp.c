@@ -1,7 +1,5 @@
 /* tcp_icmp.c: ICMP errors about our segments (RFC 1122 section 4.2.3.9, RFC 5927), and the path MTU (RFC
  * 1191). */
-#include <netinet/ip_icmp.h>
-
 #include "errq.h"
 #include "ip.h"
 #include "tcp_close.h"
@@ -10,6 +8,7 @@
 #include "tcp_sack.h"
 #include "tcp_sndq.h"
 #include "tcp_table.h"
+#include "wire_ip6.h"
 
 #define PMTU_MIN 552 /* Linux: min_pmtu */
 
@@ -18,9 +17,10 @@
 static void lower_mtu(struct shard *sh, struct tcb *t, uint32_t mtu)
 {
     uint32_t have = t->pmtu && t->pmtu < t->flow.mtu ? t->pmtu : t->flow.mtu;
+    uint32_t least = ipaddr_is_v4(&t->flow.dst) ? PMTU_MIN : IP6_MIN_MTU;
 
-    if (mtu < PMTU_MIN)
-        mtu = PMTU_MIN;
+    if (mtu < least)
+        mtu = least;
     if (mtu >= have)
         return;
     t->pmtu = mtu;
@@ -44,7 +44,7 @@ void tcp_icmp(struct shard *sh, const struct icmp_error *e)
     /* RFC 5927 section 4.1: only an error about something in flight is believed. */
     if (!t || seq_lt(e->seq, t->snd_una) || seq_gt(e->seq, t->snd_nxt))
         return;
-    if (e->type == ICMP_DEST_UNREACH && e->code == ICMP_FRAG_NEEDED) {
+    if (e->too_big) {
         if (!state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED) | TCPF(CLOSE))) {
             ip_learn_mtu(sh, &e->dst, e->mtu); /* for the other and the next connections to there */
             lower_mtu(sh, t, e->mtu ? e->mtu : 576);
@@ -58,9 +58,9 @@ void tcp_icmp(struct shard *sh, const struct icmp_error *e)
             errq_icmp(sh, &t->pcb, e, t->pcb.remote.port_be, quoted_hdr(e), t->rcvbuf);
         tcp_end(sh, t, e->err);
     } else if (recverr) { /* ip(7): told at once, and the connection goes on */
-        t->pcb.so_error = e->err;
+        t->pcb.so_error = (uint8_t)e->err;
         pcb_event(sh, &t->pcb, EV_ERR);
     } else {
-        t->pcb.soft_error = e->err; /* told if the connection times out */
+        t->pcb.soft_error = (uint8_t)e->err; /* told if the connection times out */
     }
 }

@@ -39,6 +39,8 @@ void tcp_inherit(struct shard *sh, struct tcb *c, const struct tcb *l)
                                    PCB_OOBINLINE | PCB_RECVERR | PCB_RECVERR6);
     c->pcb.tos = l->pcb.tos;
     c->pcb.ttl = l->pcb.ttl;
+    c->pcb.tclass = l->pcb.tclass;
+    c->pcb.hops = l->pcb.hops;
     c->pcb.ifindex = l->pcb.ifindex;
     c->flags = l->flags & keep;
     c->sndbuf = l->sndbuf;

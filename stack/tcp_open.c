@@ -47,8 +47,8 @@ static int connect_route(struct shard *sh, struct tcb *t, const struct endpoint 
     t->flow = (struct flow){.src = ipaddr_is_any(&p->local.addr) ? IPADDR_ANY : p->local.addr,
                             .dst = remote->addr,
                             .proto = IPPROTO_TCP,
-                            .ttl = p->ttl,
-                            .tos = p->tos,
+                            .ttl = pcb_ttl(p, &remote->addr),
+                            .tos = pcb_tos(p, &remote->addr),
                             .df = 1,
                             .bound_if = p->ifindex};
     err = flow_resolve(sh, &t->flow);

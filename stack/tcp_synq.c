@@ -85,8 +85,8 @@ static struct flow flow_of(const struct synreq *r, const struct tcb *l)
     return (struct flow){.src = r->laddr,
                          .dst = r->raddr,
                          .proto = IPPROTO_TCP,
-                         .ttl = l->pcb.ttl,
-                         .tos = l->pcb.tos,
+                         .ttl = pcb_ttl(&l->pcb, &r->raddr),
+                         .tos = pcb_tos(&l->pcb, &r->raddr),
                          .df = 1,
                          .bound_if = l->pcb.ifindex};
 }

@@ -69,7 +69,7 @@ static void fill(struct shard *sh, struct tw *w, const struct tcb *t)
     w->window = (uint16_t)(t->rcv_wnd >> t->rcv_wscale);
     w->flags = (uint8_t)((t->flags & TF_TS ? TW_TS : 0) | (t->pcb.flags & PCB_REUSEADDR ? TW_REUSEADDR : 0) |
                          (t->pcb.flags & PCB_REUSEPORT ? TW_REUSEPORT : 0));
-    w->tos = t->pcb.tos;
+    w->tos = pcb_tos(&t->pcb, &t->pcb.remote.addr);
     list_init(&w->fifo);
     restart(sh, w);
 }

@@ -24,7 +24,8 @@ enum timer_kind {
     TIMER_TW,     /* a compact TIME_WAIT entry */
     TIMER_NEIGH,  /* neighbour cache entry */
     TIMER_FRAG,   /* reassembly queue */
-    TIMER_STACK,  /* housekeeping of the stack */
+    TIMER_STACK,  /* housekeeping of the stack: ARP's probes and announcements */
+    TIMER_ND,     /* IPv6 addresses and routers: probes, solicitations, lifetimes */
 };
 
 struct timer {

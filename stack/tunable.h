@@ -63,7 +63,15 @@
     X(neigh_unres_qlen, 101, 1, 10000, "packets queued for an unresolved neighbour")                         \
     X(neigh_gc_thresh, 1024, 16, 1 << 20, "neighbour entries")                                               \
     X(arp_probe, 1, 0, 1, "probe an address for conflicts before its use (RFC 5227, shortened)")             \
+    X(disable_ipv6, 0, 0, 1, "1: no IPv6, not even a link-local address")                                    \
+    X(hop_limit, 64, 1, 255, "hop limit of what is sent by IPv6")                                            \
+    X(dad_transmits, 1, 0, 16, "probes for duplicates of an IPv6 address (RFC 4862), 0: none")               \
+    X(auto_flowlabels, 1, 0, 3,                                                                              \
+      "IPv6 flow labels by hash: 0 never, 1 unless, 2 if the socket says, 3 always")                         \
+    X(bindv6only, 0, 0, 1, "default of IPV6_V6ONLY")                                                         \
+    X(accept_redirects, 1, 0, 1, "believe a gateway's ICMP redirects")                                       \
     X(ipfrag_time, 30, 1, 600, "seconds an incomplete datagram is kept")                                     \
+    X(ip6frag_time, 60, 1, 600, "the same for IPv6")                                                         \
     X(icmp_ratelimit, 1000, 0, 1000000, "ICMP errors a second, 0: no limit")                                 \
     X(mem_mb, 1024, 64, 1 << 20, "MiB of packet memory that may be used")                                    \
     X(spin_us, 50, 0, 1000000, "microseconds a blocking call spins at most before it sleeps")                \

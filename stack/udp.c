@@ -232,7 +232,9 @@ void udp_input(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri)
         pkt_drop(sh, m, COUNT_UDP_ERR);
         return;
     }
-    if (!ri->l4_good && h.cksum_be && ip_l4_cksum(m, &ri->src, &ri->dst, IPPROTO_UDP, h.len)) {
+    /* RFC 8200 section 8.1: over IPv6 no datagram goes without. */
+    if (!ri->l4_good && (h.cksum_be || !ipaddr_is_v4(&ri->src)) &&
+        ip_l4_cksum(m, &ri->src, &ri->dst, IPPROTO_UDP, h.len)) {
         sh->count[COUNT_UDP_CSUM]++;
         pkt_drop(sh, m, COUNT_UDP_ERR);
         return;

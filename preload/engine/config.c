@@ -14,6 +14,7 @@
 
 #include "../../stack/hash.h"
 #include "../../stack/log.h"
+#include "../../stack/route.h"
 
 #define TEXT_MAX 4096 /* bytes of one variable */
 
@@ -49,10 +50,12 @@ static char *piece(char **rest, const char *seps)
 
 const char *config_show_addr(const struct ipaddr *a, char buf[46])
 {
+    struct ipaddr w = ipaddr_unzoned(a);
+
     if (ipaddr_is_v4(a))
         inet_ntop(AF_INET, &a->w[3], buf, 46);
     else
-        inet_ntop(AF_INET6, a->b, buf, 46);
+        inet_ntop(AF_INET6, w.b, buf, 46);
     return buf;
 }
 
@@ -71,6 +74,7 @@ static int parse_ip(const char *text, struct ipaddr *a)
 static int parse_cidr(const char *var, char *text, struct ipaddr *a, uint8_t *prefix_len)
 {
     char *slash = strchr(text, '/'), *end;
+    int most = 32;
     long len;
 
     if (slash)
@@ -78,25 +82,27 @@ static int parse_cidr(const char *var, char *text, struct ipaddr *a, uint8_t *pr
     if (parse_ip(text, a))
         return bad("%s: '%s' is no IP address: give one like 198.18.0.2/24", var, text);
     if (!ipaddr_is_v4(a))
-        return bad("%s: %s: IPv6 is not there yet: give an IPv4 address", var, text);
+        most = 128;
     if (!slash)
-        return bad("%s: %s has no prefix length: give it like %s/24", var, text, text);
+        return bad("%s: %s has no prefix length: give it like %s/%d", var, text, text, most == 32 ? 24 : 64);
     len = strtol(slash + 1, &end, 10);
-    if (end == slash + 1 || *end || len < 0 || len > 32)
-        return bad("%s: '%s' is no prefix length: 0 to 32", var, slash + 1);
+    if (end == slash + 1 || *end || len < 0 || len > most)
+        return bad("%s: '%s' is no prefix length: 0 to %d", var, slash + 1, most);
     *prefix_len = (uint8_t)len;
     return 0;
 }
 
 static bool covers(const struct config_addr *net, const struct ipaddr *a)
 {
-    uint32_t mask = net->prefix_len ? htonl(~0u << (32 - net->prefix_len)) : 0;
-
-    return ((ipaddr_get_v4(&net->addr) ^ ipaddr_get_v4(a)) & mask) == 0;
+    return ipaddr_is_v4(&net->addr) == ipaddr_is_v4(a) &&
+           ipaddr_prefix_eq(&net->addr, a, ipaddr_plen128(&net->addr, net->prefix_len));
 }
 
 int config_link_of(const struct config *c, const struct ipaddr *a)
 {
+    if (ipaddr_is_linklocal(
+            a)) /* the zone is that of the stack's interface, of which loopback is the first */
+        return ipaddr_zone(a) >= 2 && ipaddr_zone(a) - 2 < c->nlinks ? (int)ipaddr_zone(a) - 2 : -1;
     for (unsigned i = 0; i < c->nlinks; i++)
         for (unsigned j = 0; j < c->link[i].naddr; j++)
             if (covers(&c->link[i].addr[j], a))
@@ -177,12 +183,14 @@ static int add_addr(struct config *c, unsigned group, char *text)
     if (parse_cidr("SHUNT_ADDR", text, &a.addr, &a.prefix_len))
         return -EINVAL;
     config_show_addr(&a.addr, shown);
-    if (ipaddr_is_any(&a.addr) || ipaddr_is_multicast(&a.addr) || ipaddr_get_v4(&a.addr) == INADDR_BROADCAST)
+    if (ipaddr_is_any(&a.addr) || ipaddr_is_multicast(&a.addr) ||
+        (ipaddr_is_v4(&a.addr) && ipaddr_get_v4(&a.addr) == INADDR_BROADCAST))
         return bad("SHUNT_ADDR: %s is no address that a host can have", shown);
     if (ipaddr_is_loopback(&a.addr) && c->nlinks)
         return bad("SHUNT_ADDR: %s is loopback's, a link can't have it", shown);
     if (l->naddr == IFADDR_MAX)
         return bad("SHUNT_ADDR: more than %u addresses on a link", IFADDR_MAX);
+    ipaddr_set_zone(&a.addr, group + 2);
     for (unsigned i = 0; i < (c->nlinks ? c->nlinks : 1); i++)
         for (unsigned j = 0; j < c->link[i].naddr; j++)
             if (ipaddr_eq(&c->link[i].addr[j].addr, &a.addr))
@@ -222,23 +230,52 @@ static int add_route(struct config *c, const char *var, const struct config_rout
     return 0;
 }
 
-static int read_via(const char *var, const char *text, struct ipaddr *via)
+/* "198.18.0.1", "2001:db8::1", "fe80::1%2": a link-local one is on the first link, or on that of the number.
+ */
+static int read_via(struct config *c, const char *var, char *text, struct ipaddr *via)
 {
+    char *percent = strchr(text, '%'), *end;
+    long link = 1;
+
+    if (percent) {
+        *percent = '\0';
+        link = strtol(percent + 1, &end, 10);
+        if (end == percent + 1 || *end || link < 1 || link > (long)c->nlinks)
+            return bad("%s: '%s' is no link: give its number, 1 to %u", var, percent + 1, c->nlinks);
+    }
     if (parse_ip(text, via))
         return bad("%s: '%s' is no IP address: give one like 198.18.0.1", var, text);
-    if (!ipaddr_is_v4(via))
-        return bad("%s: %s: IPv6 is not there yet: give an IPv4 address", var, text);
+    if (percent && !ipaddr_is_linklocal(via))
+        return bad("%s: %s belongs to its network's link: no %%%ld", var, text, link);
+    ipaddr_set_zone(via, (unsigned)link + 1);
     return 0;
+}
+
+/* The network that a default route to via is for. */
+static struct ipaddr everything(const struct ipaddr *via)
+{
+    return ipaddr_is_v4(via) ? ipaddr_v4(0) : IPADDR_ANY;
 }
 
 static int read_gateway(struct config *c, char *value)
 {
-    struct config_route r = {.net = ipaddr_v4(0)};
-    char *s = trim(value);
+    char *s;
 
-    if (read_via("SHUNT_GATEWAY", s, &r.via))
-        return -EINVAL;
-    return add_route(c, "SHUNT_GATEWAY", &r);
+    while ((s = piece(&value, ";, \t"))) {
+        struct config_route r = {0};
+
+        if (!*s)
+            continue;
+        if (read_via(c, "SHUNT_GATEWAY", s, &r.via))
+            return -EINVAL;
+        r.net = everything(&r.via);
+        for (unsigned i = 0; i < c->nroutes; i++)
+            if (ipaddr_is_v4(&c->route[i].via) == ipaddr_is_v4(&r.via))
+                return bad("SHUNT_GATEWAY: two for one family: give one");
+        if (add_route(c, "SHUNT_GATEWAY", &r))
+            return -EINVAL;
+    }
+    return 0;
 }
 
 /* "198.51.100.0/24 via 198.18.0.1; ..." */
@@ -256,11 +293,15 @@ static int read_routes(struct config *c, char *value)
             return bad("SHUNT_ROUTE: '%s' is no route: give it like '198.51.100.0/24 via 198.18.0.1'", s);
         *via = '\0';
         s = trim(s);
+        if (read_via(c, "SHUNT_ROUTE", trim(via + 5), &r.via))
+            return -EINVAL;
         if (strcmp(s, "default") == 0)
-            r.net = ipaddr_v4(0);
+            r.net = everything(&r.via);
         else if (parse_cidr("SHUNT_ROUTE", s, &r.net, &r.prefix_len))
             return -EINVAL;
-        if (read_via("SHUNT_ROUTE", trim(via + 5), &r.via) || add_route(c, "SHUNT_ROUTE", &r))
+        if (ipaddr_is_v4(&r.net) != ipaddr_is_v4(&r.via))
+            return bad("SHUNT_ROUTE: '%s': a route and its gateway are of one family", s);
+        if (add_route(c, "SHUNT_ROUTE", &r))
             return -EINVAL;
     }
     return 0;

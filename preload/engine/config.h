@@ -6,8 +6,9 @@
  * order, ',' or white space within a group. "198.18.0.2/24,198.18.0.3/24;198.19.0.2/24": two on the first
  * link, one on the second. More groups than links is an error; without a link (profile isolate) the first
  * group is loopback's.
- * - SHUNT_GATEWAY: the default route's next hop, on the link whose address covers it
- * - SHUNT_ROUTE: further routes "CIDR via IP", ';' or ',' between
+ * - SHUNT_GATEWAY: the default routes' next hops, one a family, on the link whose address covers it; a
+ * link-local one is on the first link, or on link N as "fe80::1%N"
+ * - SHUNT_ROUTE: further routes "CIDR via IP", ';' or ',' between; the IP as for SHUNT_GATEWAY
  * - SHUNT_MAC: link addresses, ';' between in the links' order; absent: derived from name, link number and
  * address
  * - SHUNT_MTU: bytes, of all links
@@ -56,7 +57,7 @@ struct config {
     struct config_link link[CONFIG_LINKS]; /* with nlinks 0, link[0]'s addresses are loopback's */
     struct link_spec spec[CONFIG_LINKS];
     unsigned nroutes;
-    struct config_route route[CONFIG_ROUTES]; /* the gateway's is 0.0.0.0/0 */
+    struct config_route route[CONFIG_ROUTES]; /* a gateway's is 0.0.0.0/0 or ::/0 */
     struct tunables set;
 };
 

@@ -20,6 +20,7 @@
 #include "../../stack/api_int.h"
 #include "../../stack/ip.h"
 #include "../../stack/log.h"
+#include "../../stack/nd.h"
 #include "control.h"
 #include "engine.h"
 #include "leak.h"
@@ -113,6 +114,9 @@ static int add_links(void)
     }
     if (!engine.ndev && (rc = add_addrs(0, &engine.cfg.link[0])))
         return rc;
+    rc = nd_add_linklocals(engine.st);
+    if (rc)
+        return failed(rc, "no link-local address: %s", strerror(-rc));
     return add_routes();
 }
 
@@ -157,7 +161,7 @@ static int probe_addresses(void)
     uint8_t mac[6];
     int state = 1;
 
-    if (!engine.ndev || !engine.cfg.set.arp_probe)
+    if (!engine.ndev)
         return 0;
     shard_lock(sh);
     arp_announce_start(sh);

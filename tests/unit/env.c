@@ -104,6 +104,7 @@ struct env *env_begin(const struct env_config *cfg, struct tunables *set)
     must(seg_create("test", &e->seg) == 0, "seg_create");
     tunables_default(set);
     set->arp_probe = cfg->arp_probe;
+    set->dad_transmits = cfg->arp_probe;
     if (cfg->tune)
         cfg->tune(set);
     env_now = e;

@@ -6,6 +6,7 @@
 #include "../../stack/arp.h"
 #include "../../stack/frag.h"
 #include "../../stack/ifnet.h"
+#include "../../stack/nd.h"
 #include "../../stack/rnd.h"
 #include "../../stack/route.h"
 #include "../../stack/shard.h"
@@ -36,6 +37,8 @@ static void fire(void *arg, struct timer *t)
         frag_timer(arg, t);
     else if (t->kind == TIMER_STACK)
         arp_timer(arg, t);
+    else if (t->kind == TIMER_ND)
+        nd_timer(arg, t);
 }
 
 static void step(struct env *e)

@@ -131,7 +131,8 @@ Test(config, bad_addresses)
 {
     static const char *const bad[] = {"198.18.0.2",  "198.18.0.2/33", "198.18.0.2/x",
                                       "hello/24",    "224.0.0.1/24",  "0.0.0.0/8",
-                                      "127.0.0.1/8", "fd00::1/64",    "198.18.0.2/24 198.18.0.2/24"};
+                                      "127.0.0.1/8", "fd00::1/129",   "198.18.0.2/24 198.18.0.2/24",
+                                      "fd00::1",     "ff02::1/64",    "::1/128"};
 
     for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         said[0] = '\0';
@@ -156,6 +157,41 @@ Test(config, gateway_and_routes)
     cr_assert_eq(cfg.route[0].prefix_len, 0);
     cr_assert_eq(cfg.route[1].prefix_len, 24);
     cr_assert(ipaddr_eq(&cfg.route[1].via, &via));
+}
+
+Test(config, ipv6_addresses_gateways_and_routes)
+{
+    cr_assert_eq(read_with("SHUNT_LINK", "tap:s0;tap:s1", "SHUNT_ADDR", "2001:db8::2/64;198.18.0.2/24",
+                           "SHUNT_GATEWAY", "198.18.0.1 fe80::1", "SHUNT_ROUTE",
+                           "2001:db8:9::/48 via 2001:db8::9; 2001:db8:8::/48 via fe80::2%2", NULL),
+                 0);
+    cr_assert_eq(cfg.nroutes, 4);
+    cr_assert(ipaddr_is_v4(&cfg.route[0].net));
+    cr_assert(ipaddr_is_any(&cfg.route[1].net) && !ipaddr_is_v4(&cfg.route[1].net));
+    cr_assert_eq(config_link_of(&cfg, &cfg.route[1].via), 0, "the first link");
+    cr_assert_eq(cfg.route[2].prefix_len, 48);
+    cr_assert_eq(config_link_of(&cfg, &cfg.route[2].via), 0);
+    cr_assert_eq(config_link_of(&cfg, &cfg.route[3].via), 1, "the second link");
+    cr_assert_eq(ipaddr_zone(&cfg.route[3].via), 3);
+}
+
+Test(config, bad_ipv6_gateways)
+{
+    static const char *const bad[] = {"fe80::1%2", "fe80::1%x", "2001:db8::1%1",          "2001:db8:1::1",
+                                      "::",        "x",         "2001:db8::1 2001:db8::9"};
+
+    for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        clearenv();
+        said[0] = '\0';
+        refused(
+            read_with("SHUNT_LINK", "tap:s0", "SHUNT_ADDR", "2001:db8::2/64", "SHUNT_GATEWAY", bad[i], NULL),
+            "SHUNT_GATEWAY");
+    }
+    clearenv();
+    said[0] = '\0';
+    refused(read_with("SHUNT_LINK", "tap:s0", "SHUNT_ADDR", "2001:db8::2/64", "SHUNT_ROUTE",
+                      "198.18.0.0/24 via 2001:db8::1", NULL),
+            "SHUNT_ROUTE");
 }
 
 Test(config, gateway_off_link)

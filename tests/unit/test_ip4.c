@@ -254,7 +254,7 @@ Test(ip4, input_frames_for_others)
 
     env_input(e, env_ip4(e, &ip, text, sizeof text));
     cr_assert_eq(e->sh->count[COUNT_ETH_NOT_US], 1);
-    wire_eth_emit(v6, ENV_MAC, ENV_PEER_MAC, ETH_TYPE_IP6);
+    wire_eth_emit(v6, ENV_MAC, ENV_PEER_MAC, 0x88cc); /* LLDP */
     env_input(e, env_frame(e, v6, sizeof v6));
     cr_assert_eq(e->sh->count[COUNT_ETH_TYPE], 1);
 }

@@ -1,4 +1,5 @@
 /* test_sock_name.c: bind, names and sockaddrs: lengths, families, addresses that aren't ours. */
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -31,6 +32,14 @@ static int bind6(struct sock *s, const struct in6_addr *addr, uint16_t port, soc
     struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = *addr};
 
     return sock_bind(e->st, s, (struct sockaddr *)&a, len);
+}
+
+static int bind6_zone(struct sock *s, const struct in6_addr *addr, uint16_t port, uint32_t zone)
+{
+    struct sockaddr_in6 a = {
+        .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = *addr, .sin6_scope_id = zone};
+
+    return sock_bind(e->st, s, (struct sockaddr *)&a, sizeof a);
 }
 
 Test(sock_name, bind_checks_its_arguments)
@@ -74,15 +83,48 @@ Test(sock_name, v6_bind)
     cr_assert_eq(bind6(o, &mapped, 81, 28), -EINVAL);
 }
 
-/* As on a host without: bind(::1) is how programs ask whether there is IPv6. */
-Test(sock_name, v6_addresses_are_not_ours)
+/* inet6_bind. */
+Test(sock_name, v6_addresses)
 {
     struct sock *s = new_sock(AF_INET6, SOCK_STREAM), *u = new_sock(AF_INET6, SOCK_DGRAM);
+    struct in6_addr own, ll, group, other;
+    struct ipaddr a;
 
-    e->st->isolate = true;
-    cr_assert_eq(bind6(s, &in6addr_loopback, 80, 28), -EADDRNOTAVAIL);
-    cr_assert_eq(bind6(u, &in6addr_loopback, 80, 28), -EADDRNOTAVAIL);
-    cr_assert_eq(bind6(s, &in6addr_any, 80, 28), 0, "for clients of IPv4");
+    inet_pton(AF_INET6, "2001:db8::2", &own);
+    inet_pton(AF_INET6, "2001:db8::3", &other);
+    inet_pton(AF_INET6, "fe80::2", &ll);
+    inet_pton(AF_INET6, "ff02::9", &group);
+    memcpy(a.b, &own, 16);
+    cr_assert_eq(stack_add_addr(e->st, ENV_IF, &a, 64), 0);
+    memcpy(a.b, &ll, 16);
+    ipaddr_set_zone(&a, ENV_IF + 1);
+    cr_assert_eq(stack_add_addr(e->st, ENV_IF, &a, 64), 0);
+    cr_assert_eq(bind6(s, &other, 80, 28), -EADDRNOTAVAIL);
+    cr_assert_eq(bind6(s, &group, 80, 28), -EINVAL, "no stream from a group");
+    cr_assert_eq(bind6(s, &ll, 80, 28), -EINVAL, "of which link?");
+    cr_assert_eq(bind6_zone(s, &ll, 80, 9), -ENODEV);
+    cr_assert_eq(bind6_zone(s, &ll, 80, (uint32_t)stack_if_shown(e->st, 0)), -EADDRNOTAVAIL);
+    cr_assert_eq(bind6_zone(s, &ll, 80, (uint32_t)stack_if_shown(e->st, ENV_IF)), 0);
+    cr_assert_eq(s->pcb->ifindex, ENV_IF, "it is bound to the link");
+    cr_assert_eq(bind6(u, &own, 80, 28), 0);
+}
+
+Test(sock_name, v6_link_local_names_have_their_scope)
+{
+    struct sock *s = new_sock(AF_INET6, SOCK_DGRAM);
+    struct sockaddr_in6 got;
+    socklen_t len = sizeof got;
+    struct in6_addr ll;
+    struct ipaddr a;
+
+    inet_pton(AF_INET6, "fe80::2", &ll);
+    memcpy(a.b, &ll, 16);
+    ipaddr_set_zone(&a, ENV_IF + 1);
+    cr_assert_eq(stack_add_addr(e->st, ENV_IF, &a, 64), 0);
+    cr_assert_eq(bind6_zone(s, &ll, 80, (uint32_t)stack_if_shown(e->st, ENV_IF)), 0);
+    cr_assert_eq(sock_getsockname(s, (struct sockaddr *)&got, &len), 0);
+    cr_assert_eq(memcmp(&got.sin6_addr, &ll, 16), 0, "no zone inside the address");
+    cr_assert_eq(got.sin6_scope_id, stack_if_shown(e->st, ENV_IF));
 }
 
 Test(sock_name, names_are_cut_and_lengths_told)

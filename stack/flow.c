@@ -1,0 +1,174 @@
+/* flow.c: choosing a flow's way out: interface, source address, next hop, path MTU (flow_resolve, ip.h). Both
+ * families; the result is cached in the flow until route_table.gen moves.
+ */
+#include <errno.h>
+
+#include "ifnet.h"
+#include "ip.h"
+#include "ip6_addr.h"
+#include "neigh.h"
+#include "route.h"
+#include "wire_ip6.h"
+
+#define IP4_MAX_BYTES 65535 /* of a whole packet */
+#define IP6_MAX_BYTES (IP6_MAX_PLEN + IP6_HDR_LEN)
+
+/* Sends a flow to this host itself: by loopback, whatever interface the address belongs to. */
+static int resolve_local(struct shard *sh, struct flow *fl)
+{
+    bool v4 = ipaddr_is_v4(&fl->dst);
+    struct ipaddr localhost = v4 ? ipaddr_v4(htonl(INADDR_LOOPBACK)) : IP6_LOOPBACK;
+
+    if (v4 && ipaddr_get_v4(&fl->dst) == htonl(0x7fffffff) && !fl->allow_bcast) /* lo's own broadcast */
+        return -EACCES;
+    if (ipaddr_is_any(&fl->src))
+        fl->src = ipaddr_is_loopback(&fl->dst) ? localhost : fl->dst;
+    fl->ifindex = IFNET_LOOPBACK;
+    fl->neigh = neigh_get(sh, IFNET_LOOPBACK, &localhost); /* one entry for all: it has no link address */
+    return 0;
+}
+
+/* The interface for a broadcast or multicast that no route names: the bound one, else the first that is no
+ * loopback. */
+static int default_if(const struct stack *st, unsigned bound_if)
+{
+    if (bound_if)
+        return bound_if < st->nif ? (int)bound_if : -ENODEV;
+    return st->nif > 1 ? 1 : -ENETUNREACH;
+}
+
+/* A multicast's zone says by which interface; other destinations ask the routes. The interface, *next_hop
+ * set, or -errno. */
+static int choose_if(const struct stack *st, const struct flow *fl, bool bcast,
+                     const struct ipaddr **next_hop)
+{
+    bool group = ipaddr_is_multicast(&fl->dst);
+    unsigned zone = ipaddr_zone(&fl->dst);
+    const struct route *r;
+
+    *next_hop = &fl->dst;
+    if (group && zone)
+        return zone <= st->nif && (!fl->bound_if || fl->bound_if == zone - 1) ? (int)zone - 1 : -ENODEV;
+    r = route_lookup(st, &fl->dst, fl->bound_if);
+    if (r) {
+        if (!ipaddr_is_any(&r->via) && !bcast && !group)
+            *next_hop = &r->via;
+        return r->ifindex;
+    }
+    return bcast || group ? default_if(st, fl->bound_if) : -ENETUNREACH;
+}
+
+static const struct ifaddr *choose_source(const struct shard *sh, const struct flow *fl, unsigned ifindex,
+                                          const struct ipaddr *next_hop)
+{
+    if (ipaddr_is_v4(&fl->dst))
+        return ifnet_source(&sh->st->ifn[ifindex], next_hop);
+    return ip6_source(sh->st, ifindex, &fl->dst, shard_ms(sh));
+}
+
+static int resolve_remote(struct shard *sh, struct flow *fl)
+{
+    struct stack *st = sh->st;
+    bool bcast = ip_is_broadcast(st, &fl->dst);
+    const struct ipaddr *next_hop;
+    const struct ifaddr *src;
+    int ifindex = choose_if(st, fl, bcast, &next_hop);
+
+    if (ifindex < 0)
+        return ifindex;
+    if (bcast && !fl->allow_bcast)
+        return -EACCES;
+    if (ifindex == IFNET_LOOPBACK)
+        return -ENETUNREACH; /* 127/8 routed to lo, but not this host's: profile default */
+    if (ipaddr_is_any(&fl->src)) {
+        src = choose_source(sh, fl, (unsigned)ifindex, next_hop);
+        if (!src)
+            return ipaddr_is_v4(&fl->dst) ? -ENETUNREACH : -EADDRNOTAVAIL; /* as ip6_dst_lookup_tail */
+        fl->src = src->addr;
+    } else if (ipaddr_is_loopback(&fl->src)) {
+        return -EINVAL; /* as Linux: 127/8 doesn't leave the host */
+    }
+    fl->ifindex = (uint8_t)ifindex;
+    fl->neigh = neigh_get(sh, (unsigned)ifindex, next_hop);
+    return 0;
+}
+
+/* A destination that means nothing without its link, and doesn't say which: the bound one's, the source's,
+ * or the first one's. */
+static int complete_zone(const struct stack *st, struct flow *fl)
+{
+    int ifindex;
+
+    if (!ipaddr_needs_zone(&fl->dst) || ipaddr_zone(&fl->dst))
+        return 0;
+    if (ipaddr_zone(&fl->src)) {
+        ipaddr_set_zone(&fl->dst, ipaddr_zone(&fl->src));
+        return 0;
+    }
+    ifindex = default_if(st, fl->bound_if);
+    if (ifindex < 0)
+        return ifindex;
+    ipaddr_set_zone(&fl->dst, (unsigned)ifindex + 1);
+    return 0;
+}
+
+/* What can be said against the two addresses together. */
+static int check_families(const struct flow *fl)
+{
+    bool v4 = ipaddr_is_v4(&fl->dst);
+
+    if (ipaddr_is_any(&fl->src) || ipaddr_is_v4(&fl->src) == v4)
+        return 0;
+    return v4 ? -ENETUNREACH : -EAFNOSUPPORT;
+}
+
+static void take_mtu(struct shard *sh, struct flow *fl)
+{
+    const struct ifnet *ifn = &sh->st->ifn[fl->ifindex];
+    uint32_t most = ipaddr_is_v4(&fl->dst) ? IP4_MAX_BYTES : IP6_MAX_BYTES;
+    uint32_t pmtu = route_pmtu(sh, &fl->dst);
+
+    fl->mtu = RTE_MIN(ifn->mtu, most);
+    if (pmtu && pmtu < fl->mtu)
+        fl->mtu = pmtu;
+    fl->tso_max = ifn->caps & NETDEV_TSO ? ifn->tso_max : 0;
+    fl->caps = (uint8_t)ifn->caps;
+}
+
+int flow_resolve(struct shard *sh, struct flow *fl)
+{
+    struct stack *st = sh->st;
+    int err;
+
+    if (__builtin_expect(fl->gen == st->routes->gen, 1))
+        return 0;
+    fl->gen = 0;
+    if (ipaddr_is_any(&fl->dst))
+        fl->dst = ipaddr_is_any(&fl->src) ? ipaddr_v4(htonl(INADDR_LOOPBACK)) : fl->src;
+    err = check_families(fl);
+    if (!err)
+        err = complete_zone(st, fl);
+    if (!err)
+        err = ip_is_local(st, &fl->dst) ? resolve_local(sh, fl) : resolve_remote(sh, fl);
+    if (err) {
+        if (err == -ENETUNREACH)
+            sh->count[ipaddr_is_v4(&fl->dst) ? COUNT_IP_NOROUTE : COUNT_IP6_NOROUTE]++;
+        return err;
+    }
+    if (!fl->neigh)
+        return -ENOBUFS;
+    take_mtu(sh, fl);
+    fl->gen = st->routes->gen; /* last: neigh_get may have moved it */
+    return 0;
+}
+
+void ip_confirm(struct shard *sh, const struct flow *fl)
+{
+    /* Only when it saves a probe soon: a fresh entry is left alone. */
+    if (fl->gen == sh->st->routes->gen && fl->neigh) {
+        struct neigh *n = fl->neigh;
+
+        if (n->fresh_until_ns < sh->now_ns + (uint64_t)sh->st->set.neigh_base_reachable * 500000000)
+            neigh_confirm(sh, n);
+    }
+}
