@@ -1,4 +1,4 @@
-/* call_cred.c: setuid, seteuid, setreuid, setresuid.
+/* call_cred.c: setuid, seteuid, setreuid, setresuid, capset.
  *
  * A daemon may give up root before it opens its first socket, and a link that needs privilege could not be
  * opened any more then. So the stack starts when root is about to be given up, if the environment asks for
@@ -10,11 +10,11 @@
 #include "boot.h"
 #include "libc.h"
 
-static void before_drop(uid_t to)
+static void start_if_privileged(void)
 {
     static const char *const privileged[] = {"tap:", "packet:", "xdp:", "pci:"};
     const char *links = getenv("SHUNT_LINK");
-    if (!links || to == 0 || to == (uid_t)-1 || geteuid() != 0)
+    if (!links || geteuid() != 0)
         return;
     for (size_t i = 0; i < sizeof(privileged) / sizeof(privileged[0]); i++) {
         if (strstr(links, privileged[i])) {
@@ -22,6 +22,20 @@ static void before_drop(uid_t to)
             break;
         }
     }
+}
+
+static void before_drop(uid_t to)
+{
+    if (to != 0 && to != (uid_t)-1)
+        start_if_privileged();
+}
+
+/* ping and its like keep what raw sockets need and give up the rest, through libcap. */
+int capset(void *header, const void *data);
+EXPORT int capset(void *header, const void *data)
+{
+    start_if_privileged();
+    return libc.capset(header, data);
 }
 
 EXPORT int setuid(uid_t uid)

@@ -106,6 +106,7 @@
     X(int, fexecve, -1, (int fd, char *const *a, char *const *e), (fd, a, e))                                \
     X(int, execveat, SYS_execveat, (int d, const char *p, char *const *a, char *const *e, int f),            \
       (d, p, a, e, f))                                                                                       \
+    X(int, capset, SYS_capset, (void *h, const void *d), (h, d))                                             \
     X(int, setuid, -1, (uid_t u), (u))                                                                       \
     X(int, seteuid, -1, (uid_t e), (e))                                                                      \
     X(int, setreuid, -1, (uid_t r, uid_t e), (r, e))                                                         \

@@ -39,6 +39,7 @@
     X(SOL_SOCKET, SO_MAX_PACING_RATE, -1, INT_MIN, INT_MAX)                                                  \
     X(SOL_SOCKET, SO_KEEPALIVE, 0, 0, 1)                                                                     \
     X(SOL_SOCKET, SO_RCVLOWAT, 1, INT_MIN, INT_MAX)                                                          \
+    X(IPPROTO_IP, IP_RETOPTS, 0, 0, 1) /* no packet gets an answer of options here */                        \
     X(IPPROTO_IP, IP_FREEBIND, 0, 0, 1)                                                                      \
     X(IPPROTO_IP, IP_TRANSPARENT, 0, 0, 1)                                                                   \
     X(IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 0, 0, 1)                                                          \
