@@ -174,7 +174,11 @@ static void lo_enqueue(struct shard *sh, struct rte_mbuf *m)
     }
     if (__builtin_expect(raw_wanted(sh) || packet_wanted(sh), 0))
         finish_ip_cksum(m);
+    bool whole = m->ol_flags & RTE_MBUF_F_TX_TCP_SEG;
+
     m->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
+    if (whole) /* tso_segsz says of how many */
+        m->ol_flags |= RTE_MBUF_F_RX_LRO;
     m->ol_flags |= RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
     m->packet_type = 0;
     ifn->tx_packets++;

@@ -4,6 +4,7 @@
 #include "tcp_cc.h"
 #include "tcp_close.h"
 #include "tcp_ecn.h"
+#include "tcp_info.h"
 #include "tcp_input.h"
 #include "tcp_output.h"
 #include "tcp_prr.h"
@@ -198,6 +199,8 @@ void tcp_take_ack(struct shard *sh, struct tcb *t, const struct tcp_seg *s, bool
     if (seq_gt(s->h.ack, t->snd_una)) {
         a.flags |= A_ADVANCED;
         t->snd_una = s->h.ack;
+        if (t->retries)
+            tcp_info_timeouts_end(sh, t);
         t->retries = 0;
         t->rtx_first_ms = 0;
     }
@@ -233,6 +236,8 @@ void tcp_take_ack(struct shard *sh, struct tcb *t, const struct tcp_seg *s, bool
         if (t->flags & TF_TXSTAMP)
             tcp_stamp_acked(sh, t);
         wake_writer(sh, t);
+        if (t->chrono && (!t->snd_head || t->chrono == CHRONO_SNDBUF))
+            tcp_chrono_set(sh, t, t->snd_head ? CHRONO_BUSY : CHRONO_NONE);
     }
     if (t->snd_next || t->lost > t->retrans || (t->flags & (TF_FIN_QUEUED | TF_OUTPUT)))
         tcp_at_burst_end(sh, t, TF_OUTPUT);

@@ -164,6 +164,7 @@ struct tcb {
     uint8_t rtx_kind;      /* enum tcp_rtx: what DL_RTX stands for */
     uint8_t dupacks;
     uint8_t ca_state;                        /* enum tcp_ca */
+    uint8_t chrono;                          /* enum tcp_chrono (tcp_info.h) */
     uint8_t cc;                              /* index of tcp_cc_table */
     uint8_t quick;                           /* ACKs to send at once before delaying begins */
     uint8_t rcv_ratio;                       /* payload bytes per 256 bytes of receive memory */
@@ -235,6 +236,7 @@ struct tcb {
     /* TCP_INFO. */
     uint32_t total_retrans, segs_in, segs_out, data_segs_in, data_segs_out, ofo_segs, dsack_dups;
     uint64_t bytes_acked, bytes_received, bytes_retrans;
+    uint32_t chrono_ms[3], chrono_start_ms; /* tcp_info.h; the running one's since chrono_start_ms to come */
 };
 
 /* Chained hash table that grows a bucket at a time (linear hashing, Litwin 1980): memory is touched as

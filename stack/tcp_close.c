@@ -7,6 +7,7 @@
 
 #include "errq.h"
 #include "port.h"
+#include "tcp_info.h"
 #include "tcp_listen.h"
 #include "tcp_output.h"
 #include "tcp_rcvq.h"
@@ -213,6 +214,8 @@ void tcp_reset_state(struct shard *sh, struct tcb *t)
     t->last_rcv_ms = t->last_snd_ms = t->last_ack_ms = t->rtx_first_ms = 0;
     t->total_retrans = t->segs_in = t->segs_out = t->data_segs_in = t->data_segs_out = 0;
     t->ofo_segs = t->dsack_dups = 0;
+    t->chrono = CHRONO_NONE;
+    memset(t->chrono_ms, 0, sizeof t->chrono_ms);
     t->bytes_acked = t->bytes_received = t->bytes_retrans = 0;
 }
 

@@ -40,6 +40,10 @@ struct tcp_ext {
     struct list txstamps; /* struct txstamp */
     uint32_t tx_once;     /* SOF_TIMESTAMPING_TX_*: of the send call to come */
     uint64_t rx_stamp_ns; /* of the last byte that recv took, 0: none */
+    /* Retransmission timeouts (tcp_info.h): how many, in how many series, how long these took; the beginning
+     * of the one that goes on, 0: none. */
+    uint16_t rto_total, rto_series;
+    uint32_t rto_time_ms, rto_since_ms;
     /* tcp_opt_rare.c. 0: not set. */
     uint32_t thin_lto, inq, tx_delay_us, rto_max_ms, rto_min_us, delack_max_us;
     uint32_t user_timeout_ms; /* TCP_USER_TIMEOUT (RFC 5482), 0: none */

@@ -135,6 +135,18 @@ static enum count step_syn(struct shard *sh, struct tcb *t, struct tcp_seg *s)
     return COUNT_TCP_SYN_CHALLENGE;
 }
 
+/* Segments as they were on the wire, before the link put them together. */
+static void count_in(struct tcb *t, const struct tcp_seg *s)
+{
+    uint32_t n = 1;
+
+    if ((s->m->ol_flags & RTE_MBUF_F_RX_LRO) && s->m->tso_segsz && s->len > s->m->tso_segsz)
+        n = (s->len + s->m->tso_segsz - 1) / s->m->tso_segsz;
+    t->segs_in += n;
+    if (s->len)
+        t->data_segs_in += n;
+}
+
 enum count tcp_segment_arrives(struct shard *sh, struct tcb *t, struct tcp_seg *s)
 {
     static enum count (*const steps[])(struct shard *, struct tcb *, struct tcp_seg *) = {
@@ -142,7 +154,7 @@ enum count tcp_segment_arrives(struct shard *sh, struct tcb *t, struct tcp_seg *
     };
     enum count v;
 
-    t->segs_in++;
+    count_in(t, s);
     if (t->state == TCPS_CLOSE)
         return tcp_closed_input(sh, s);
     v = tcp_fast_path(sh, t, s);

@@ -7,6 +7,7 @@
 #include "tcp_cc.h"
 #include "tcp_close.h"
 #include "tcp_ecn.h"
+#include "tcp_info.h"
 #include "tcp_input.h"
 #include "tcp_isn.h"
 #include "tcp_output.h"
@@ -173,7 +174,9 @@ void tcp_established(struct shard *sh, struct tcb *t, const struct tcp_seg *s)
     t->max_wnd = t->snd_wnd;
     t->snd_wl1 = s->h.seq;
     t->snd_wl2 = s->h.ack;
-    t->last_ack_ms = tcp_now_ms(sh);
+    t->last_ack_ms = t->last_snd_ms = t->last_rcv_ms =
+        tcp_now_ms(sh); /* as Linux counts: tcp_finish_connect */
+    tcp_info_timeouts_end(sh, t);
     tcp_mss_update(sh, t);
     tcp_cc_start(sh, t);
     tcp_rcvq_init(sh, t);

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "tcp_cc.h"
+#include "tcp_info.h"
 #include "tcp_opt.h"
 #include "tcp_ext.h"
 #include "tcp_output.h"
@@ -469,12 +470,12 @@ static int take_saved_syn(struct shard *sh, struct tcb *t, void *val, uint32_t *
 
 int tcp_getopt(struct shard *sh, struct tcb *t, int level, int name, void *val, uint32_t *len)
 {
-    struct tcp_info info;
+    struct tcp_info_full info;
     struct linger l = {!!(t->flags & TF_LINGER), t->linger_s};
     int v = 0, err;
 
     if (level == IPPROTO_TCP && name == TCP_INFO) {
-        tcp_get_info(sh, t, &info);
+        tcp_get_info_full(sh, t, &info);
         return give(val, len, &info, sizeof info);
     }
     if (level == IPPROTO_TCP && name == TCP_CONGESTION)

@@ -16,6 +16,7 @@
 #include "tcp_ecn.h"
 #include "tcp_rack.h"
 #include "tcp_rate.h"
+#include "tcp_info.h"
 #include "tcp_rcvq.h"
 #include "tcp_recover.h"
 #include "tcp_sndq.h"
@@ -220,6 +221,17 @@ static void ack_is_sent(struct tcb *t)
         t->quick--;
 }
 
+/* Segments as they will be on the wire. */
+static void count_out(struct shard *sh, struct tcb *t, uint32_t len)
+{
+    uint32_t n = len > t->mss ? (len + t->mss - 1) / t->mss : 1;
+
+    t->segs_out += n;
+    if (len)
+        t->data_segs_out += n;
+    sh->count[COUNT_TCP_OUT] += n;
+}
+
 /* Builds and sends one segment (several with TSO). 0, or -ENOBUFS: nothing was sent. What lower layers refuse
  * counts as lost on the way. */
 static int tcp_emit(struct shard *sh, struct tcb *t, const struct segment *s, struct tcp_opts *o)
@@ -259,8 +271,7 @@ static int tcp_emit(struct shard *sh, struct tcb *t, const struct segment *s, st
         m->ol_flags |= RTE_MBUF_F_TX_TCP_SEG;
         m->tso_segsz = t->mss;
     }
-    t->segs_out++;
-    tcp_count(sh, COUNT_TCP_OUT);
+    count_out(sh, t, s->len);
     ip_output(sh, &t->flow, m);
     if (t->flow.mtu != t->mss_mtu) /* another route, or the path's MTU became known */
         tcp_mss_update(sh, t);
@@ -452,12 +463,11 @@ static int send_new(struct shard *sh, struct tcb *t, uint32_t len, bool push)
         return err;
     if (len) {
         t->snd_next = stamp(sh, t, t->snd_next, len);
-        t->data_segs_out++;
         if (t->flags & TF_TXSTAMP)
             tcp_stamp_sent(sh, t, t->snd_nxt, t->snd_nxt + len);
         if (len < t->mss)
             t->snd_sml = t->snd_nxt + len;
-        if (now_ms - t->last_rcv_ms < (uint32_t)sh->st->set.tcp_delack_min)
+        if (t->data_segs_in && now_ms - t->last_rcv_ms < (uint32_t)sh->st->set.tcp_delack_min)
             t->flags |= TF_PINGPONG;
         t->last_snd_ms = now_ms;
     }
@@ -633,6 +643,19 @@ static void sent_new(struct shard *sh, struct tcb *t, uint32_t bytes, bool limit
         tcp_rtx_rearm(sh, t);
 }
 
+/* What keeps the connection from sending more, for TCP_INFO. */
+static void note_limit(const struct shard *sh, struct tcb *t, enum stop why)
+{
+    enum tcp_chrono c = CHRONO_BUSY;
+
+    if (why == STOP_WND)
+        c = CHRONO_RWND;
+    else if (why != STOP_CWND && !t->snd_next && (t->flags & TF_NOSPACE) &&
+             state_in(t, TCPF(ESTABLISHED) | TCPF(CLOSE_WAIT)))
+        c = CHRONO_SNDBUF;
+    tcp_chrono_set(sh, t, t->snd_head ? c : CHRONO_NONE);
+}
+
 void tcp_output(struct shard *sh, struct tcb *t)
 {
     uint32_t before;
@@ -652,6 +675,7 @@ void tcp_output(struct shard *sh, struct tcb *t)
     before = t->snd_nxt;
     why = send_unsent(sh, t);
     t->flags &= ~(uint32_t)TF_CORK_DUE;
+    note_limit(sh, t, why);
     if (t->snd_nxt != before)
         sent_new(sh, t, t->snd_nxt - before, why == STOP_CWND);
     if (t->frto_new) { /* RFC 5682 step 2.b: nothing new could go: conventional recovery */

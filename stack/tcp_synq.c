@@ -415,7 +415,11 @@ static enum count child_ready(struct shard *sh, const struct synreq *r, struct t
         tcp_rtt_sample(sh, c, rtt_ms ? rtt_ms * 1000 : 100);
     tcp_established(sh, c, s);
     tcp_accept_add(sh, l, c);
-    return s->len || (s->h.flags & TCP_FIN) ? tcp_segment_arrives(sh, c, s) : TCP_DONE;
+    c->segs_in = 1; /* the SYN */
+    if (s->len || (s->h.flags & TCP_FIN))
+        return tcp_segment_arrives(sh, c, s);
+    c->segs_in++;
+    return TCP_DONE;
 }
 
 /* The ACK that ends the handshake. */

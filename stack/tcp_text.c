@@ -65,8 +65,7 @@ enum count tcp_take_text(struct shard *sh, struct tcb *t, struct tcp_seg *s)
         tcp_ecn_data(sh, t, s->ri->tos);
     tcp_rcvq_append(sh, t, s->m);
     s->m = NULL;
-    t->data_segs_in++;
-    if (t->last_rcv_ms && tcp_now_ms(sh) - t->last_rcv_ms > t->rto_ms) /* the peer starts slowly again */
+    if (t->data_segs_in > 1 && tcp_now_ms(sh) - t->last_rcv_ms > t->rto_ms) /* the peer starts slowly again */
         t->quick = TCP_QUICK_ACKS;
     t->last_rcv_ms = tcp_now_ms(sh);
     measure_rtt(sh, t, s);
@@ -119,7 +118,6 @@ static enum count out_of_order(struct shard *sh, struct tcb *t, struct tcp_seg *
     v = tcp_reass_insert(sh, t, s->m);
     if (v == COUNT_OK)
         s->m = NULL;
-    t->data_segs_in++;
     t->flags &= ~(uint32_t)TF_PINGPONG;
     /* One for each segment (RFC 5681 section 4.2), so that a lost ACK does not take all that is known about
      * the hole with it; a peer without SACK counts them. With SACK the first few are enough, then one a burst

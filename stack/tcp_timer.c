@@ -8,6 +8,7 @@
 #include "tcp_close.h"
 #include "tcp_ext.h"
 #include "tcp_mtup.h"
+#include "tcp_info.h"
 #include "tcp_output.h"
 #include "tcp_rack.h"
 #include "tcp_recover.h"
@@ -201,6 +202,7 @@ static void on_syn_timeout(struct shard *sh, struct tcb *t)
     tcp_count(sh, COUNT_TCP_RETRANS);
     t->total_retrans++;
     t->flags |= TF_SYN_RETRANS;
+    tcp_info_timeout(sh, t);
     if (t->retries < UINT8_MAX)
         t->retries++;
     /* The first few at equal distances (Linux: tcp_syn_linear_timeouts), then doubling. */
@@ -216,6 +218,7 @@ static void on_syn_timeout(struct shard *sh, struct tcb *t)
 static void on_data_timeout(struct shard *sh, struct tcb *t)
 {
     tcp_count(sh, COUNT_TCP_TIMEOUT);
+    tcp_info_timeout(sh, t);
     tcp_recover_timeout(sh, t);
     if (timed_out(sh, t, (unsigned)sh->st->set.tcp_retries1, 0)) {
         tcp_mtup_black_hole(sh, t);
