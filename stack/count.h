@@ -95,6 +95,7 @@
     X(TCP_SYN_RETRANS, "TcpExtTCPSynRetrans")                                                                \
     X(TCP_DEFER_ACCEPT, "TcpExtTCPDeferAcceptDrop")                                                          \
     X(TCP_SKIP_SYN_RECV, "TcpExtTCPACKSkippedSynRecv")                                                       \
+    X(TCP_PAWS_TW, "TcpExtPAWSTimewait")                                                                     \
     X(TCP_SKIP_PAWS, "TcpExtTCPACKSkippedPAWS")                                                              \
     X(TCP_SKIP_SEQ, "TcpExtTCPACKSkippedSeq")                                                                \
     X(TCP_SKIP_FIN_WAIT_2, "TcpExtTCPACKSkippedFinWait2")                                                    \

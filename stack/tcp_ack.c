@@ -244,13 +244,12 @@ void tcp_take_ack(struct shard *sh, struct tcb *t, const struct tcp_seg *s, bool
 }
 
 /* Our FIN is acknowledged. */
-static enum count fin_acked(struct shard *sh, struct tcb *t)
+static enum count fin_acked(struct shard *sh, struct tcb *t, const struct tcp_seg *s)
 {
     switch (t->state) {
     case TCPS_FIN_WAIT_1:
         t->state = TCPS_FIN_WAIT_2;
-        tcp_fin_wait_2(sh, t);
-        return COUNT_OK;
+        return tcp_fin_wait_2(sh, t, s->len || (s->h.flags & TCP_FIN)) ? TCP_DONE : COUNT_OK;
     case TCPS_CLOSING:
         tcp_time_wait(sh, t);
         return TCP_DONE;
@@ -320,6 +319,6 @@ enum count tcp_step_ack(struct shard *sh, struct tcb *t, struct tcp_seg *s)
     wnd_changed = tcp_take_window(t, s);
     tcp_take_ack(sh, t, s, wnd_changed);
     if (tcp_fin_sent(t) && t->snd_una == t->snd_nxt)
-        v = fin_acked(sh, t);
+        v = fin_acked(sh, t, s);
     return v;
 }

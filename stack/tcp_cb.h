@@ -259,8 +259,9 @@ struct tcp_table {
     uint32_t tfo_holes, tfo_hole_ms;
     struct tcp_hash conn, half, timewait;   /* of struct tcb, synreq, tw */
     struct list listen[TCP_LISTEN_BUCKETS]; /* by local port, pcb.hash */
-    struct list tw_fifo;                    /* TIME_WAIT entries by expiry */
-    struct timer tw_timer;                  /* of the FIFO's head */
+    struct list tw_fifo, fw2_fifo;          /* TIME_WAIT entries by expiry, and those of FIN_WAIT_2 */
+    uint32_t nfw2;
+    struct timer tw_timer; /* of the FIFO's head */
     uint32_t norphan;
     uint32_t next_listen_id;
     uint32_t challenge_s, challenge_left; /* RFC 5961 section 7: limit */

@@ -16,6 +16,7 @@
 #include "tcp_table.h"
 #include "tcp_tfo.h"
 #include "tcp_timer.h"
+#include "tcp_tw.h"
 
 /* Frees a finished tcb that nobody holds. */
 static void free_if_orphan(struct shard *sh, struct tcb *t)
@@ -85,17 +86,20 @@ void tcp_abort(struct shard *sh, struct tcb *t)
     tcp_end(sh, t, ECONNABORTED);
 }
 
-void tcp_fin_wait_2(struct shard *sh, struct tcb *t)
+bool tcp_fin_wait_2(struct shard *sh, struct tcb *t, bool more)
 {
-    uint32_t s = (uint32_t)(t->linger2_s > 0 ? t->linger2_s : sh->st->set.tcp_fin_timeout);
-
     if (!(t->flags & TF_CLOSED))
-        return;
+        return false;
     if (t->linger2_s < 0) {
-        tcp_deadline_set(sh, t, DL_KEEP, 1);
-        return;
+        tcp_done(sh, t);
+        return true;
     }
-    tcp_deadline_set(sh, t, DL_KEEP, s * 1000);
+    /* The usual time is kept in an entry much smaller than a tcb. */
+    if (!more && t->linger2_s == 0 && tcp_tw_fin_wait_2(sh, t))
+        return true;
+    tcp_deadline_set(sh, t, DL_KEEP,
+                     (uint32_t)(t->linger2_s > 0 ? t->linger2_s : sh->st->set.tcp_fin_timeout) * 1000);
+    return false;
 }
 
 /* Our FIN is to follow what is queued. Returns false when there is no connection to close. */
@@ -155,6 +159,14 @@ static bool close_resets(struct shard *sh, struct tcb *t)
     return false;
 }
 
+/* TCP_LINGER2 below 0: the peer's FIN is not waited for (Linux: __tcp_close). */
+static void linger2_reset(struct shard *sh, struct tcb *t)
+{
+    tcp_send_reset(sh, t);
+    tcp_count(sh, COUNT_TCP_ABORT_LINGER);
+    tcp_done(sh, t);
+}
+
 void tcp_close(struct shard *sh, struct tcb *t)
 {
     uint32_t fin = t->flags & TF_FIN_QUEUED;
@@ -181,13 +193,15 @@ void tcp_close(struct shard *sh, struct tcb *t)
     tcp_deadline_clear(t, DL_KEEP);
     if (!fin)
         queue_fin(sh, t);
+    else if (t->state == TCPS_FIN_WAIT_2 && t->linger2_s < 0)
+        linger2_reset(sh, t);
     else if (t->state == TCPS_FIN_WAIT_2)
-        tcp_fin_wait_2(sh, t);
+        tcp_fin_wait_2(sh, t, false);
 }
 
 uint32_t tcp_orphans(const struct shard *sh)
 {
-    return sh->tcp->norphan;
+    return sh->tcp->norphan + sh->tcp->nfw2;
 }
 
 void tcp_reset_state(struct shard *sh, struct tcb *t)

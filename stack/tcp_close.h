@@ -13,8 +13,9 @@ void tcp_end(struct shard *sh, struct tcb *t, int err);
 void tcp_peer_reset(struct shard *sh, struct tcb *t);
 /* RST to the peer where there is one; t itself is not touched further. */
 void tcp_abort_quietly(struct shard *sh, struct tcb *t);
-/* FIN_WAIT_2 was entered: an orphan doesn't stay in it for ever. */
-void tcp_fin_wait_2(struct shard *sh, struct tcb *t);
+/* FIN_WAIT_2 was entered: an orphan doesn't stay in it for ever. True: t is gone (an entry of tcp_tw.h took
+ * its place). more: the segment that did it has text or a FIN to be looked at. */
+bool tcp_fin_wait_2(struct shard *sh, struct tcb *t, bool more);
 /* Makes a TCPS_CLOSE tcb as new, options and binding aside. */
 void tcp_reset_state(struct shard *sh, struct tcb *t);
 

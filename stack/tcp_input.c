@@ -191,7 +191,7 @@ static enum count parse(struct rte_mbuf *m, const struct rxinfo *ri, struct tcp_
     s->ri = ri;
     s->opts = p + TCP_HDR_LEN;
     s->len = len - (uint32_t)hlen;
-    s->skip = 0;
+    s->skip = s->isn = 0;
     s->end = s->h.seq + s->len + !!(s->h.flags & TCP_SYN) + !!(s->h.flags & TCP_FIN);
     s->local = (struct endpoint){ri->dst, s->h.dport_be};
     s->remote = (struct endpoint){ri->src, s->h.sport_be};

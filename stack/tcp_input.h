@@ -19,6 +19,7 @@ struct tcp_seg {
     const uint8_t *opts; /* the options' bytes */
     uint32_t len;        /* payload */
     uint32_t skip;       /* bytes of it cut off in front: had already */
+    uint32_t isn;        /* of our SYN,ACK where TIME_WAIT went before (RFC 6191), else 0 */
     uint32_t end;        /* SEG.SEQ + SEG.LEN, SYN and FIN counted */
     struct endpoint local, remote;
     struct tcp_opts o; /* set by tcp_seg_opts */

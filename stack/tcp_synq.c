@@ -325,7 +325,7 @@ static enum count answer(struct shard *sh, struct tcb *l, struct tcp_seg *s, str
     struct tcb *c = NULL;
 
     request_fill(sh, r, l, s);
-    r->iss = tcp_isn(sh, &s->local, &s->remote);
+    r->iss = s->isn ? s->isn : tcp_isn(sh, &s->local, &s->remote);
     r->saved = save_syn(sh, l, s);
     agree(sh, r, l, &s->o);
     if (tcp_ecn_request(sh, l, s))

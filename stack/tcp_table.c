@@ -125,6 +125,7 @@ int tcp_init(struct shard *sh, uint32_t max_tcb)
     for (unsigned i = 0; i < TCP_LISTEN_BUCKETS; i++)
         list_init(&tt->listen[i]);
     list_init(&tt->tw_fifo);
+    list_init(&tt->fw2_fifo);
     timer_init(&tt->tw_timer, TIMER_TW);
     sh->tcp = tt;
     return tcp_tfo_init(sh);

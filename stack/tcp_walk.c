@@ -33,6 +33,9 @@ static void view_tw(const struct tw *w, walk_fn *fn, void *arg)
     struct tcp_view v = {
         .local = {w->laddr, w->lport_be}, .remote = {w->raddr, w->rport_be}, .state = TCPS_TIME_WAIT};
 
+    if (w->flags & TW_FIN_WAIT_2)
+        v.state = TCPS_FIN_WAIT_2;
+
     fn(arg, &v);
 }
 

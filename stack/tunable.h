@@ -13,6 +13,7 @@
     X(tcp_fin_timeout, 60, 1, 3600, "seconds an orphan stays in FIN_WAIT_2")                                 \
     X(tcp_timewait, 60, 0, 3600, "seconds in TIME_WAIT")                                                     \
     X(tcp_max_tw_buckets, 262144, 0, 1 << 20, "TIME_WAIT entries")                                           \
+    X(tcp_rfc1337, 0, 0, 1, "1: a RST does not end TIME_WAIT")                                               \
     X(tcp_tw_reuse, 2, 0, 2, "1: reuse TIME_WAIT for new connections, 2: loopback only")                     \
     X(tcp_syn_retries, 6, 1, 127, "SYN retransmissions")                                                     \
     X(tcp_syn_linear_timeouts, 4, 0, 127, "of which the first so many do not back off")                      \

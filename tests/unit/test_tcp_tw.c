@@ -45,11 +45,41 @@ Test(tcp_tw, ends_after_60_s)
     cr_assert_eq(tcp_timewaits(p->sh), 0);
 }
 
-Test(tcp_tw, rst_does_not_end_it)
+/* RFC 1337's assassination: by default possible, as in Linux (whose peers count on it). */
+Test(tcp_tw, rst_ends_it_unless_rfc1337)
 {
     struct peer *p = time_wait(NULL);
 
+    p->sh->st->set.tcp_rfc1337 = 1;
     peer_send(p, (struct peer_seg){.flags = TCP_RST, .seq = 2});
+    cr_assert_eq(tcp_timewaits(p->sh), 1);
+    p->sh->st->set.tcp_rfc1337 = 0;
+    peer_send(p, (struct peer_seg){.flags = TCP_RST, .seq = 3});
+    cr_assert_eq(tcp_timewaits(p->sh), 1, "not with another number");
+    peer_send(p, (struct peer_seg){.flags = TCP_RST, .seq = 2});
+    cr_assert_eq(tcp_timewaits(p->sh), 0);
+    peer_expect_none(p);
+}
+
+/* Two ends that disagree don't answer each other for ever. */
+Test(tcp_tw, answers_are_limited)
+{
+    struct peer *p = time_wait(NULL);
+
+    for (int i = 0; i < 100; i++)
+        peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 100000, .ack = 2});
+    cr_assert_eq(peer_count(p), 1);
+    cr_assert_eq(p->sh->count[COUNT_TCP_SKIP_TIME_WAIT], 99);
+}
+
+/* A SYN that only lacks a listener is no reason to forget. */
+Test(tcp_tw, new_syn_without_a_listener)
+{
+    struct peer *p = time_wait(NULL);
+
+    tcp_close(p->sh, p->listener);
+    peer_send(p, (struct peer_seg){.flags = TCP_SYN, .seq = 1000});
+    peer_expect(p, TCP_ACK, 2, 2, 0);
     cr_assert_eq(tcp_timewaits(p->sh), 1);
 }
 
@@ -80,6 +110,7 @@ Test(tcp_tw, new_syn_by_sequence_number)
     cr_assert_eq(p->seen.tcp.flags, TCP_SYN | TCP_ACK);
     cr_assert_eq(tcp_timewaits(p->sh), 0);
     cr_assert_eq(p->sh->count[COUNT_TCP_TW_RECYCLED], 1);
+    cr_assert_eq(seen_seq(p), 2 + 65535 + 2, "beyond all that was used");
 }
 
 Test(tcp_tw, new_syn_by_timestamp)
@@ -187,10 +218,74 @@ Test(tcp_tw, orphan_leaves_fin_wait_2)
     tcp_close(p->sh, p->t);
     shard_flush(p->sh);
     peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 2});
-    cr_assert_eq(tcp_state(p->t), TCPS_FIN_WAIT_2);
+    cr_assert_eq(p->sh->tcp->tcb.in_use, 1, "the listener alone");
     peer_wait_ms(p, 59000);
     cr_assert_eq(tcp_orphans(p->sh), 1);
     peer_wait_ms(p, 2000);
+    cr_assert_eq(tcp_orphans(p->sh), 0);
+    cr_assert_eq(p->sh->tcp->tcb.in_use, 1);
+}
+
+static struct peer *orphan(void)
+{
+    struct peer *p = peer_new(&(struct env_config){.npkts = 511});
+
+    peer_open_passive(p, NULL);
+    tcp_close(p->sh, p->t);
+    shard_flush(p->sh);
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 2});
+    peer_clear(p);
+    cr_assert_eq(p->sh->tcp->tw.in_use, 1);
+    return p;
+}
+
+Test(tcp_tw, orphan_gets_its_fin)
+{
+    struct peer *p = orphan();
+
+    peer_wait_ms(p, 30000);
+    peer_send(p, (struct peer_seg){.flags = TCP_FIN | TCP_ACK, .seq = 1, .ack = 2});
+    peer_expect(p, TCP_ACK, 2, 2, 0);
+    cr_assert_eq(tcp_orphans(p->sh), 0);
+    peer_wait_ms(p, 59000);
+    cr_assert_eq(tcp_timewaits(p->sh), 1, "2 MSL from here");
+    peer_wait_ms(p, 1100);
+    cr_assert_eq(tcp_timewaits(p->sh), 0);
+}
+
+/* RFC 2525 section 2.17: data for nobody. */
+Test(tcp_tw, orphan_gets_data)
+{
+    struct peer *p = orphan();
+
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 2, .len = 10});
+    cr_assert(peer_recv(p));
+    cr_assert_eq(p->seen.tcp.flags & TCP_RST, TCP_RST);
+    cr_assert_eq(p->sh->tcp->tw.in_use, 0);
+    cr_assert_eq(tcp_orphans(p->sh), 0);
+}
+
+Test(tcp_tw, orphan_other_segments)
+{
+    struct peer *p = orphan();
+
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 2});
+    peer_expect_none(p);
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 200000, .ack = 2, .len = 5});
+    peer_expect(p, TCP_ACK, 2, 1, 0);
+    peer_send(p, (struct peer_seg){.flags = TCP_RST, .seq = 1000});
+    cr_assert_eq(p->sh->tcp->tw.in_use, 0);
+}
+
+Test(tcp_tw, orphan_without_linger2)
+{
+    struct peer *p = peer_new(&(struct env_config){.npkts = 511});
+
+    peer_open_passive(p, NULL);
+    peer_set(p, IPPROTO_TCP, TCP_LINGER2, -1);
+    tcp_close(p->sh, p->t);
+    shard_flush(p->sh);
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 2});
     cr_assert_eq(tcp_orphans(p->sh), 0);
     cr_assert_eq(p->sh->tcp->tcb.in_use, 1);
 }
