@@ -250,7 +250,7 @@ static void tell_without_effect(int level, int name)
     if (name == SO_TIMESTAMP || name == SO_TIMESTAMPNS)
         log_once(LOG_LEVEL_WARN, "SO_TIMESTAMP is accepted, but no time stamps come with received data yet");
     else if (name == SO_MAX_PACING_RATE)
-        log_once(LOG_LEVEL_WARN, "SO_MAX_PACING_RATE is accepted, but nothing is paced yet");
+        log_once(LOG_LEVEL_WARN, "SO_MAX_PACING_RATE is accepted, but datagrams are not paced");
 }
 
 static int set_stored(struct sock *s, int level, int name, const void *val, socklen_t len)

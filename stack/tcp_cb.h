@@ -72,6 +72,7 @@ enum tcb_flag {
     TF_CTL = 1u << 25,          /* recvmsg gives control messages (tcp_stamp.h) */
     TF_TXSTAMP = 1u << 26,      /* what is sent gets time stamps (tcp_stamp.h) */
     TF_TFO = 1u << 29,          /* Fast Open under way (tcp_tfo.h): SYN_SENT, SYN_RECEIVED */
+    TF_PACED = 1u << 31,        /* data leaves at a rate; tcb.ext->pace is there (tcp_pace.h) */
     TF_ECN = 1u << 30,          /* negotiated: ECN (tcp_ecn.h); in SYN_SENT: asked for */
 };
 
@@ -84,6 +85,7 @@ enum tcp_deadline {
     DL_DELACK, /* delayed ACK */
     DL_KEEP,   /* keepalive; the end of an orphan's FIN_WAIT_2 */
     DL_CORK,   /* the 200 ms of a cork */
+    DL_PACE,   /* the next packet of a paced connection */
     DL_MAX
 };
 
@@ -254,7 +256,7 @@ struct tcp_hash {
 struct tfo_peer;
 
 struct tcp_table {
-    struct slab tcb, synreq, tw, ofo, ext, saved_syn, sack_cache, txstamp;
+    struct slab tcb, synreq, tw, ofo, ext, saved_syn, sack_cache, txstamp, pace;
     struct tfo_peer *tfo; /* tcp_tfo.h: what is known of destinations */
     uint32_t tfo_holes, tfo_hole_ms;
     struct tcp_hash conn, half, timewait;   /* of struct tcb, synreq, tw */

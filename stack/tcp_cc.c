@@ -2,13 +2,21 @@
  * section 3.1). */
 #include "tcp_cc.h"
 
+#include "tcp_ecn.h"
+#include "tcp_ext.h"
+#include "tcp_pace.h"
+
 #define CWND_MAX (1u << 30)
 
-const struct tcp_cc *const tcp_cc_table[TCP_CC_COUNT] = {&tcp_cc_cubic, &tcp_cc_reno};
+const struct tcp_cc *const tcp_cc_table[TCP_CC_COUNT] = {[TCP_CC_CUBIC] = &tcp_cc_cubic,
+                                                         [TCP_CC_RENO] = &tcp_cc_reno,
+                                                         [TCP_CC_BBR] = &tcp_cc_bbr,
+                                                         [TCP_CC_DCTCP] = &tcp_cc_dctcp,
+                                                         [TCP_CC_DCTCP_RENO] = &tcp_cc_dctcp_reno};
 
 int tcp_cc_find(const char *name, size_t len)
 {
-    for (int i = 0; i < TCP_CC_COUNT; i++)
+    for (int i = 0; i < TCP_CC_DCTCP_RENO; i++)
         if (strlen(tcp_cc_table[i]->name) == len && memcmp(tcp_cc_table[i]->name, name, len) == 0)
             return i;
     return -1;
@@ -26,12 +34,34 @@ void tcp_cc_start(struct shard *sh, struct tcb *t)
     tcp_cc_table[t->cc]->init(sh, t);
 }
 
+void tcp_cc_release(struct tcb *t)
+{
+    memset(t->cc_priv, 0, sizeof t->cc_priv);
+    if (t->ext && t->ext->pace) {
+        t->ext->pace->rate = t->ext->pace->next_ns = 0;
+        memset(t->ext->pace->cc, 0, sizeof t->ext->pace->cc);
+    }
+}
+
+void tcp_cc_set(struct shard *sh, struct tcb *t, uint8_t cc)
+{
+    if (t->cc == cc)
+        return;
+    tcp_cc_release(t);
+    t->cc = cc;
+    t->ecn = (uint8_t)(tcp_cc_table[cc]->needs_ecn ? t->ecn | ECN_NEEDED : t->ecn & ~ECN_NEEDED);
+    if (!state_in(t, TCPF(CLOSE) | TCPF(LISTEN) | TCPF(SYN_SENT) | TCPF(SYN_RECEIVED)))
+        tcp_cc_table[cc]->init(sh, t); /* else when the handshake is through */
+}
+
 void tcp_cc_acked(struct shard *sh, struct tcb *t, uint32_t acked, uint32_t prior_flight)
 {
     const struct tcp_cc *cc = tcp_cc_table[t->cc];
     bool slow_start = t->cwnd < t->ssthresh;
 
     if (tcp_cc_table[t->cc]->cong_control)
+        return;
+    if (cc->cong_control)
         return;
     /* cwnd that the sender did not use says nothing about the path (RFC 7661; Linux: tcp_is_cwnd_limited). */
     if (!tcp_cwnd_used(t) && !(slow_start && 2ULL * prior_flight > t->cwnd))

@@ -1,11 +1,15 @@
 /* tcp_cc.h: congestion control: the interface, the table of algorithms, and what they share.
  *
+ * cubic and reno keep their state in tcb.cc_priv; one that needs more has it in tcp_pace.cc (tcp_pace.h).
+ *
  * A tcb holds an index into tcp_cc_table (no function pointer may live in the segment); an algorithm keeps
  * its state in tcb.cc_priv. All windows are in bytes. Loss detection and recovery are not an algorithm's
  * business (tcp_recover.h).
  */
 #ifndef SHUNT_TCP_CC_H
 #define SHUNT_TCP_CC_H
+
+#include <linux/inet_diag.h> /* union tcp_cc_info */
 
 #include "tcp_cb.h"
 #include "tcp_rate.h"
@@ -32,17 +36,26 @@ struct tcp_cc {
     void (*cong_control)(struct shard *sh, struct tcb *t, const struct tcp_rate_sample *rs);
     /* The reduction was a mistake: the cwnd to go back to. NULL: the larger of cwnd and tcb.prior_cwnd. */
     uint32_t (*undo_cwnd)(struct shard *sh, struct tcb *t);
+    /* TCP_CC_INFO: fills in its member, returns its length (linux/inet_diag.h). */
+    uint32_t (*get_info)(const struct tcb *t, union tcp_cc_info *info);
     /* tcb.ca_state is about to become state (enum tcp_ca); CA_LOSS: a timeout. */
     void (*set_state)(struct shard *sh, struct tcb *t, uint8_t state);
 };
 
-#define TCP_CC_COUNT 2
+#define TCP_CC_COUNT 5
 extern const struct tcp_cc
     *const tcp_cc_table[TCP_CC_COUNT]; /* order of the tunable tcp_congestion_control */
-extern const struct tcp_cc tcp_cc_cubic, tcp_cc_reno;
+extern const struct tcp_cc tcp_cc_cubic, tcp_cc_reno, tcp_cc_bbr, tcp_cc_dctcp;
+/* DCTCP without ECN: Reno by another name, as on Linux; cannot be asked for. */
+extern const struct tcp_cc tcp_cc_dctcp_reno;
+enum { TCP_CC_CUBIC, TCP_CC_RENO, TCP_CC_BBR, TCP_CC_DCTCP, TCP_CC_DCTCP_RENO };
 
 /* Initial window and the algorithm's state; when the handshake is through. */
 void tcp_cc_start(struct shard *sh, struct tcb *t);
+/* Changes the algorithm, in any state; a connection goes on with its cwnd. */
+void tcp_cc_set(struct shard *sh, struct tcb *t, uint8_t cc);
+/* The algorithm's state is not needed any more. */
+void tcp_cc_release(struct tcb *t);
 /* bytes were newly acknowledged outside of fast recovery. */
 void tcp_cc_acked(struct shard *sh, struct tcb *t, uint32_t acked, uint32_t prior_flight);
 /* Hands rs to the algorithm's on_ack and cong_control. */

@@ -7,6 +7,7 @@
 
 #include "errq.h"
 #include "port.h"
+#include "tcp_cc.h"
 #include "tcp_info.h"
 #include "tcp_listen.h"
 #include "tcp_output.h"
@@ -207,8 +208,9 @@ uint32_t tcp_orphans(const struct shard *sh)
 void tcp_reset_state(struct shard *sh, struct tcb *t)
 {
     const uint32_t keep = TF_NODELAY | TF_CORK | TF_LINGER | TF_SNDBUF_LOCK | TF_RCVBUF_LOCK | TF_KEEPALIVE |
-                          TF_CTL | TF_TXSTAMP;
+                          TF_CTL | TF_TXSTAMP | TF_PACED;
 
+    tcp_cc_release(t);
     tcp_sndq_free(sh, t);
     tcp_rcvq_free(sh, t);
     tcp_stamp_drop(sh, t);

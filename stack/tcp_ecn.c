@@ -61,13 +61,13 @@ static void quick_acks(struct tcb *t)
  * data before leaves first, with the old ECE, and the ACK for this data does not wait. */
 static void echo_each(struct shard *sh, struct tcb *t, bool ce)
 {
-    if (ce == !!(t->ecn & ECN_WAS_CE))
-        return;
-    if (t->flags & (TF_ACK_DELAYED | TF_ACK_NOW))
-        tcp_send_ack(sh, t);
-    t->ecn ^= ECN_WAS_CE;
+    if (ce != !!(t->ecn & ECN_WAS_CE)) {
+        if (t->flags & (TF_ACK_DELAYED | TF_ACK_NOW))
+            tcp_send_ack(sh, t);
+        t->ecn ^= ECN_WAS_CE;
+        tcp_at_burst_end(sh, t, TF_ACK_NOW);
+    }
     t->ecn = (uint8_t)(ce ? t->ecn | ECN_DEMAND_CWR : t->ecn & ~ECN_DEMAND_CWR);
-    tcp_at_burst_end(sh, t, TF_ACK_NOW);
 }
 
 void tcp_ecn_data(struct shard *sh, struct tcb *t, uint8_t tos)

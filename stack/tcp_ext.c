@@ -1,6 +1,7 @@
 /* tcp_ext.c: see tcp_ext.h. */
 #include "tcp_ext.h"
 
+#include "tcp_pace.h"
 #include "tcp_stamp.h"
 
 struct tcp_ext *tcp_ext_get(struct shard *sh, struct tcb *t)
@@ -19,6 +20,7 @@ void tcp_ext_free(struct shard *sh, struct tcb *t)
 {
     if (!t->ext)
         return;
+    tcp_pace_free(sh, t);
     if (t->ext->saved_syn)
         slab_free(&sh->tcp->saved_syn, t->ext->saved_syn);
     tcp_stamp_close(sh, t);
@@ -32,9 +34,11 @@ void tcp_ext_inherit(struct shard *sh, struct tcb *c, const struct tcb *l)
     struct tcp_ext *to;
 
     tcp_stamp_inherit(sh, c, l);
-    if (!from || !from->user_timeout_ms)
+    if (!from)
         return;
-    to = tcp_ext_get(sh, c);
+    if (from->pace)
+        tcp_pace_set_max(sh, c, from->pace->max_rate);
+    to = from->user_timeout_ms ? tcp_ext_get(sh, c) : NULL;
     if (to)
         to->user_timeout_ms = from->user_timeout_ms;
 }

@@ -34,6 +34,7 @@ struct tcp_ext {
     uint32_t urg_seq; /* of the urgent byte announced last */
     uint32_t snd_up;  /* SND.UP: behind the last urgent byte sent */
     uint16_t urg_data;
+    struct tcp_pace *pace; /* tcp_pace.h; NULL: never paced */
     uint32_t delivered_ce; /* bytes delivered by ACKs with ECE (tcp_ecn.h) */
     /* tcp_stamp.h */
     struct stamp stamp;

@@ -8,6 +8,7 @@
 #include "tcp_ecn.h"
 #include "tcp_ext.h"
 #include "tcp_output.h"
+#include "tcp_pace.h"
 #include "tcp_rcvq.h"
 #include "tcp_rtt.h"
 #include "tcp_sndq.h"
@@ -232,6 +233,8 @@ void tcp_get_info(const struct shard *sh, const struct tcb *t, struct tcp_info *
     o->tcpi_data_segs_out = t->data_segs_out;
     o->tcpi_snd_ssthresh = INT32_MAX;
     o->tcpi_delivery_rate_app_limited = 1;
+    o->tcpi_pacing_rate = tcp_pace_rate(t);
+    o->tcpi_max_pacing_rate = tcp_pace_max(t);
     info_times(sh, t, o);
     if (t->mss == 0)
         return;

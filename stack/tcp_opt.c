@@ -9,6 +9,7 @@
 #include "tcp_opt.h"
 #include "tcp_ext.h"
 #include "tcp_output.h"
+#include "tcp_pace.h"
 #include "tcp_rcvq.h"
 #include "tcp_sndq.h"
 #include "tcp_stamp.h"
@@ -38,9 +39,25 @@ static int set_congestion(struct shard *sh, struct tcb *t, const char *val, uint
     i = tcp_cc_find(val, n);
     if (i < 0)
         return -ENOENT;
-    t->cc = (uint8_t)i;
-    tcp_cc_table[i]->init(sh, t);
+    if (!(sh->st->set.tcp_allowed_congestion_control >> i & 1))
+        return -EPERM;
+    tcp_cc_set(sh, t, (uint8_t)i);
     return 0;
+}
+
+/* SO_MAX_PACING_RATE, of 32 bits (all ones: none) or 64. */
+static int set_pacing_rate(struct shard *sh, struct tcb *t, const void *val, uint32_t len)
+{
+    uint64_t rate;
+    uint32_t v;
+
+    if (len < sizeof v)
+        return -EINVAL;
+    memcpy(&v, val, sizeof v);
+    rate = v == UINT32_MAX ? PACE_UNLIMITED : v;
+    if (len >= sizeof rate)
+        memcpy(&rate, val, sizeof rate);
+    return tcp_pace_set_max(sh, t, rate);
 }
 
 static int set_range(int v, int min, int max, uint32_t scale, uint16_t *out)
@@ -321,6 +338,8 @@ int tcp_setopt(struct shard *sh, struct tcb *t, int level, int name, const void 
         return set_congestion(sh, t, val, len);
     if (level == IPPROTO_TCP && name == TCP_ULP) /* no upper layer (tls) can be put on a connection */
         return len < 1 ? -EINVAL : -ENOENT;
+    if (level == SOL_SOCKET && name == SO_MAX_PACING_RATE)
+        return set_pacing_rate(sh, t, val, len);
     if (level == SOL_SOCKET && name == SO_LINGER)
         return set_linger(t, val, len);
     if (level == SOL_SOCKET && stamp_is_option(name))
@@ -428,6 +447,25 @@ static int give(void *val, uint32_t *room, const void *from, uint32_t len)
     return 0;
 }
 
+static int get_pacing_rate(const struct tcb *t, void *val, uint32_t *len)
+{
+    uint64_t rate = tcp_pace_max(t);
+    uint32_t v = rate < UINT32_MAX ? (uint32_t)rate : UINT32_MAX;
+
+    return *len >= sizeof rate ? give(val, len, &rate, sizeof rate) : give(val, len, &v, sizeof v);
+}
+
+static int get_cc_info(const struct tcb *t, void *val, uint32_t *len)
+{
+    const struct tcp_cc *cc = tcp_cc_table[t->cc];
+    union tcp_cc_info info = {0};
+
+    return give(val, len, &info,
+                !state_in(t, TCPF(CLOSE) | TCPF(LISTEN) | TCPF(SYN_SENT)) && cc->get_info
+                    ? cc->get_info(t, &info)
+                    : 0);
+}
+
 static int get_congestion(const struct tcb *t, void *val, uint32_t *len)
 {
     char name[16] = {0}; /* TCP_CA_NAME_MAX */
@@ -480,8 +518,10 @@ int tcp_getopt(struct shard *sh, struct tcb *t, int level, int name, void *val, 
     }
     if (level == IPPROTO_TCP && name == TCP_CONGESTION)
         return get_congestion(t, val, len);
-    if (level == IPPROTO_TCP && name == TCP_CC_INFO) /* neither algorithm has anything to tell, as in Linux */
-        return give(val, len, &v, 0);
+    if (level == IPPROTO_TCP && name == TCP_CC_INFO)
+        return get_cc_info(t, val, len);
+    if (level == SOL_SOCKET && name == SO_MAX_PACING_RATE)
+        return get_pacing_rate(t, val, len);
     if (level == IPPROTO_TCP && is_fastopen(name))
         return tcp_tfo_getopt(sh, t, name, val, len);
     if (level == IPPROTO_TCP && name == TCP_SAVED_SYN)

@@ -14,6 +14,7 @@
 #include "ip.h"
 #include "tcp_cc.h"
 #include "tcp_ecn.h"
+#include "tcp_pace.h"
 #include "tcp_rack.h"
 #include "tcp_rate.h"
 #include "tcp_info.h"
@@ -272,6 +273,8 @@ static int tcp_emit(struct shard *sh, struct tcb *t, const struct segment *s, st
         m->tso_segsz = t->mss;
     }
     count_out(sh, t, s->len);
+    if ((t->flags & TF_PACED) && s->len)
+        tcp_pace_sent(sh, t, s->len);
     ip_output(sh, &t->flow, m);
     if (t->flow.mtu != t->mss_mtu) /* another route, or the path's MTU became known */
         tcp_mss_update(sh, t);
@@ -508,19 +511,16 @@ static void persist(struct shard *sh, struct tcb *t)
     tcp_rtx_arm(sh, t);
 }
 
-enum stop { STOP_NOTHING, STOP_CWND, STOP_WND, STOP_SHORT, STOP_NOMEM };
+enum stop { STOP_NOTHING, STOP_CWND, STOP_WND, STOP_SHORT, STOP_NOMEM, STOP_PACE };
 
-/* Without TSO: how many bytes Linux would hand to its device at once, to be segmented there
- * (tcp_tso_autosize): a millisecond at the pacing rate, twice cwnd an RTT in slow start and 1.2 times later;
- * more for near peers. */
+/* Without TSO, or paced: how many bytes Linux would hand to its device at once, to be segmented there
+ * (tcp_tso_autosize): a millisecond at the pacing rate, more for near peers. */
 static uint32_t autosize(const struct shard *sh, const struct tcb *t)
 {
     uint32_t min = (uint32_t)sh->st->set.tcp_min_tso_segs * t->mss, half = t->cwnd / t->mss / 2 * t->mss;
-    uint32_t percent = t->cwnd < t->ssthresh / 2 ? 200 : 120, r = t->min_rtt_us >> 9;
-    uint64_t bytes = TSO_MAX;
+    uint32_t r = t->min_rtt_us >> 9;
+    uint64_t rate = tcp_pace_rate(t), bytes = rate == PACE_UNLIMITED ? TSO_MAX : rate >> 10;
 
-    if (t->srtt_us8)
-        bytes = (uint64_t)t->cwnd * 8 * 1000 * percent / 100 / t->srtt_us8;
     if (t->srtt_us8 && r < 32)
         bytes += 65536u >> r;
     if (bytes < min)
@@ -537,8 +537,11 @@ static uint32_t burst_max(const struct shard *sh, const struct tcb *t)
 
     if (tcp_urg_sending(t) || (t->ecn & ECN_QUEUE_CWR)) /* a pointer of its own; CWR in one segment alone */
         return t->mss;
-    if (most <= t->mss)
-        most = autosize(sh, t);
+    if (most <= t->mss || (t->flags & TF_PACED)) {
+        uint32_t n = autosize(sh, t);
+
+        most = most <= t->mss || n < most ? n : most;
+    }
     if (most > TSO_MAX)
         most = TSO_MAX;
     return most > t->mss ? most - most % t->mss : t->mss;
@@ -611,6 +614,8 @@ static enum stop send_unsent(struct shard *sh, struct tcb *t)
 
         if (len == 0)
             return why;
+        if ((t->flags & TF_PACED) && tcp_pace_blocked(sh, t))
+            return STOP_PACE;
         if (send_burst(sh, t, len))
             return STOP_NOMEM;
     }
@@ -687,6 +692,7 @@ void tcp_output(struct shard *sh, struct tcb *t)
     }
     switch (why) {
     case STOP_CWND:
+    case STOP_PACE:
         break;
     case STOP_WND:
         persist(sh, t);

@@ -5,6 +5,7 @@
 #include "tcp_ecn.h"
 #include "tcp_mtup.h"
 #include "tcp_output.h"
+#include "tcp_pace.h"
 #include "tcp_prr.h"
 #include "tcp_rack.h"
 #include "tcp_sack.h"
@@ -405,6 +406,8 @@ void tcp_recover_output(struct shard *sh, struct tcb *t)
         if (pipe && pipe + (pm->len < t->mss ? pm->len : t->mss) > t->cwnd)
             break;
         if (u != t->snd_head && seq_gt(pm->seq + pm->len, wnd_end)) /* it shrank: the head alone probes */
+            break;
+        if ((t->flags & TF_PACED) && tcp_pace_blocked(sh, t))
             break;
         if (tcp_retransmit(sh, t, u))
             break;

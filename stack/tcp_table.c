@@ -8,6 +8,7 @@
 #include "hash.h"
 #include "port.h"
 #include "tcp_ext.h"
+#include "tcp_pace.h"
 #include "tcp_rcvq.h"
 #include "tcp_sack.h"
 #include "tcp_sndq.h"
@@ -115,6 +116,7 @@ int tcp_init(struct shard *sh, uint32_t max_tcb)
         slab_init(&tt->ofo, sh->st->seg, sizeof(struct tcp_ofo), max_tcb) ||
         slab_init(&tt->sack_cache, sh->st->seg, sizeof(struct tcp_sack_cache), max_tcb) ||
         slab_init(&tt->txstamp, sh->st->seg, sizeof(struct txstamp), TXSTAMPS_MAX) ||
+        slab_init(&tt->pace, sh->st->seg, sizeof(struct tcp_pace), max_tcb) ||
         slab_init(&tt->ext, sh->st->seg, sizeof(struct tcp_ext), max_tcb) ||
         slab_init_packed(&tt->synreq, sh->st->seg, sizeof(struct synreq), max_half) ||
         slab_init(&tt->saved_syn, sh->st->seg, sizeof(struct tcp_saved_syn), max_half) ||

@@ -317,6 +317,12 @@ static void on_cork(struct shard *sh, struct tcb *t)
     tcp_output(sh, t);
 }
 
+/* The next packet of a paced connection is due. */
+static void on_pace(struct shard *sh, struct tcb *t)
+{
+    tcp_output(sh, t);
+}
+
 /* Re-arms the node for the earliest deadline left. */
 static void rearm(struct shard *sh, struct tcb *t)
 {
@@ -334,8 +340,8 @@ static void rearm(struct shard *sh, struct tcb *t)
 
 static void tcb_timer(struct shard *sh, struct tcb *t)
 {
-    static void (*const handler[DL_MAX])(struct shard *, struct tcb *) = {on_rtx, on_delack, on_keep,
-                                                                          on_cork};
+    static void (*const handler[DL_MAX])(struct shard *, struct tcb *) = {on_rtx, on_delack, on_keep, on_cork,
+                                                                          on_pace};
     uint32_t now_ms = (uint32_t)shard_ms(sh);
     bool gone = false;
 

@@ -131,6 +131,34 @@ static int set_fastopen_key(struct tunables *t, const char *value)
     return 0;
 }
 
+/* Names of congestion control, in tcp_cc_table's order. -1: none of them. */
+static int cc_index(const char *name, size_t len)
+{
+    static const char *const names[] = {"cubic", "reno", "bbr", "dctcp"};
+
+    for (int i = 0; i < 4; i++)
+        if (strlen(names[i]) == len && memcmp(names[i], name, len) == 0)
+            return i;
+    return -1;
+}
+
+/* A list of them, as sysctl shows it. */
+static bool cc_mask(const char *value, int64_t *mask)
+{
+    *mask = 0;
+    for (const char *p = value + strspn(value, " "); *p;) {
+        size_t n = strcspn(p, " ");
+        int i = cc_index(p, n);
+
+        if (i < 0)
+            return false;
+        *mask |= 1 << i;
+        p += n;
+        p += strspn(p, " ");
+    }
+    return *mask != 0;
+}
+
 int tunables_set(struct tunables *t, const char *key, const char *value, int64_t *min, int64_t *max)
 {
     const struct tunable_desc *d;
@@ -144,11 +172,13 @@ int tunables_set(struct tunables *t, const char *key, const char *value, int64_t
     if (!d)
         return -ENOENT;
     if (strcmp(key, "tcp_congestion_control") == 0) {
-        if (strcmp(value, "cubic") == 0)
-            return set_checked(t, d, 0, min, max);
-        if (strcmp(value, "reno") == 0)
-            return set_checked(t, d, 1, min, max);
+        int i = cc_index(value, strlen(value));
+
+        if (i >= 0)
+            return set_checked(t, d, i, min, max);
     }
+    if (strcmp(key, "tcp_allowed_congestion_control") == 0 && cc_mask(value, &v))
+        return set_checked(t, d, v, min, max);
     if (!parse_number(value, &v, NULL))
         return -EINVAL;
     return set_checked(t, d, v, min, max);

@@ -46,7 +46,9 @@
     X(tcp_frto, 2, 0, 2, "0: no detection of spurious timeouts (RFC 5682)")                                  \
     X(tcp_reordering, 3, 1, 127, "packets a path is first taken to reorder")                                 \
     X(tcp_max_reordering, 300, 1, 65535, "packets it may be found to reorder")                               \
-    X(tcp_congestion_control, 0, 0, 1, "0 cubic, 1 reno")                                                    \
+    X(tcp_congestion_control, 0, 0, 3, "0 cubic, 1 reno, 2 bbr, 3 dctcp")                                    \
+    X(tcp_allowed_congestion_control, 15, 0, 15,                                                             \
+      "names, or bits in that order: what TCP_CONGESTION may name")                                          \
     X(tcp_rmem_default, 131072, 2304, 1 << 30, "bytes of a receive buffer at start")                         \
     X(tcp_rmem_max, 6291456, 2304, 1 << 30, "bytes a receive buffer may grow to")                            \
     X(tcp_wmem_default, 262144, 4608, 1 << 30, "bytes of a send buffer at start")                            \

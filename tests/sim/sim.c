@@ -30,6 +30,18 @@ struct sim {
 };
 
 static char payload[65536];
+static const struct sim_config *tuned;
+
+static void tune(struct tunables *set)
+{
+    int64_t min, max;
+
+    set->tcp_ecn = tuned->mark_bytes ? 1 : 2;
+    if (strcmp(tuned->cc[0], "dctcp") == 0) /* its receivers have rules of their own */
+        tunables_set(set, "tcp_congestion_control", "dctcp", &min, &max);
+    if (tuned->tune)
+        tuned->tune(set);
+}
 
 /* Loses each drop_every-th segment of new data; what is sent again always passes. */
 static bool drop_periodically(struct tcp_pair *p, int from, struct rte_mbuf *m)
@@ -152,12 +164,13 @@ static void sim_free(struct sim *s)
 struct sim_result sim_run(const struct sim_config *c)
 {
     struct pair_config pc = {
-        .seed = c->seed, .npkts = 32767, .tune = c->tune, .faults = {.delay_us = c->rtt_us / 2}};
+        .seed = c->seed, .npkts = 32767, .tune = tune, .faults = {.delay_us = c->rtt_us / 2}};
     struct sim s = {.c = c};
     struct sim_result r = {0};
     uint64_t before[SIM_FLOWS_MAX], start_ns;
     double squares = 0;
 
+    tuned = c;
     s.p = tcp_pair_new(&pc);
     s.p->arg = &s;
     open_flows(&s);

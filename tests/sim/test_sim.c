@@ -2,6 +2,7 @@
  * section 5, Mathis et al. 1997), and fairness among equals. */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <string.h>
 
 #include "../unit/env.h"
 #include "sim.h"
@@ -63,6 +64,7 @@ static double fairness(const char *cc, unsigned flows)
                            .rate_kbit = 20000,
                            .rtt_us = 40000,
                            .buffer_bytes = 100000,
+                           .mark_bytes = strcmp(cc, "dctcp") == 0 ? 25000 : 0,
                            .warm_s = 20,
                            .run_s = 60,
                            .seed = 1};
@@ -74,7 +76,7 @@ static double fairness(const char *cc, unsigned flows)
 
 Test(sim_theory, equal_flows_share_equally)
 {
-    static const char *const cc[] = {"cubic", "reno"};
+    static const char *const cc[] = {"cubic", "reno", "bbr", "dctcp"};
 
     for (unsigned i = 0; i < RTE_DIM(cc); i++)
         for (unsigned flows = 2; flows <= 8; flows *= 4) {
@@ -82,4 +84,72 @@ Test(sim_theory, equal_flows_share_equally)
 
             cr_assert_geq(jain, 0.95, "%u flows of %s: %.3f", flows, cc[i], jain);
         }
+}
+
+/* SO_MAX_PACING_RATE is the rate, whatever the algorithm, to within the header bytes; nothing is lost. */
+Test(sim_theory, pacing_rate_is_kept)
+{
+    static const char *const cc[] = {"cubic", "bbr"};
+    static const uint64_t rates[] = {62500, 1250000}; /* bytes/s */
+
+    for (unsigned i = 0; i < 4; i++) {
+        struct sim_config c = {.cc = {cc[i / 2]},
+                               .flows = 1,
+                               .rate_kbit = 100000,
+                               .rtt_us = 20000,
+                               .buffer_bytes = 30000,
+                               .warm_s = 2,
+                               .run_s = 10,
+                               .max_rate = rates[i % 2],
+                               .seed = 1};
+        struct sim_result r = sim_run(&c);
+        double want = (double)c.max_rate * 8 / 1000;
+
+        cr_assert_lt(fabs(r.total_kbit - want), want * 0.02, "%s: %.0f kbit/s, not %.0f", cc[i / 2],
+                     r.total_kbit, want);
+        cr_assert_eq(r.lost, 0, "%s at %.0f kbit/s: %lu lost", cc[i / 2], want, r.lost);
+        cr_assert_lt(r.rtt_ms, 25, "%s: %.1f ms", cc[i / 2], r.rtt_ms);
+    }
+}
+
+/* BBR's point: random loss that is no congestion does not slow it down (CUBIC falls to a tenth), and it fills
+ * no deep buffer. */
+Test(sim_theory, bbr_ignores_random_loss)
+{
+    struct sim_config c = {.cc = {"bbr"},
+                           .flows = 1,
+                           .rate_kbit = 20000,
+                           .rtt_us = 80000,
+                           .buffer_bytes = 1000000,
+                           .loss_ppm = 10000,
+                           .warm_s = 5,
+                           .run_s = 30,
+                           .seed = 1};
+    struct sim_result r = sim_run(&c);
+
+    cr_assert_gt(r.total_kbit, 16000, "%.0f kbit/s", r.total_kbit);
+    cr_assert_lt(r.rtt_ms, 110, "%.1f ms", r.rtt_ms);
+    c.loss_ppm = 0;
+    r = sim_run(&c);
+    cr_assert_gt(r.total_kbit, 17500, "%.0f kbit/s", r.total_kbit);
+    cr_assert_lt(r.rtt_ms, 110, "%.1f ms without loss", r.rtt_ms);
+}
+
+/* RFC 8257 section 1: full use of the link with a queue of little more than the threshold. */
+Test(sim_theory, dctcp_keeps_the_queue_short)
+{
+    struct sim_config c = {.cc = {"dctcp"},
+                           .flows = 4,
+                           .rate_kbit = 100000,
+                           .rtt_us = 2000,
+                           .buffer_bytes = 500000,
+                           .mark_bytes = 20000,
+                           .warm_s = 1,
+                           .run_s = 4,
+                           .seed = 1};
+    struct sim_result r = sim_run(&c);
+
+    cr_assert_gt(r.total_kbit, 92000, "%.0f kbit/s", r.total_kbit);
+    cr_assert_lt(r.rtt_ms, 6, "%.1f ms: 40 without marks", r.rtt_ms);
+    cr_assert_eq(r.lost, 0);
 }

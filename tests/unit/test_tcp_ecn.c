@@ -303,3 +303,56 @@ Test(tcp_ecn, loss_is_told_by_cwr_too)
     }
     cr_assert(cwr);
 }
+
+/* --- DCTCP (RFC 8257) --- */
+
+static void dctcp(struct tunables *set)
+{
+    set->tcp_congestion_control = 3;
+}
+
+Test(tcp_ecn, dctcp_offers_and_marks_all)
+{
+    struct peer *p = peer_new(&(struct env_config){.npkts = 511, .tune = dctcp});
+    struct endpoint remote = {ipaddr_v4(ENV_PEER_IP), htons(p->port)};
+
+    p->t = tcp_open(p->sh, 0);
+    cr_assert_eq(tcp_connect(p->sh, p->t, &remote), -EINPROGRESS);
+    shard_flush(p->sh);
+    cr_assert(peer_recv(p));
+    cr_assert_eq(p->seen.tcp.flags, TCP_SYN | E | C);
+    cr_assert_eq(ip_ecn(p), 2, "as Linux: the path is known to be capable");
+}
+
+/* Section 3.2: ECE in ACKs says what the data acknowledged had; a change sends what is owed at once. */
+Test(tcp_ecn, dctcp_receiver)
+{
+    struct peer *p = peer_new(&(struct env_config){.npkts = 511, .tune = dctcp});
+
+    peer_listen(p, 8);
+    peer_send(p, (struct peer_seg){.flags = TCP_SYN | E | C, .tos = 2, .opts = &peer_no_opts});
+    cr_assert(peer_recv(p));
+    cr_assert_eq(p->seen.tcp.flags, TCP_SYN | TCP_ACK | E, "its SYN may be ECT");
+    p->irs = p->seen.tcp.seq;
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 1});
+    p->t = tcp_accept(p->sh, p->listener);
+    p->t->quick = 0;
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 1, .len = 100, .tos = 2});
+    peer_expect_none(p);
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 101, .ack = 1, .len = 100, .tos = 3});
+    peer_expect(p, TCP_ACK, 1, 101, 0);
+    peer_expect(p, TCP_ACK | E, 1, 201, 0);
+    p->t->quick = 0;
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 201, .ack = 1, .len = 100, .tos = 3});
+    peer_expect_none(p);
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 301, .ack = 1, .len = 100, .tos = 2});
+    peer_expect(p, TCP_ACK | E, 1, 301, 0);
+    peer_expect(p, TCP_ACK, 1, 401, 0);
+    cr_assert_eq(ip_ecn(p), 2);
+    /* Two changes in a burst. */
+    peer_queue(p, (struct peer_seg){.flags = TCP_ACK, .seq = 401, .ack = 1, .len = 100, .tos = 3});
+    peer_queue(p, (struct peer_seg){.flags = TCP_ACK, .seq = 501, .ack = 1, .len = 100, .tos = 2});
+    peer_poll(p);
+    peer_expect(p, TCP_ACK | E, 1, 501, 0);
+    peer_expect(p, TCP_ACK, 1, 601, 0);
+}

@@ -2,6 +2,7 @@
  * TCP_INFO's truth. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <linux/inet_diag.h>
 #include <sys/socket.h>
 
 #include "tcp_peer.h"
@@ -175,4 +176,112 @@ Test(tcp_opt, info_of_a_listener_and_of_nothing)
     tcp_get_info(p->sh, p->t, &i);
     cr_assert_eq(i.tcpi_state, TCPS_LISTEN);
     cr_assert_eq(i.tcpi_sacked, 17);
+}
+
+static const char *congestion_name(struct peer *p)
+{
+    static char name[16];
+    uint32_t len = sizeof name;
+
+    cr_assert_eq(tcp_getopt(p->sh, p->t, IPPROTO_TCP, TCP_CONGESTION, name, &len), 0);
+    return name;
+}
+
+static int set_name(struct peer *p, const char *name)
+{
+    return tcp_setopt(p->sh, p->t, IPPROTO_TCP, TCP_CONGESTION, name, (uint32_t)strlen(name));
+}
+
+/* Each algorithm takes over from each other one in the middle of a transfer. */
+Test(tcp_opt, congestion_changes_in_midst)
+{
+    static const char *const names[] = {"cubic", "bbr", "reno", "dctcp", "bbr",
+                                        "cubic", "bbr", "bbr",  "reno"};
+    struct peer *p = peer_new(&(struct env_config){.npkts = 1023});
+    uint32_t acked = 1;
+
+    peer_open_passive(p, &(struct peer_opts){.mss = 1000});
+    for (unsigned i = 0; i < RTE_DIM(names); i++) {
+        cr_assert_eq(set_name(p, names[i]), 0);
+        cr_assert_str_eq(congestion_name(p), strcmp(names[i], "dctcp") ? names[i] : "dctcp-reno",
+                         "without ECN dctcp is Reno");
+        peer_app_send(p, 5000, false);
+        while (acked < p->t->write_seq - p->irs) {
+            peer_wait_ms(p, 20);
+            peer_clear(p);
+            acked = p->t->snd_nxt - p->irs;
+            peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = acked});
+        }
+        cr_assert_geq(p->t->cwnd, 4000);
+    }
+}
+
+static void cubic_and_reno(struct tunables *set)
+{
+    int64_t min, max;
+
+    cr_assert_eq(tunables_set(set, "tcp_allowed_congestion_control", "reno cubic", &min, &max), 0);
+}
+
+Test(tcp_opt, congestion_allowed)
+{
+    struct peer *p = peer_new(&(struct env_config){.npkts = 255, .tune = cubic_and_reno});
+
+    p->t = tcp_open(p->sh, 0);
+    cr_assert_eq(set_name(p, "reno"), 0);
+    cr_assert_eq(set_name(p, "bbr"), -EPERM);
+    cr_assert_eq(set_name(p, "dctcp-reno"), -ENOENT);
+    cr_assert_str_eq(congestion_name(p), "reno");
+}
+
+Test(tcp_opt, cc_info)
+{
+    struct peer *p = peer_new(&(struct env_config){.npkts = 1023});
+    union tcp_cc_info info;
+    uint32_t len = sizeof info;
+
+    peer_open_passive(p, NULL);
+    cr_assert_eq(tcp_getopt(p->sh, p->t, IPPROTO_TCP, TCP_CC_INFO, &info, &len), 0);
+    cr_assert_eq(len, 0, "cubic has nothing to tell");
+    cr_assert_eq(set_name(p, "bbr"), 0);
+    len = sizeof info;
+    cr_assert_eq(tcp_getopt(p->sh, p->t, IPPROTO_TCP, TCP_CC_INFO, &info, &len), 0);
+    cr_assert_eq(len, sizeof info.bbr);
+    cr_assert_eq(info.bbr.bbr_pacing_gain, 739, "2/ln 2 of 256, as Linux");
+    p->t = tcp_open(p->sh, 0); /* nothing is there yet */
+    cr_assert_eq(set_name(p, "bbr"), 0);
+    len = sizeof info;
+    cr_assert_eq(tcp_getopt(p->sh, p->t, IPPROTO_TCP, TCP_CC_INFO, &info, &len), 0);
+    cr_assert_eq(len, 0);
+    tcp_close(p->sh, p->t);
+}
+
+Test(tcp_opt, max_pacing_rate)
+{
+    struct peer *p = peer_new(&(struct env_config){.npkts = 255});
+    uint64_t v64 = 0;
+    uint32_t v32 = 0, len = 8;
+
+    p->t = tcp_open(p->sh, 0);
+    cr_assert_eq(tcp_getopt(p->sh, p->t, SOL_SOCKET, SO_MAX_PACING_RATE, &v64, &len), 0);
+    cr_assert_eq(len, 8);
+    cr_assert_eq(v64, UINT64_MAX);
+    v64 = 10000000000ULL;
+    cr_assert_eq(tcp_setopt(p->sh, p->t, SOL_SOCKET, SO_MAX_PACING_RATE, &v64, 8), 0);
+    v64 = 0;
+    cr_assert_eq(tcp_getopt(p->sh, p->t, SOL_SOCKET, SO_MAX_PACING_RATE, &v64, &len), 0);
+    cr_assert_eq(v64, 10000000000ULL);
+    len = 4;
+    cr_assert_eq(tcp_getopt(p->sh, p->t, SOL_SOCKET, SO_MAX_PACING_RATE, &v32, &len), 0);
+    cr_assert_eq(v32, UINT32_MAX, "what does not fit is the most that does");
+    v32 = 5000;
+    cr_assert_eq(tcp_setopt(p->sh, p->t, SOL_SOCKET, SO_MAX_PACING_RATE, &v32, 4), 0);
+    cr_assert_eq(tcp_getopt(p->sh, p->t, SOL_SOCKET, SO_MAX_PACING_RATE, &v32, &len), 0);
+    cr_assert_eq(v32, 5000);
+    v32 = UINT32_MAX;
+    cr_assert_eq(tcp_setopt(p->sh, p->t, SOL_SOCKET, SO_MAX_PACING_RATE, &v32, 4), 0);
+    len = 8;
+    cr_assert_eq(tcp_getopt(p->sh, p->t, SOL_SOCKET, SO_MAX_PACING_RATE, &v64, &len), 0);
+    cr_assert_eq(v64, UINT64_MAX);
+    cr_assert_eq(tcp_setopt(p->sh, p->t, SOL_SOCKET, SO_MAX_PACING_RATE, &v32, 2), -EINVAL);
 }

@@ -48,6 +48,15 @@ Test(tunable, congestion_control_by_name)
     cr_assert_eq(set("tcp_congestion_control", "cubic"), 0);
     cr_assert_eq(t.tcp_congestion_control, 0);
     cr_assert_eq(set("tcp_congestion_control", "vegas"), -EINVAL);
+    cr_assert_eq(set("tcp_congestion_control", "bbr"), 0);
+    cr_assert_eq(t.tcp_congestion_control, 2);
+    cr_assert_eq(set("tcp_congestion_control", "dctcp"), 0);
+    cr_assert_eq(t.tcp_congestion_control, 3);
+    cr_assert_eq(set("tcp_allowed_congestion_control", "reno cubic"), 0);
+    cr_assert_eq(t.tcp_allowed_congestion_control, 3);
+    cr_assert_eq(set("tcp_allowed_congestion_control", "bbr "), 0);
+    cr_assert_eq(t.tcp_allowed_congestion_control, 4);
+    cr_assert_eq(set("tcp_allowed_congestion_control", "reno vegas"), -EINVAL);
 }
 
 Test(tunable, memory_triples)
