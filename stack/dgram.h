@@ -62,6 +62,7 @@ struct dgram {
     uint8_t pmtudisc, pmtudisc6;          /* IP_PMTUDISC_* */
     uint8_t mc_ttl;                       /* IP_MULTICAST_TTL */
     int16_t mc_hops6, hops6, tclass6;     /* IPV6_MULTICAST_HOPS, _UNICAST_HOPS, _TCLASS; -1: default */
+    uint8_t uc_if, uc_if6;                /* IP_UNICAST_IF, IPV6_UNICAST_IF: the same for others */
     uint8_t mc_if, mc_if6;                /* interface + 1 for multicasts; 0: by route */
     struct stamp stamp;                   /* SO_TIMESTAMP and its like */
     struct ipaddr mc_addr; /* IP_MULTICAST_IF: the source of multicasts; any: the flow's choice */
@@ -137,6 +138,7 @@ static inline int dgram_take_error(struct dgram *d)
 /* Linux's numbers that glibc 2.36 lacks. */
 #define DGRAM_IPV6_FLOWINFO    11
 #define DGRAM_IPV6_ORIGDSTADDR 74
+#define DGRAM_IPV6_UNICAST_IF  76
 
 /* ---- sending (dgram_send.c, dgram_cmsg.c) ---- */
 

@@ -151,6 +151,19 @@ static int set_ip6(struct shard *sh, struct dgram *d, int name, int v)
     }
 }
 
+/* IP_UNICAST_IF, IPV6_UNICAST_IF: an interface number in network order. */
+static int set_unicast_if(const struct shard *sh, const struct dgram *d, uint32_t index_be, uint8_t *slot)
+{
+    int i = stack_if_of(sh->st, (int)ntohl(index_be));
+
+    if (index_be && i < 0)
+        return -EADDRNOTAVAIL;
+    if (index_be && d->pcb.ifindex && d->pcb.ifindex != i)
+        return -EINVAL;
+    *slot = index_be ? (uint8_t)(i + 1) : 0;
+    return 0;
+}
+
 int dgram_setopt(struct shard *sh, struct dgram *d, int level, int name, const void *val, uint32_t len)
 {
     uint32_t bit = find_bit(level, name);
@@ -168,6 +181,10 @@ int dgram_setopt(struct shard *sh, struct dgram *d, int level, int name, const v
         set_bit(d, bit, v);
         return 0;
     }
+    if (level == IPPROTO_IP && name == IP_UNICAST_IF)
+        return len == sizeof v ? set_unicast_if(sh, d, (uint32_t)v, &d->uc_if) : -EINVAL;
+    if (level == IPPROTO_IPV6 && name == DGRAM_IPV6_UNICAST_IF)
+        return len == sizeof v ? set_unicast_if(sh, d, (uint32_t)v, &d->uc_if6) : -EINVAL;
     if (level == SOL_SOCKET)
         return set_socket(sh, d, name, v, val, len);
     return level == IPPROTO_IP ? set_ip(sh, d, name, v) : set_ip6(sh, d, name, v);
@@ -194,6 +211,13 @@ static int get_mtu(struct shard *sh, struct dgram *d, int *v)
 
 static int get_int(struct shard *sh, struct dgram *d, int level, int name, int *v)
 {
+    uint8_t uc_if = level == IPPROTO_IP ? d->uc_if : d->uc_if6;
+
+    if ((level == IPPROTO_IP && name == IP_UNICAST_IF) ||
+        (level == IPPROTO_IPV6 && name == DGRAM_IPV6_UNICAST_IF)) {
+        *v = uc_if ? (int)htonl((uint32_t)stack_if_shown(sh->st, uc_if - 1u)) : 0;
+        return 0;
+    }
     if (level == SOL_SOCKET) {
         if (name != SO_RCVBUF && name != SO_SNDBUF && name != SO_PEEK_OFF)
             return -ENOPROTOOPT;

@@ -82,6 +82,11 @@ int dgram_flow(struct shard *sh, struct dgram *d, const struct ipaddr *dst, cons
         if (v4 && ipaddr_is_any(from))
             from = &d->mc_addr;
     }
+    if (__builtin_expect(!ifindex && (d->uc_if | d->uc_if6), 0) && !ipaddr_is_multicast(dst)) {
+        uint8_t uc_if = ipaddr_is_v4(dst) ? d->uc_if : d->uc_if6;
+
+        ifindex = uc_if ? uc_if - 1u : 0;
+    }
     own = !ipaddr_is_any(from);
     if (!ipaddr_eq(&fl->dst, dst) || fl->bound_if != ifindex || (own && !ipaddr_eq(&fl->src, from))) {
         memset(fl, 0, sizeof *fl);

@@ -55,7 +55,9 @@ static int choose_if(const struct stack *st, const struct flow *fl, bool bcast,
             *next_hop = &r->via;
         return r->ifindex;
     }
-    return bcast || group ? default_if(st, fl->bound_if) : -ENETUNREACH;
+    /* Bound to an interface, and no route says otherwise: on that link (ip_route_output_key_hash_rcu). */
+    return bcast || group || (fl->bound_if && ipaddr_is_v4(&fl->dst)) ? default_if(st, fl->bound_if)
+                                                                      : -ENETUNREACH;
 }
 
 static const struct ifaddr *choose_source(const struct shard *sh, const struct flow *fl, unsigned ifindex,

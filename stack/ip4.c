@@ -17,6 +17,7 @@
 #include "ip6.h"
 #include "wire_icmp.h"
 #include "wire_ip4.h"
+#include "wire_ip6.h"
 #include "wire_tcp.h"
 #include "wire_udp.h"
 
@@ -317,11 +318,31 @@ int ip_output(struct shard *sh, struct flow *fl, struct rte_mbuf *m)
     return 0;
 }
 
+/* rawv6_send_hdrinc: nothing is filled in. */
+static int output_hdrincl6(struct shard *sh, struct flow *fl, struct rte_mbuf *m)
+{
+    int err = m->pkt_len > fl->mtu ? -EMSGSIZE : m->data_len < IP6_HDR_LEN ? -EINVAL : 0;
+
+    if (!err && rte_pktmbuf_headroom(m) < ETH_HDR_LEN)
+        err = -ENOBUFS;
+    if (err) {
+        pkt_drop(sh, m, COUNT_IP6_OUT_DISCARD);
+        return err;
+    }
+    m->l2_len = ETH_HDR_LEN;
+    m->l3_len = IP6_HDR_LEN;
+    sh->count[COUNT_IP6_OUT]++;
+    eth_output(sh, fl->neigh, m);
+    return 0;
+}
+
 int ip_output_hdrincl(struct shard *sh, struct flow *fl, struct rte_mbuf *m)
 {
     struct ip4_hdr *ip = rte_pktmbuf_mtod(m, struct ip4_hdr *);
     int err = flow_resolve(sh, fl);
 
+    if (!err && !ipaddr_is_v4(&fl->dst))
+        return output_hdrincl6(sh, fl, m);
     if (!err && m->pkt_len > fl->mtu)
         err = -EMSGSIZE;
     /* raw_send_hdrinc: no header, or one that says that it is longer than the packet */

@@ -55,6 +55,7 @@ struct sock {
     uint32_t kept;         /* booleans without effect (sock_opt_kept.c) */
     uint32_t txtime_clock, txtime_flags;
     int32_t peek_off;    /* SO_PEEK_OFF of a stream; -1: not used */
+    uint8_t bound_lo;    /* SO_BINDTODEVICE names loopback, which pcb.ifindex can't */
     uint8_t foreign_dev; /* SO_BINDTODEVICE names no interface of the stack: a socket for the kernel */
     int64_t rcvtimeo_us, sndtimeo_us; /* 0: for ever */
     struct list opts; /* struct sock_opt: recorded setsockopt calls, until decided (UDP and BOTH: kept) */

@@ -144,26 +144,39 @@ static int set_timeo(int64_t *us, const void *val, socklen_t len)
     return 0;
 }
 
+/* Binds s to interface i of the stack; -1: to one that is not the stack's, -2: to none. Everything that comes
+ * over loopback alone: nothing else is there to be kept out, but for links that profile isolate may have.
+ * Differs: those are not kept out. */
+static int bind_to_if(struct stack *st, struct sock *s, int i)
+{
+    /* An interface of the host's: the socket is meant for the kernel, if it can still go there. */
+    if (i == -1 && (st->isolate || s->file.placement != PLACE_UNDECIDED))
+        return -ENODEV;
+    s->foreign_dev = i == -1;
+    s->bound_lo = i == 0;
+    s->pcb->ifindex = i > 0 ? (uint8_t)i : 0;
+    return 0;
+}
+
 static int set_device(struct stack *st, struct sock *s, const void *val, socklen_t len)
 {
     char name[16] = "";
 
     memcpy(name, val, len < sizeof name - 1 ? len : sizeof name - 1);
-    s->foreign_dev = 0;
-    s->pcb->ifindex = 0;
     if (!name[0])
-        return 0;
-    for (unsigned i = 1; i < st->nif; i++) {
-        if (!strcmp(st->ifn[i].name, name)) {
-            s->pcb->ifindex = (uint8_t)i;
-            return 0;
-        }
-    }
-    /* An interface of the host's: the socket is meant for the kernel, if it can still go there. */
-    if (s->file.placement != PLACE_UNDECIDED)
-        return -ENODEV;
-    s->foreign_dev = 1;
-    return 0;
+        return bind_to_if(st, s, -2);
+    for (unsigned i = st->isolate ? 0 : 1; i < st->nif; i++)
+        if (!strcmp(st->ifn[i].name, name))
+            return bind_to_if(st, s, (int)i);
+    return bind_to_if(st, s, -1);
+}
+
+/* SO_BINDTOIFINDEX. Differs: Linux takes numbers of interfaces that are not there. */
+static int set_ifindex(struct stack *st, struct sock *s, int v)
+{
+    if (v < 0)
+        return -EINVAL;
+    return bind_to_if(st, s, v ? stack_if_of(st, v) : -2);
 }
 
 /* eBPF programs are the kernel's: refused as it refuses who may not use them. */
@@ -239,7 +252,7 @@ static int set_socket(struct stack *st, struct sock *s, int name, const void *va
         return -EINVAL;
     if (name == SO_LINGER && !sock_is_tcp(s))
         return 0; /* nothing is queued below a datagram socket */
-    return set_socket_int(s, name, v);
+    return name == SO_BINDTOIFINDEX ? set_ifindex(st, s, v) : set_socket_int(s, name, v);
 }
 
 /* Whoever sets one of these would wait for what never comes: it is said, once an option and process. */
@@ -453,7 +466,7 @@ static int get_device(const struct stack *st, const struct sock *s, void *val, s
 {
     const char *name = st->ifn[s->pcb->ifindex].name;
 
-    if (!s->pcb->ifindex) {
+    if (!s->pcb->ifindex && !s->bound_lo) {
         *len = 0;
         return 0;
     }
@@ -520,6 +533,8 @@ static int get_socket(struct stack *st, struct sock *s, int name, void *val, soc
         return put_timeo(s->sndtimeo_us, val, len);
     case SO_BINDTODEVICE:
         return get_device(st, s, val, len);
+    case SO_BINDTOIFINDEX:
+        return put_int(s->pcb->ifindex || s->bound_lo ? stack_if_shown(st, s->pcb->ifindex) : 0, val, len);
     case SO_GET_FILTER:
         return filter_get(s->sh, s->pcb->filter, val, len);
     case SO_LOCK_FILTER:

@@ -5,6 +5,7 @@
  * UDP_SEGMENT saves is the calls. Differs: no port is asked to do it.
  */
 #include <errno.h>
+#include <limits.h>
 
 #include "cksum.h"
 #include "errq.h"
@@ -268,7 +269,7 @@ static int send_corked(struct shard *sh, struct udpcb *u, const struct msghdr *m
 ssize_t udp_send(struct shard *sh, struct udpcb *u, const struct msghdr *msg, const struct endpoint *to,
                  int flags)
 {
-    ssize_t len = dgram_iov_total(msg, LEN_MAX);
+    ssize_t len = dgram_iov_total(msg, u->d.pcb.flags & PCB_V6 ? INT_MAX / 2 : LEN_MAX);
     struct endpoint dst;
     struct dgram_tx tx;
     int r;
@@ -276,6 +277,9 @@ ssize_t udp_send(struct shard *sh, struct udpcb *u, const struct msghdr *msg, co
     if (len < 0)
         return len;
     r = send_begin(sh, u, msg, to, flags, &dst, &tx);
+    if (!r && len > LEN_MAX &&
+        ipaddr_is_v4(&dst.addr)) /* IPv6's path says what is too long (udpv6_sendmsg) */
+        r = -EMSGSIZE;
     if (!r)
         r = (u->d.pcb.flags & PCB_BOUND) ? 0 : udp_autobind(sh, u);
     if (!r)
