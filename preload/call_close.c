@@ -7,12 +7,29 @@
 
 #include "fdtab.h"
 #include "libc.h"
+#include "wait.h"
+
+/* SO_LINGER: until the peer has everything, for a while at most, or a handler runs. The number is free
+ * already. */
+static void linger(struct ref *r, uint64_t ns)
+{
+    uint64_t deadline = wait_now_ns() + ns;
+    int saved = errno;
+    while (API(poll_devices()), API(lingers(*r)) > 0 && wait_now_ns() < deadline)
+        if (libc.poll(NULL, 0, 2) < 0)
+            break;
+    API_VOID(unpin(r));
+    errno = saved;
+}
 
 /* The stack first: while its number is still taken nobody else can get it. */
 static int stack_close(int fd)
 {
-    fdtab_forget(fd);
-    return libc.close(fd);
+    struct ref r;
+    int s = fdtab_close(fd, &r), ret = libc.close(fd);
+    if (s > 0)
+        linger(&r, (uint64_t)s * 1000000000u);
+    return ret;
 }
 
 EXPORT int close(int fd)

@@ -62,6 +62,14 @@ void fdtab_forget(int fd)
     fdtab_bits[fd] = 0;
 }
 
+int fdtab_close(int fd, struct ref *r)
+{
+    epoll_closed(fd);
+    int s = API(close_linger(fd, r));
+    fdtab_bits[fd] = 0;
+    return s;
+}
+
 /* Whether what stands on fd, a number of the stack, can be what the stack put there. */
 static bool stands_for_stack(int fd)
 {

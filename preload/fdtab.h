@@ -80,6 +80,8 @@ int fdtab_number(bool cloexec);
 /* fd became a number of the stack: bits as given. */
 void fdtab_set(int fd, unsigned char bits);
 /* The kernel closed fd, or put something else there: the stack forgets it too. */
+/* The same for the program's close: as api->close_linger. */
+int fdtab_close(int fd, struct ref *r);
 void fdtab_forget(int fd);
 /* dup family: to is now a duplicate of fd, whatever both were. -errno of the engine (then the caller closes
  * `to`). */

@@ -53,7 +53,11 @@ struct shunt_api {
     int (*socket)(int fd, int domain, int type, int protocol);
     /* newfd becomes another descriptor of r's file (what stood there is released) */
     int (*dup)(struct ref r, int newfd);
-    int (*close)(int fd);      /* forgets fd, releases its file */
+    int (*close)(int fd); /* forgets fd, releases its file */
+    /* The same for a program's close, which SO_LINGER may have wait: seconds > 0, r->pin set: wait so long,
+     * or until lingers says 0, then unpin */
+    int (*close_linger)(int fd, struct ref *r);
+    int (*lingers)(struct ref r);
     int (*pin)(struct ref *r); /* r->pin: held until unpin. -EBADF */
     void (*unpin)(struct ref *r);
     int (*get_flags)(struct ref r); /* O_NONBLOCK, O_ASYNC, O_APPEND, O_NOATIME */

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 
 #include "api_int.h"
+#include "file.h"
+#include "tcp.h"
 
 /* What F_SETFL may change of a socket. */
 #define FILE_FLAGS (O_NONBLOCK | O_ASYNC | O_APPEND | O_NOATIME)
@@ -45,6 +47,41 @@ static int fd_close(int fd)
 
     api_leave(sh);
     return r;
+}
+
+/* The last descriptor of a stream that lingers: the file stays, by a pin, until the caller has waited. */
+static uint32_t linger_begin(struct file *f)
+{
+    uint32_t s;
+
+    if (f->type != FILE_SOCK || f->refs != 1 || !sock_is_tcp(file_sock(f)))
+        return 0;
+    s = tcp_linger_begin(file_sock(f)->sh, sock_tcb(file_sock(f)));
+    if (!s || proc_pin(api_self.st, api_self.proc, f))
+        return 0;
+    ready_forget(api_self.st, f); /* for those who watch it is closed */
+    return s;
+}
+
+static int fd_close_linger(int fd, struct ref *r)
+{
+    struct shard *sh = api_enter();
+    struct file *f = proc_file(api_self.proc, fd);
+    uint32_t s = f ? linger_begin(f) : 0;
+    int err = proc_close(api_self.st, api_self.proc, fd);
+
+    *r = (struct ref){.fd = -1, .pin = s ? f : NULL};
+    api_leave(sh);
+    return err ? err : (int)s;
+}
+
+static int fd_lingers(struct ref r)
+{
+    struct shard *sh = api_enter();
+    int more = r.pin && tcp_lingers(sock_tcb(file_sock(r.pin)));
+
+    api_leave(sh);
+    return more;
 }
 
 static int fd_pin(struct ref *r)
@@ -126,6 +163,8 @@ void api_fill_fd(struct shunt_api *t)
     t->socket = fd_socket;
     t->dup = fd_dup;
     t->close = fd_close;
+    t->close_linger = fd_close_linger;
+    t->lingers = fd_lingers;
     t->pin = fd_pin;
     t->unpin = fd_unpin;
     t->get_flags = fd_get_flags;

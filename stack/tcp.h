@@ -80,6 +80,11 @@ int tcp_shutdown(struct shard *sh, struct tcb *t, int how); /* SHUT_*; -ENOTCONN
 /* The socket is gone (last descriptor): FIN, or RST when unread data is left or linger asks for it (RFC
  * 2525 2.17); the tcb lives on as an orphan until it's through. pcb.user must be NULL. */
 void tcp_close(struct shard *sh, struct tcb *t);
+/* SO_LINGER: before tcp_close, while the socket is still there. Sends the FIN and says for how many seconds
+ * the close is to wait for what is unsent or not acknowledged, 0: not at all. tcp_lingers: it is not through
+ * yet. */
+uint32_t tcp_linger_begin(struct shard *sh, struct tcb *t);
+bool tcp_lingers(const struct tcb *t);
 void tcp_abort(struct shard *sh, struct tcb *t);     /* RST now */
 int tcp_disconnect(struct shard *sh, struct tcb *t); /* connect(AF_UNSPEC) */
 

@@ -146,6 +146,22 @@ int tcp_shutdown(struct shard *sh, struct tcb *t, int how)
     return 0;
 }
 
+bool tcp_lingers(const struct tcb *t)
+{
+    return state_in(t, TCPF(FIN_WAIT_1) | TCPF(CLOSING) | TCPF(LAST_ACK));
+}
+
+uint32_t tcp_linger_begin(struct shard *sh, struct tcb *t)
+{
+    if (!(t->flags & TF_LINGER) || t->linger_s == 0)
+        return 0;
+    if (state_in(t, TCPF(LISTEN) | TCPF(SYN_SENT) | TCPF(CLOSE)) || t->rcv_head)
+        return 0;
+    t->flags &= ~(uint32_t)(TF_CORK | TF_MORE);
+    tcp_shutdown(sh, t, SHUT_RDWR);
+    return tcp_lingers(t) ? t->linger_s : 0;
+}
+
 /* Does close mean a reset? Unread data is lost (RFC 2525 section 2.17), or SO_LINGER says so. */
 static bool close_resets(struct shard *sh, struct tcb *t)
 {

@@ -116,6 +116,60 @@ CHECK(linger_waits_for_the_data)
     V(child_status(p));
 }
 
+static void set_linger(int fd, int s)
+{
+    struct linger lg = {1, s};
+
+    NEED(setsockopt(fd, SOL_SOCKET, SO_LINGER, &lg, sizeof(lg)) == 0);
+}
+
+/* Nobody reads: close waits as long as it was told, also with O_NONBLOCK; what is left goes on by itself. */
+CHECK(linger_in_vain)
+{
+    int sv[2];
+    long start, n;
+    static char b[1 << 22];
+
+    tcp_pair(sv);
+    n = fill(sv[0]);
+    set_linger(sv[0], 1);
+    start = now_ms();
+    R(close(sv[0]));
+    took("close", start, 1000);
+    V(read_all(sv[1], b, sizeof(b) < (size_t)n ? (long)sizeof(b) : n) > 0);
+    tcp_pair_nb(sv);
+    NEED(fill(sv[0]) > 0);
+    set_linger(sv[0], 1);
+    start = now_ms();
+    R(close(sv[0]));
+    took("close", start, 1000);
+}
+
+/* A descriptor that is not the last, a signal, nothing to wait for. */
+CHECK(linger_not)
+{
+    int sv[2], d;
+    long start = now_ms();
+
+    tcp_pair(sv);
+    NEED(fill(sv[0]) > 0);
+    set_linger(sv[0], 3);
+    d = dup(sv[0]);
+    start = now_ms();
+    R(close(sv[0]));
+    V(now_ms() - start < 500);
+    on_signal(SIGALRM, SA_RESTART);
+    alarm_ms(100, 0);
+    start = now_ms();
+    R(close(d));
+    took("close with a signal", start, 100);
+    tcp_pair(sv);
+    set_linger(sv[0], 3);
+    start = now_ms();
+    R(close(sv[0]));
+    V(now_ms() - start < 500);
+}
+
 CHECK(sigpipe)
 {
     int sv[2];
