@@ -70,7 +70,7 @@ static enum count step_paws(struct shard *sh, struct tcb *t, struct tcp_seg *s)
         return COUNT_OK;
     if (!s->o.has_ts) /* section 3.2: a segment without should be dropped; Differs: taken, as Linux does */
         return COUNT_OK;
-    if ((int32_t)(s->o.tsval - t->ts_recent) >= 0)
+    if ((int32_t)(s->o.tsval - t->ts_recent) >= -1) /* Linux: TCP_PAWS_WINDOW of one */
         return COUNT_OK;
     if (tcp_now_ms(sh) / 1000 - t->ts_recent_s >= PAWS_IDLE_S)
         return COUNT_OK;
@@ -78,7 +78,8 @@ static enum count step_paws(struct shard *sh, struct tcb *t, struct tcp_seg *s)
     if (s->len == 0 && s->end == s->h.seq && s->h.seq == t->rcv_nxt && s->h.ack == t->snd_una &&
         (uint32_t)s->h.window << t->snd_wscale == t->snd_wnd)
         return COUNT_OK;
-    tcp_at_burst_end(sh, t, TF_ACK_NOW);
+    if (!tcp_oow_limited(sh, s, &t->oow_ms, COUNT_TCP_SKIP_PAWS))
+        tcp_at_burst_end(sh, t, TF_ACK_NOW);
     if (s->len && seq_lt(s->h.seq, t->rcv_nxt))
         tcp_reass_dsack(sh, t, s->h.seq, s->h.seq + s->len);
     return COUNT_TCP_PAWS;
@@ -98,8 +99,22 @@ static enum count step_seq(struct shard *sh, struct tcb *t, struct tcp_seg *s)
     }
     if (s->end != s->h.seq && seq_leq(s->end, t->rcv_nxt))
         tcp_reass_dsack(sh, t, s->h.seq, s->end);
-    tcp_at_burst_end(sh, t, TF_ACK_NOW); /* an ACK at most once a burst: no storm */
+    if (!tcp_oow_limited(sh, s, &t->oow_ms, COUNT_TCP_SKIP_SEQ))
+        tcp_at_burst_end(sh, t, TF_ACK_NOW);
     return COUNT_TCP_SEQ;
+}
+
+/* A peer that lost text may put its RST behind all that we have told it of by SACK (Linux: tcp_reset_check's
+ * rule). */
+static bool is_behind_sack(const struct tcb *t, uint32_t seq)
+{
+    uint32_t right = t->rcv_nxt;
+
+    if (!t->ofo || !t->ofo->nsack)
+        return false;
+    for (uint32_t i = 0; i < t->ofo->nsack; i++)
+        right = seq_max(right, t->ofo->sack[i].right);
+    return seq == right;
 }
 
 /* Second, check the RST bit (RFC 5961 section 3.2). */
@@ -107,7 +122,7 @@ static enum count step_rst(struct shard *sh, struct tcb *t, struct tcp_seg *s)
 {
     if (!(s->h.flags & TCP_RST))
         return COUNT_OK;
-    if (s->h.seq != t->rcv_nxt) {
+    if (s->h.seq != t->rcv_nxt && !is_behind_sack(t, s->h.seq)) {
         tcp_challenge_ack(sh, t);
         return COUNT_TCP_RST_SEQ;
     }

@@ -485,7 +485,7 @@ static int send_new(struct shard *sh, struct tcb *t, uint32_t len, bool push)
     return 0;
 }
 
-int tcp_output_forced(struct shard *sh, struct tcb *t, uint32_t max)
+int tcp_output_forced(struct shard *sh, struct tcb *t, uint32_t max, bool psh)
 {
     uint32_t len;
 
@@ -496,8 +496,8 @@ int tcp_output_forced(struct shard *sh, struct tcb *t, uint32_t max)
     len = gather(sh, t, max);
     if (!len)
         return -ENOBUFS;
-    pkt_meta(last_unit(t->snd_next, len))->flags |=
-        UNIT_PSH; /* as Linux: the peer should not wait for more */
+    if (psh)
+        pkt_meta(last_unit(t->snd_next, len))->flags |= UNIT_PSH;
     return send_new(sh, t, len, false);
 }
 

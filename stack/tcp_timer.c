@@ -188,7 +188,7 @@ static void on_persist(struct shard *sh, struct tcb *t)
     }
     if (!t->rtx_first_ms)
         t->rtx_first_ms = tcp_now_ms(sh);
-    if ((int32_t)room > 0 && tcp_output_forced(sh, t, room) == 0)
+    if ((int32_t)room > 0 && tcp_output_forced(sh, t, room, true) == 0)
         return; /* now it is data in flight, with a timer of its own */
     tcp_send_probe(sh, t);
     if (t->keep_probes < UINT8_MAX)

@@ -70,7 +70,7 @@ void tcp_tlp_timeout(struct shard *sh, struct tcb *t)
     if (t->snd_next &&
         seq_leq(t->snd_nxt + (t->write_seq - t->snd_nxt < t->mss ? t->write_seq - t->snd_nxt : t->mss),
                 t->snd_una + t->snd_wnd)) {
-        tcp_output_forced(sh, t, t->mss);
+        tcp_output_forced(sh, t, t->mss, false);
         sent = t->snd_nxt != nxt;
     } else {
         sent = repeat_last(sh, t);

@@ -20,8 +20,8 @@
  * tool does first when a call is over, or waits again. So the call ends at a defined virtual time. A call
  * that has to wait on the tool's own thread moves the clock itself.
  *
- * Preloaded as well (LD_PRELOAD), the object also answers the getsockopt(TCP_INFO) that the tool's code
- * blocks make past the table.
+ * Preloaded as well (LD_PRELOAD), the object also answers the calls that the tool makes past the table:
+ * getsockopt(TCP_INFO) of its code blocks, and sendfile.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -39,6 +39,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -645,6 +646,8 @@ static ssize_t pd_write(void *u, int fd, const void *buf, size_t n)
     return file_of(fd) ? pd_send(u, fd, buf, n, 0) : write(fd, buf, n);
 }
 
+static int pd_ioctl(void *u, int fd, unsigned long req, ...);
+
 static int pd_pipe(void *u, int fd[2])
 {
     return pipe(fd);
@@ -659,6 +662,13 @@ static int pd_splice(void *u, int in, loff_t *in_off, int out, loff_t *out_off, 
     if (n > sizeof buf)
         n = sizeof buf;
     r = pd_read(u, in, buf, n);
+    if (r < 0 && errno == EAGAIN &&
+        file_of(in)) { /* at urgent data that was taken out of the stream a splice ends */
+        int mark = 0;
+
+        if (pd_ioctl(u, in, SIOCATMARK, &mark) == 0 && mark)
+            return 0;
+    }
     return (int)(r > 0 ? pd_write(u, out, buf, (size_t)r) : r);
 }
 
@@ -789,6 +799,8 @@ static uint32_t number_flag(const char *flags, const char *key, uint32_t absent)
 }
 
 /* Scripts give bad pointers to see EFAULT (user.h). */
+static __thread void *landing __attribute__((tls_model("initial-exec")));
+
 static void on_fault(int sig, siginfo_t *info, void *ucontext)
 {
     if (!user_fault(ucontext))
@@ -840,6 +852,7 @@ void packetdrill_interface_init(const char *flags, struct packetdrill_interface 
     *ifc = table;
     if (munlockall()) /* the tool locks all memory, of which the segment is a lot, mostly never touched */
         perror("munlockall");
+    user_init((char *)&landing - (char *)__builtin_thread_pointer());
     sigaction(SIGSEGV, &fault, NULL);
     sigaction(SIGBUS, &fault, NULL);
     tunable_flags = strdup(flags ? flags : "");
@@ -856,7 +869,29 @@ void packetdrill_interface_init(const char *flags, struct packetdrill_interface 
     shard_unlock(pd.env->sh);
 }
 
-/* For the tool's code blocks, when this object is preloaded too. */
+/* The rest is there for when this object is preloaded too. */
+
+/* Through a buffer, as pd_splice. */
+EXPORT ssize_t sendfile(int out, int in, off_t *off, size_t n)
+{
+    static char buf[1 << 20];
+    ssize_t (*next)(int, int, off_t *, size_t);
+    ssize_t r;
+
+    if (!pd.env || !file_of(out)) {
+        *(void **)&next = dlsym(RTLD_NEXT, "sendfile");
+        return next(out, in, off, n);
+    }
+    if (n > sizeof buf)
+        n = sizeof buf;
+    r = off ? pread(in, buf, n, *off) : read(in, buf, n);
+    if (r > 0)
+        r = pd_send(NULL, out, buf, (size_t)r, 0);
+    if (r > 0 && off)
+        *off += r;
+    return r;
+}
+
 EXPORT int getsockopt(int fd, int level, int name, void *restrict val, socklen_t *restrict len)
 {
     int (*next)(int, int, int, void *, socklen_t *);

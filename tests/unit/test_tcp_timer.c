@@ -173,6 +173,7 @@ Test(tcp_timer, small_window_is_filled_after_a_while)
 {
     struct peer *p = established();
 
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 1, .window = ~0u});
     peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 1, .window = 300});
     peer_app_send(p, 5000, false);
     peer_expect_none(p);

@@ -10,10 +10,12 @@
  * timestamps are what they are, the peer's are as the script says (as with packetdrill).
  */
 #include <arpa/inet.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../../../stack/route.h"
+#include "../../../stack/user.h"
 #include "run.h"
 
 #define PACKET_MAX      65536
@@ -556,13 +558,26 @@ static struct env *new_env(const struct script *s)
     return e;
 }
 
+/* Scripts give bad pointers to see EFAULT (user.h). */
+static __thread void *landing;
+
+static void on_fault(int sig, siginfo_t *info, void *ucontext)
+{
+    (void)info;
+    if (!user_fault(ucontext))
+        signal(sig, SIG_DFL);
+}
+
 void script_run(struct script *s, bool verbose)
 {
+    struct sigaction fault = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
     static struct run run;
     struct run *r = &run;
     const struct event *before = NULL;
     int64_t before_us = 0;
 
+    user_init((char *)&landing - (char *)__builtin_thread_pointer());
+    sigaction(SIGSEGV, &fault, NULL);
     r->s = s;
     r->verbose = verbose;
     r->next_port = 40001;
