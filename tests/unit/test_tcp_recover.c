@@ -117,7 +117,8 @@ Test(tcp_recover, window_updates_are_no_duplicate_acks)
     struct peer *p = in_flight(false, 10);
 
     for (uint32_t i = 0; i < 5; i++)
-        peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 1, .window = i ? 60000 + i * 10 : ~0u});
+        peer_send(
+            p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 1, .window = i ? 60000 + i * 10 : ~0u});
     cr_assert_eq(p->t->ca_state, CA_OPEN);
     cr_assert_eq(p->t->total_retrans, 0);
 }
