@@ -238,6 +238,8 @@ enum count tcp_tw_input(struct shard *sh, struct tw *w, struct tcp_seg *s)
     /* Out of window. A SYN without ACK may be a good one whose number is just low: it does not prolong. */
     if (paws_bad || (s->h.flags & TCP_ACK))
         restart(sh, w);
+    if (!paws_bad && seq_leq(s->h.seq, w->rcv_nxt)) /* the FIN again: its time is echoed */
+        take_ts(sh, w, s);
     return answer_oow(sh, w, s, COUNT_TCP_SKIP_TIME_WAIT, paws_bad ? COUNT_TCP_PAWS_TW : COUNT_TCP_SEQ);
 }
 
