@@ -239,6 +239,8 @@ void tcp_take_ack(struct shard *sh, struct tcb *t, const struct tcp_seg *s, bool
         if (t->chrono && (!t->snd_head || t->chrono == CHRONO_SNDBUF))
             tcp_chrono_set(sh, t, t->snd_head ? CHRONO_BUSY : CHRONO_NONE);
     }
+    /* MSG_MORE holds a short segment back until the next send or the next ACK, as Linux has it. */
+    t->flags &= ~(uint32_t)TF_MORE;
     if (t->snd_next || t->lost > t->retrans || (t->flags & (TF_FIN_QUEUED | TF_OUTPUT)))
         tcp_at_burst_end(sh, t, TF_OUTPUT);
 }

@@ -59,8 +59,6 @@ void tcp_cc_acked(struct shard *sh, struct tcb *t, uint32_t acked, uint32_t prio
     const struct tcp_cc *cc = tcp_cc_table[t->cc];
     bool slow_start = t->cwnd < t->ssthresh;
 
-    if (tcp_cc_table[t->cc]->cong_control)
-        return;
     if (cc->cong_control)
         return;
     /* cwnd that the sender did not use says nothing about the path (RFC 7661; Linux: tcp_is_cwnd_limited). */

@@ -485,7 +485,7 @@ static int send_new(struct shard *sh, struct tcb *t, uint32_t len, bool push)
     return 0;
 }
 
-int tcp_output_forced(struct shard *sh, struct tcb *t, uint32_t max, bool psh)
+int tcp_output_forced(struct shard *sh, struct tcb *t, uint32_t max, bool push)
 {
     uint32_t len;
 
@@ -496,7 +496,7 @@ int tcp_output_forced(struct shard *sh, struct tcb *t, uint32_t max, bool psh)
     len = gather(sh, t, max);
     if (!len)
         return -ENOBUFS;
-    if (psh)
+    if (push)
         pkt_meta(last_unit(t->snd_next, len))->flags |= UNIT_PSH;
     return send_new(sh, t, len, false);
 }
@@ -599,7 +599,7 @@ static int send_burst(struct shard *sh, struct tcb *t, uint32_t len)
             return -ENOBUFS;
         if (send_new(sh, t, n, many && (n == len || !cut)))
             return -ENOBUFS;
-        if (!cut)
+        if (!cut || n < t->mss) /* behind a mark (MSG_EOR) segments are counted anew */
             break;
         len -= n;
     }

@@ -26,9 +26,9 @@ int tcp_retransmit(struct shard *sh, struct tcb *t, struct rte_mbuf *u);
 struct rte_mbuf *tcp_last_sent(const struct tcb *t);
 /* The FIN again, alone. */
 void tcp_retransmit_fin(struct shard *sh, struct tcb *t);
-/* Sends up to max bytes of new data whatever Nagle and cwnd say (window probes with room). 0, or -ENOBUFS,
- * -EAGAIN nothing there. */
-int tcp_output_forced(struct shard *sh, struct tcb *t, uint32_t max, bool psh);
+/* Sends up to max bytes of new data whatever Nagle and cwnd say (loss probes, window probes with room); push:
+ * with PSH. 0, or -ENOBUFS, -EAGAIN nothing there. */
+int tcp_output_forced(struct shard *sh, struct tcb *t, uint32_t max, bool push);
 /* Recomputes mss and unit from the path MTU, the peer's MSS and the options in use. */
 void tcp_mss_update(struct shard *sh, struct tcb *t);
 /* MSS to put in our SYN: what our interface can take. */
