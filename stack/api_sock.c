@@ -7,7 +7,7 @@
 
 _Static_assert((int)SOCK_OP_SEND == (int)DECIDE_SEND && (int)SOCK_OP_BIND == (int)DECIDE_BIND, "same order");
 
-#define OPT_MAX 512 /* bytes: more than any option's value has */
+#define OPT_MAX 8704 /* bytes: a multicast filter of 64 sources, the longest value there is */
 
 /* The result of call, made with the socket `s` of ref `r` under the lock. */
 #define WITH_SOCK(r, call)                                                                                   \
@@ -145,6 +145,10 @@ static int do_getsockopt(struct ref r, int level, int name, void *val, socklen_t
     }
     if ((int)n >= 0 && n > sizeof own)
         n = sizeof own;
+    /* These say in the buffer what they are asked about. */
+    if ((level == IPPROTO_IP || level == IPPROTO_IPV6) && (name == IP_MSFILTER || name == MCAST_MSFILTER) &&
+        (int)n > 0 && !user_copy(own, val, n))
+        return -EFAULT;
     err = WITH_SOCK(r, sock_getsockopt(api_self.st, s, level, name, own, &n));
     if (err)
         return err;

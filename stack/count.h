@@ -26,6 +26,7 @@
     X(IP_CSUM, "IpExtInCsumErrors")                                                                          \
     X(IP_ADDR, "IpInAddrErrors")                                                                             \
     X(IP_PROTO, "IpInUnknownProtos")                                                                         \
+    X(IP_NOT_MEMBER, "ShuntIpNotMember")                                                                     \
     X(IP_NOROUTE, "IpOutNoRoutes")                                                                           \
     X(IP_OUT_DISCARD, "IpOutDiscards")                                                                       \
     X(IP_REASM_REQ, "IpReasmReqds")                                                                          \
@@ -62,6 +63,7 @@
     X(ND_CONFLICT, "NdAddressConflict")                                                                      \
     X(UDP_IN, "UdpInDatagrams")                                                                              \
     X(UDP_NOPORT, "UdpNoPorts")                                                                              \
+    X(UDP_IGNORED_MC, "UdpIgnoredMulti")                                                                     \
     X(UDP_ERR, "UdpInErrors")                                                                                \
     X(UDP_OUT, "UdpOutDatagrams")                                                                            \
     X(UDP_RCVBUF, "UdpRcvbufErrors")                                                                         \

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 
+#include "dgram_mc.h"
 #include "errq.h"
 #include "msg.h"
 #include "user.h"
@@ -174,6 +175,7 @@ void dgram_close(struct shard *sh, struct dgram *d)
     while (d->rcv_head)
         dequeue(d, d->rcv_head);
     errq_purge(sh, &d->pcb);
+    dgram_mc_close(sh, d);
     stamp_close(sh, &d->stamp);
 }
 

@@ -65,10 +65,11 @@ struct dgram {
     uint8_t uc_if, uc_if6;                /* IP_UNICAST_IF, IPV6_UNICAST_IF: the same for others */
     uint8_t mc_if, mc_if6;                /* interface + 1 for multicasts; 0: by route */
     struct stamp stamp;                   /* SO_TIMESTAMP and its like */
-    struct ipaddr mc_addr; /* IP_MULTICAST_IF: the source of multicasts; any: the flow's choice */
-    int32_t peek_off;      /* SO_PEEK_OFF, with DG_PEEK_MOVES */
-    uint32_t drops;        /* packets the full queue refused */
-    struct flow flow;      /* the way to the last destination */
+    struct ipaddr mc_addr;    /* IP_MULTICAST_IF: the source of multicasts; any: the flow's choice */
+    struct mc_member *groups; /* joined (dgram_mc.h) */
+    int32_t peek_off;         /* SO_PEEK_OFF, with DG_PEEK_MOVES */
+    uint32_t drops;           /* packets the full queue refused */
+    struct flow flow;         /* the way to the last destination */
 };
 
 /* Defaults; list heads. The rest of the pcb (proto, flags, shard) is the caller's. */

@@ -5,7 +5,7 @@
 #include <limits.h>
 #include <netinet/in.h>
 
-#include "dgram.h"
+#include "dgram_mc.h"
 #include "errq.h"
 
 /* Options that are one bit of dgram.flags. */
@@ -167,10 +167,13 @@ static int set_unicast_if(const struct shard *sh, const struct dgram *d, uint32_
 int dgram_setopt(struct shard *sh, struct dgram *d, int level, int name, const void *val, uint32_t len)
 {
     uint32_t bit = find_bit(level, name);
-    int v = 0;
+    int v = 0, r;
 
     if (level != SOL_SOCKET && level != IPPROTO_IP && level != IPPROTO_IPV6)
         return -ENOPROTOOPT;
+    r = level == SOL_SOCKET ? -ENOPROTOOPT : dgram_mc_setopt(sh, d, level, name, val, len);
+    if (r != -ENOPROTOOPT)
+        return r;
     if (len >= sizeof v)
         memcpy(&v, val, sizeof v);
     else if (len && level == IPPROTO_IP) /* Linux takes a byte for these (do_ip_setsockopt) */
@@ -178,6 +181,8 @@ int dgram_setopt(struct shard *sh, struct dgram *d, int level, int name, const v
     else
         return -EINVAL;
     if (bit) {
+        if ((bit & (DG_MC_ALL | DG_MC_ALL6)) && v != 0 && v != 1)
+            return -EINVAL;
         set_bit(d, bit, v);
         return 0;
     }
@@ -271,12 +276,11 @@ int dgram_getopt(struct shard *sh, struct dgram *d, int level, int name, void *v
 
     if (level != SOL_SOCKET && level != IPPROTO_IP && level != IPPROTO_IPV6)
         return -ENOPROTOOPT;
-    if (level == SOL_SOCKET) {
-        r = stamp_getopt(&d->stamp, name, val, len);
-        if (r != -ENOPROTOOPT)
-            return r;
-        r = 0;
-    }
+    r = level == SOL_SOCKET ? stamp_getopt(&d->stamp, name, val, len)
+                            : dgram_mc_getopt(sh, d, level, name, val, len);
+    if (r != -ENOPROTOOPT)
+        return r;
+    r = 0;
     if (!bit)
         r = get_int(sh, d, level, name, &v);
     if (r)

@@ -68,6 +68,7 @@ static void flow_marks(struct dgram *d, const struct dgram_tx *tx)
 int dgram_flow(struct shard *sh, struct dgram *d, const struct ipaddr *dst, const struct dgram_tx *tx)
 {
     const struct ipaddr *from = &tx->from;
+    static const struct ipaddr localhost = {.b = {[10] = 0xff, 0xff, 127, 0, 0, 1}};
     struct flow *fl = &d->flow;
     unsigned ifindex = tx->ifindex;
     bool own;
@@ -81,6 +82,9 @@ int dgram_flow(struct shard *sh, struct dgram *d, const struct ipaddr *dst, cons
             ifindex = mc_if - 1u;
         if (v4 && ipaddr_is_any(from))
             from = &d->mc_addr;
+        /* Loopback is number 0, which means any: it is chosen by its address. */
+        if (v4 && mc_if == 1 && ipaddr_is_any(from))
+            from = &localhost;
     }
     if (__builtin_expect(!ifindex && (d->uc_if | d->uc_if6), 0) && !ipaddr_is_multicast(dst)) {
         uint8_t uc_if = ipaddr_is_v4(dst) ? d->uc_if : d->uc_if6;
@@ -96,6 +100,12 @@ int dgram_flow(struct shard *sh, struct dgram *d, const struct ipaddr *dst, cons
         fl->bound_if = (uint8_t)ifindex;
     }
     fl->allow_bcast = !!(d->pcb.flags & PCB_BROADCAST);
+    if (__builtin_expect(ipaddr_is_multicast(dst), 0)) {
+        bool v4 = ipaddr_is_v4(dst);
+
+        fl->allow_bcast |= d->flags & (v4 ? DG_MC_LOOP : DG_MC_LOOP6) ? 0 : FLOW_NO_LOOP;
+        fl->allow_bcast |= (tx->ttl < 0 && (v4 ? !d->mc_ttl : !d->mc_hops6)) ? FLOW_TTL_0 : 0;
+    }
     r = flow_resolve(sh, fl);
     if (r)
         return r;

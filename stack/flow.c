@@ -68,6 +68,33 @@ static const struct ifaddr *choose_source(const struct shard *sh, const struct f
     return ip6_source(sh->st, ifindex, &fl->dst, shard_ms(sh));
 }
 
+/* The interface that owns address a; -1: none. */
+static int if_of_addr(const struct stack *st, const struct ipaddr *a)
+{
+    for (unsigned i = 0; i < st->nif; i++)
+        if (ifnet_find_addr(&st->ifn[i], a))
+            return (int)i;
+    return st->isolate && ipaddr_is_loopback(a) ? IFNET_LOOPBACK : -1;
+}
+
+/* A group of IPv4 or 255.255.255.255 from an address of one interface and no other said: that interface's
+ * (ip_route_output_key_hash_rcu), loopback among them. False: the usual way. */
+static bool resolve_by_source(struct shard *sh, struct flow *fl)
+{
+    bool limited = ipaddr_is_v4(&fl->dst) && ipaddr_get_v4(&fl->dst) == INADDR_BROADCAST;
+    int i;
+
+    if (fl->bound_if || ipaddr_is_any(&fl->src) ||
+        !((ipaddr_is_v4(&fl->dst) && ipaddr_is_multicast(&fl->dst)) || limited))
+        return false;
+    i = if_of_addr(sh->st, &fl->src);
+    if (i < 0 || (limited && !fl->allow_bcast))
+        return false;
+    fl->ifindex = (uint8_t)i;
+    fl->neigh = neigh_get(sh, (unsigned)i, &fl->dst);
+    return true;
+}
+
 static int resolve_remote(struct shard *sh, struct flow *fl)
 {
     struct stack *st = sh->st;
@@ -135,6 +162,8 @@ static void take_mtu(struct shard *sh, struct flow *fl)
         fl->mtu = pmtu;
     fl->tso_max = ifn->caps & NETDEV_TSO ? ifn->tso_max : 0;
     fl->caps = (uint8_t)ifn->caps;
+    if (ipaddr_is_multicast(&fl->dst) || ip_is_broadcast(sh->st, &fl->dst))
+        fl->caps |= FLOW_GROUP;
 }
 
 int flow_resolve(struct shard *sh, struct flow *fl)
@@ -150,7 +179,7 @@ int flow_resolve(struct shard *sh, struct flow *fl)
     err = check_families(fl);
     if (!err)
         err = complete_zone(st, fl);
-    if (!err)
+    if (!err && !resolve_by_source(sh, fl))
         err = ip_is_local(st, &fl->dst) ? resolve_local(sh, fl) : resolve_remote(sh, fl);
     if (err) {
         if (err == -ENETUNREACH)

@@ -4,6 +4,7 @@
 #include "cksum.h"
 #include "icmp.h"
 #include "ifnet.h"
+#include "mld.h"
 #include "ip6_addr.h"
 #include "nd.h"
 #include "pkt.h"
@@ -238,6 +239,10 @@ enum ip_verdict icmp6_input(struct shard *sh, unsigned ifindex, struct rte_mbuf 
     case ICMP6_T_TIME_EXCEEDED:
     case ICMP6_T_PARAM:
         return error_input(sh, m, ri, err);
+    case ICMP6_T_MLD_QUERY:
+    case ICMP6_T_MLD_REPORT:
+        mld_input(sh, m, ri);
+        break;
     case ICMP6_T_RS:
     case ICMP6_T_RA:
     case ICMP6_T_NS:
@@ -245,7 +250,7 @@ enum ip_verdict icmp6_input(struct shard *sh, unsigned ifindex, struct rte_mbuf 
     case ICMP6_T_REDIRECT:
         nd_input(sh, ifindex, m, ri);
         return IP_DONE;
-    default: /* echo replies, listener discovery, unknown ones (RFC 4443 section 2.4 (b)) */
+    default: /* echo replies, unknown ones (RFC 4443 section 2.4 (b)) */
         break;
     }
     rte_pktmbuf_free(m);

@@ -183,6 +183,8 @@ bool ip_is_broadcast(const struct stack *st, const struct ipaddr *a)
         return false;
     if (a->w[3] == INADDR_BROADCAST)
         return true;
+    if (a->w[3] == htonl(0x7fffffff)) /* lo's, when it is ours */
+        return st->isolate;
     for (uint32_t i = 0; i < st->nif; i++) {
         const struct ifnet *ifn = &st->ifn[i];
 

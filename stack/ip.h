@@ -29,14 +29,18 @@ struct flow {
     uint8_t df;              /* set don't-fragment */
     uint8_t ifindex;         /* out: chosen interface. In: 0 or the bound one */
     uint8_t bound_if;
-    uint8_t allow_bcast;
-    uint8_t caps;      /* the interface's */
-    uint32_t gen;      /* 0: not resolved yet */
-    uint32_t mtu;      /* path MTU in bytes (interface MTU, or learnt by ICMP) */
-    uint32_t tso_max;  /* the interface's, 0: none */
-    uint32_t label_be; /* IPv6 flow label, FLOW_LABEL_SET with it; 0: as auto_flowlabels says */
-    void *neigh;       /* neighbour entry, owned by the neighbour table */
+    uint8_t allow_bcast; /* 1: SO_BROADCAST; FLOW_NO_LOOP, FLOW_TTL_0 */
+    uint8_t caps;        /* the interface's; FLOW_GROUP */
+    uint32_t gen;        /* 0: not resolved yet */
+    uint32_t mtu;        /* path MTU in bytes (interface MTU, or learnt by ICMP) */
+    uint32_t tso_max;    /* the interface's, 0: none */
+    uint32_t label_be;   /* IPv6 flow label, FLOW_LABEL_SET with it; 0: as auto_flowlabels says */
+    void *neigh;         /* neighbour entry, owned by the neighbour table */
 };
+
+#define FLOW_NO_LOOP 2u    /* of allow_bcast: IP_MULTICAST_LOOP is off */
+#define FLOW_TTL_0   4u    /* of allow_bcast: to a group with TTL 0 */
+#define FLOW_GROUP   0x80u /* of caps: dst is a group or a broadcast */
 
 #define FLOW_LABEL_SET  htonl(0x80000000u) /* of label_be: the label is the one given, be it 0 */
 #define FLOW_LABEL_AUTO htonl(0x40000000u) /* one by hash, where the setting leaves it to the socket */

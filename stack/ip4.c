@@ -15,6 +15,7 @@
 #include "icmp.h"
 #include "ifnet.h"
 #include "ip6.h"
+#include "mcast.h"
 #include "wire_icmp.h"
 #include "wire_ip4.h"
 #include "wire_ip6.h"
@@ -27,14 +28,14 @@
 
 /* RFC 1122 section 3.2.1.3: what no packet from outside may have as its source. 0.0.0.0 is for hosts that
  * don't know theirs yet and talk to all (DHCP). */
-static bool source_is_martian(const struct stack *st, unsigned ifindex, const struct ip4_hdr *ip)
+static bool source_is_martian(const struct stack *st, unsigned ifindex, const struct ip4_hdr *ip, bool looped)
 {
     uint32_t src = ntohl(ip->src_be);
     struct ipaddr a;
 
     if (src >> 28 >= 0xe)
         return true;
-    if (ifindex == IFNET_LOOPBACK)
+    if (ifindex == IFNET_LOOPBACK || looped)
         return false;
     a = ipaddr_v4(ip->src_be);
     if (src >> 24 == 127 || ip_is_local(st, &a))
@@ -45,34 +46,41 @@ static bool source_is_martian(const struct stack *st, unsigned ifindex, const st
 }
 
 /* The same for the usual stack, one link with one address, without a loop. */
-static inline bool source_is_fine(const struct stack *st, unsigned ifindex, const struct ip4_hdr *ip)
+static inline bool source_is_fine(const struct stack *st, unsigned ifindex, const struct rte_mbuf *m,
+                                  const struct ip4_hdr *ip)
 {
     const struct ifnet *ifn = &st->ifn[ifindex];
     uint32_t top = ntohl(ip->src_be) >> 24;
 
-    if (st->nif == 2 && ifindex == 1 && ifn->n4 == 1 && top != 0 && top != 127 && top < 0xe0)
-        return ip->src_be != ifn->addr4_be && ip->src_be != ifn->bcast4_be;
-    return !source_is_martian(st, ifindex, ip);
+    if (st->nif == 2 && ifindex == 1 && ifn->n4 == 1 && top != 0 && top != 127 && top < 0xe0 &&
+        ip->src_be != ifn->addr4_be && ip->src_be != ifn->bcast4_be)
+        return true;
+    return !source_is_martian(st, ifindex, ip, m->packet_type == PKT_LOOPED);
 }
 
 /* Fills in ri->dst and ri->bcast. False: not for this host (which does not forward, RFC 1122 section 3.3.1).
  */
-static bool dst_is_us(const struct stack *st, unsigned ifindex, const struct ip4_hdr *ip, struct rxinfo *ri)
+static bool dst_is_us(const struct shard *sh, unsigned ifindex, const struct ip4_hdr *ip, struct rxinfo *ri)
 {
+    const struct stack *st = sh->st;
     const struct ifnet *ifn = &st->ifn[ifindex];
 
     ri->dst = ipaddr_v4(ip->dst_be);
     ri->bcast = 0;
     if (__builtin_expect(ifn->addr4_be == ip->dst_be && ip->dst_be != 0, 1))
         return true;
-    if (ip_is_local(st, &ri->dst))
+    if (ip_is_local(st, &ri->dst)) {
+        ri->bcast = ip_is_broadcast(st, &ri->dst); /* lo's own */
         /* 127/8 never crosses a wire. */
         return ifindex == IFNET_LOOPBACK || !ipaddr_is_loopback(&ri->dst);
-    if (ip_is_broadcast(st, &ri->dst) || ipaddr_is_multicast(&ri->dst)) {
-        ri->bcast = 1;
-        return true;
     }
-    return false;
+    ri->bcast = 1;
+    if (ipaddr_is_multicast(&ri->dst)) {
+        struct ipaddr src = ipaddr_v4(ip->src_be);
+
+        return ip->proto == IPPROTO_IGMP || mc_takes(sh, ifindex, &ri->dst, &src);
+    }
+    return ip_is_broadcast(st, &ri->dst);
 }
 
 static bool header_cksum_ok(const struct rte_mbuf *m, const struct ip4_hdr *ip)
@@ -187,7 +195,9 @@ enum ip_verdict ip4_input(struct shard *sh, unsigned ifindex, bool l2_multicast,
         return drop(sh, m, bad);
     ip = rte_pktmbuf_mtod(m, const struct ip4_hdr *);
     sh->count[COUNT_IP_IN_NOECT + (ip->tos & 3)]++;
-    if (!dst_is_us(sh->st, ifindex, ip, ri) || !source_is_fine(sh->st, ifindex, ip))
+    if (!dst_is_us(sh, ifindex, ip, ri))
+        return drop(sh, m, ipaddr_is_multicast(&ri->dst) ? COUNT_IP_NOT_MEMBER : COUNT_IP_ADDR);
+    if (!source_is_fine(sh->st, ifindex, m, ip))
         return drop(sh, m, COUNT_IP_ADDR);
     /* RFC 1122 section 3.3.6: a link-layer broadcast with a unicast IP destination is discarded. */
     if (__builtin_expect(l2_multicast, 0) && !ri->bcast)
@@ -271,6 +281,30 @@ static bool push_header(struct shard *sh, const struct flow *fl, struct rte_mbuf
     return true;
 }
 
+/* A group's members on this host hear what it sends, too (ip_mc_output); on loopback they do anyway. The
+ * packet starts at its transport header. */
+static void loop_back(struct shard *sh, const struct flow *fl, const struct rte_mbuf *m)
+{
+    bool mc = ipaddr_is_multicast(&fl->dst);
+    struct rte_mbuf *copy;
+    struct eth_hdr *eth;
+
+    if (fl->ifindex == IFNET_LOOPBACK ||
+        (mc && ((fl->allow_bcast & FLOW_NO_LOOP) || !mc_member(sh, fl->ifindex, &fl->dst))))
+        return;
+    copy = rte_pktmbuf_copy(m, sh->pool, 0, UINT32_MAX);
+    if (!copy)
+        return;
+    if (!push_header(sh, fl, copy, false)) {
+        rte_pktmbuf_free(copy);
+        return;
+    }
+    eth = (struct eth_hdr *)rte_pktmbuf_prepend(copy, ETH_HDR_LEN);
+    memset(eth, 0xff, sizeof *eth);
+    eth->type_be = htons(ETH_TYPE_IP4);
+    shard_loop(sh, fl->ifindex, copy);
+}
+
 static int output_fragmented(struct shard *sh, struct flow *fl, struct rte_mbuf *m)
 {
     int err;
@@ -303,6 +337,14 @@ int ip_output(struct shard *sh, struct flow *fl, struct rte_mbuf *m)
         return -EMSGSIZE;
     }
     sh->count[COUNT_IP_OUT]++;
+    if (__builtin_expect((fl->caps & FLOW_GROUP) != 0, 0)) {
+        if (total <= fl->mtu || !fl->df)
+            loop_back(sh, fl, m);
+        if (fl->allow_bcast & FLOW_TTL_0) { /* not beyond this host */
+            rte_pktmbuf_free(m);
+            return 0;
+        }
+    }
     if (__builtin_expect(total > fl->mtu, 0) && !(m->ol_flags & RTE_MBUF_F_TX_TCP_SEG)) {
         if (fl->df) {
             pkt_drop(sh, m, COUNT_IP_FRAG_FAIL);

@@ -5,6 +5,7 @@
  * wire_ip6_walk.
  */
 #include "ip6.h"
+#include "mcast.h"
 
 #include <errno.h>
 
@@ -105,15 +106,17 @@ bool ip6_joined(const struct stack *st, unsigned ifindex, const struct ipaddr *g
 }
 
 /* Fills in ri->src, dst, bcast. False: not for this host, or not from one. */
-static bool addresses_ok(const struct stack *st, unsigned ifindex, const struct ip6_head *ip,
+static bool addresses_ok(const struct shard *sh, unsigned ifindex, bool looped, const struct ip6_head *ip,
                          struct rxinfo *ri)
 {
+    const struct stack *st = sh->st;
+
     if (!read_addr(st, &ri->src, ip->src, ifindex) || !read_addr(st, &ri->dst, ip->dst, ifindex) ||
-        !source_is_fine(st, ifindex, &ri->src))
+        !source_is_fine(st, looped ? IFNET_LOOPBACK : ifindex, &ri->src))
         return false;
     ri->bcast = ipaddr_is_multicast(&ri->dst);
     if (ri->bcast)
-        return ip6_joined(st, ifindex, &ri->dst);
+        return ip6_joined(st, ifindex, &ri->dst) || mc_takes(sh, ifindex, &ri->dst, &ri->src);
     if (!ip_is_local(st, &ri->dst))
         return false;
     return ifindex == IFNET_LOOPBACK || !ipaddr_is_loopback(&ri->dst); /* ::1 never crosses a wire */
@@ -189,7 +192,7 @@ enum ip_verdict ip6_input(struct shard *sh, unsigned ifindex, bool l2_multicast,
     if (bad != COUNT_OK)
         return drop(sh, m, bad);
     ip = rte_pktmbuf_mtod(m, const struct ip6_head *);
-    if (!addresses_ok(sh->st, ifindex, ip, ri) || (l2_multicast && !ri->bcast))
+    if (!addresses_ok(sh, ifindex, m->packet_type == PKT_LOOPED, ip, ri) || (l2_multicast && !ri->bcast))
         return drop(sh, m, COUNT_IP6_ADDR);
     ri->l4_good = ip_l4_is_good(sh, ifindex, m);
     ri->fragments = 0;
@@ -282,6 +285,28 @@ static int output_fragmented(struct shard *sh, struct flow *fl, struct rte_mbuf 
     return err;
 }
 
+/* A group's members on this host hear what it sends, too (ip6_finish_output2); see ip4.c's. */
+static void loop_back(struct shard *sh, struct flow *fl, const struct rte_mbuf *m)
+{
+    struct rte_mbuf *copy;
+    struct eth_hdr *eth;
+
+    if (fl->ifindex == IFNET_LOOPBACK || (fl->allow_bcast & FLOW_NO_LOOP) ||
+        !mc_member(sh, fl->ifindex, &fl->dst))
+        return;
+    copy = rte_pktmbuf_copy(m, sh->pool, 0, UINT32_MAX);
+    if (!copy)
+        return;
+    if (!push_header(sh, fl, copy)) {
+        rte_pktmbuf_free(copy);
+        return;
+    }
+    eth = (struct eth_hdr *)rte_pktmbuf_prepend(copy, ETH_HDR_LEN);
+    memset(eth, 0xff, sizeof *eth);
+    eth->type_be = htons(ETH_TYPE_IP6);
+    shard_loop(sh, fl->ifindex, copy);
+}
+
 int ip6_output(struct shard *sh, struct flow *fl, struct rte_mbuf *m)
 {
     uint32_t total = m->pkt_len + IP6_HDR_LEN;
@@ -291,6 +316,14 @@ int ip6_output(struct shard *sh, struct flow *fl, struct rte_mbuf *m)
         return -EMSGSIZE;
     }
     sh->count[COUNT_IP6_OUT]++;
+    if (__builtin_expect((fl->caps & FLOW_GROUP) != 0, 0)) {
+        if (total <= fl->mtu || !fl->df)
+            loop_back(sh, fl, m);
+        if (fl->allow_bcast & FLOW_TTL_0) { /* not beyond this host */
+            rte_pktmbuf_free(m);
+            return 0;
+        }
+    }
     if (__builtin_expect(total > fl->mtu, 0) && !(m->ol_flags & RTE_MBUF_F_TX_TCP_SEG)) {
         if (fl->df) {
             pkt_drop(sh, m, COUNT_IP6_FRAG_FAIL);

@@ -55,6 +55,9 @@ static inline struct pkt_meta *pkt_meta(struct rte_mbuf *m)
 /* Private bytes to give rte_pktmbuf_pool_create. */
 #define PKT_PRIV_SIZE RTE_ALIGN_CEIL(sizeof(struct pkt_meta), RTE_MBUF_PRIV_ALIGN)
 
+/* packet_type of a frame that this host sent to a group and hears itself (shard_loop); no port says this. */
+#define PKT_LOOPED 0xf5a17e00u
+
 struct iovec;
 
 /* A pool of n packet buffers with PKT_PRIV_SIZE and PKT_HEADROOM, per-lcore cache of the given size (0:

@@ -9,7 +9,9 @@
 
 #include "arp.h"
 #include "frag.h"
+#include "igmp.h"
 #include "ip.h"
+#include "mcast.h"
 #include "nd.h"
 #include "neigh.h"
 #include "packet.h"
@@ -41,6 +43,9 @@ static void rx_transport(struct shard *sh, struct rte_mbuf *m, const struct rxin
         tcp_input(sh, m, ri);
     } else if (ri->proto == IPPROTO_UDP) {
         udp_input(sh, m, ri);
+    } else if (ri->proto == IPPROTO_IGMP) {
+        igmp_input(sh, m, ri);
+        rte_pktmbuf_free(m);
     } else if (raw) {
         rte_pktmbuf_free(m);
     } else { /* RFC 1122 section 3.2.2.1: code 2 SHOULD be sent for an unknown protocol */
@@ -122,7 +127,7 @@ unsigned rx_loopback(struct shard *sh)
     for (struct rte_mbuf *next; m; m = next) {
         next = pkt_meta(m)->link;
         pkt_meta(m)->link = NULL;
-        rx_frame(sh, 0, m);
+        rx_frame(sh, m->port, m);
     }
     return n;
 }
@@ -142,6 +147,11 @@ static void fire(void *arg, struct timer *t)
         break;
     case TIMER_FRAG:
         frag_timer(sh, t);
+        break;
+    case TIMER_MC_CHANGE:
+    case TIMER_MC_QUERY:
+    case TIMER_MC_GROUP:
+        mc_timer(sh, t);
         break;
     case TIMER_STACK:
         arp_timer(sh, t);

@@ -162,7 +162,7 @@ static void finish_ip_cksum(struct rte_mbuf *m)
 
 /* Turns a frame that was sent into one that was received: it never left memory, so that its checksums need no
  * look; offload marks of the send side go. */
-static void lo_enqueue(struct shard *sh, struct rte_mbuf *m)
+static void lo_enqueue(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
 {
     struct ifnet *ifn = &sh->st->ifn[0];
 
@@ -181,6 +181,7 @@ static void lo_enqueue(struct shard *sh, struct rte_mbuf *m)
         m->ol_flags |= RTE_MBUF_F_RX_LRO;
     m->ol_flags |= RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
     m->packet_type = 0;
+    m->port = (uint16_t)ifindex; /* rx_loopback's */
     ifn->tx_packets++;
     ifn->tx_bytes += m->pkt_len;
     pkt_meta(m)->link = NULL;
@@ -231,7 +232,7 @@ void shard_tx(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
     if (__builtin_expect(packet_wanted(sh), 0))
         packet_tap(sh, ifindex, m, true);
     if (sh->st->ifn[ifindex].caps & NETDEV_LOOPBACK) {
-        lo_enqueue(sh, m);
+        lo_enqueue(sh, ifindex, m);
         return;
     }
     if (q->n == TX_BATCH)
@@ -243,6 +244,12 @@ void shard_tx(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
         return;
     }
     q->m[q->n++] = m;
+}
+
+void shard_loop(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
+{
+    lo_enqueue(sh, ifindex, m);
+    m->packet_type = PKT_LOOPED;
 }
 
 static void tx_flush_all(struct shard *sh)

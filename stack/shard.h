@@ -48,5 +48,8 @@ void shard_signal(struct shard *sh, int type, int who, int sig);
  * the batch is full; what the port doesn't take is retried at later flushes, dropped (TX_FULL) only when the
  * batch is full and the port stays full. */
 void shard_tx(struct shard *sh, unsigned ifindex, struct rte_mbuf *m);
+/* A copy of a frame sent to a group on interface ifindex comes back as received there (man 7 ip,
+ * IP_MULTICAST_LOOP). Takes ownership. */
+void shard_loop(struct shard *sh, unsigned ifindex, struct rte_mbuf *m);
 
 #endif

@@ -322,10 +322,7 @@ static int set_ip(struct stack *st, struct sock *s, int name, const void *val, s
         return len ? -ENOPROTOOPT : 0;
     case IP_ADD_MEMBERSHIP:
     case IP_DROP_MEMBERSHIP:
-    case IP_MULTICAST_IF:
-        /* No multicast here yet: ENODEV, as from a host without a multicast route. The kernel may well do it
-         * for a socket that is still undecided. */
-        return s->file.placement == PLACE_UNDECIDED ? 0 : -ENODEV;
+        return sock_is_tcp(s) ? -EPROTO : 1;
     default:
         return 1;
     }
@@ -373,6 +370,20 @@ static int set_ip6(struct sock *s, int name, const void *val, socklen_t len)
     return set_ip6_header(s, name, v);
 }
 
+/* A group on an interface that is not the stack's, asked for by a socket that may still become the kernel's,
+ * which will be asked then (the call is recorded). */
+static bool group_of_the_kernel(const struct sock *s, int level, int name, int r)
+{
+    bool v4 = level == IPPROTO_IP, v6 = level == IPPROTO_IPV6, may_fail;
+
+    if (s->file.placement != PLACE_UNDECIDED || name > MCAST_MSFILTER ||
+        !((v4 && name >= IP_MULTICAST_IF) || (v6 && name >= IPV6_MULTICAST_IF)))
+        return false;
+    may_fail = name == MCAST_LEAVE_GROUP || (v4 && (name == IP_MULTICAST_IF || name == IP_DROP_MEMBERSHIP)) ||
+               (v6 && name == IPV6_LEAVE_GROUP);
+    return r == -ENODEV || (r == -EADDRNOTAVAIL && may_fail);
+}
+
 static int set_any(struct stack *st, struct sock *s, int level, int name, const void *val, socklen_t len)
 {
     int r = 1;
@@ -395,17 +406,23 @@ static int set_any(struct stack *st, struct sock *s, int level, int name, const 
             : -ENOPROTOOPT;
     if (r == -ENOPROTOOPT && level == SOL_SOCKET)
         r = sock_kept_setopt(s, name, val, len);
+    if (group_of_the_kernel(s, level, name, r))
+        return 0;
     return r == -ENOPROTOOPT && level != s->protocol ? set_stored(s, level, name, val, len) : r;
 }
 
 /* Keeps the call; a repeated one takes its predecessor's place, group memberships add up. */
 static int record(struct stack *st, struct sock *s, int level, int name, const void *val, socklen_t len)
 {
-    bool adds = level == IPPROTO_IP && (name == IP_ADD_MEMBERSHIP || name == IP_DROP_MEMBERSHIP);
+    bool adds = (level == IPPROTO_IP && name >= IP_ADD_MEMBERSHIP && name <= MCAST_MSFILTER) ||
+                (level == IPPROTO_IPV6 && ((name >= MCAST_JOIN_GROUP && name <= MCAST_MSFILTER) ||
+                                           name == IPV6_JOIN_GROUP || name == IPV6_LEAVE_GROUP));
     struct sock_opt *o = NULL;
 
     if (len > SOCK_OPT_BYTES)
-        return -ENOBUFS;
+        return (level == IPPROTO_IP || level == IPPROTO_IPV6) && s->file.placement != PLACE_UNDECIDED
+                   ? 0 /* a long multicast filter: what the kernel's side would make of it is not known */
+                   : -ENOBUFS;
     if (level == SOL_SOCKET && name == SO_DETACH_FILTER)
         name = SO_ATTACH_FILTER; /* what sock_opt_recorded reads from the socket: nothing, then */
     list_for_each(n, &s->opts)

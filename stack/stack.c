@@ -5,11 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "dgram_mc.h"
 #include "errq.h"
 #include "filter.h"
 #include "frag.h"
 #include "ifnet.h"
 #include "ip.h"
+#include "mcast.h"
 #include "neigh.h"
 #include "packet.h"
 #include "ping.h"
@@ -61,9 +63,13 @@ static int shard_init(struct stack *st, uint32_t id, const struct stack_config *
     if (!r)
         r = frag_table_init(sh);
     if (!r)
+        r = mc_init(sh);
+    if (!r)
         r = filter_init(sh);
     if (!r)
         r = errq_init(sh);
+    if (!r)
+        r = dgram_mc_init(sh);
     if (!r)
         r = tcp_init(sh, cfg->max_tcp ? cfg->max_tcp : TCP_DEFAULT_MAX);
     if (!r)

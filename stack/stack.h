@@ -72,6 +72,8 @@ struct icmp_copy;
 struct frag_table;
 struct filter_table;
 struct errq_table;
+struct mc_table;
+struct dgram_mc;
 struct ready_state;
 struct waiter;
 
@@ -115,6 +117,7 @@ struct shard {
     struct icmp_copy *icmp_copy;  /* ip.h */
     struct frag_table *frag;
     struct errq_table *errq;
+    struct dgram_mc *mc_sock;
     struct filter_table *filters;
     uint64_t icmp_stamp_ns; /* token bucket of ICMP and ICMPv6 errors (icmp.c) */
     uint32_t icmp_tokens;
@@ -145,6 +148,7 @@ struct stack {
     struct route_table *routes;
     struct neigh_table *neigh;
     struct port_table *ports;
+    struct mc_table *mcast;
     struct ready_state *ready; /* files, epoll sets, waiters */
     void *family;              /* processes, keeper: preload/engine's */
     uint32_t nshard;

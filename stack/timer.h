@@ -19,13 +19,16 @@
 
 enum timer_kind {
     TIMER_NONE,
-    TIMER_TCB,    /* struct tcb: whichever of its deadlines is due (tcp_timer) */
-    TIMER_SYNREQ, /* a half-open connection: SYN-ACK retransmission */
-    TIMER_TW,     /* a compact TIME_WAIT entry */
-    TIMER_NEIGH,  /* neighbour cache entry */
-    TIMER_FRAG,   /* reassembly queue */
-    TIMER_STACK,  /* housekeeping of the stack: ARP's probes and announcements */
-    TIMER_ND,     /* IPv6 addresses and routers: probes, solicitations, lifetimes */
+    TIMER_TCB,       /* struct tcb: whichever of its deadlines is due (tcp_timer) */
+    TIMER_SYNREQ,    /* a half-open connection: SYN-ACK retransmission */
+    TIMER_TW,        /* a compact TIME_WAIT entry */
+    TIMER_NEIGH,     /* neighbour cache entry */
+    TIMER_FRAG,      /* reassembly queue */
+    TIMER_STACK,     /* housekeeping of the stack: ARP's probes and announcements */
+    TIMER_MC_CHANGE, /* multicast membership (mcast.h): reports of changes, */
+    TIMER_MC_QUERY,  /* the answer to a general query, */
+    TIMER_MC_GROUP,  /* to one about a group */
+    TIMER_ND,        /* IPv6 addresses and routers: probes, solicitations, lifetimes */
 };
 
 struct timer {

@@ -75,6 +75,9 @@
     X(accept_redirects, 1, 0, 1, "believe a gateway's ICMP redirects")                                       \
     X(ipfrag_time, 30, 1, 600, "seconds an incomplete datagram is kept")                                     \
     X(ip6frag_time, 60, 1, 600, "the same for IPv6")                                                         \
+    X(igmp_max_memberships, 20, 0, 1 << 20, "multicast groups of IPv4 a socket may join")                    \
+    X(igmp_max_msf, 10, 0, 64, "sources of one multicast filter, IPv4")                                      \
+    X(mld_max_msf, 64, 0, 64, "sources of one multicast filter, IPv6")                                       \
     X(icmp_ratelimit, 1000, 0, 1000000, "ICMP errors a second, 0: no limit")                                 \
     X(mem_mb, 1024, 64, 1 << 20, "MiB of packet memory that may be used")                                    \
     X(spin_us, 50, 0, 1000000, "microseconds a blocking call spins at most before it sleeps")                \

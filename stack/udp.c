@@ -3,6 +3,7 @@
 #include <netinet/ip_icmp.h>
 
 #include "cksum.h"
+#include "dgram_mc.h"
 #include "filter.h"
 #include "hash.h"
 #include "udp_cb.h"
@@ -188,11 +189,11 @@ static void deliver(struct shard *sh, struct udpcb *u, struct rte_mbuf *m, const
 
 /* A broadcast or multicast goes to every socket that it fits, a copy each. Takes ownership of m. */
 static void deliver_all(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri,
-                        const struct udp_hdr_in *h, const struct endpoint *to)
+                        const struct udp_hdr_in *h, const struct endpoint *to, const struct endpoint *from)
 {
     struct endpoint any = {.addr = IPADDR_ANY, .port_be = to->port_be};
     const struct endpoint *locals[2] = {to, &any};
-    struct udpcb *last = NULL;
+    struct udpcb *last = lookup_conn(sh, to, from, ri->ifindex);
 
     for (int i = 0; i < 2; i++) {
         struct list *head = bound_chain(sh, locals[i]);
@@ -204,7 +205,8 @@ static void deliver_all(struct shard *sh, struct rte_mbuf *m, const struct rxinf
             struct udpcb *u = udp_of_hash(n);
             struct rte_mbuf *copy;
 
-            if (!score(u, locals[i], &to->addr, ri->ifindex))
+            if (!score(u, locals[i], &to->addr, ri->ifindex) ||
+                !dgram_mc_allows(&u->d, &to->addr, &from->addr, ri->ifindex))
                 continue;
             if (last && (copy = rte_pktmbuf_clone(m, sh->pool)))
                 deliver(sh, last, copy, ri, h);
@@ -214,7 +216,7 @@ static void deliver_all(struct shard *sh, struct rte_mbuf *m, const struct rxinf
     if (last)
         deliver(sh, last, m, ri, h);
     else
-        pkt_drop(sh, m, COUNT_UDP_NOPORT);
+        pkt_drop(sh, m, ipaddr_is_multicast(&to->addr) ? COUNT_UDP_IGNORED_MC : COUNT_UDP_NOPORT);
 }
 
 void udp_input(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri)
@@ -242,7 +244,7 @@ void udp_input(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri)
     from.port_be = h.sport_be;
     to.port_be = h.dport_be;
     if (ri->bcast && (ipaddr_is_multicast(&to.addr) || ip_is_broadcast(sh->st, &to.addr))) {
-        deliver_all(sh, m, ri, &h, &to);
+        deliver_all(sh, m, ri, &h, &to, &from);
         return;
     }
     u = udp_lookup(sh, &to, &from, ri->ifindex);

@@ -6,17 +6,14 @@
 #include "../../stack/arp.h"
 #include "../../stack/frag.h"
 #include "../../stack/ifnet.h"
+#include "../../stack/mcast.h"
 #include "../../stack/nd.h"
 #include "../../stack/rnd.h"
 #include "../../stack/route.h"
 #include "../../stack/shard.h"
 
-void shard_tx(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
+static void lo_enqueue(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
 {
-    if (ifindex != IFNET_LOOPBACK) {
-        env_capture(env_now, m);
-        return;
-    }
     /* What was sent is received: verified, and with nothing left to do (as shard.c has it). */
     m->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
     m->ol_flags |= RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
@@ -27,6 +24,21 @@ void shard_tx(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
         sh->lo_head = m;
     sh->lo_tail = m;
     sh->lo_len++;
+    m->port = (uint16_t)ifindex;
+}
+
+void shard_tx(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
+{
+    if (ifindex != IFNET_LOOPBACK)
+        env_capture(env_now, m);
+    else
+        lo_enqueue(sh, ifindex, m);
+}
+
+void shard_loop(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
+{
+    lo_enqueue(sh, ifindex, m);
+    m->packet_type = PKT_LOOPED;
 }
 
 static void fire(void *arg, struct timer *t)
@@ -35,6 +47,8 @@ static void fire(void *arg, struct timer *t)
         neigh_timer(arg, t);
     else if (t->kind == TIMER_FRAG)
         frag_timer(arg, t);
+    else if (t->kind == TIMER_MC_CHANGE || t->kind == TIMER_MC_QUERY || t->kind == TIMER_MC_GROUP)
+        mc_timer(arg, t);
     else if (t->kind == TIMER_STACK)
         arp_timer(arg, t);
     else if (t->kind == TIMER_ND)
@@ -80,6 +94,7 @@ struct env *env_net(const struct env_config *cfg)
     list_init(&e->sh->acks);
     wheel_init(&e->sh->wheel, shard_ms(e->sh));
     rnd_seed(e->sh, secret);
+    ok(mc_init(e->sh));
     ok(route_table_init(st));
     ok(neigh_table_init(st));
     ok(frag_table_init(e->sh));
