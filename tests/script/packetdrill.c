@@ -39,7 +39,6 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/sendfile.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -871,8 +870,9 @@ void packetdrill_interface_init(const char *flags, struct packetdrill_interface 
 
 /* The rest is there for when this object is preloaded too. */
 
-/* Through a buffer, as pd_splice. */
-EXPORT ssize_t sendfile(int out, int in, off_t *off, size_t n)
+/* Through a buffer, as pd_splice. By its plain name, which <sys/sendfile.h> may stand for another one. */
+EXPORT ssize_t plain_sendfile(int out, int in, off_t *off, size_t n) __asm__("sendfile");
+ssize_t plain_sendfile(int out, int in, off_t *off, size_t n)
 {
     static char buf[1 << 20];
     ssize_t (*next)(int, int, off_t *, size_t);
