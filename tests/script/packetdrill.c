@@ -23,11 +23,13 @@
  * Preloaded as well (LD_PRELOAD), the object also answers the calls that the tool makes past the table:
  * getsockopt(TCP_INFO) of its code blocks, and sendfile.
  */
+#include <arpa/inet.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <net/ethernet.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <rte_ip.h>
@@ -52,7 +54,9 @@
 #define EXPORT    __attribute__((visibility("default")))
 #define FILES_MAX 1024
 #define LOCAL_IP  IP4(192, 168, 0, 1)
-#define GATEWAY   IP4(192, 168, 0, 254)  /* everything else is behind it; the link needs no ARP */
+#define GATEWAY   IP4(192, 168, 0, 254) /* everything else is behind it; the link needs no ARP */
+#define LOCAL_IP6 "fd3d:a0b:17d6::1"
+#define GATEWAY6  "fd3d:a0b:17d6::2"
 #define PACKET_NS (300ULL * 1000000000)  /* how long netdev_receive waits for a packet, virtual */
 #define IDLE_NS   (3600ULL * 1000000000) /* how long a call on the tool's own thread waits */
 #define TICK_NS   1000                   /* what looking at the clock costs */
@@ -269,7 +273,8 @@ static int pd_netdev_send(void *u, const void *buf, size_t n)
     if (n > 65536)
         return -1;
     enter();
-    wire_eth_emit(frame, ENV_MAC, ENV_PEER_MAC, ETH_TYPE_IP4);
+    wire_eth_emit(frame, ENV_MAC, ENV_PEER_MAC,
+                  *(const uint8_t *)buf >> 4 == 6 ? ETHERTYPE_IPV6 : ETH_TYPE_IP4);
     memcpy(frame + ETH_HDR_LEN, buf, n);
     env_inject(pd.env, env_frame(pd.env, frame, ETH_HDR_LEN + n));
     env_poll(pd.env);
@@ -278,25 +283,31 @@ static int pd_netdev_send(void *u, const void *buf, size_t n)
 }
 
 /* Does what the port would: the checksums that the frame still needs. */
-static void finish_cksums(const struct env_seen *s, struct rte_ipv4_hdr *ip)
+static void finish_cksums(const struct env_seen *s, void *ip)
 {
+    bool v6 = s->type == ETHERTYPE_IPV6;
     uint8_t *l4 = (uint8_t *)ip + s->l3_len;
+    uint64_t kind = s->ol_flags & RTE_MBUF_F_TX_L4_MASK;
+    uint16_t *sum = kind == RTE_MBUF_F_TX_TCP_CKSUM ? &((struct rte_tcp_hdr *)l4)->cksum
+                                                    : &((struct rte_udp_hdr *)l4)->dgram_cksum;
 
-    if (s->ol_flags & RTE_MBUF_F_TX_IP_CKSUM) {
-        ip->hdr_checksum = 0;
-        ip->hdr_checksum = rte_ipv4_cksum(ip);
+    if (s->ol_flags & RTE_MBUF_F_TX_IP_CKSUM && !v6) {
+        ((struct rte_ipv4_hdr *)ip)->hdr_checksum = 0;
+        ((struct rte_ipv4_hdr *)ip)->hdr_checksum = rte_ipv4_cksum(ip);
     }
-    if ((s->ol_flags & RTE_MBUF_F_TX_L4_MASK) == RTE_MBUF_F_TX_TCP_CKSUM) {
-        struct rte_tcp_hdr *tcp = (struct rte_tcp_hdr *)l4;
+    if (kind != RTE_MBUF_F_TX_TCP_CKSUM && kind != RTE_MBUF_F_TX_UDP_CKSUM)
+        return;
+    *sum = 0;
+    *sum = v6 ? rte_ipv6_udptcp_cksum(ip, l4) : rte_ipv4_udptcp_cksum(ip, l4);
+}
 
-        tcp->cksum = 0;
-        tcp->cksum = rte_ipv4_udptcp_cksum(ip, tcp);
-    } else if ((s->ol_flags & RTE_MBUF_F_TX_L4_MASK) == RTE_MBUF_F_TX_UDP_CKSUM) {
-        struct rte_udp_hdr *udp = (struct rte_udp_hdr *)l4;
+/* The tool has no eyes for neighbour discovery and its like. */
+static bool is_link_talk(const struct env_seen *s)
+{
+    const uint8_t *ip = s->raw + ETH_HDR_LEN;
 
-        udp->dgram_cksum = 0;
-        udp->dgram_cksum = rte_ipv4_udptcp_cksum(ip, udp);
-    }
+    return s->type == ETHERTYPE_IPV6 &&
+           (ip[6] == IPPROTO_HOPOPTS || (ip[6] == IPPROTO_ICMPV6 && ip[40] >= 130 && ip[40] <= 143));
 }
 
 /* A TSO frame leaves as the tool sees the kernel's: whole, with the length of the whole in its header. */
@@ -308,9 +319,9 @@ static size_t take_packet(void *buf, size_t room)
     do
         if (!env_seen(pd.env, &s))
             return 0;
-    while (s.type != ETH_TYPE_IP4);
+    while ((s.type != ETH_TYPE_IP4 && s.type != ETHERTYPE_IPV6) || is_link_talk(&s));
     n = s.len - ETH_HDR_LEN;
-    finish_cksums(&s, (struct rte_ipv4_hdr *)(s.raw + ETH_HDR_LEN));
+    finish_cksums(&s, s.raw + ETH_HDR_LEN);
     if (n > room)
         n = room;
     memcpy(buf, s.raw + ETH_HDR_LEN, n);
@@ -847,6 +858,7 @@ void packetdrill_interface_init(const char *flags, struct packetdrill_interface 
 {
     struct sigaction fault = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
     struct ipaddr own = ipaddr_v4(LOCAL_IP), gateway = ipaddr_v4(GATEWAY), any = ipaddr_v4(0);
+    struct ipaddr own6, gateway6, any6 = IPADDR_ANY;
 
     *ifc = table;
     if (munlockall()) /* the tool locks all memory, of which the segment is a lot, mostly never touched */
@@ -861,7 +873,9 @@ void packetdrill_interface_init(const char *flags, struct packetdrill_interface 
     pd.tool = pthread_self();
     pd.env = env_stack(&config);
     if (stack_add_addr(pd.env->st, ENV_IF, &own, 16) != 0 ||
-        route_add(pd.env->st, &any, 0, &gateway, ENV_IF) != 0) {
+        route_add(pd.env->st, &any, 0, &gateway, ENV_IF) != 0 || inet_pton(AF_INET6, LOCAL_IP6, &own6) != 1 ||
+        inet_pton(AF_INET6, GATEWAY6, &gateway6) != 1 || stack_add_addr(pd.env->st, ENV_IF, &own6, 64) != 0 ||
+        route_add(pd.env->st, &any6, 0, &gateway6, ENV_IF) != 0) {
         fprintf(stderr, "packetdrill-shunt.so: no address or route\n");
         exit(1);
     }

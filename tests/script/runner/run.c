@@ -20,6 +20,7 @@
 
 #define PACKET_MAX      65536
 #define GATEWAY_V4      IP4(192, 168, 0, 254)
+#define GATEWAY_V6      "fd3d:a0b:17d6::2"
 #define fail(line, ...) script_fail(r->s, line, __VA_ARGS__)
 
 /* --- the stack's output --- */
@@ -35,6 +36,18 @@ static void text_of(const struct frame *f, char *buf, size_t room)
         snprintf(buf, room, "a packet with %s", bad);
     else
         pkt_print(&p, buf, room);
+}
+
+/* What a link's other hosts are told: discovery of routers and neighbours, and multicast membership. */
+static bool is_link_talk(const struct env_seen *s)
+{
+    const uint8_t *ip = s->raw + ETH_HDR_LEN;
+    uint8_t type;
+
+    if (s->type != 0x86dd || (ip[6] != IPPROTO_ICMPV6 && ip[6] != IPPROTO_HOPOPTS))
+        return false;
+    type = ip[6] == IPPROTO_HOPOPTS ? 143 : ip[40];
+    return (type >= 130 && type <= 137) || type == 143;
 }
 
 /* Does what the port would: the checksums that the frame still needs. */
@@ -61,7 +74,7 @@ static void take_frames(struct run *r)
         struct frame *f = &r->queue[(r->head + r->n) % QUEUE];
         char text[512];
 
-        if (s.type != 0x0800 && s.type != 0x86dd)
+        if ((s.type != 0x0800 && s.type != 0x86dd) || is_link_talk(&s))
             continue;
         if (r->n++ == QUEUE)
             fail(0, "the stack sent too much");
@@ -553,7 +566,13 @@ static struct env *new_env(const struct script *s)
     struct ipaddr own = ipaddr_v4(IP4(192, 168, 0, 1)), gateway = ipaddr_v4(GATEWAY_V4), any = ipaddr_v4(0);
     struct env *e = env_stack(&cfg);
 
-    if (stack_add_addr(e->st, ENV_IF, &own, 16) != 0 || route_add(e->st, &any, 0, &gateway, ENV_IF) != 0)
+    if (s->v6) {
+        inet_pton(AF_INET6, LOCAL_V6, &own);
+        inet_pton(AF_INET6, GATEWAY_V6, &gateway);
+        memset(&any, 0, sizeof any);
+    }
+    if (stack_add_addr(e->st, ENV_IF, &own, s->v6 ? 64 : 16) != 0 ||
+        route_add(e->st, &any, 0, &gateway, ENV_IF) != 0)
         script_fail(s, 0, "no address or route");
     return e;
 }
