@@ -288,8 +288,9 @@ static void finish_cksums(const struct env_seen *s, void *ip)
     bool v6 = s->type == ETHERTYPE_IPV6;
     uint8_t *l4 = (uint8_t *)ip + s->l3_len;
     uint64_t kind = s->ol_flags & RTE_MBUF_F_TX_L4_MASK;
-    uint16_t *sum = kind == RTE_MBUF_F_TX_TCP_CKSUM ? &((struct rte_tcp_hdr *)l4)->cksum
-                                                    : &((struct rte_udp_hdr *)l4)->dgram_cksum;
+    size_t at = kind == RTE_MBUF_F_TX_TCP_CKSUM ? offsetof(struct rte_tcp_hdr, cksum)
+                                                : offsetof(struct rte_udp_hdr, dgram_cksum);
+    uint16_t sum;
 
     if (s->ol_flags & RTE_MBUF_F_TX_IP_CKSUM && !v6) {
         ((struct rte_ipv4_hdr *)ip)->hdr_checksum = 0;
@@ -297,8 +298,9 @@ static void finish_cksums(const struct env_seen *s, void *ip)
     }
     if (kind != RTE_MBUF_F_TX_TCP_CKSUM && kind != RTE_MBUF_F_TX_UDP_CKSUM)
         return;
-    *sum = 0;
-    *sum = v6 ? rte_ipv6_udptcp_cksum(ip, l4) : rte_ipv4_udptcp_cksum(ip, l4);
+    memset(l4 + at, 0, sizeof sum);
+    sum = v6 ? rte_ipv6_udptcp_cksum(ip, l4) : rte_ipv4_udptcp_cksum(ip, l4);
+    memcpy(l4 + at, &sum, sizeof sum);
 }
 
 /* The tool has no eyes for neighbour discovery and its like. */
