@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/ip_icmp.h>
 
+#include "dgram_mc.h"
 #include "filter.h"
 #include "wire_eth.h"
 
@@ -177,8 +178,11 @@ static struct rte_mbuf *copy_for(struct shard *sh, const struct rawcb *r, struct
 
 static void deliver(struct shard *sh, struct rawcb *r, struct rte_mbuf *m, const struct rxinfo *ri)
 {
-    struct rte_mbuf *c = copy_for(sh, r, m, ri);
+    struct rte_mbuf *c;
 
+    if (ri->bcast && !dgram_mc_allows(&r->d, &ri->dst, &ri->src, ri->ifindex))
+        return;
+    c = copy_for(sh, r, m, ri);
     if (!c)
         return;
     if (!dgram_queue(sh, &r->d, c, ri, r->d.pcb.flags & PCB_V6 ? ri->l3_len : 0, 0, 0))

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 
+#include "dgram.h"
 #include "file.h"
 #include "filter.h"
 #include "ip.h"
@@ -31,6 +32,16 @@ static enum placement place_remote(const struct stack *st, const struct ipaddr *
     if (ip_covers(st, a) || ip_is_broadcast(st, a))
         return PLACE_STACK;
     return PLACE_KERNEL;
+}
+
+/* A group is sent to by the interface that the socket names, or on whose groups it is a member. */
+static bool group_here(const struct sock *s, const struct ipaddr *a)
+{
+    const struct dgram *d = (const struct dgram *)s->pcb;
+
+    if (!ipaddr_is_multicast(a) || (s->kind != KIND_UDP && s->kind != KIND_RAW))
+        return false;
+    return (ipaddr_is_v4(a) ? d->mc_if : d->mc_if6) || d->groups || d->pcb.ifindex;
 }
 
 /* The sides are open to a datagram socket for each datagram anew, unless bind tied it to one. */
@@ -81,6 +92,8 @@ int sock_decide(struct stack *st, struct sock *s, enum sock_op op, const struct 
      * comes with the first send to there. */
     if (!remote && s->kind == KIND_RAW && ipaddr_is_any(&e.addr))
         return (int)now;
+    if (remote && group_here(s, &e.addr))
+        return PLACE_STACK;
     return (int)(remote ? place_remote(st, &e.addr) : place_local(st, &e.addr));
 }
 
