@@ -593,13 +593,13 @@ static int send_burst(struct shard *sh, struct tcb *t, uint32_t len)
     bool cut = t->flow.tso_max <= t->mss, many = len > t->mss;
 
     while (len) {
-        uint32_t n = gather(sh, t, cut && len > t->mss ? t->mss : len);
+        uint32_t want = cut && len > t->mss ? t->mss : len, n = gather(sh, t, want);
 
         if (n == 0)
             return -ENOBUFS;
         if (send_new(sh, t, n, many && (n == len || !cut)))
             return -ENOBUFS;
-        if (!cut || n < t->mss) /* behind a mark (MSG_EOR) segments are counted anew */
+        if (!cut || n < want) /* the end of a record (MSG_EOR): what comes behind it is another burst */
             break;
         len -= n;
     }
@@ -795,8 +795,10 @@ void tcp_burst_end(struct shard *sh)
         struct tcb *t = container_of(sh->acks.next, struct tcb, acks);
 
         list_del(&t->acks);
-        if (t->flags & TF_OUTPUT)
+        if (t->flags & TF_OUTPUT) {
+            t->flags &= ~(uint32_t)TF_MORE; /* MSG_MORE holds back its own call's push alone, as in Linux */
             tcp_output(sh, t);
+        }
         if (t->flags & TF_ACK_NOW)
             tcp_send_ack(sh, t);
     }

@@ -79,6 +79,16 @@ void tcp_stamp_inherit(struct shard *sh, struct tcb *c, const struct tcb *l)
 
 /* --- what is sent --- */
 
+/* Another reference to the bytes of m. NULL: out of memory. */
+static struct rte_mbuf *data_ref(struct shard *sh, struct rte_mbuf *m)
+{
+    struct rte_mbuf *ref = rte_pktmbuf_alloc(sh->pool);
+
+    if (ref)
+        rte_pktmbuf_attach(ref, m);
+    return ref;
+}
+
 static void report(struct shard *sh, struct tcb *t, const struct txstamp *s, uint32_t what)
 {
     const struct stamp *st = &t->ext->stamp;
@@ -91,8 +101,11 @@ static void report(struct shard *sh, struct tcb *t, const struct txstamp *s, uin
         .stamp_ns = stamp_now_ns(sh),
     };
 
-    if (t->pcb.user)
-        errq_add(sh, &t->pcb, &e, t->rcvbuf);
+    if (!t->pcb.user)
+        return;
+    if (s->m)
+        e.m = data_ref(sh, s->m);
+    errq_add(sh, &t->pcb, &e, t->rcvbuf);
 }
 
 void tcp_stamp_request(struct shard *sh, struct tcb *t)
@@ -114,16 +127,23 @@ void tcp_stamp_request(struct shard *sh, struct tcb *t)
     s->sched = !!(want & SOF_TIMESTAMPING_TX_SCHED);
     s->snd = !!(want & SOF_TIMESTAMPING_TX_SOFTWARE);
     s->ack = !!(want & SOF_TIMESTAMPING_TX_ACK);
+    s->m = x->stamp.flags & SOF_TIMESTAMPING_OPT_TSONLY ? NULL : data_ref(sh, t->snd_tail);
     list_add_tail(&x->txstamps, &s->node);
     t->flags |= TF_TXSTAMP;
+}
+
+static void txstamp_free(struct shard *sh, struct txstamp *s)
+{
+    list_del(&s->node);
+    rte_pktmbuf_free(s->m);
+    slab_free(&sh->tcp->txstamp, s);
 }
 
 static void drop_if_done(struct shard *sh, struct tcb *t, struct txstamp *s)
 {
     if (s->sched || s->snd || s->ack)
         return;
-    list_del(&s->node);
-    slab_free(&sh->tcp->txstamp, s);
+    txstamp_free(sh, s);
     if (list_empty(&t->ext->txstamps))
         tcp_stamp_flags(t);
 }
@@ -168,8 +188,7 @@ void tcp_stamp_drop(struct shard *sh, struct tcb *t)
         return;
     list_for_each_safe(n, &t->ext->txstamps)
     {
-        list_del(n);
-        slab_free(&sh->tcp->txstamp, container_of(n, struct txstamp, node));
+        txstamp_free(sh, container_of(n, struct txstamp, node));
     }
 }
 

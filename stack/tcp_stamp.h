@@ -5,8 +5,8 @@
  * the skb): a struct txstamp remembers its number until it has been handed to the link (SCM_TSTAMP_SCHED,
  * then SCM_TSTAMP_SND: there is no queue in between here) and until it is acknowledged (SCM_TSTAMP_ACK). The
  * stamps go to the error queue (errq.h), with the number of the byte, counted as SOF_TIMESTAMPING_OPT_ID
- * wants it. Differs: the packet itself is never returned with them (as if SOF_TIMESTAMPING_OPT_TSONLY were
- * always set).
+ * wants it. Without SOF_TIMESTAMPING_OPT_TSONLY the data comes back with them; Differs: that of the last send
+ * unit alone, and without headers.
  *
  * TF_TXSTAMP: sends are to be stamped, or stamps are awaited. TF_CTL: recvmsg gives control messages, so that
  * arrivals are stamped. All else lies in tcp_ext.
@@ -20,6 +20,7 @@
 /* A byte whose stamps are awaited; in tcp_ext.txstamps, by number. */
 struct txstamp {
     struct list node;
+    struct rte_mbuf *m; /* a reference to the data, or NULL */
     uint32_t seq;
     uint8_t sched, snd, ack; /* which are still to come */
 };

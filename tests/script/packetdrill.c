@@ -388,6 +388,8 @@ static void take_sysctls(void)
     struct tunables *set = &pd.env->st->set;
     int64_t min, max;
 
+    pd.env->st->wall_off_ns =
+        1; /* gettimeofday is the virtual clock, too; 0 would mean that it is not known */
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char path[128], value[128] = "";
         FILE *f;
