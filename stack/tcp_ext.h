@@ -60,6 +60,25 @@ void tcp_ext_free(struct shard *sh, struct tcb *t);
 /* What a child takes over from its listener. Without memory the child goes without. */
 void tcp_ext_inherit(struct shard *sh, struct tcb *child, const struct tcb *listener);
 
+/* TCP_RTO_MIN_US, TCP_RTO_MAX_MS, TCP_DELACK_MAX_US: the socket's own, or the stack's. */
+static inline uint32_t tcp_rto_min_us(const struct shard *sh, const struct tcb *t)
+{
+    return t->ext && t->ext->rto_min_us ? t->ext->rto_min_us : (uint32_t)sh->st->set.tcp_rto_min * 1000;
+}
+
+static inline uint32_t tcp_rto_max_ms(const struct tcb *t)
+{
+    return t->ext && t->ext->rto_max_ms ? t->ext->rto_max_ms : TCP_RTO_MAX_MS;
+}
+
+static inline uint32_t tcp_delack_ms(const struct shard *sh, const struct tcb *t)
+{
+    uint32_t ms = (uint32_t)sh->st->set.tcp_delack_min;
+
+    return t->ext && t->ext->delack_max_us && t->ext->delack_max_us / 1000 < ms ? t->ext->delack_max_us / 1000
+                                                                                : ms;
+}
+
 static inline uint32_t tcp_user_timeout_ms(const struct tcb *t)
 {
     return t->ext ? t->ext->user_timeout_ms : 0;

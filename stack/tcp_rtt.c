@@ -1,6 +1,7 @@
 /* tcp_rtt.c: RFC 6298. Differs: as Linux does it. The minimum is of the variance's share, 200 ms, not of the
  * whole, so that the RTO is never below SRTT + 200 ms; RTTVAR follows the mean deviation up at once and down
  * once a round trip; a falling RTT moves the deviation by an eighth of its weight only. */
+#include "tcp_ext.h"
 #include "tcp_rtt.h"
 
 #define MIN_RTT_WINDOW_MS 300000
@@ -49,7 +50,7 @@ static void update(struct tcb *t, uint32_t rtt_us, uint32_t min_us)
 
 void tcp_rtt_sample(struct shard *sh, struct tcb *t, uint32_t rtt_us)
 {
-    uint32_t min_us = (uint32_t)sh->st->set.tcp_rto_min * 1000;
+    uint32_t min_us = tcp_rto_min_us(sh, t);
     uint64_t rto_us;
 
     if (rtt_us == 0)
@@ -70,7 +71,7 @@ void tcp_rtt_sample(struct shard *sh, struct tcb *t, uint32_t rtt_us)
         t->srtt_us8 = 1;
     rto_us = (t->srtt_us8 >> 3) + (uint64_t)t->rttvar_us4;
     rto_us = (rto_us + 999) / 1000;
-    t->rto_ms = rto_us > TCP_RTO_MAX_MS ? TCP_RTO_MAX_MS : (uint32_t)rto_us;
+    t->rto_ms = rto_us > tcp_rto_max_ms(t) ? tcp_rto_max_ms(t) : (uint32_t)rto_us;
     t->backoff = 0;
 }
 
@@ -78,7 +79,7 @@ uint32_t tcp_rto_backed_off(const struct tcb *t)
 {
     uint64_t ms = (uint64_t)t->rto_ms << (t->backoff < 16 ? t->backoff : 16); /* section 5.5 */
 
-    return ms > TCP_RTO_MAX_MS ? TCP_RTO_MAX_MS : (uint32_t)ms;
+    return ms > tcp_rto_max_ms(t) ? tcp_rto_max_ms(t) : (uint32_t)ms;
 }
 
 uint64_t tcp_rto_model_ms(unsigned n, uint32_t base_ms)

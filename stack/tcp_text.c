@@ -1,5 +1,6 @@
 /* tcp_text.c: "seventh, process the segment text" and "eighth, check the FIN bit" (RFC 9293
  * section 3.10.7.4), and when to acknowledge (RFC 5681 section 4.2, RFC 9293 section 3.8.6.3). */
+#include "tcp_ext.h"
 #include "ip.h"
 #include "stamp.h"
 #include "tcp_close.h"
@@ -33,7 +34,7 @@ static void schedule_ack(struct shard *sh, struct tcb *t, bool fin)
     }
     if (!(t->flags & TF_ACK_DELAYED)) {
         t->flags |= TF_ACK_DELAYED;
-        tcp_deadline_set(sh, t, DL_DELACK, (uint32_t)sh->st->set.tcp_delack_min);
+        tcp_deadline_set(sh, t, DL_DELACK, tcp_delack_ms(sh, t));
     }
 }
 

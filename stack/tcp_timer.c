@@ -164,11 +164,19 @@ static bool is_hopeless(struct shard *sh, const struct tcb *t)
     return timed_out(sh, t, n, user_ms);
 }
 
+/* TCP_THIN_LINEAR_TIMEOUTS: few packets under way, which no duplicate ACKs will bring back, are sent again
+ * without backing off, six times (Linux: tcp_retransmit_timer). */
+static bool is_linear(const struct tcb *t)
+{
+    return t->ext && t->ext->thin_lto && t->state == TCPS_ESTABLISHED && tcp_flight(t) < 4u * t->mss &&
+           t->retries <= 6;
+}
+
 static void back_off(struct shard *sh, struct tcb *t)
 {
     if (t->retries < UINT8_MAX)
         t->retries++;
-    if (t->backoff < UINT8_MAX)
+    if (t->backoff < UINT8_MAX && !is_linear(t))
         t->backoff++;
     tcp_rtx_arm(sh, t);
 }

@@ -285,3 +285,54 @@ Test(tcp_opt, max_pacing_rate)
     cr_assert_eq(v64, UINT64_MAX);
     cr_assert_eq(tcp_setopt(p->sh, p->t, SOL_SOCKET, SO_MAX_PACING_RATE, &v32, 2), -EINVAL);
 }
+
+/* Bounds of the retransmission timeout and of delayed ACKs, of the socket's own. */
+Test(tcp_opt, own_timeouts)
+{
+    enum { RTO_MAX_MS = 44, RTO_MIN_US = 45, DELACK_MAX_US = 46 };
+    uint64_t last = 0, longest = 0;
+
+    peer_open_active(p, &(struct peer_opts){0});
+    cr_assert_eq(set(IPPROTO_TCP, RTO_MAX_MS, 999), -EINVAL);
+    cr_assert_eq(set(IPPROTO_TCP, RTO_MAX_MS, 1000), 0);
+    cr_assert_eq(set(IPPROTO_TCP, RTO_MIN_US, 7999), -EINVAL);
+    cr_assert_eq(set(IPPROTO_TCP, RTO_MIN_US, 50000), 0);
+    cr_assert_eq(get(IPPROTO_TCP, RTO_MIN_US), 50000);
+    cr_assert_eq(set(IPPROTO_TCP, DELACK_MAX_US, 10000), 0);
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 1, .len = 10});
+    peer_clear(p);
+    peer_set(p, IPPROTO_TCP, TCP_QUICKACK, 0);
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 11, .ack = 1, .len = 10});
+    peer_expect_none(p);
+    peer_wait_ms(p, 11);
+    peer_expect(p, TCP_ACK, 1, 21, 0);
+    peer_app_send(p, 10, false);
+    peer_clear(p);
+    for (int ms = 0; ms < 9000; ms++) {
+        peer_wait_ms(p, 1);
+        if (!peer_recv(p))
+            continue;
+        if (last && (uint64_t)ms - last > longest)
+            longest = (uint64_t)ms - last;
+        last = (uint64_t)ms;
+        peer_clear(p);
+    }
+    cr_assert_leq(longest, 1001);
+    cr_assert_geq(longest, 990);
+}
+
+Test(tcp_opt, thin_streams_do_not_back_off)
+{
+    unsigned n = 0;
+
+    peer_open_active(p, &(struct peer_opts){0});
+    cr_assert_eq(set(IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, 2), -EINVAL);
+    cr_assert_eq(set(IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, 1), 0);
+    peer_app_send(p, 10, false);
+    peer_clear(p);
+    for (uint32_t left = 6 * p->t->rto_ms; left; left--) {
+        peer_wait_ms(p, 1);
+        n += peer_recv(p);
+    }
+    cr_assert_geq(n, 5); /* doubling would make it 3 */
+}
