@@ -83,8 +83,7 @@ static void expand_sndbuf(struct shard *sh, struct tcb *t)
         t->sndbuf = (uint32_t)want;
 }
 
-/* Wakes a writer that met a full buffer once a third of it is free (Linux: sk_stream_is_writeable). */
-static void wake_writer(struct shard *sh, struct tcb *t)
+void tcp_wake_writer(struct shard *sh, struct tcb *t)
 {
     if ((t->flags & TF_NOSPACE) && tcp_writeable(t)) {
         t->flags &= ~(uint32_t)TF_NOSPACE;
@@ -235,7 +234,7 @@ void tcp_take_ack(struct shard *sh, struct tcb *t, const struct tcp_seg *s, bool
         expand_sndbuf(sh, t);
         if (t->flags & TF_TXSTAMP)
             tcp_stamp_acked(sh, t);
-        wake_writer(sh, t);
+        tcp_wake_writer(sh, t);
         if (t->chrono && (!t->snd_head || t->chrono == CHRONO_SNDBUF))
             tcp_chrono_set(sh, t, t->snd_head ? CHRONO_BUSY : CHRONO_NONE);
     }

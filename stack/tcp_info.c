@@ -78,16 +78,6 @@ static bool fin_acked(const struct tcb *t)
     return tcp_fin_sent(t) && t->snd_una == t->snd_nxt;
 }
 
-/* Linux's sk_pacing_rate, which is set without pacing as well: twice, later 1.2 times, cwnd a round trip. */
-static uint64_t pacing_rate(const struct tcb *t)
-{
-    uint64_t percent = t->cwnd < t->ssthresh / 2 ? 200 : 120;
-
-    if (!t->srtt_us8 || !t->mss)
-        return UINT64_MAX;
-    return (uint64_t)t->cwnd * 8 * 1000000 / 100 * percent / t->srtt_us8;
-}
-
 static void info_sender(const struct tcb *t, struct tcp_info *o)
 {
     struct packets p = count_packets(t);
@@ -195,8 +185,8 @@ static void info_times(const struct shard *sh, const struct tcb *t, struct tcp_i
 static void info_any(const struct shard *sh, const struct tcb *t, struct tcp_info *o)
 {
     o->tcpi_state = t->state;
-    o->tcpi_pacing_rate = pacing_rate(t);
-    o->tcpi_max_pacing_rate = UINT64_MAX;
+    o->tcpi_pacing_rate = t->mss ? tcp_pace_rate(t) : UINT64_MAX;
+    o->tcpi_max_pacing_rate = tcp_pace_max(t);
     o->tcpi_reordering = t->reordering ? t->reordering : TCP_DUPTHRESH;
     o->tcpi_snd_cwnd = (uint32_t)sh->st->set.tcp_init_cwnd;
 }
@@ -233,8 +223,6 @@ void tcp_get_info(const struct shard *sh, const struct tcb *t, struct tcp_info *
     o->tcpi_data_segs_out = t->data_segs_out;
     o->tcpi_snd_ssthresh = INT32_MAX;
     o->tcpi_delivery_rate_app_limited = 1;
-    o->tcpi_pacing_rate = tcp_pace_rate(t);
-    o->tcpi_max_pacing_rate = tcp_pace_max(t);
     info_times(sh, t, o);
     if (t->mss == 0)
         return;

@@ -683,6 +683,8 @@ void tcp_output(struct shard *sh, struct tcb *t)
     note_limit(sh, t, why);
     if (t->snd_nxt != before)
         sent_new(sh, t, t->snd_nxt - before, why == STOP_CWND);
+    if ((t->flags & TF_NOSPACE) && t->notsent_lowat)
+        tcp_wake_writer(sh, t);
     if (t->frto_new) { /* RFC 5682 step 2.b: nothing new could go: conventional recovery */
         t->frto_new = false;
         if (seq_leq(t->snd_nxt, t->recover)) {

@@ -8,6 +8,9 @@
 /* Sends what RFC 9293's windows, cwnd, Nagle and the cork allow: lost units first, then new data, then the
  * FIN. */
 void tcp_output(struct shard *sh, struct tcb *t);
+/* Wakes a writer that met a full buffer once a third of it is free, and less than half of TCP_NOTSENT_LOWAT
+ * unsent (Linux: sk_stream_write_space). */
+void tcp_wake_writer(struct shard *sh, struct tcb *t);
 /* A segment without payload: flags as given, ACK and our window. Consumes the ACK owed. */
 void tcp_send_ack(struct shard *sh, struct tcb *t);
 /* Asks for tcp_output and what flags say (TF_ACK_NOW ...) at the end of the burst. */

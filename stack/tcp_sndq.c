@@ -97,7 +97,8 @@ static ssize_t append(struct shard *sh, struct tcb *t, const struct iovec *iov, 
         uint32_t room, n = 0;
 
         if (fresh) {
-            if (t->snd_mem >= t->sndbuf || (t->snd_mem > TCP_MEM_FREE_HAND && tcp_memory_tight(sh)))
+            if (t->snd_mem >= t->sndbuf || tcp_lowat_full(t) ||
+                (t->snd_mem > TCP_MEM_FREE_HAND && tcp_memory_tight(sh)))
                 break;
             u = stock_take(sh, t, st, iov[i].iov_len - off);
             if (!u)
@@ -171,6 +172,9 @@ size_t tcp_sndq_space(const struct tcb *t)
 {
     struct rte_mbuf *u = tail_with_room(t);
     size_t room = u ? unit_room(t, u) : 0;
+
+    if (tcp_lowat_full(t))
+        return room;
 
     if (t->snd_mem < t->sndbuf)
         room += (size_t)((t->sndbuf - t->snd_mem + TCP_UNIT_COST - 1) / TCP_UNIT_COST) * t->unit;

@@ -51,11 +51,26 @@ static inline uint32_t tcp_mbuf_cost(const struct rte_mbuf *m)
     return (uint32_t)(sizeof *m + PKT_PRIV_SIZE) + room;
 }
 
+/* TCP_NOTSENT_LOWAT: may send begin no new buffer? Linux asks so only where its last one, of up to 64 KiB or
+ * half the window, is full: whole ones are counted here too. */
+static inline bool tcp_lowat_full(const struct tcb *t)
+{
+    uint32_t unsent = t->write_seq - t->snd_nxt, goal = t->max_wnd / 2;
+
+    if (!t->notsent_lowat || !t->snd_next || unsent < t->notsent_lowat || unsent < t->mss)
+        return false;
+    if (goal > 65000)
+        goal = 65000;
+    goal = goal < t->mss ? t->mss : goal - goal % t->mss;
+    return unsent >= (t->notsent_lowat + (uint64_t)goal - 1) / goal * goal;
+}
+
 /* Would Linux call the socket writeable (sk_stream_is_writeable): a third of the buffer is free, and
  * TCP_NOTSENT_LOWAT allows. */
 static inline bool tcp_writeable(const struct tcb *t)
 {
-    if (t->notsent_lowat && t->write_seq - t->snd_nxt >= t->notsent_lowat && t->snd_next)
+    /* Half of it, so that who is woken has something to do (Linux: tcp_stream_memory_free). */
+    if (t->notsent_lowat && t->snd_next && 2ULL * (t->write_seq - t->snd_nxt) >= t->notsent_lowat)
         return false;
     return t->snd_mem + t->snd_mem / 2 <= t->sndbuf;
 }

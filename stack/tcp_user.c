@@ -62,6 +62,23 @@ static ssize_t queued(struct shard *sh, struct tcb *t, ssize_t n, int flags)
     return n;
 }
 
+/* TCP_NOTSENT_LOWAT was met after n bytes: what leaves now makes room for more (Linux pushes each buffer that
+ * is full). All bytes taken. */
+static ssize_t append_more(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, size_t off,
+                           size_t want, ssize_t n)
+{
+    ssize_t r = n;
+
+    while (r > 0 && off + (size_t)n < want) {
+        tcp_output(sh, t);
+        if (tcp_lowat_full(t))
+            break;
+        r = tcp_sndq_append(sh, t, iov, iovcnt, off + (size_t)n);
+        n += r > 0 ? r : 0;
+    }
+    return n;
+}
+
 ssize_t tcp_send_msg(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, size_t off,
                      int flags)
 {
@@ -86,6 +103,8 @@ ssize_t tcp_send_msg(struct shard *sh, struct tcb *t, const struct iovec *iov, i
         t->flags |= TF_NOSPACE;
         return n == -ENOBUFS && !t->snd_head ? -ENOBUFS : -EAGAIN;
     }
+    if (t->notsent_lowat)
+        n = append_more(sh, t, iov, iovcnt, off, want, n);
     if ((size_t)n < want - off) {
         t->flags |= TF_NOSPACE;
         flags &= ~MSG_EOR; /* not the end yet */
@@ -102,7 +121,7 @@ ssize_t tcp_send_mbufs(struct shard *sh, struct tcb *t, struct rte_mbuf **m, uns
     *taken = 0;
     if (err || n == 0)
         return err;
-    while (*taken < n && t->snd_mem < t->sndbuf) {
+    while (*taken < n && t->snd_mem < t->sndbuf && !tcp_lowat_full(t)) {
         r = tcp_sndq_append_mbuf(sh, t, m[*taken]);
         if (r < 0)
             break;
