@@ -110,6 +110,16 @@ static int recv_wait(struct block *b, int flags)
     return libc.poll(NULL, 0, 1) < 0 ? -EINTR : 0;
 }
 
+/* May a call have waited although there was something to read? */
+static bool wants_more(struct ref r, int flags)
+{
+    int lowat = 1;
+    socklen_t len = sizeof(lowat);
+    if ((flags & PEEK_ALL) == PEEK_ALL)
+        return true;
+    return API(getsockopt(r, SOL_SOCKET, SO_RCVLOWAT, &lowat, &len)) == 0 && lowat > 1;
+}
+
 ssize_t io_recv(int fd, struct msghdr *msg, int flags)
 {
     struct block b __attribute__((cleanup(block_end))) =
@@ -121,7 +131,7 @@ ssize_t io_recv(int fd, struct msghdr *msg, int flags)
         n = try_recv(b.ref, msg, flags, 0);
     while (n == -EAGAIN && !((flags & MSG_OOB) && is_stream(b.ref)) && (n = recv_wait(&b, flags)) == 0);
     /* The wait was for more than there is (SO_RCVLOWAT), and ended: what is there is the result. */
-    if ((n == -EAGAIN || n == -EINTR) && b.pinned) {
+    if ((n == -EAGAIN || n == -EINTR) && b.pinned && wants_more(b.ref, flags)) {
         ssize_t had = try_recv(b.ref, msg, flags | MSG_DONTWAIT, 0);
         n = had > 0 ? had : n;
     }

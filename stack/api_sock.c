@@ -148,7 +148,7 @@ static int do_getsockopt(struct ref r, int level, int name, void *val, socklen_t
     /* These say in the buffer what they are asked about. */
     if ((level == IPPROTO_IP || level == IPPROTO_IPV6) && (name == IP_MSFILTER || name == MCAST_MSFILTER) &&
         (int)n > 0 && !user_copy(own, val, n))
-        return -EFAULT;
+        return WITH_SOCK(r, sock_knows_level(s, level) ? -EFAULT : -EOPNOTSUPP);
     err = WITH_SOCK(r, sock_getsockopt(api_self.st, s, level, name, own, &n));
     if (err)
         return err;
