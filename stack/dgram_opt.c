@@ -109,6 +109,7 @@ static int set_ip(struct shard *sh, struct dgram *d, int name, int v)
         if (v < IP_PMTUDISC_DONT || v > IP_PMTUDISC_OMIT)
             return -EINVAL;
         d->pmtudisc = (uint8_t)v;
+        d->flow.gen = 0; /* its MTU may be the link's */
         return 0;
     case IP_MULTICAST_TTL:
         if (v < -1 || v > 255)
@@ -130,6 +131,7 @@ static int set_ip6(struct shard *sh, struct dgram *d, int name, int v)
         if (v < IP_PMTUDISC_DONT || v > IP_PMTUDISC_OMIT)
             return -EINVAL;
         d->pmtudisc6 = (uint8_t)v;
+        d->flow.gen = 0;
         return 0;
     case IPV6_MULTICAST_HOPS:
         if (v < -1 || v > 255)
