@@ -317,3 +317,54 @@ Test(mcast, limits)
     env_tx_clear(e);
     cr_assert_eq(env_leaks(e), 0);
 }
+
+/* The next frame is MLD's: its ICMPv6 message; *src: where the IPv6 header begins. */
+static const uint8_t *mld_seen(struct env *e, const uint8_t **ip)
+{
+    struct ipaddr src, dst;
+
+    cr_assert(env_seen(e, &seen), "no message");
+    *ip = seen.raw + 14;
+    cr_assert_eq(seen.type, 0x86dd);
+    cr_assert_eq(seen.eth->dst[0], 0x33);
+    cr_assert_eq((*ip)[6], 0, "hop-by-hop options first");
+    cr_assert_eq((*ip)[7], 1);
+    cr_assert_arr_eq(*ip + 40, ((const uint8_t[]){58, 0, 5, 2, 0, 0, 1, 0}), 8);
+    memcpy(src.b, *ip + 8, 16);
+    memcpy(dst.b, *ip + 24, 16);
+    uint32_t len = seen.len - 14 - 48;
+    uint64_t sum = cksum_add_pseudo(0, &src, &dst, 58, len);
+    cr_assert_eq(cksum_fold(cksum_add(sum, *ip + 48, len)), 0xffff);
+    return *ip + 48;
+}
+
+Test(mcast, listener_reports_of_ipv6)
+{
+    struct env *e = env_stack(NULL);
+    struct ipv6_mreq m = {.ipv6mr_interface = (unsigned)stack_if_shown(e->st, ENV_IF)};
+    static const uint8_t group[16] = {0xff, 0x15, [15] = 0x77}, routers[16] = {0xff, 2, [15] = 0x16};
+    const uint8_t *ip, *p;
+    struct sock *s;
+
+    memcpy(&m.ipv6mr_multiaddr, group, 16);
+    cr_assert_eq(sock_new(e->st, AF_INET6, SOCK_DGRAM, 0, &s), 0);
+    env_advance_ms(e, 5000);
+    env_tx_clear(e);
+    cr_assert_eq(sock_setsockopt(e->st, s, IPPROTO_IPV6, IPV6_JOIN_GROUP, &m, sizeof m), 0);
+    env_advance_ms(e, 5);
+    p = mld_seen(e, &ip);
+    cr_assert_arr_eq(ip + 24, routers, 16);
+    cr_assert_eq(p[0], 143);
+    cr_assert_eq(p[7], 1);
+    cr_assert_eq(p[8], MC_TO_EX);
+    cr_assert_arr_eq(p + 12, group, 16);
+    env_advance_ms(e, 1100);
+    mld_seen(e, &ip);
+    file_put(e->st, &s->file);
+    env_advance_ms(e, 5);
+    p = mld_seen(e, &ip);
+    cr_assert_eq(p[8], MC_TO_IN);
+    env_advance_ms(e, 2000);
+    env_tx_clear(e);
+    cr_assert_eq(env_leaks(e), 0);
+}
