@@ -1,6 +1,7 @@
 /* offload.c: see offload.h. */
 #include "offload.h"
 
+#include <errno.h>
 #include <rte_byteorder.h>
 #include <rte_ethdev.h>
 #include <rte_gso.h>
@@ -92,6 +93,76 @@ static void checksums(struct rte_mbuf *m, uint64_t can)
         offload_ip_sum(m);
 }
 
+/* A part of m's payload, len bytes from off of the frame on, behind a copy of its headers (hlen bytes): the
+ * bytes are shared. NULL: out of memory. */
+static struct rte_mbuf *piece6(struct rte_mbuf *m, struct rte_mempool *pool, uint32_t hlen, uint32_t off,
+                               uint32_t len)
+{
+    struct rte_mbuf *h = rte_pktmbuf_alloc(pool), *last = h, *s = m;
+    if (!h)
+        return NULL;
+    memcpy(rte_pktmbuf_append(h, (uint16_t)hlen), rte_pktmbuf_mtod(m, const void *), hlen);
+    while (off >= s->data_len) {
+        off -= s->data_len;
+        s = s->next;
+    }
+    while (len) {
+        uint16_t n = (uint16_t)RTE_MIN(len, (uint32_t)s->data_len - off);
+        struct rte_mbuf *ref = rte_pktmbuf_alloc(pool);
+        if (!ref) {
+            rte_pktmbuf_free(h);
+            return NULL;
+        }
+        rte_pktmbuf_attach(ref, s);
+        ref->data_off = (uint16_t)(ref->data_off + off);
+        ref->data_len = n;
+        last->next = ref;
+        last = ref;
+        h->nb_segs++;
+        h->pkt_len += n;
+        len -= n;
+        off = 0;
+        s = s->next;
+    }
+    return h;
+}
+
+/* Lengths, sequence number and flags of the piece that is off bytes into the payload. */
+static void header6(struct rte_mbuf *f, const struct rte_mbuf *m, uint32_t off, bool last)
+{
+    struct rte_ipv6_hdr *ip = rte_pktmbuf_mtod_offset(f, struct rte_ipv6_hdr *, m->l2_len);
+    struct rte_tcp_hdr *tcp = rte_pktmbuf_mtod_offset(f, struct rte_tcp_hdr *, m->l2_len + m->l3_len);
+    ip->payload_len = rte_cpu_to_be_16((uint16_t)(f->pkt_len - m->l2_len - m->l3_len));
+    tcp->sent_seq = rte_cpu_to_be_32(rte_be_to_cpu_32(tcp->sent_seq) + off);
+    if (!last)
+        tcp->tcp_flags &= (uint8_t) ~(RTE_TCP_FIN_FLAG | RTE_TCP_PSH_FLAG);
+    if (off)
+        tcp->tcp_flags &= (uint8_t)~RTE_TCP_CWR_FLAG; /* RFC 3168: once a reduction */
+}
+
+/* rte_gso of DPDK 22.11 cuts TCP over IPv4 alone: this is the same for IPv6. The number of segments, <= 0 as
+ * rte_gso_segment. m stays the caller's. */
+static int segment6(struct rte_mbuf *m, struct rte_mempool *pool, struct rte_mbuf **out, unsigned max)
+{
+    uint32_t hlen = m->l2_len + m->l3_len + m->l4_len, total, n = 0;
+    if (hlen > m->data_len || hlen > PKT_DATA_ROOM || !m->tso_segsz)
+        return -EINVAL;
+    total = m->pkt_len - hlen;
+    if (total <= m->tso_segsz)
+        return 0;
+    for (uint32_t off = 0; off < total; off += m->tso_segsz) {
+        uint32_t len = RTE_MIN((uint32_t)m->tso_segsz, total - off);
+        if (n < max)
+            out[n] = piece6(m, pool, hlen, hlen + off, len);
+        if (n == max || !out[n]) {
+            rte_pktmbuf_free_bulk(out, n);
+            return -ENOMEM;
+        }
+        header6(out[n++], m, off, off + len == total);
+    }
+    return (int)n;
+}
+
 /* Cuts a TCP_SEG frame into frames of tso_segsz payload bytes. Takes ownership of m. */
 static unsigned segment(struct rte_mbuf *m, struct rte_mempool *pool, struct rte_mbuf **out, unsigned max)
 {
@@ -102,7 +173,8 @@ static unsigned segment(struct rte_mbuf *m, struct rte_mempool *pool, struct rte
                               .indirect_pool = pool,
                               .gso_types = RTE_ETH_TX_OFFLOAD_TCP_TSO,
                               .gso_size = (uint16_t)(m->l2_len + m->l3_len + m->l4_len + m->tso_segsz)};
-    int n = rte_gso_segment(m, &ctx, out, (uint16_t)max);
+    int n = m->ol_flags & RTE_MBUF_F_TX_IPV6 ? segment6(m, pool, out, max)
+                                             : rte_gso_segment(m, &ctx, out, (uint16_t)max);
     if (n <= 0) {
         if (n == 0) { /* no larger than one segment: rte_gso left it alone */
             m->ol_flags = flags;

@@ -39,9 +39,10 @@ static int default_if(const struct stack *st, unsigned bound_if)
 
 /* A multicast's zone says by which interface; other destinations ask the routes. The interface, *next_hop
  * set, or -errno. */
-static int choose_if(const struct stack *st, const struct flow *fl, bool bcast,
+static int choose_if(const struct shard *sh, const struct flow *fl, bool bcast,
                      const struct ipaddr **next_hop)
 {
+    const struct stack *st = sh->st;
     bool group = ipaddr_is_multicast(&fl->dst);
     unsigned zone = ipaddr_zone(&fl->dst);
     const struct route *r;
@@ -51,8 +52,11 @@ static int choose_if(const struct stack *st, const struct flow *fl, bool bcast,
         return zone <= st->nif && (!fl->bound_if || fl->bound_if == zone - 1) ? (int)zone - 1 : -ENODEV;
     r = route_lookup(st, &fl->dst, fl->bound_if);
     if (r) {
-        if (!ipaddr_is_any(&r->via) && !bcast && !group)
-            *next_hop = &r->via;
+        if (!ipaddr_is_any(&r->via) && !bcast && !group) {
+            const struct ipaddr *better = route_redirect(sh, &fl->dst, r->ifindex);
+
+            *next_hop = better ? better : &r->via;
+        }
         return r->ifindex;
     }
     /* Bound to an interface, and no route says otherwise: on that link (ip_route_output_key_hash_rcu). */
@@ -101,7 +105,7 @@ static int resolve_remote(struct shard *sh, struct flow *fl)
     bool bcast = ip_is_broadcast(st, &fl->dst);
     const struct ipaddr *next_hop;
     const struct ifaddr *src;
-    int ifindex = choose_if(st, fl, bcast, &next_hop);
+    int ifindex = choose_if(sh, fl, bcast, &next_hop);
 
     if (ifindex < 0)
         return ifindex;
@@ -154,7 +158,8 @@ static int check_families(const struct flow *fl)
 static void take_mtu(struct shard *sh, struct flow *fl)
 {
     const struct ifnet *ifn = &sh->st->ifn[fl->ifindex];
-    uint32_t most = ipaddr_is_v4(&fl->dst) ? IP4_MAX_BYTES : IP6_MAX_BYTES;
+    bool v4 = ipaddr_is_v4(&fl->dst);
+    uint32_t most = v4 ? IP4_MAX_BYTES : ifn->mtu6 ? ifn->mtu6 : IP6_MAX_BYTES;
     uint32_t pmtu = route_pmtu(sh, &fl->dst);
 
     fl->mtu = RTE_MIN(ifn->mtu, most);

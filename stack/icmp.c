@@ -5,6 +5,7 @@
 #include "icmp6.h"
 #include "ifnet.h"
 #include "pkt.h"
+#include "route.h"
 #include "wire_icmp.h"
 #include "wire_ip4.h"
 
@@ -195,6 +196,23 @@ static enum ip_verdict error_input(struct shard *sh, struct rte_mbuf *m, const s
     return IP_ICMP_ERROR;
 }
 
+/* RFC 1122 section 3.2.2.2: a better gateway for the destination of a packet of ours; host redirects and net
+ * redirects alike are about that host. */
+static void redirect(struct shard *sh, unsigned ifindex, struct rte_mbuf *m, const struct rxinfo *ri,
+                     const struct icmp_in *in)
+{
+    struct icmp_error e;
+    struct ipaddr via;
+
+    if (ri->bcast || in->code > 3 || !read_quote(sh, m, ri, in, &e)) {
+        sh->count[COUNT_ICMP_ERR]++;
+        return;
+    }
+    via = ipaddr_v4(htonl(e.info));
+    if (sh->st->set.accept_redirects)
+        route_redirect_learn(sh, &e.dst, &via, &ri->src, ifindex);
+}
+
 enum ip_verdict icmp_input(struct shard *sh, unsigned ifindex, struct rte_mbuf *m, const struct rxinfo *ri,
                            struct icmp_error *err)
 {
@@ -211,7 +229,6 @@ enum ip_verdict icmp_input(struct shard *sh, unsigned ifindex, struct rte_mbuf *
         pkt_drop(sh, m, COUNT_ICMP_CSUM);
         return IP_DONE;
     }
-    (void)ifindex;
     switch (in.type) {
     case ICMP_T_ECHO:
         /* RFC 1122 section 3.2.2.6 lets broadcasts go unanswered; Linux's icmp_echo_ignore_broadcasts does.
@@ -226,6 +243,9 @@ enum ip_verdict icmp_input(struct shard *sh, unsigned ifindex, struct rte_mbuf *
     case ICMP_T_PARAM:
     case ICMP_T_SOURCE_QUENCH:
         return error_input(sh, m, ri, &in, err);
+    case ICMP_T_REDIRECT:
+        redirect(sh, ifindex, m, ri, &in);
+        break;
     default: /* echo replies (raw sockets will want them), redirects, router discovery */
         break;
     }

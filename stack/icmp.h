@@ -1,8 +1,8 @@
 /* icmp.h: ICMP for IPv4 (RFC 792, RFC 1122 section 3.2.2); icmp_send_error is in ip.h.
  *
- * Differs: redirects are counted and ignored (a stack has one or two routers, and a redirect is what an
- * attacker on the link sends); source quench is ignored as RFC 6633 asks; timestamp and address mask requests
- * are not answered (RFC 1122 section 3.2.2.8 MAY; RFC 6918).
+ * Redirects are believed of the gateway in use alone (accept_redirects, as a Linux host). Differs: source
+ * quench is ignored as RFC 6633 asks; timestamp and address mask requests are not answered (RFC 1122
+ * section 3.2.2.8 MAY; RFC 6918).
  */
 #ifndef SHUNT_ICMP_H
 #define SHUNT_ICMP_H

@@ -14,6 +14,7 @@
 #include "ip6_addr.h"
 #include "log.h"
 #include "pkt.h"
+#include "ra.h"
 #include "rnd.h"
 #include "route.h"
 #include "shard.h"
@@ -235,18 +236,51 @@ static bool dad_step(struct shard *sh)
     return more;
 }
 
-void nd_dad_start(struct shard *sh)
+/* RFC 4861 section 6.3.7. */
+static void solicit_routers(struct shard *sh, unsigned ifindex)
+{
+    struct ipaddr dst = ip6_group(2, ifindex);
+    const struct ifaddr *src = ip6_source(sh->st, ifindex, &dst, shard_ms(sh));
+    struct rte_mbuf *m;
+    uint8_t *p;
+
+    if (!src)
+        return;
+    m = begin(sh, ND_RS_LEN + 8, &p);
+    if (!m)
+        return;
+    wire_icmp6_emit(p, ICMP6_T_RS, 0, 0);
+    wire_nd_emit_lla(p + ND_RS_LEN, ND_OPT_SLLA, sh->st->ifn[ifindex].mac);
+    finish(sh, ifindex, m, &src->addr, &dst);
+}
+
+/* All that is due now; arms the timer for what comes next. probing: the probes' turn, too. */
+static void work(struct shard *sh, bool probing)
 {
     struct nd_state *s = &sh->st->neigh->nd;
+    uint64_t now = shard_ms(sh), next_ms;
+    bool more = probing && dad_step(sh);
+    unsigned ifindex = ra_step(sh, &next_ms);
 
-    if (!s->timer.armed && dad_step(sh))
-        timer_arm(&sh->wheel, &s->timer, shard_ms(sh) + ND_DAD_INTERVAL_MS);
+    if (ifindex)
+        solicit_routers(sh, ifindex);
+    if (more)
+        next_ms = RTE_MIN(next_ms, now + ND_DAD_INTERVAL_MS);
+    if (next_ms != UINT64_MAX)
+        timer_arm(&sh->wheel, &s->timer, next_ms);
+    s->probing = more;
+}
+
+void nd_dad_start(struct shard *sh)
+{
+    if (!sh->st->neigh->nd.probing)
+        work(sh, true);
 }
 
 void nd_timer(struct shard *sh, struct timer *t)
 {
     (void)t;
-    nd_dad_start(sh);
+    work(sh, true);
 }
 
 /* ---- input ---- */
@@ -343,6 +377,29 @@ static bool advertisement(struct shard *sh, unsigned ifindex, struct rte_mbuf *m
     return true;
 }
 
+static bool from_router(struct shard *sh, unsigned ifindex, struct rte_mbuf *m, const struct rxinfo *ri,
+                        uint8_t type)
+{
+    const uint8_t *msg;
+    struct nd_opts o;
+    struct neigh *n;
+    bool good;
+
+    if (!check(m, ri, type == ICMP6_T_RA ? ND_RA_LEN : ND_REDIRECT_LEN, &o))
+        return false;
+    msg = rte_pktmbuf_mtod(m, const uint8_t *);
+    if (type == ICMP6_T_REDIRECT)
+        return ra_redirect(sh, ifindex, ri, msg, &o);
+    good = ra_input(sh, ifindex, ri, msg, &o);
+    if (good && ra_accepts(sh->st, ifindex) && mac_ok(o.slla)) {
+        n = neigh_get(sh, ifindex, &ri->src);
+        if (n)
+            neigh_update(sh, n, o.slla, false);
+    }
+    work(sh, !sh->st->neigh->nd.probing); /* new addresses are probed, lifetimes have an end */
+    return good;
+}
+
 void nd_input(struct shard *sh, unsigned ifindex, struct rte_mbuf *m, const struct rxinfo *ri)
 {
     uint8_t type = *rte_pktmbuf_mtod(m, const uint8_t *);
@@ -356,6 +413,8 @@ void nd_input(struct shard *sh, unsigned ifindex, struct rte_mbuf *m, const stru
         good = solicitation(sh, ifindex, m, ri);
     else if (type == ICMP6_T_NA)
         good = advertisement(sh, ifindex, m, ri);
+    else if (type == ICMP6_T_RA || type == ICMP6_T_REDIRECT)
+        good = from_router(sh, ifindex, m, ri, type);
     /* Router solicitations are for routers. */
     if (good)
         rte_pktmbuf_free(m);

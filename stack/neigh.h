@@ -63,9 +63,22 @@ struct arp_state {
     uint64_t defended_ms;
 };
 
-/* Duplicate address detection of our IPv6 addresses (nd.c). */
+#define RA_ROUTES 32
+
+/* A route that a router told of. */
+struct ra_route {
+    struct ipaddr net, via; /* via: any for a prefix on the link */
+    uint64_t expires_ms;    /* 0: never */
+    uint8_t plen, ifindex, used;
+};
+
+/* Duplicate address detection of our IPv6 addresses (nd.c), and what routers said (ra.c). */
 struct nd_state {
     struct timer timer; /* TIMER_ND */
+    bool probing;       /* some address is being probed: its turn is the timer's */
+    uint8_t rs_sent[NETDEV_MAX];
+    uint64_t rs_at_ms[NETDEV_MAX]; /* when the next solicitation is due */
+    struct ra_route route[RA_ROUTES];
 };
 
 struct neigh_table {

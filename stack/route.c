@@ -10,8 +10,9 @@
 #include "hash.h"
 #include "wire_ip6.h"
 
-#define PMTU_EXPIRES_MS (600 * 1000) /* RFC 1191 section 6.3; Linux: mtu_expires */
-#define PMTU_MIN        552          /* Linux: min_pmtu */
+#define PMTU_EXPIRES_MS     (600 * 1000) /* RFC 1191 section 6.3; Linux: mtu_expires */
+#define REDIRECT_EXPIRES_MS (300 * 1000) /* Linux: ip_rt_gc_timeout */
+#define PMTU_MIN            552          /* Linux: min_pmtu */
 
 int route_table_init(struct stack *st)
 {
@@ -118,6 +119,42 @@ uint32_t route_pmtu(const struct shard *sh, const struct ipaddr *dst)
     const struct pmtu *p = pmtu_slot(sh->st, dst);
 
     return p->mtu && ipaddr_eq(&p->dst, dst) && shard_ms(sh) < p->expires_ms ? p->mtu : 0;
+}
+
+static struct redirect *redirect_slot(const struct stack *st, const struct ipaddr *dst)
+{
+    return &st->routes->redirect[hash_addr(st->secret, dst, 1) % PMTU_MAX];
+}
+
+const struct ipaddr *route_redirect(const struct shard *sh, const struct ipaddr *dst, unsigned ifindex)
+{
+    const struct redirect *x = redirect_slot(sh->st, dst);
+
+    return x->expires_ms > shard_ms(sh) && x->ifindex == ifindex && ipaddr_eq(&x->dst, dst) ? &x->via : NULL;
+}
+
+bool route_redirect_learn(struct shard *sh, const struct ipaddr *dst, const struct ipaddr *via,
+                          const struct ipaddr *from, unsigned ifindex)
+{
+    const struct route *r = route_lookup(sh->st, dst, 0), *on_link;
+    struct redirect *x = redirect_slot(sh->st, dst);
+    const struct ipaddr *now_is;
+
+    if (!r || r->ifindex != ifindex || ipaddr_is_any(&r->via))
+        return false;
+    now_is = route_redirect(sh, dst, ifindex);
+    if (!ipaddr_eq(from, now_is ? now_is : &r->via) || ip_is_local(sh->st, via) || ipaddr_is_multicast(via))
+        return false;
+    /* IPv4's gateway must be a neighbour; of IPv6 the router says that it is (RFC 4861 section 8.1). */
+    on_link = route_lookup(sh->st, via, ifindex);
+    if (ipaddr_is_v4(via) && (!on_link || !ipaddr_is_any(&on_link->via) || ip_is_broadcast(sh->st, via)))
+        return false;
+    *x = (struct redirect){.dst = *dst,
+                           .via = *via,
+                           .expires_ms = shard_ms(sh) + REDIRECT_EXPIRES_MS,
+                           .ifindex = (uint8_t)ifindex};
+    route_flush_flows(sh->st);
+    return true;
 }
 
 /* The plateau below mtu (RFC 1191 section 7, table 7-1), for routers that don't name theirs. */

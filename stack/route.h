@@ -26,10 +26,19 @@ struct pmtu {
     uint64_t expires_ms;
 };
 
+/* A better first hop to one destination, told by the router in use (RFC 1122 section 3.2.2.2, RFC 4861
+ * section 8.3). */
+struct redirect {
+    struct ipaddr dst, via; /* via = dst: it is on the link */
+    uint64_t expires_ms;    /* 0: free */
+    uint8_t ifindex;
+};
+
 struct route_table {
     uint32_t gen; /* never 0 */
     uint32_t n;
-    struct route r[ROUTE_MAX];  /* longest prefix first; of equal ones the first added first */
+    struct route r[ROUTE_MAX];          /* longest prefix first; of equal ones the first added first */
+    struct redirect redirect[PMTU_MAX]; /* as pmtu */
     struct pmtu pmtu[PMTU_MAX]; /* by hash of dst; a later destination takes the place of an earlier one */
 };
 
@@ -44,6 +53,13 @@ int route_del(struct stack *st, const struct ipaddr *net, uint8_t prefix_len, co
               unsigned ifindex);
 /* Learnt path MTU to dst, or 0. */
 uint32_t route_pmtu(const struct shard *sh, const struct ipaddr *dst);
+
+/* Notes that packets to dst should go by via on interface ifindex. False: not believed: from is not the next
+ * hop to dst, or via is no neighbour, or ourselves. */
+bool route_redirect_learn(struct shard *sh, const struct ipaddr *dst, const struct ipaddr *via,
+                          const struct ipaddr *from, unsigned ifindex);
+/* What was noted for dst on interface ifindex; NULL: nothing. */
+const struct ipaddr *route_redirect(const struct shard *sh, const struct ipaddr *dst, unsigned ifindex);
 
 /* True if the first plen bits of a and b are equal. */
 static inline bool ipaddr_prefix_eq(const struct ipaddr *a, const struct ipaddr *b, unsigned plen)

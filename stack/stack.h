@@ -56,6 +56,7 @@ struct ifnet {
      * first valid one and its directed broadcast, 0 when there is none. */
     uint32_t n4, addr4_be, bcast4_be;
     uint8_t hop_limit; /* IPv6: what a router advertised, 0: none */
+    uint32_t mtu6;     /* the same, bytes */
     uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, rx_dropped, tx_dropped;
 };
 
