@@ -17,6 +17,7 @@
 #include <sys/ioctl.h>
 #include <sys/uio.h>
 
+#include "../../../stack/tcp.h"
 #include "run.h"
 
 #define DATA_MAX      (4 << 20)
@@ -166,6 +167,14 @@ static long c_close(struct run *r, struct event *ev)
     if (!d)
         return -EBADF;
     f = d->file;
+    if (f->type == FILE_SOCK && f->refs == 1 &&
+        sock_is_tcp(file_sock(f))) { /* SO_LINGER, as preload/ does it */
+        struct sock *s = file_sock(f);
+        uint32_t seconds = r->waiting == ev ? 1 : tcp_linger_begin(s->sh, sock_tcb(s));
+
+        if (seconds && tcp_lingers(sock_tcb(s)) && !timed_out(r, seconds * 1000000LL))
+            return WOULD_WAIT;
+    }
     d->file = NULL;
     file_put(r->env->st, f);
     return 0;
