@@ -196,7 +196,9 @@ static void info_options(const struct tcb *t, struct tcp_info *o)
     o->tcpi_options =
         (uint8_t)((t->flags & TF_TS ? TCPI_OPT_TIMESTAMPS : 0) | (t->flags & TF_SACK ? TCPI_OPT_SACK : 0) |
                   (t->flags & TF_WSCALE ? TCPI_OPT_WSCALE : 0) | (t->flags & TF_ECN ? TCPI_OPT_ECN : 0) |
-                  (t->ecn & ECN_SEEN ? TCPI_OPT_ECN_SEEN : 0));
+                  (t->ecn & ECN_SEEN ? TCPI_OPT_ECN_SEEN : 0) |
+                  (t->ext && t->ext->tfo.syn_data_acked ? TCPI_OPT_SYN_DATA : 0));
+    o->tcpi_fastopen_client_fail = t->ext ? t->ext->tfo.fail & 3u : 0;
     o->tcpi_snd_wscale = t->flags & TF_WSCALE ? t->snd_wscale : 0;
     o->tcpi_rcv_wscale = t->flags & TF_WSCALE ? t->rcv_wscale : 0;
 }
