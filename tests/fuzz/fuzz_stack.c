@@ -1,11 +1,12 @@
 /* fuzz_stack: the whole stack, from frames to sockets, against a hostile peer and a busy program.
  *
  * Theory of operation. An input is a program for a small machine: each step is an operation byte and its
- * operands. Some steps send frames (raw bytes; IPv4 packets with a right header around arbitrary payload,
- * also in fragments; TCP segments near what a connection expects, so that the fuzzer gets past the
- * handshake), some are calls of sockets (listen, accept, receive, send, shut down, close, connect), some let
- * time pass. After the last step all sockets are closed, the peer goes silent and enough time passes for
- * every timer to give up: then every packet buffer must be back in the pool, or there is a leak.
+ * operands. Some steps send frames (raw bytes; IPv4 and IPv6 packets with a right header around arbitrary
+ * payload, also in fragments; ICMPv6 messages with a right checksum; TCP segments near what a connection
+ * expects, so that the fuzzer gets past the handshake), some are calls of sockets (listen, accept, receive,
+ * send, shut down, close, connect), some let time pass. After the last step all sockets are closed, the peer
+ * goes silent and enough time passes for every timer to give up: then every packet buffer must be back in the
+ * pool, or there is a leak.
  *
  * The stack is made once and lives through all inputs; the end of each leaves it empty but for its clock.
  */
@@ -14,6 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../stack/cksum.h"
+#include "../../stack/ifnet.h"
+#include "../../stack/ip6_addr.h"
 #include "../../stack/ready.h"
 #include "../../stack/shard.h"
 #include "../../stack/sock.h"
@@ -110,6 +114,41 @@ static void step_raw(void)
     if (n == 0)
         return;
     inject(piece & 1 ? env_frame_chain(e, p, n, 1u + piece / 2) : env_frame(e, p, n));
+}
+
+/* An IPv6 packet to us, to all nodes or to our solicited-node group, with arbitrary headers and payload; an
+ * ICMPv6 message gets its checksum. */
+static void step_ip6(void)
+{
+    static const uint8_t next[] = {58, 58, 44, 0, 60, 43, 17, 6};
+    static const struct ipaddr to[] = {{.b = {0x20, 0x01, 0x0d, 0xb8, [15] = 2}},
+                                       {.b = {0xff, 0x02, [15] = 1}},
+                                       {.b = {0xff, 0x02, [11] = 1, [12] = 0xff, [15] = 2}},
+                                       {.b = {0xfe, 0x80, [15] = 2}}};
+    static const struct ipaddr from[] = {{.b = {0x20, 0x01, 0x0d, 0xb8, [15] = 1}},
+                                         {.b = {0xfe, 0x80, [15] = 1}},
+                                         {.b = {0}},
+                                         {.b = {0x20, 0x01, 0x0d, 0xb8, [15] = 2}}};
+    uint8_t kind = u8(), piece = u8(), b[14 + 40 + 2048] = {0};
+    const struct ipaddr *dst = &to[kind >> 3 & 3], *src = &from[kind >> 5 & 3];
+    const uint8_t *p;
+    size_t n = bytes(u8() * 8u, &p);
+    uint16_t plen_be = htons((uint16_t)n), sum;
+
+    wire_eth_emit(b, dst->b[0] == 0xff ? ENV_BCAST_MAC : ENV_MAC, ENV_PEER_MAC, ETH_TYPE_IP6);
+    b[14] = 0x60;
+    memcpy(b + 18, &plen_be, 2);
+    b[20] = next[kind & 7];
+    b[21] = kind & 0x80 ? u8() : 255;
+    memcpy(b + 22, src->b, 16);
+    memcpy(b + 38, dst->b, 16);
+    memcpy(b + 54, p, n);
+    if (b[20] == 58 && n >= 4) {
+        memset(b + 56, 0, 2);
+        sum = (uint16_t)~cksum_fold(cksum_add(cksum_add_pseudo(0, src, dst, 58, (uint32_t)n), b + 54, n));
+        memcpy(b + 56, &sum, 2);
+    }
+    inject(piece & 1 ? env_frame_chain(e, b, 54 + n, 1u + piece / 2) : env_frame(e, b, 54 + n));
 }
 
 static void step_ip(void)
@@ -308,7 +347,7 @@ static void step(void)
 {
     uint8_t op = u8();
 
-    switch (op % 12) {
+    switch (op % 13) {
     case 0:
         step_raw();
         break;
@@ -317,6 +356,9 @@ static void step(void)
         break;
     case 2:
         step_arp();
+        break;
+    case 12:
+        step_ip6();
         break;
     case 3:
         step_udp();
@@ -370,6 +412,7 @@ static void impatient(struct tunables *set)
     set->tcp_retries2 = 3;
     set->tcp_orphan_retries = 1;
     set->ipfrag_time = 1;
+    set->ip6frag_time = 1;
     set->neigh_retrans = 100;
 }
 
@@ -378,6 +421,13 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     static const struct env_config cfg = {.tune = impatient, .npkts = 8191};
 
     e = env_stack(&cfg);
+    /* An address of each kind, and a router whose advertisements are believed. */
+    struct ipaddr own6 = {.b = {0x20, 0x01, 0x0d, 0xb8, [15] = 2}}, ll = {.b = {0xfe, 0x80, [15] = 2}};
+
+    ipaddr_set_zone(&ll, ENV_IF + 1);
+    e->st->set.accept_ra = 2;
+    if (stack_add_addr(e->st, ENV_IF, &own6, 64) || stack_add_addr(e->st, ENV_IF, &ll, 64))
+        abort();
     return 0;
 }
 
