@@ -125,6 +125,8 @@
     X(TCP_SLOW_START_RETRANS, "TcpExtTCPSlowStartRetrans")                                                   \
     X(TCP_SACK_RECOVERY, "TcpExtTCPSackRecovery")                                                            \
     X(TCP_RENO_RECOVERY, "TcpExtTCPRenoRecovery")                                                            \
+    X(TCP_MTUP_SUCCESS, "TcpExtTCPMTUPSuccess")                                                              \
+    X(TCP_MTUP_FAIL, "TcpExtTCPMTUPFail")                                                                    \
     X(TCP_SACK_RENEGING, "TcpExtTCPSACKReneging")                                                            \
     X(TCP_SACK_REORDER, "TcpExtTCPSACKReorder")                                                              \
     X(TCP_RENO_REORDER, "TcpExtTCPRenoReorder")                                                              \

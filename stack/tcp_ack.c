@@ -6,6 +6,7 @@
 #include "tcp_ecn.h"
 #include "tcp_info.h"
 #include "tcp_input.h"
+#include "tcp_mtup.h"
 #include "tcp_output.h"
 #include "tcp_prr.h"
 #include "tcp_rack.h"
@@ -124,6 +125,8 @@ static void clean_queue(struct shard *sh, struct tcb *t, struct tcp_ack_info *a)
     sampled = sample_rtt(sh, t, a);
     if (a->flags & A_ADVANCED) {
         a->flags |= A_SET_TIMER;
+        if (t->flags & TF_MTUP)
+            tcp_mtup_acked(sh, t);
         if (!(t->flags & TF_SACK)) {
             tcp_reno_acked(t, a->ack - a->prior_una);
             if (a->flags & A_RETRANS_ACKED) /* which copy it was is not known */

@@ -71,6 +71,7 @@ enum tcb_flag {
     TF_URG = 1u << 24,          /* urgent data is under way in either direction (tcp_urg.h) */
     TF_CTL = 1u << 25,          /* recvmsg gives control messages (tcp_stamp.h) */
     TF_TXSTAMP = 1u << 26,      /* what is sent gets time stamps (tcp_stamp.h) */
+    TF_MTUP = 1u << 28,         /* searches the path's MTU (tcp_mtup.h) */
     TF_TFO = 1u << 29,          /* Fast Open under way (tcp_tfo.h): SYN_SENT, SYN_RECEIVED */
     TF_PACED = 1u << 31,        /* data leaves at a rate; tcb.ext->pace is there (tcp_pace.h) */
     TF_ECN = 1u << 30,          /* negotiated: ECN (tcp_ecn.h); in SYN_SENT: asked for */
@@ -231,6 +232,7 @@ struct tcb {
     uint32_t iss, irs;
     uint32_t window_clamp, rcvlowat, notsent_lowat;
     uint32_t pmtu;    /* learnt by ICMP, 0: none */
+    uint32_t pmtu_ms; /* when */
     uint32_t mss_mtu; /* flow.mtu that mss was computed from */
 
     struct tcp_ext *ext; /* NULL until something in it is used */

@@ -28,7 +28,16 @@ struct tcp_tfo {
     uint32_t syn_data; /* bytes the SYN carried */
 };
 
+/* Path MTU search (tcp_mtup.h), when TF_MTUP. */
+struct tcp_mtup {
+    uint32_t search_high, search_low; /* MTUs: not known to fail, known to pass */
+    uint32_t probe_mtu;               /* of the probe under way, 0: none */
+    uint32_t probe_start, probe_end;  /* its sequence numbers */
+    uint32_t since_ms;                /* when the search began */
+};
+
 struct tcp_ext {
+    struct tcp_mtup mtup;
     struct tcp_tfo tfo;
     /* Urgent data (tcp_urg.h). */
     uint32_t urg_seq; /* of the urgent byte announced last */

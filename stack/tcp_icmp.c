@@ -1,5 +1,7 @@
 /* tcp_icmp.c: ICMP errors about our segments (RFC 1122 section 4.2.3.9, RFC 5927), and the path MTU (RFC
  * 1191). */
+#include <errno.h>
+
 #include "errq.h"
 #include "ip.h"
 #include "tcp_close.h"
@@ -8,6 +10,7 @@
 #include "tcp_sack.h"
 #include "tcp_sndq.h"
 #include "tcp_table.h"
+#include "tcp_timer.h"
 #include "wire_ip6.h"
 
 #define PMTU_MIN 552 /* Linux: min_pmtu */
@@ -24,6 +27,7 @@ static void lower_mtu(struct shard *sh, struct tcb *t, uint32_t mtu)
     if (mtu >= have)
         return;
     t->pmtu = mtu;
+    t->pmtu_ms = tcp_now_ms(sh);
     tcp_mss_update(sh, t);
     tcp_recover_too_long(sh, t);
     tcp_output(sh, t);
@@ -53,6 +57,9 @@ void tcp_icmp(struct shard *sh, const struct icmp_error *e)
     }
     if (e->err == 0)
         return;
+    /* Of IPv4 and IPv6 alike: no route, host unreachable. */
+    if (e->seq == t->snd_una && (e->err == ENETUNREACH || e->err == EHOSTUNREACH))
+        tcp_rtx_revert(sh, t);
     if (state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED))) { /* as Linux: an open fails at once */
         if (recverr)
             errq_icmp(sh, &t->pcb, e, t->pcb.remote.port_be, quoted_hdr(e), t->rcvbuf);

@@ -10,6 +10,7 @@
 #include "tcp_info.h"
 #include "tcp_input.h"
 #include "tcp_isn.h"
+#include "tcp_mtup.h"
 #include "tcp_output.h"
 #include "tcp_rate.h"
 #include "tcp_rcvq.h"
@@ -172,6 +173,7 @@ void tcp_established(struct shard *sh, struct tcb *t, const struct tcp_seg *s)
     if (t->flags & TF_SYN_RETRANS)
         judge_syn_retrans(sh, t, s);
     tcp_recover_init(sh, t);
+    t->flags &= ~(uint32_t)TF_MTUP;
     t->snd_wnd = syn ? s->h.window : (uint32_t)s->h.window << t->snd_wscale; /* RFC 7323 section 2.2 */
     t->max_wnd = t->snd_wnd;
     t->snd_wl1 = s->h.seq;
@@ -180,6 +182,7 @@ void tcp_established(struct shard *sh, struct tcb *t, const struct tcp_seg *s)
         tcp_now_ms(sh); /* as Linux counts: tcp_finish_connect */
     tcp_info_timeouts_end(sh, t);
     tcp_mss_update(sh, t);
+    tcp_mtup_init(sh, t);
     tcp_cc_start(sh, t);
     tcp_rcvq_init(sh, t);
     t->quick = TCP_QUICK_ACKS;

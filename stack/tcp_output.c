@@ -14,6 +14,7 @@
 #include "ip.h"
 #include "tcp_cc.h"
 #include "tcp_ecn.h"
+#include "tcp_mtup.h"
 #include "tcp_pace.h"
 #include "tcp_rack.h"
 #include "tcp_rate.h"
@@ -27,7 +28,8 @@
 #include "tcp_tlp.h"
 #include "tcp_urg.h"
 
-#define TSO_MAX 65000u /* payload: an IPv4 packet's total length holds it with all headers */
+#define PMTU_AGE_MS 600000u /* Linux: mtu_expires */
+#define TSO_MAX     65000u  /* payload: an IPv4 packet's total length holds it with all headers */
 
 /* --- sizes --- */
 
@@ -53,6 +55,8 @@ void tcp_mss_update(struct shard *sh, struct tcb *t)
     t->mss_mtu = mtu;
     if (t->pmtu && t->pmtu < mtu)
         mtu = t->pmtu;
+    if (t->flags & TF_MTUP)
+        mtu = tcp_mtup_cap(t, mtu);
     mss = mtu - ip_hdr_len(&t->flow.dst) - TCP_HDR_LEN;
     if (t->peer_mss < mss)
         mss = t->peer_mss;
@@ -606,8 +610,34 @@ static int send_burst(struct shard *sh, struct tcb *t, uint32_t len)
     return 0;
 }
 
+/* size bytes from snd_next on as one packet, longer than the MSS. False: it can't be made of what there is.
+ */
+static bool send_mtu_probe(struct shard *sh, struct tcb *t, uint32_t size)
+{
+    uint32_t len = 0, seq = t->snd_nxt;
+    bool sent;
+
+    for (struct rte_mbuf *u = t->snd_next; u && len < size; u = pkt_meta(u)->link) {
+        uint32_t n = pkt_meta(u)->len;
+
+        if ((pkt_meta(u)->flags & UNIT_EOR) || (len + n > size && tcp_sndq_split(sh, t, u, size - len)))
+            return false;
+        len += pkt_meta(u)->len;
+    }
+    t->mss = (uint16_t)size; /* for this once: one segment, not to be cut */
+    sent = len == size && send_new(sh, t, size, false) == 0;
+    tcp_mss_update(sh, t);
+    if (sent)
+        tcp_mtup_sent(t, seq, size);
+    return sent;
+}
+
 static enum stop send_unsent(struct shard *sh, struct tcb *t)
 {
+    uint32_t probe = t->flags & TF_MTUP ? tcp_mtup_wanted(sh, t) : 0;
+
+    if (probe)
+        send_mtu_probe(sh, t, probe);
     while (t->snd_next) {
         enum stop why = STOP_NOTHING;
         uint32_t len = next_len(sh, t, &why);
@@ -627,12 +657,17 @@ static enum stop send_unsent(struct shard *sh, struct tcb *t)
 
 /* How well the window is used, once a flight: whether it was the limit, and the most that was out (RFC 7661,
  * as Linux's tcp_cwnd_validate). */
-static void note_cwnd_use(struct tcb *t, bool limited)
+static void note_cwnd_use(struct shard *sh, struct tcb *t, bool limited)
 {
     bool was = t->flags & TF_CWND_LIMITED;
 
     if (!limited && seq_lt(t->snd_una, t->cwnd_use_seq) && (was || tcp_flight(t) <= t->max_out))
         return;
+    if (t->pmtu && tcp_now_ms(sh) - t->pmtu_ms > PMTU_AGE_MS) { /* RFC 1191 section 6.3: try more again */
+        t->pmtu = 0;
+        t->flow.gen = 0;
+        tcp_mss_update(sh, t);
+    }
     t->flags = limited ? t->flags | TF_CWND_LIMITED : t->flags & ~(uint32_t)TF_CWND_LIMITED;
     t->max_out = tcp_flight(t);
     t->cwnd_use_seq = t->snd_nxt;
@@ -641,7 +676,7 @@ static void note_cwnd_use(struct tcb *t, bool limited)
 /* bytes of new data have left: accounts, and a loss probe watches over them. */
 static void sent_new(struct shard *sh, struct tcb *t, uint32_t bytes, bool limited)
 {
-    note_cwnd_use(t, limited);
+    note_cwnd_use(sh, t, limited);
     if (tcp_in_reduction(t))
         t->prr_out += bytes;
     if (!tcp_tlp_schedule(sh, t, false) && t->rtx_kind == RTX_TLP)
@@ -713,7 +748,8 @@ void tcp_output(struct shard *sh, struct tcb *t)
 
 /* --- again --- */
 
-int tcp_retransmit(struct shard *sh, struct tcb *t, struct rte_mbuf *u)
+/* Sends u and what follows it with the same marks again; *end is the unit behind it. */
+static int send_again(struct shard *sh, struct tcb *t, struct rte_mbuf *u, struct rte_mbuf **end)
 {
     struct segment s = {.seq = pkt_meta(u)->seq, .first = u};
     uint8_t lost = pkt_meta(u)->flags & UNIT_LOST;
@@ -740,24 +776,44 @@ int tcp_retransmit(struct shard *sh, struct tcb *t, struct rte_mbuf *u)
         return err;
     stamp(sh, t, u, s.len);
     for (; u != n; u = pkt_meta(u)->link) {
+        if (pkt_meta(u)->retrans < UINT8_MAX)
+            pkt_meta(u)->retrans++;
+        tcp_rack_list(t, u);
+    }
+    *end = n;
+    t->total_retrans++;
+    t->bytes_retrans += s.len;
+    t->last_snd_ms = tcp_now_ms(sh);
+    tcp_count(sh, COUNT_TCP_RETRANS);
+    return 0;
+}
+
+int tcp_retransmit(struct shard *sh, struct tcb *t, struct rte_mbuf *u)
+{
+    struct rte_mbuf *end;
+    int err = send_again(sh, t, u, &end);
+
+    if (err)
+        return err;
+    for (; u != end; u = pkt_meta(u)->link) {
         struct pkt_meta *pm = pkt_meta(u);
 
         if (!(pm->flags & UNIT_RETRANS)) {
             pm->flags |= UNIT_RETRANS;
             t->retrans += pm->len;
         }
-        if (pm->retrans < UINT8_MAX)
-            pm->retrans++;
-        tcp_rack_list(t, u);
     }
     if (!t->retrans_stamp_ms)
         t->retrans_stamp_ms = tcp_now_ms(sh);
     t->undo_retrans = t->undo_retrans < 0 ? 1 : t->undo_retrans + 1;
-    t->total_retrans++;
-    t->bytes_retrans += s.len;
-    t->last_snd_ms = tcp_now_ms(sh);
-    tcp_count(sh, COUNT_TCP_RETRANS);
     return 0;
+}
+
+int tcp_retransmit_probe(struct shard *sh, struct tcb *t, struct rte_mbuf *u)
+{
+    struct rte_mbuf *end;
+
+    return send_again(sh, t, u, &end);
 }
 
 struct rte_mbuf *tcp_last_sent(const struct tcb *t)

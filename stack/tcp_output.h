@@ -25,6 +25,8 @@ void tcp_send_reset(struct shard *sh, struct tcb *t);
 void tcp_send_probe(struct shard *sh, struct tcb *t);
 /* Sends units again, from u on, up to one full segment of consecutive ones that are lost. 0 or -ENOBUFS. */
 int tcp_retransmit(struct shard *sh, struct tcb *t, struct rte_mbuf *u);
+/* The same for a loss probe: the first copy is still taken to be under way, and this one not counted. */
+int tcp_retransmit_probe(struct shard *sh, struct tcb *t, struct rte_mbuf *u);
 /* The first unit of the last segment sent that is still queued, NULL: none. Walks the queue. */
 struct rte_mbuf *tcp_last_sent(const struct tcb *t);
 /* The FIN again, alone. */

@@ -363,6 +363,18 @@ void tcp_recover_timeout(struct shard *sh, struct tcb *t)
     t->frto = sh->st->set.tcp_frto && (fresh || t->retries) && !tcp_mtup_probing(t);
 }
 
+void tcp_recover_no_congestion(struct shard *sh, struct tcb *t)
+{
+    /* What follows until all of it is acknowledged counts as recovery. */
+    if (t->ca_state == CA_LOSS)
+        return;
+    t->recover = t->snd_nxt;
+    t->ssthresh = tcp_undo_ssthresh(t);
+    t->prior_ssthresh = 0;
+    t->undo_on = false;
+    tcp_set_ca_state(sh, t, CA_LOSS);
+}
+
 void tcp_recover_too_long(struct shard *sh, struct tcb *t)
 {
     uint32_t lost = t->lost;
@@ -375,14 +387,7 @@ void tcp_recover_too_long(struct shard *sh, struct tcb *t)
         return;
     if (!has_sack(t))
         reno_limit(t);
-    /* No reduction; but what follows until all of it is acknowledged counts as recovery. */
-    if (t->ca_state == CA_LOSS)
-        return;
-    t->recover = t->snd_nxt;
-    t->ssthresh = tcp_undo_ssthresh(t);
-    t->prior_ssthresh = 0;
-    t->undo_on = false;
-    tcp_set_ca_state(sh, t, CA_LOSS);
+    tcp_recover_no_congestion(sh, t);
 }
 
 /* --- sending again --- */

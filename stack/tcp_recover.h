@@ -73,6 +73,8 @@ void tcp_recover_output(struct shard *sh, struct tcb *t);
 /* The MSS fell: what is longer than it is lost, without being a sign of congestion (Linux:
  * tcp_simple_retransmit). Sending is left to tcp_output. */
 void tcp_recover_too_long(struct shard *sh, struct tcb *t);
+/* What is marked lost is no sign of congestion: sent again without a reduction. */
+void tcp_recover_no_congestion(struct shard *sh, struct tcb *t);
 /* OPEN or DISORDER, by what is outstanding; for who ends another state. */
 void tcp_recover_keep_open(struct shard *sh, struct tcb *t);
 /* All state of a new connection, nothing in flight. */

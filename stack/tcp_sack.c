@@ -92,7 +92,6 @@ static void mark_sacked(struct shard *sh, struct tcb *t, struct rte_mbuf *u, str
             a->first_sack_us = pm->time_us;
         a->last_sack_us = pm->time_us;
     }
-    /* A loss probe's copy (sent again, never lost) stays in the pipe until it is acknowledged. */
     if (pm->flags & UNIT_LOST) {
         t->lost -= pm->len;
         t->retrans -= pm->flags & UNIT_RETRANS ? pm->len : 0;

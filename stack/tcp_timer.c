@@ -88,6 +88,17 @@ void tcp_rtx_rearm(struct shard *sh, struct tcb *t)
     tcp_deadline_set_us(sh, t, DL_RTX, left > 0 ? (uint64_t)left : 1);
 }
 
+void tcp_rtx_revert(struct shard *sh, struct tcb *t)
+{
+    int64_t left;
+
+    if (!t->retries || !t->backoff || t->rtx_kind != RTX_RTO || (t->flags & TF_PROBING) || !tcp_flight(t))
+        return;
+    t->backoff--;
+    left = tcp_rto_left_us(sh, t);
+    tcp_deadline_set_us(sh, t, DL_RTX, left > 0 ? (uint64_t)left : 1);
+}
+
 static uint32_t keep_idle_ms(const struct shard *sh, const struct tcb *t)
 {
     return (t->keep_idle_s ? t->keep_idle_s : (uint32_t)sh->st->set.tcp_keepalive_time) * 1000;

@@ -41,6 +41,9 @@ void tcp_rtx_arm(struct shard *sh, struct tcb *t);
 /* The same after the deadline stood for something else (RTX_REO, RTX_TLP): then from when the head was sent.
  * Nothing in flight: clears it (RFC 6298 section 5.2). */
 void tcp_rtx_rearm(struct shard *sh, struct tcb *t);
+/* ICMP says that the way to the peer is broken, about the head: silence is not congestion then, one back-off
+ * is taken back (RFC 6069). */
+void tcp_rtx_revert(struct shard *sh, struct tcb *t);
 /* Microseconds until the RTO of what is oldest; may be below 0. */
 int64_t tcp_rto_left_us(const struct shard *sh, const struct tcb *t);
 /* (Re)starts the keepalive deadline when SO_KEEPALIVE is on. */

@@ -53,7 +53,7 @@ static bool repeat_last(struct shard *sh, struct tcb *t)
         tcp_retransmit_fin(sh, t);
         return true;
     }
-    return u && tcp_retransmit(sh, t, u) == 0;
+    return u && tcp_retransmit_probe(sh, t, u) == 0;
 }
 
 void tcp_tlp_timeout(struct shard *sh, struct tcb *t)

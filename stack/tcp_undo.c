@@ -15,6 +15,8 @@ void tcp_undo_begin(struct tcb *t)
     /* What is under way already may bring D-SACKs, too: retransmissions, and a probe. 0 would mean "all were
      * needless". */
     t->undo_retrans = (int32_t)((t->retrans + t->mss - 1) / t->mss);
+    if (t->tlp_out && t->tlp_retrans)
+        t->undo_retrans++;
     if (t->undo_retrans == 0)
         t->undo_retrans = -1;
 }

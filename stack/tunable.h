@@ -43,6 +43,8 @@
     X(tcp_init_cwnd, 10, 1, 1000, "initial window in segments (RFC 6928)")                                   \
     X(tcp_delack_min, 40, 1, 500, "milliseconds an ACK may be delayed")                                      \
     X(tcp_rto_min, 200, 1, 10000, "milliseconds")                                                            \
+    X(tcp_mtu_probing, 0, 0, 2, "search the path's MTU (RFC 4821): 1 after a black hole, 2 always")          \
+    X(tcp_base_mss, 1024, 48, 65495, "bytes a segment where that search begins")                             \
     X(tcp_early_retrans, 3, 0, 4, "0: no tail loss probes")                                                  \
     X(tcp_frto, 2, 0, 2, "0: no detection of spurious timeouts (RFC 5682)")                                  \
     X(tcp_reordering, 3, 1, 127, "packets a path is first taken to reorder")                                 \

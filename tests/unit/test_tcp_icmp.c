@@ -90,3 +90,21 @@ Test(tcp_icmp, path_mtu_has_a_floor)
     error(p, ICMP_FRAG_NEEDED, 1400, 1); /* larger than known: nothing */
     cr_assert_leq(p->t->mss, 536);
 }
+
+/* RFC 6069: while the way is broken, silence is not congestion. */
+Test(tcp_icmp, unreachable_takes_a_back_off_back)
+{
+    struct peer *p = peer_new(NULL);
+
+    peer_open_passive(p, NULL);
+    peer_app_send(p, 100, false);
+    peer_wait_ms(p, 2000);
+    cr_assert_eq(p->t->backoff, 3);
+    error(p, ICMP_HOST_UNREACH, 0, 50);
+    cr_assert_eq(p->t->backoff, 3, "not about the head");
+    error(p, ICMP_HOST_UNREACH, 0, 1);
+    cr_assert_eq(p->t->backoff, 2);
+    peer_clear(p);
+    peer_wait_ms(p, 300);
+    cr_assert_eq(peer_count(p), 1, "due by the shorter timeout");
+}
