@@ -93,6 +93,9 @@
     X(TFO_COOKIE_REQ, "TcpExtTCPFastOpenCookieReqd")                                                         \
     X(TFO_BLACKHOLE, "TcpExtTCPFastOpenBlackhole")                                                           \
     X(TFO_ALT_KEY, "TcpExtTCPFastOpenPassiveAltKey")                                                         \
+    X(TCP_MD5_NOT_FOUND, "TcpExtTCPMD5NotFound")                                                             \
+    X(TCP_MD5_UNEXPECTED, "TcpExtTCPMD5Unexpected")                                                          \
+    X(TCP_MD5_FAILURE, "TcpExtTCPMD5Failure")                                                                \
     X(TCP_EMBRYONIC_RST, "TcpExtEmbryonicRsts")                                                              \
     X(TCP_SYN_RETRANS, "TcpExtTCPSynRetrans")                                                                \
     X(TCP_DEFER_ACCEPT, "TcpExtTCPDeferAcceptDrop")                                                          \

@@ -71,6 +71,7 @@ enum tcb_flag {
     TF_URG = 1u << 24,          /* urgent data is under way in either direction (tcp_urg.h) */
     TF_CTL = 1u << 25,          /* recvmsg gives control messages (tcp_stamp.h) */
     TF_TXSTAMP = 1u << 26,      /* what is sent gets time stamps (tcp_stamp.h) */
+    TF_MD5 = 1u << 27,          /* segments are signed (tcp_md5.h) */
     TF_MTUP = 1u << 28,         /* searches the path's MTU (tcp_mtup.h) */
     TF_TFO = 1u << 29,          /* Fast Open under way (tcp_tfo.h): SYN_SENT, SYN_RECEIVED */
     TF_PACED = 1u << 31,        /* data leaves at a rate; tcb.ext->pace is there (tcp_pace.h) */
@@ -258,7 +259,7 @@ struct tcp_hash {
 struct tfo_peer;
 
 struct tcp_table {
-    struct slab tcb, synreq, tw, ofo, ext, saved_syn, sack_cache, txstamp, pace;
+    struct slab tcb, synreq, tw, ofo, ext, saved_syn, sack_cache, txstamp, pace, md5;
     struct tfo_peer *tfo; /* tcp_tfo.h: what is known of destinations */
     uint32_t tfo_holes, tfo_hole_ms;
     struct tcp_hash conn, half, timewait;   /* of struct tcb, synreq, tw */

@@ -224,7 +224,7 @@ uint32_t tcp_orphans(const struct shard *sh)
 void tcp_reset_state(struct shard *sh, struct tcb *t)
 {
     const uint32_t keep = TF_NODELAY | TF_CORK | TF_LINGER | TF_SNDBUF_LOCK | TF_RCVBUF_LOCK | TF_KEEPALIVE |
-                          TF_CTL | TF_TXSTAMP | TF_PACED;
+                          TF_MD5 | TF_CTL | TF_TXSTAMP | TF_PACED;
 
     tcp_cc_release(t);
     tcp_sndq_free(sh, t);

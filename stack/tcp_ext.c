@@ -1,6 +1,7 @@
 /* tcp_ext.c: see tcp_ext.h. */
 #include "tcp_ext.h"
 
+#include "tcp_md5.h"
 #include "tcp_pace.h"
 #include "tcp_stamp.h"
 
@@ -24,6 +25,7 @@ void tcp_ext_free(struct shard *sh, struct tcb *t)
     if (t->ext->saved_syn)
         slab_free(&sh->tcp->saved_syn, t->ext->saved_syn);
     tcp_stamp_close(sh, t);
+    tcp_md5_free(sh, t->ext->md5);
     slab_free(&sh->tcp->ext, t->ext);
     t->ext = NULL;
 }

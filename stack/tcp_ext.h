@@ -60,6 +60,7 @@ struct tcp_ext {
     /* TCP_SAVE_SYN: what a listener keeps of SYNs (0, 1, 2), and what was kept for this connection. */
     uint8_t save_syn;
     struct tcp_saved_syn *saved_syn;
+    struct tcp_md5_key *md5; /* TCP_MD5SIG */
 };
 
 /* t's, made when there is none. NULL: out of memory (counted). Context: the shard's lock. */

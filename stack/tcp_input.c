@@ -6,6 +6,7 @@
 #include "ip.h"
 #include "rnd.h"
 #include "tcp_close.h"
+#include "tcp_md5.h"
 #include "tcp_output.h"
 #include "tcp_rcvq.h"
 #include "tcp_rst.h"
@@ -170,12 +171,18 @@ enum count tcp_segment_arrives(struct shard *sh, struct tcb *t, struct tcp_seg *
     enum count v;
 
     count_in(t, s);
-    if (t->state == TCPS_CLOSE)
+    if (t->state == TCPS_CLOSE) {
+        tcp_seg_opts(s);
         return tcp_closed_input(sh, s);
+    }
     v = tcp_fast_path(sh, t, s);
     if (v != COUNT_OK)
         return v;
     tcp_seg_opts(s);
+    if ((t->flags & TF_MD5) || s->o.md5)
+        v = tcp_md5_check(tcp_md5_find(t, &s->remote.addr), s);
+    if (v != COUNT_OK)
+        return v;
     if (t->state == TCPS_SYN_SENT)
         return tcp_syn_sent_input(sh, t, s);
     for (unsigned i = 0; i < sizeof steps / sizeof *steps && v == COUNT_OK; i++)

@@ -7,6 +7,7 @@
 #include "tcp_close.h"
 #include "tcp_ext.h"
 #include "tcp_input.h"
+#include "tcp_md5.h"
 #include "tcp_output.h"
 #include "tcp_rst.h"
 #include "tcp_synq.h"
@@ -15,11 +16,16 @@
 
 enum count tcp_listen_input(struct shard *sh, struct tcb *l, struct tcp_seg *s)
 {
+    enum count v = COUNT_OK;
+
+    if ((l->flags & TF_MD5) || s->o.md5)
+        v = tcp_md5_check(tcp_md5_find(l, &s->remote.addr), s);
+    if (v != COUNT_OK)
+        return v;
     if (s->h.flags & TCP_RST) /* first */
         return TCP_DONE;
     if (s->h.flags & TCP_ACK) { /* second; unless it brings a SYN cookie back */
-        enum count v = tcp_synq_cookie(sh, l, s);
-
+        v = tcp_synq_cookie(sh, l, s);
         if (v == COUNT_OK)
             tcp_reset_segment(sh, s);
         return v == COUNT_OK ? TCP_DONE : v;

@@ -10,6 +10,7 @@
 #include "tcp_info.h"
 #include "tcp_input.h"
 #include "tcp_isn.h"
+#include "tcp_md5.h"
 #include "tcp_mtup.h"
 #include "tcp_output.h"
 #include "tcp_rate.h"
@@ -106,6 +107,7 @@ static bool syn_sent(struct shard *sh, struct tcb *t, bool with_data)
     t->drs_us = tcp_now_us(sh); /* when the SYN left, until ESTABLISHED */
     t->state = TCPS_SYN_SENT;
     tcp_mss_update(sh, t);
+    tcp_md5_attach(t);
     deferred = tcp_tfo_prepare(sh, t, with_data);
     tcp_conn_insert(sh, t);
     tcp_count(sh, COUNT_TCP_ACTIVE_OPEN);

@@ -8,6 +8,7 @@
 #include "tcp_info.h"
 #include "tcp_opt.h"
 #include "tcp_ext.h"
+#include "tcp_md5.h"
 #include "tcp_output.h"
 #include "tcp_pace.h"
 #include "tcp_rcvq.h"
@@ -344,6 +345,8 @@ int tcp_setopt(struct shard *sh, struct tcb *t, int level, int name, const void 
         return set_linger(t, val, len);
     if (level == SOL_SOCKET && stamp_is_option(name))
         return tcp_stamp_setopt(sh, t, name, val, len);
+    if (level == IPPROTO_TCP && (name == TCP_MD5SIG || name == TCP_MD5SIG_EXT))
+        return tcp_md5_setopt(sh, t, name, val, len);
     if (level == IPPROTO_TCP && is_fastopen(name))
         return tcp_tfo_setopt(sh, t, name, val, len);
     if (len < sizeof v)

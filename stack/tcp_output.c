@@ -19,6 +19,7 @@
 #include "tcp_rack.h"
 #include "tcp_rate.h"
 #include "tcp_info.h"
+#include "tcp_md5.h"
 #include "tcp_rcvq.h"
 #include "tcp_recover.h"
 #include "tcp_sndq.h"
@@ -64,6 +65,8 @@ void tcp_mss_update(struct shard *sh, struct tcb *t)
         mss = t->user_mss;
     if (t->flags & TF_TS)
         mss -= TCP_TS_OPT_LEN;
+    if (t->flags & TF_MD5)
+        mss -= TCP_MD5_OPT_LEN;
     /* A peer with a window of few segments gets smaller ones, so that two can be on the way (Linux:
      * tcp_bound_to_half_wnd). */
     if (t->max_wnd && mss > (t->max_wnd > TCP_MSS_DEFAULT ? t->max_wnd / 2 : t->max_wnd))
@@ -200,6 +203,10 @@ static void data_opts(struct shard *sh, struct tcb *t, const struct segment *s, 
     unsigned room = TCP_OPTS_MAX_LEN, max;
 
     o->fastopen_len = -1;
+    if (t->flags & TF_MD5) {
+        o->md5 = tcp_md5_blank;
+        room -= TCP_MD5_OPT_LEN;
+    }
     if (t->flags & TF_TS) {
         o->has_ts = 1;
         o->tsval = tcp_tsval(sh, t);
@@ -270,6 +277,8 @@ static int tcp_emit(struct shard *sh, struct tcb *t, const struct segment *s, st
         rte_pktmbuf_free(m);
         return -ENOBUFS;
     }
+    if (t->flags & TF_MD5)
+        tcp_md5_sign(tcp_md5_find(t, &t->pcb.remote.addr), m, &t->pcb.local.addr, &t->pcb.remote.addr);
     m->l4_len = th.hlen;
     m->ol_flags |= RTE_MBUF_F_TX_TCP_CKSUM;
     if (s->len > t->mss) {
@@ -339,6 +348,10 @@ void tcp_send_syn(struct shard *sh, struct tcb *t)
     s.flags |= tcp_ecn_syn_flags(sh, t);
     tcp_syn_opts(sh, &t->flow, t->user_mss, &o);
     o.wscale = t->rcv_wscale;
+    if (t->flags & TF_MD5) {
+        o.md5 = tcp_md5_blank;
+        o.has_ts = 0;
+    }
     if (t->state == TCPS_SYN_RECEIVED) { /* simultaneous open: only what the peer's SYN offered */
         s.flags |= TCP_ACK;
         o.has_ts = o.has_ts && (t->flags & TF_TS);
@@ -539,7 +552,8 @@ static uint32_t burst_max(const struct shard *sh, const struct tcb *t)
 {
     uint32_t most = t->flow.tso_max;
 
-    if (tcp_urg_sending(t) || (t->ecn & ECN_QUEUE_CWR)) /* a pointer of its own; CWR in one segment alone */
+    if (tcp_urg_sending(t) || (t->flags & TF_MD5) ||
+        (t->ecn & ECN_QUEUE_CWR)) /* a pointer of its own; CWR in one segment alone */
         return t->mss;
     if (most <= t->mss || (t->flags & TF_PACED)) {
         uint32_t n = autosize(sh, t);

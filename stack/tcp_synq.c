@@ -14,6 +14,7 @@
 #include "tcp_ext.h"
 #include "tcp_isn.h"
 #include "tcp_listen.h"
+#include "tcp_md5.h"
 #include "tcp_output.h"
 #include "tcp_rcvq.h"
 #include "tcp_rst.h"
@@ -134,7 +135,7 @@ static void send_syn_ack(struct shard *sh, struct synreq *r, struct tcb *l, cons
         o.fastopen_exp = tfo->fastopen_exp;
     }
     h.window = r->rcv_wnd;
-    tcp_bare_send(sh, &fl, &h, &o);
+    tcp_bare_send_signed(sh, &fl, &h, &o, tcp_md5_find(l, &r->raddr));
 }
 
 /* The SYN,ACK once more. */
@@ -162,7 +163,7 @@ static void send_ack(struct shard *sh, const struct synreq *r, const struct tcb 
         o.tsval = (uint32_t)shard_ms(sh) + r->ts_off;
         o.tsecr = r->ts_recent;
     }
-    tcp_bare_send(sh, &fl, &h, &o);
+    tcp_bare_send_signed(sh, &fl, &h, &o, tcp_md5_find(l, &r->raddr));
 }
 
 /* --- a SYN --- */
@@ -181,6 +182,8 @@ static void agree(struct shard *sh, struct synreq *r, const struct tcb *l, const
         return;
     if (o->sack_permitted && set->tcp_sack)
         r->flags |= SYNREQ_SACK;
+    if ((r->flags & SYNREQ_SACK) && (l->flags & TF_MD5) && tcp_md5_find(l, &r->raddr))
+        r->flags &= (uint8_t)~SYNREQ_TS; /* no room for both beside the signature */
     if (o->has_wscale && set->tcp_window_scaling) {
         r->flags |= SYNREQ_WSCALE;
         r->snd_wscale = o->wscale;
@@ -273,6 +276,8 @@ static struct tcb *make_child(struct shard *sh, struct synreq *r, struct tcb *l)
         return NULL;
     }
     child_saved_syn(sh, c, r);
+    if (l->flags & TF_MD5)
+        tcp_md5_inherit(sh, c, l);
     port_inherit(sh->st, &c->pcb, &l->pcb);
     tcp_conn_insert(sh, c);
     tcp_rtt_init(sh, c);
@@ -500,6 +505,12 @@ enum count tcp_synq_input(struct shard *sh, struct synreq *r, struct tcp_seg *s)
     }
     if (!tcp_filter_ok(sh, l, s))
         return COUNT_SOCK_FILTER;
+    if ((l->flags & TF_MD5) || s->o.md5) {
+        enum count v = tcp_md5_check(tcp_md5_find(l, &s->remote.addr), s);
+
+        if (v != COUNT_OK)
+            return v;
+    }
     /* The SYN again: so is the answer (RFC 9293 section 3.10.7.4, first check). */
     if ((s->h.flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN && s->h.seq == r->irs && !paws) {
         if (!tcp_oow_limited(sh, s, &r->oow_ms, COUNT_TCP_SKIP_SYN_RECV)) {

@@ -8,6 +8,7 @@
 #include "hash.h"
 #include "port.h"
 #include "tcp_ext.h"
+#include "tcp_md5.h"
 #include "tcp_pace.h"
 #include "tcp_rcvq.h"
 #include "tcp_sack.h"
@@ -126,6 +127,8 @@ int tcp_init(struct shard *sh, uint32_t max_tcb)
         return -ENOMEM;
     for (unsigned i = 0; i < TCP_LISTEN_BUCKETS; i++)
         list_init(&tt->listen[i]);
+    if (slab_init_packed(&tt->md5, sh->st->seg, sizeof(struct tcp_md5_key), TCP_MD5_KEYS))
+        return -ENOMEM;
     list_init(&tt->tw_fifo);
     list_init(&tt->fw2_fifo);
     timer_init(&tt->tw_timer, TIMER_TW);

@@ -5,6 +5,7 @@
 #include "ip.h"
 #include "port.h"
 #include "tcp_close.h"
+#include "tcp_md5.h"
 #include "tcp_rst.h"
 #include "tcp_table.h"
 #include "tcp_timer.h"
@@ -83,6 +84,19 @@ static void fill(struct tw *w, const struct tcb *t)
     list_init(&w->fifo);
 }
 
+static struct tcp_md5_key *key_of(const struct shard *sh, const struct tw *w)
+{
+    return w->md5 ? slab_at(&sh->tcp->md5, w->md5 - 1) : NULL;
+}
+
+static void keep_key(struct shard *sh, struct tw *w, const struct tcb *t)
+{
+    struct tcp_md5_key *k = tcp_md5_dup(sh, tcp_md5_find(t, &t->pcb.remote.addr));
+
+    if (k)
+        w->md5 = slab_index(&sh->tcp->md5, k) + 1;
+}
+
 /* An entry for t, which leaves the table of connections. NULL: no memory, or too many already. */
 static struct tw *replace(struct shard *sh, struct tcb *t, uint8_t kind)
 {
@@ -95,6 +109,8 @@ static struct tw *replace(struct shard *sh, struct tcb *t, uint8_t kind)
         return NULL;
     w->flags = kind;
     fill(w, t);
+    if (t->flags & TF_MD5)
+        keep_key(sh, w, t);
     restart(sh, w);
     tcp_conn_remove(sh, t);
     tcp_hash_insert(&tt->timewait, sh->st, node_of(w), tw_hash(sh->st, node_of(w)), tw_hash);
@@ -124,6 +140,7 @@ void tcp_tw_free(struct shard *sh, struct tw *w)
     if (w->flags & TW_FIN_WAIT_2)
         sh->tcp->nfw2--;
     port_tw_release(sh->st, w->lport_be, w->flags & TW_REUSEADDR);
+    tcp_md5_free(sh, key_of(sh, w));
     slab_free(&sh->tcp->tw, w);
 }
 
@@ -144,7 +161,7 @@ static void send_ack(struct shard *sh, const struct tw *w, const struct tcp_seg 
         o.tsecr = w->ts_recent;
     }
     fl.tos = w->tos;
-    tcp_bare_send(sh, &fl, &h, &o);
+    tcp_bare_send_signed(sh, &fl, &h, &o, key_of(sh, w));
 }
 
 static enum count answer_oow(struct shard *sh, struct tw *w, const struct tcp_seg *s, enum count skip,
@@ -211,7 +228,10 @@ static enum count fin_wait_2(struct shard *sh, struct tw *w, struct tcp_seg *s, 
 enum count tcp_tw_input(struct shard *sh, struct tw *w, struct tcp_seg *s)
 {
     bool paws_bad = (w->flags & TW_TS) && s->o.has_ts && (int32_t)(s->o.tsval - w->ts_recent) < 0;
+    enum count v = w->md5 || s->o.md5 ? tcp_md5_check(key_of(sh, w), s) : COUNT_OK;
 
+    if (v != COUNT_OK)
+        return v;
     if (w->flags & TW_FIN_WAIT_2)
         return fin_wait_2(sh, w, s, paws_bad);
     if (!paws_bad && s->h.seq == w->rcv_nxt && (s->h.seq == s->end || (s->h.flags & TCP_RST))) {
