@@ -63,6 +63,8 @@ void tcp_mss_update(struct shard *sh, struct tcb *t)
         mss = t->peer_mss;
     if (t->user_mss && t->user_mss < mss)
         mss = t->user_mss;
+    if (mss < TCP_MSS_MIN) /* a peer that asks for less gets this (Linux: tcp_min_snd_mss) */
+        mss = TCP_MSS_MIN;
     if (t->flags & TF_TS)
         mss -= TCP_TS_OPT_LEN;
     if (t->flags & TF_MD5)

@@ -265,6 +265,18 @@ Test(tcp_listen, defer_accept_seconds)
     }
 }
 
+/* A tiny MSS is an attack on our memory and time, not a wish. */
+Test(tcp_listen, tiny_mss)
+{
+    for (uint16_t mss = 1; mss < 60; mss++) {
+        struct peer *p = listening(1);
+
+        peer_open_passive(p, &(struct peer_opts){.ts = true, .mss = mss});
+        cr_assert_geq(p->t->mss, TCP_MSS_MIN - TCP_TS_OPT_LEN);
+        cr_assert_leq(p->t->mss, 60);
+    }
+}
+
 Test(tcp_listen, saved_syn)
 {
     struct peer *p = listening(1);
