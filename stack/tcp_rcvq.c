@@ -126,7 +126,7 @@ static void right_size(struct shard *sh, struct tcb *t)
         return;
     copied = t->copied_seq - t->drs_seq;
     if (copied > t->drs_space) {
-        if (!(t->flags & TF_RCVBUF_LOCK) && t->drs_space) {
+        if (!(t->flags & TF_RCVBUF_LOCK) && t->drs_space && sh->st->set.tcp_moderate_rcvbuf) {
             win = 2ULL * copied + 16u * t->mss;
             win += 2 * (win * (copied - t->drs_space) / t->drs_space);
             buf = win * 256 / t->rcv_ratio;

@@ -154,3 +154,41 @@ Test(sim_theory, dctcp_keeps_the_queue_short)
     cr_assert_lt(r.rtt_ms, 6, "%.1f ms: 40 without marks", r.rtt_ms);
     cr_assert_eq(r.lost, 0);
 }
+
+static void fixed_receive_buffers(struct tunables *set)
+{
+    set->tcp_moderate_rcvbuf = 0;
+}
+
+static void small_send_buffers(struct tunables *set)
+{
+    set->tcp_wmem_default = set->tcp_wmem_max = 131072;
+}
+
+static double long_fat(void (*tune)(struct tunables *set))
+{
+    struct sim_config c = {.cc = {"cubic"},
+                           .flows = 1,
+                           .rate_kbit = 100000,
+                           .rtt_us = 80000,
+                           .buffer_bytes = 1000000,
+                           .warm_s = 3,
+                           .run_s = 5,
+                           .seed = 1,
+                           .tune = tune};
+
+    return sim_run(&c).total_kbit;
+}
+
+/* Buffers of the first size hold a fraction of this path: both ends' grow to fill it (tcp_rmem, tcp_wmem),
+ * and each of them alone would be the limit, a window a round trip. */
+Test(sim_theory, buffers_grow_to_the_path)
+{
+    double kbit = long_fat(NULL);
+
+    cr_assert_gt(kbit, 75000, "%.0f kbit/s", kbit);
+    kbit = long_fat(fixed_receive_buffers);
+    cr_assert_lt(kbit, 131072 * 8 / 80.0, "%.0f kbit/s through the receive buffer", kbit);
+    kbit = long_fat(small_send_buffers);
+    cr_assert_lt(kbit, 131072 * 8 / 80.0, "%.0f kbit/s through the send buffer", kbit);
+}
