@@ -616,6 +616,8 @@ static int get_ip6(struct stack *st, struct sock *s, int name, void *val, sockle
         return put_int(!!(s->pcb->flags & PCB_V6ONLY), val, len);
     if (name == IPV6_UNICAST_HOPS && sock_is_tcp(s))
         return put_int(s->pcb->hops ? s->pcb->hops : (int)st->set.hop_limit, val, len);
+    if (name == IPV6_MTU && sock_is_tcp(s))
+        return get_mtu(s, val, len);
     if (name == IPV6_TCLASS && sock_is_tcp(s))
         return put_int(s->pcb->tclass, val, len);
     return 1;

@@ -224,6 +224,7 @@ void udp_input(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri)
     struct endpoint from = {.addr = ri->src}, to = {.addr = ri->dst};
     struct udp_hdr_in h;
     struct udpcb *u;
+    bool unsummed;
 
     if (m->data_len < UDP_HDR_LEN || wire_udp_parse(rte_pktmbuf_mtod(m, uint8_t *), m->pkt_len, &h)) {
         pkt_drop(sh, m, COUNT_UDP_ERR);
@@ -234,23 +235,31 @@ void udp_input(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri)
         pkt_drop(sh, m, COUNT_UDP_ERR);
         return;
     }
-    /* RFC 8200 section 8.1: over IPv6 no datagram goes without. */
-    if (!ri->l4_good && (h.cksum_be || !ipaddr_is_v4(&ri->src)) &&
-        ip_l4_cksum(m, &ri->src, &ri->dst, IPPROTO_UDP, h.len)) {
+    if (!ri->l4_good && h.cksum_be && ip_l4_cksum(m, &ri->src, &ri->dst, IPPROTO_UDP, h.len)) {
         sh->count[COUNT_UDP_CSUM]++;
         pkt_drop(sh, m, COUNT_UDP_ERR);
         return;
     }
+    unsummed = __builtin_expect(!h.cksum_be && !ri->l4_good, 0) && !ipaddr_is_v4(&ri->src);
     from.port_be = h.sport_be;
     to.port_be = h.dport_be;
     if (ri->bcast && (ipaddr_is_multicast(&to.addr) || ip_is_broadcast(sh->st, &to.addr))) {
-        deliver_all(sh, m, ri, &h, &to, &from);
+        if (unsummed)
+            pkt_drop(sh, m, COUNT_UDP_ERR);
+        else
+            deliver_all(sh, m, ri, &h, &to, &from);
         return;
     }
     u = udp_lookup(sh, &to, &from, ri->ifindex);
     if (!u) {
         icmp_send_error(sh, ri, m, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH);
         pkt_drop(sh, m, COUNT_UDP_NOPORT);
+        return;
+    }
+    /* RFC 8200 section 8.1: over IPv6 none goes without, but to who asked for it (RFC 6935). */
+    if (unsummed && !(u->flags & UF_NO_CHECK6_RX)) {
+        sh->count[COUNT_UDP_CSUM]++;
+        pkt_drop(sh, m, COUNT_UDP_ERR);
         return;
     }
     deliver(sh, u, m, ri, &h);
