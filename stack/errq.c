@@ -170,8 +170,8 @@ union name {
 };
 
 /* As a sockaddr of the socket's family; its length. */
-static socklen_t make_name(const struct pcb *pcb, const struct ipaddr *a, uint16_t port_be, unsigned ifindex,
-                           union name *out)
+static socklen_t make_name(const struct shard *sh, const struct pcb *pcb, const struct ipaddr *a,
+                           uint16_t port_be, unsigned ifindex, union name *out)
 {
     struct ipaddr wire;
 
@@ -187,11 +187,12 @@ static socklen_t make_name(const struct pcb *pcb, const struct ipaddr *a, uint16
     wire = ipaddr_unzoned(a);
     memcpy(&out->in6.sin6_addr, wire.b, 16);
     if (ipaddr_is_linklocal(a))
-        out->in6.sin6_scope_id = ifindex + 1;
+        out->in6.sin6_scope_id = (uint32_t)stack_if_shown(sh->st, ifindex);
     return sizeof out->in6;
 }
 
-static bool put_name(const struct pcb *pcb, const struct errq_entry *e, struct msghdr *msg)
+static bool put_name(const struct shard *sh, const struct pcb *pcb, const struct errq_entry *e,
+                     struct msghdr *msg)
 {
     union name n;
     socklen_t len;
@@ -200,7 +201,7 @@ static bool put_name(const struct pcb *pcb, const struct errq_entry *e, struct m
         msg->msg_namelen = 0;
         return true;
     }
-    len = make_name(pcb, &e->name.addr, e->name.port_be, e->ifindex, &n);
+    len = make_name(sh, pcb, &e->name.addr, e->name.port_be, e->ifindex, &n);
     if (!user_copy(msg->msg_name, &n, RTE_MIN(msg->msg_namelen, len)))
         return false;
     msg->msg_namelen = len;
@@ -208,7 +209,8 @@ static bool put_name(const struct pcb *pcb, const struct errq_entry *e, struct m
 }
 
 /* IP_RECVERR, IPV6_RECVERR: the error and who reported it. */
-static void put_error(const struct pcb *pcb, const struct errq_entry *e, struct msghdr *msg, size_t *used)
+static void put_error(const struct shard *sh, const struct pcb *pcb, const struct errq_entry *e,
+                      struct msghdr *msg, size_t *used)
 {
     bool v6 = pcb->flags & PCB_V6;
     struct {
@@ -220,7 +222,7 @@ static void put_error(const struct pcb *pcb, const struct errq_entry *e, struct 
     memset(&x, 0, sizeof x);
     x.ee = e->ee;
     if (!ipaddr_is_any(&e->offender))
-        make_name(pcb, &e->offender, 0, e->ifindex, &x.offender);
+        make_name(sh, pcb, &e->offender, 0, e->ifindex, &x.offender);
     msg_put_ctl(msg, used, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVERR : IP_RECVERR, &x, len);
 }
 
@@ -273,7 +275,7 @@ ssize_t errq_recv(struct shard *sh, struct pcb *pcb, struct msghdr *msg, const s
     r = e->m ? msg_scatter(e->m, e->off, msg) : 0;
     if (r >= 0 && e->m && (size_t)r < e->m->pkt_len - e->off)
         msg->msg_flags |= MSG_TRUNC;
-    if (r >= 0 && !put_name(pcb, e, msg))
+    if (r >= 0 && !put_name(sh, pcb, e, msg))
         r = -EFAULT;
     if (r >= 0) {
         if (s && e->ee.ee_origin == SO_EE_ORIGIN_TIMESTAMPING)
@@ -282,7 +284,7 @@ ssize_t errq_recv(struct shard *sh, struct pcb *pcb, struct msghdr *msg, const s
             stamp_put_rx(sh, s, msg, &used, e->stamp_ns);
         if (put_ctl)
             put_ctl(sh, pcb, e, msg, &used);
-        put_error(pcb, e, msg, &used);
+        put_error(sh, pcb, e, msg, &used);
         msg->msg_controllen = used;
         msg->msg_flags |= MSG_ERRQUEUE;
     }
