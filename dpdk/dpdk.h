@@ -27,7 +27,8 @@ enum link_kind {
     LINK_PCAP,
     LINK_NULL,
     LINK_VDEV,
-    LINK_RIG
+    LINK_RIG,
+    LINK_VLAN /* no port: the stack's own (stack/vlan.h) */
 };
 
 /* A parsed link specification (design section 1). */

@@ -27,6 +27,8 @@ static const struct kind_info kinds[] = {
     {"null", LINK_NULL, 0, ""},
     {"vdev", LINK_VDEV, 191, "a DPDK device with its arguments"},
     {"rig", LINK_RIG, 63, "a rig's name"},
+    {"vlan", LINK_VLAN, IFNAMSIZ - 1,
+     "PARENT.ID, the name of a link's interface and 1 to 4094: vlan:tap0.10"},
 };
 
 static const struct kind_info *kind_find(const char *spec, size_t len)

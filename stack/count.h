@@ -9,6 +9,8 @@
     X(OK, "")                                                                                                \
     X(ETH_RUNT, "EthRunt")                                                                                   \
     X(ETH_TYPE, "EthUnknownType")                                                                            \
+    X(ETH_VLAN, "EthUnknownVlan")                                                                            \
+    X(ETH_QINQ, "EthStackedVlan")                                                                            \
     X(ETH_NOT_US, "EthNotForUs")                                                                             \
     X(ARP_BAD, "ArpMalformed")                                                                               \
     X(ARP_CONFLICT, "ArpAddressConflict")                                                                    \

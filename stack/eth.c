@@ -46,6 +46,8 @@ enum ip_verdict eth_input(struct shard *sh, unsigned ifindex, struct rte_mbuf **
         arp_input(sh, ifindex, m);
         return IP_DONE;
     }
+    if (eth->type_be == htons(ETH_TYPE_VLAN))
+        return IP_VLAN;
     pkt_drop(sh, m, COUNT_ETH_TYPE);
     return IP_DONE;
 }

@@ -119,6 +119,7 @@ int ip_output_hdrincl(struct shard *sh, struct flow *fl, struct rte_mbuf *m);
 enum ip_verdict {
     IP_DONE,      /* consumed (and freed) */
     IP_TRANSPORT, /* *m is a transport packet for this stack, ri is filled in */
+    IP_VLAN,      /* *m, at its Ethernet header, has an 802.1Q tag; it is still the caller's */
     IP_ICMP_ERROR /* *err is filled in; *m is still the caller's to free */
 };
 

@@ -22,6 +22,7 @@
 #include "shard.h"
 #include "tcp.h"
 #include "udp.h"
+#include "vlan.h"
 
 static void rx_icmp_error(struct shard *sh, const struct icmp_error *err)
 {
@@ -67,13 +68,35 @@ static void rx_icmp_copy(struct shard *sh)
     rte_pktmbuf_free(m);
 }
 
-static void rx_frame(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
+static void rx_eth(struct shard *sh, unsigned ifindex, struct rte_mbuf *m);
+
+/* A frame with an 802.1Q tag is another interface's, and seen there again; with a tag of id 0 it is the
+ * port's own after all. */
+static void rx_vlan(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
+{
+    struct ifnet *ifn = &sh->st->ifn[ifindex];
+    unsigned port = ifindex;
+    enum count bad = vlan_untag(sh->st, &ifindex, m);
+
+    if (bad != COUNT_OK) {
+        ifn->rx_dropped++;
+        pkt_drop(sh, m, bad);
+        return;
+    }
+    if (ifindex == port) {
+        ifn->rx_packets--; /* eth_input counts it again */
+        ifn->rx_bytes -= m->pkt_len;
+    } else if (packet_wanted(sh)) {
+        packet_tap(sh, ifindex, m, false);
+    }
+    rx_eth(sh, ifindex, m);
+}
+
+static void rx_eth(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
 {
     struct icmp_error err;
     struct rxinfo ri;
 
-    if (__builtin_expect(packet_wanted(sh), 0))
-        packet_tap(sh, ifindex, m, false);
     switch (eth_input(sh, ifindex, &m, &ri, &err)) {
     case IP_DONE:
         break;
@@ -84,9 +107,19 @@ static void rx_frame(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
         rx_icmp_error(sh, &err);
         rte_pktmbuf_free(m);
         break;
+    case IP_VLAN:
+        rx_vlan(sh, ifindex, m);
+        break;
     }
     if (__builtin_expect(sh->icmp_copy->m != NULL, 0))
         rx_icmp_copy(sh);
+}
+
+static void rx_frame(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
+{
+    if (__builtin_expect(packet_wanted(sh), 0))
+        packet_tap(sh, ifindex, m, false);
+    rx_eth(sh, ifindex, m);
 }
 
 static unsigned rx_netdev(struct shard *sh, unsigned ifindex, struct netdev *dev)

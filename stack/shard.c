@@ -29,6 +29,7 @@
 #include "sock.h"
 #include "tcp.h"
 #include "udp.h"
+#include "vlan.h"
 #include "wire_ip4.h"
 
 #define LO_ROUNDS    256   /* bursts of loopback frames a flush works off at most */
@@ -225,6 +226,19 @@ static void txq_flush(struct shard *sh, unsigned ifindex)
     dev->tx_lost = 0;
 }
 
+/* Out by the interface that carries the VLAN. */
+static void vlan_tx(struct shard *sh, struct ifnet *ifn, struct rte_mbuf *m)
+{
+    if (!vlan_tag(ifn, m)) {
+        ifn->tx_dropped++;
+        pkt_drop(sh, m, COUNT_IP_OUT_DISCARD);
+        return;
+    }
+    ifn->tx_packets++;
+    ifn->tx_bytes += m->pkt_len;
+    shard_tx(sh, ifn->vlan_parent, m);
+}
+
 void shard_tx(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
 {
     struct txq *q = &sh->tx[ifindex];
@@ -233,6 +247,10 @@ void shard_tx(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
         packet_tap(sh, ifindex, m, true);
     if (sh->st->ifn[ifindex].caps & NETDEV_LOOPBACK) {
         lo_enqueue(sh, ifindex, m);
+        return;
+    }
+    if (__builtin_expect(sh->st->ifn[ifindex].vlan_id != 0, 0)) {
+        vlan_tx(sh, &sh->st->ifn[ifindex], m);
         return;
     }
     if (q->n == TX_BATCH)

@@ -49,6 +49,8 @@ struct ifnet {
     uint8_t mac[6];
     uint8_t index;
     uint8_t up;
+    uint8_t vlan_parent;         /* with vlan_id: the interface that carries its frames (vlan.h) */
+    uint16_t vlan_id;            /* 802.1Q; 0: an interface with a device */
     uint32_t caps, mtu, tso_max; /* copies of the netdev's */
     struct ifaddr addr[IFADDR_MAX];
     uint32_t naddr;

@@ -166,6 +166,8 @@ static int read_links(struct config *c, char *value)
         snprintf(why, sizeof why, "not understood");
         if (link_parse(s, &c->spec[c->nlinks], why, sizeof why))
             return bad("%s", why);
+        if (c->spec[c->nlinks].kind != LINK_VLAN && c->nlinks && c->spec[c->nlinks - 1].kind == LINK_VLAN)
+            return bad("SHUNT_LINK: %s: vlan: links come after all others", s);
         strcpy(l->text, s);
         c->nlinks++;
     }

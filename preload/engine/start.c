@@ -20,6 +20,7 @@
 #include "../../stack/api_int.h"
 #include "../../stack/ip.h"
 #include "../../stack/log.h"
+#include "../../stack/vlan.h"
 #include "../../stack/nd.h"
 #include "control.h"
 #include "engine.h"
@@ -96,6 +97,29 @@ static int add_routes(void)
     return 0;
 }
 
+/* "vlan:tap0.10", link i. */
+static int add_vlan(unsigned i)
+{
+    const char *target = engine.cfg.spec[i].target, *dot = strrchr(target, '.');
+    char *end = NULL;
+    unsigned long id = dot ? strtoul(dot + 1, &end, 10) : 0;
+    int ifindex = -ENODEV;
+
+    for (unsigned k = 1; dot && !*end && k < engine.st->nif; k++) {
+        const char *name = engine.st->ifn[k].name;
+
+        if (strlen(name) == (size_t)(dot - target) && memcmp(name, target, strlen(name)) == 0)
+            ifindex = vlan_add(engine.st, k, id > VLAN_ID_MAX ? 0 : (unsigned)id);
+    }
+    if (ifindex < 0)
+        return failed(
+            ifindex, "link '%s': %s", engine.cfg.link[i].text,
+            ifindex == -ENODEV
+                ? "no link before it has such an interface: give PARENT.ID, for example vlan:tap0.10"
+                : "its number must be 1 to 4094, on a link that is no VLAN itself");
+    return add_addrs((unsigned)ifindex, &engine.cfg.link[i]);
+}
+
 static int add_links(void)
 {
     int rc;
@@ -112,7 +136,10 @@ static int add_links(void)
         if (rc)
             return rc;
     }
-    if (!engine.ndev && (rc = add_addrs(0, &engine.cfg.link[0])))
+    for (unsigned i = engine.ndev; i < engine.cfg.nlinks; i++)
+        if ((rc = add_vlan(i)))
+            return rc;
+    if (!engine.cfg.nlinks && (rc = add_addrs(0, &engine.cfg.link[0])))
         return rc;
     rc = nd_add_linklocals(engine.st);
     if (rc)
@@ -234,13 +261,15 @@ static int open_links(struct rte_mempool **pool)
     char why[256] = "the links cannot be opened";
     int rc;
 
+    while (dc.nlinks && engine.cfg.spec[dc.nlinks - 1].kind == LINK_VLAN) /* they come last (config.c) */
+        dc.nlinks--;
     config_derive_macs(&engine.cfg);
-    for (unsigned i = 0; i < engine.cfg.nlinks; i++)
+    for (unsigned i = 0; i < dc.nlinks; i++)
         control_evict(i);
     rc = dpdk_start(&dc, engine.dev, pool, why, sizeof why);
     if (rc)
         return failed(rc, "%s", why);
-    engine.ndev = engine.cfg.nlinks;
+    engine.ndev = dc.nlinks;
     return 0;
 }
 

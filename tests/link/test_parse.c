@@ -44,6 +44,7 @@ int main(void)
     good("null:", LINK_NULL, "");
     good("vdev:net_ring0,a=b,c=d", LINK_VDEV, "net_ring0,a=b,c=d");
     good("rig:lab", LINK_RIG, "lab");
+    good("vlan:tap0.10", LINK_VLAN, "tap0.10");
     CHECK(link_parse("tap:s0,host=198.18.0.1/24", &l, err, sizeof(err)) == 0);
     CHECK(strcmp(l.host_cidr, "198.18.0.1/24") == 0);
     CHECK(link_parse("tap:s0,host=fd00::1/64", &l, err, sizeof(err)) == 0);
