@@ -1,5 +1,6 @@
-/* test_tcp_input.c: RFC 9293 section 3.10.7, state by event: what each check does in each synchronized state.
- * LISTEN, SYN_SENT and TIME_WAIT have files of their own. */
+/* test_tcp_input.c: RFC 9293 section 3.10.7: what an event does in each synchronized state beyond its answer
+ * and the next state (those are in the table of test_tcp_states.c): text read, poll, timestamps, order,
+ * limits. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <poll.h>
@@ -40,27 +41,6 @@ static void same_state(struct peer *p, const struct place *w)
     cr_assert_eq(tcp_state(p->t), w->state, "state %d, was %d", tcp_state(p->t), w->state);
 }
 
-/* First check: a segment out of the window is answered with an ACK and dropped. */
-static void segment_before_window(const struct place *w)
-{
-    struct peer *p = into(w, NULL);
-
-    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = w->rcv_nxt - 10, .ack = w->snd_una, .len = 5});
-    peer_expect(p, TCP_ACK, w->snd_nxt, w->rcv_nxt, 0);
-    same_state(p, w);
-    cr_assert_eq(p->sh->count[COUNT_TCP_SEQ], 1);
-}
-
-static void segment_beyond_window(const struct place *w)
-{
-    struct peer *p = into(w, NULL);
-
-    peer_send(p,
-              (struct peer_seg){.flags = TCP_ACK, .seq = w->rcv_nxt + 200000, .ack = w->snd_una, .len = 5});
-    peer_expect(p, TCP_ACK, w->snd_nxt, w->rcv_nxt, 0);
-    same_state(p, w);
-}
-
 /* PAWS: an old timestamp is answered and dropped, before anything else is looked at. */
 static void old_timestamp(const struct place *w)
 {
@@ -90,72 +70,6 @@ static void rst_exact(const struct place *w)
     cr_assert(tcp_poll(p->t) & POLLHUP);
     cr_assert(tcp_poll(p->t) & POLLERR);
     peer_expect_none(p);
-}
-
-static void rst_in_window(const struct place *w)
-{
-    struct peer *p = into(w, NULL);
-
-    peer_send(p, (struct peer_seg){.flags = TCP_RST, .seq = w->rcv_nxt + 100});
-    peer_expect(p, TCP_ACK, w->snd_nxt, w->rcv_nxt, 0); /* RFC 5961: a challenge */
-    same_state(p, w);
-    cr_assert_eq(p->sh->count[COUNT_TCP_CHALLENGE], 1);
-}
-
-static void rst_out_of_window(const struct place *w)
-{
-    struct peer *p = into(w, NULL);
-
-    peer_send(p, (struct peer_seg){.flags = TCP_RST, .seq = w->rcv_nxt - 1});
-    peer_send(p, (struct peer_seg){.flags = TCP_RST, .seq = w->rcv_nxt + 200000});
-    peer_expect_none(p);
-    same_state(p, w);
-}
-
-/* Fourth check: SYN (RFC 5961 section 4). */
-static void syn(const struct place *w)
-{
-    struct peer *p = into(w, NULL);
-
-    peer_send(p, (struct peer_seg){.flags = TCP_SYN, .seq = w->rcv_nxt + 1});
-    peer_expect(p, TCP_ACK, w->snd_nxt, w->rcv_nxt, 0);
-    p->t->oow_ms = 0;                                            /* not limited in rate here */
-    peer_send(p, (struct peer_seg){.flags = TCP_SYN, .seq = 0}); /* the first one again */
-    peer_expect(p, TCP_ACK, w->snd_nxt, w->rcv_nxt, 0);
-    same_state(p, w);
-}
-
-/* Fifth check: the ACK field. */
-static void no_ack_bit(const struct place *w)
-{
-    struct peer *p = into(w, NULL);
-
-    peer_send(p, (struct peer_seg){.flags = TCP_PSH, .seq = w->rcv_nxt, .len = 10});
-    peer_expect_none(p);
-    same_state(p, w);
-    cr_assert_eq(tcp_recv_avail(p->t), 0);
-    cr_assert_eq(p->sh->count[COUNT_TCP_NOACK], 1);
-}
-
-static void ack_of_unsent(const struct place *w)
-{
-    struct peer *p = into(w, NULL);
-
-    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = w->rcv_nxt, .ack = w->snd_nxt + 1, .len = 10});
-    peer_expect(p, TCP_ACK, w->snd_nxt, w->rcv_nxt, 0);
-    same_state(p, w);
-    cr_assert_eq(tcp_recv_avail(p->t), 0, "its text is not taken");
-}
-
-static void ack_too_old(const struct place *w)
-{
-    struct peer *p = into(w, NULL);
-
-    peer_send(p,
-              (struct peer_seg){.flags = TCP_ACK, .seq = w->rcv_nxt, .ack = w->snd_una - 70000, .len = 10});
-    peer_expect(p, TCP_ACK, w->snd_nxt, w->rcv_nxt, 0); /* RFC 5961 section 5.2 */
-    same_state(p, w);
-    cr_assert_eq(tcp_recv_avail(p->t), 0);
 }
 
 /* Seventh: text; after the peer's FIN there is none. */
@@ -231,40 +145,6 @@ static void fin_out_of_order(const struct place *w)
     cr_assert_neq(tcp_state(p->t), w->state);
 }
 
-/* Our FIN is acknowledged. */
-static void ack_of_fin(const struct place *w)
-{
-    static const int next[] = {
-        [TCPS_FIN_WAIT_1] = TCPS_FIN_WAIT_2, [TCPS_CLOSING] = TCPS_CLOSE, [TCPS_LAST_ACK] = TCPS_CLOSE};
-    struct peer *p;
-
-    if (w->snd_una == w->snd_nxt)
-        return;
-    p = into(w, NULL);
-    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = w->rcv_nxt, .ack = w->snd_nxt});
-    cr_assert_eq(tcp_state(p->t), next[w->state]);
-    cr_assert_eq(tcp_timewaits(p->sh), w->state == TCPS_CLOSING, "TIME_WAIT after CLOSING alone");
-    cr_assert_eq(p->t->pcb.so_error, 0);
-}
-
-/* The user calls, by state. */
-static void call_send(const struct place *w)
-{
-    bool may = w->state == TCPS_ESTABLISHED || w->state == TCPS_CLOSE_WAIT;
-    struct peer *p = into(w, NULL);
-
-    cr_assert_eq(peer_app_send(p, 10, false), may ? 10 : -EPIPE);
-    if (may)
-        peer_expect(p, TCP_ACK | TCP_PSH, w->snd_nxt, w->rcv_nxt, 10);
-}
-
-static void call_recv(const struct place *w)
-{
-    struct peer *p = into(w, NULL);
-
-    cr_assert_eq(peer_app_recv(p, NULL, 10), w->rcv_nxt == 2 ? 0 : -EAGAIN);
-}
-
 static void call_close(const struct place *w)
 {
     static const int next[] = {[TCPS_ESTABLISHED] = TCPS_FIN_WAIT_1, [TCPS_FIN_WAIT_1] = TCPS_FIN_WAIT_1,
@@ -305,58 +185,17 @@ static void call_abort(const struct place *w)
         event(&(struct place){s, rn, sn, su});                                                               \
     }
 #define EVENTS(st, s, rn, sn, su)                                                                            \
-    EVENT(st, s, rn, sn, su, segment_before_window)                                                          \
-    EVENT(st, s, rn, sn, su, segment_beyond_window)                                                          \
     EVENT(st, s, rn, sn, su, old_timestamp)                                                                  \
     EVENT(st, s, rn, sn, su, rst_exact)                                                                      \
-    EVENT(st, s, rn, sn, su, rst_in_window)                                                                  \
-    EVENT(st, s, rn, sn, su, rst_out_of_window)                                                              \
-    EVENT(st, s, rn, sn, su, syn)                                                                            \
-    EVENT(st, s, rn, sn, su, no_ack_bit)                                                                     \
-    EVENT(st, s, rn, sn, su, ack_of_unsent)                                                                  \
-    EVENT(st, s, rn, sn, su, ack_too_old)                                                                    \
     EVENT(st, s, rn, sn, su, text)                                                                           \
     EVENT(st, s, rn, sn, su, fin)                                                                            \
     EVENT(st, s, rn, sn, su, text_with_fin_acking_all)                                                       \
     EVENT(st, s, rn, sn, su, fin_out_of_order)                                                               \
-    EVENT(st, s, rn, sn, su, ack_of_fin)                                                                     \
-    EVENT(st, s, rn, sn, su, call_send)                                                                      \
-    EVENT(st, s, rn, sn, su, call_recv)                                                                      \
     EVENT(st, s, rn, sn, su, call_close)                                                                     \
     EVENT(st, s, rn, sn, su, call_abort)
 STATES(EVENTS)
 
-/* --- CLOSED and malformed --- */
-
-Test(tcp_input, closed_syn_is_reset)
-{
-    struct peer *p = peer_new(&small);
-
-    peer_send(p, (struct peer_seg){.flags = TCP_SYN});
-    cr_assert(peer_recv(p));
-    cr_assert_eq(p->seen.tcp.flags, TCP_RST | TCP_ACK);
-    cr_assert_eq(p->seen.tcp.seq, 0);
-    cr_assert_eq(seen_ack(p), 1);
-}
-
-Test(tcp_input, closed_ack_is_reset_with_its_number)
-{
-    struct peer *p = peer_new(&small);
-
-    p->irs = 5000;
-    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 77});
-    cr_assert(peer_recv(p));
-    cr_assert_eq(p->seen.tcp.flags, TCP_RST);
-    cr_assert_eq(p->seen.tcp.seq, 5077);
-}
-
-Test(tcp_input, closed_rst_is_ignored)
-{
-    struct peer *p = peer_new(&small);
-
-    peer_send(p, (struct peer_seg){.flags = TCP_RST, .seq = 1});
-    peer_expect_none(p);
-}
+/* --- malformed --- */
 
 Test(tcp_input, header_cut_short_is_an_error)
 {
