@@ -34,6 +34,8 @@
     X(IP_REASM_REQ, "IpReasmReqds")                                                                          \
     X(IP_REASM_OK, "IpReasmOKs")                                                                             \
     X(IP_REASM_FAIL, "IpReasmFails")                                                                         \
+    X(IP_REASM_TIMEOUT, "IpReasmTimeout")                                                                    \
+    X(IP_REASM_OVERLAP, "IpExtReasmOverlaps")                                                                \
     X(IP_FRAG_CREATE, "IpFragCreates")                                                                       \
     X(IP_FRAG_FAIL, "IpFragFails")                                                                           \
     X(ICMP_IN, "IcmpInMsgs")                                                                                 \
@@ -53,6 +55,7 @@
     X(IP6_REASM_REQ, "Ip6ReasmReqds")                                                                        \
     X(IP6_REASM_OK, "Ip6ReasmOKs")                                                                           \
     X(IP6_REASM_FAIL, "Ip6ReasmFails")                                                                       \
+    X(IP6_REASM_TIMEOUT, "Ip6ReasmTimeout")                                                                  \
     X(IP6_FRAG_OK, "Ip6FragOKs")                                                                             \
     X(IP6_FRAG_CREATE, "Ip6FragCreates")                                                                     \
     X(IP6_FRAG_FAIL, "Ip6FragFails")                                                                         \

@@ -1,8 +1,9 @@
 /* frag.c: fragments (frag.h).
  *
  * The fragments of a queue are whole packets, from their IP headers on, in order of their offset, linked by
- * pkt_meta.link; pkt_meta.seq is the offset, pkt_meta.len the number of payload bytes and pkt_meta.aux that
- * of the headers before them. A fragment that comes in order is put at the end without a walk.
+ * pkt_meta.link; pkt_meta.seq is the offset, pkt_meta.len the number of payload bytes, pkt_meta.aux that of
+ * the headers before them and pkt_meta.flags a bit for its ECN field. A fragment that comes in order is put
+ * at the end without a walk.
  */
 #include "frag.h"
 
@@ -35,7 +36,9 @@ struct fragq {
     uint8_t ifindex;
     uint8_t next, dead; /* IPv6: what the first fragment's fragment header says follows; overlap seen */
     uint16_t next_at;   /* where in the first fragment's headers that goes */
+    uint8_t ecn;        /* bit i: a fragment's ECN field was i */
     uint32_t n;         /* fragments */
+    uint32_t mem;       /* bytes it is charged in its family */
     uint32_t have;      /* payload bytes */
     uint32_t total;     /* payload bytes of the datagram; 0: the last fragment is not here yet */
 };
@@ -47,10 +50,11 @@ int frag_table_init(struct shard *sh)
 
     if (!t)
         return -ENOMEM;
-    err = slab_init(&t->slab, sh->st->seg, sizeof(struct fragq), FRAG_QUEUES);
+    err = slab_init(&t->slab, sh->st->seg, sizeof(struct fragq), 2 * FRAG_QUEUES);
     if (err)
         return err;
-    list_init(&t->age);
+    list_init(&t->v[0].age);
+    list_init(&t->v[1].age);
     for (unsigned i = 0; i < FRAG_BUCKETS; i++)
         list_init(&t->bucket[i]);
     for (unsigned i = 0; i < FRAG_IDENTS; i++)
@@ -77,6 +81,43 @@ static struct fragq *find(struct shard *sh, const struct frag_key *key)
     return NULL;
 }
 
+static bool is_v4(const struct fragq *q)
+{
+    return ipaddr_is_v4(&q->key.src);
+}
+
+static struct frag_family *family_of(struct shard *sh, const struct fragq *q)
+{
+    return &sh->frag->v[!is_v4(q)];
+}
+
+/* Bytes of all the buffers of m, whatever little of them is used: a flood of tiny fragments costs what it
+ * costs. */
+static uint32_t cost_of(const struct rte_mbuf *m)
+{
+    uint32_t bytes = 0;
+
+    for (; m; m = m->next)
+        bytes += (uint32_t)(sizeof *m + m->priv_size + m->buf_len);
+    return bytes;
+}
+
+static void charge(struct shard *sh, struct fragq *q, uint32_t bytes)
+{
+    q->mem += bytes;
+    family_of(sh, q)->mem += bytes;
+}
+
+/* The fragments are no longer the queue's. */
+static void queue_forget(struct shard *sh, struct fragq *q)
+{
+    q->head = q->tail = NULL;
+    sh->frag->held -= q->n;
+    q->n = 0;
+    family_of(sh, q)->mem -= q->mem;
+    q->mem = 0;
+}
+
 /* Frees what is in the queue. */
 static void queue_empty(struct shard *sh, struct fragq *q)
 {
@@ -84,9 +125,7 @@ static void queue_empty(struct shard *sh, struct fragq *q)
         next = pkt_meta(m)->link;
         rte_pktmbuf_free(m);
     }
-    q->head = q->tail = NULL;
-    sh->frag->held -= q->n;
-    q->n = 0;
+    queue_forget(sh, q);
 }
 
 /* Frees the queue and what is still in it. */
@@ -96,12 +135,8 @@ static void queue_free(struct shard *sh, struct fragq *q)
     timer_cancel(&sh->wheel, &q->timer);
     list_del(&q->age);
     list_del(&q->hash);
+    family_of(sh, q)->n--;
     slab_free(&sh->frag->slab, q);
-}
-
-static bool is_v4(const struct fragq *q)
-{
-    return ipaddr_is_v4(&q->key.src);
 }
 
 static void queue_fail(struct shard *sh, struct fragq *q)
@@ -109,6 +144,22 @@ static void queue_fail(struct shard *sh, struct fragq *q)
     if (!q->dead)
         sh->count[is_v4(q) ? COUNT_IP_REASM_FAIL : COUNT_IP6_REASM_FAIL]++;
     queue_free(sh, q);
+}
+
+static struct fragq *oldest(const struct frag_family *v)
+{
+    return container_of(v->age.next, struct fragq, age);
+}
+
+/* The oldest datagrams of q's family go until the others keep within the limit; q may be among them. */
+static void keep_bound(struct shard *sh, const struct fragq *q)
+{
+    const struct tunables *set = &sh->st->set;
+    int64_t limit = is_v4(q) ? set->ipfrag_high_thresh : set->ip6frag_high_thresh;
+    struct frag_family *v = family_of(sh, q);
+
+    while (v->mem > (uint64_t)limit)
+        queue_fail(sh, oldest(v));
 }
 
 /* The datagram is given up, and for IPv6 so is what of it is still to come (RFC 5722 section 4). */
@@ -120,22 +171,26 @@ static void queue_refuse(struct shard *sh, struct fragq *q)
     }
     sh->count[COUNT_IP6_REASM_FAIL]++;
     queue_empty(sh, q);
+    charge(sh, q, sizeof *q);
     q->dead = 1;
+    keep_bound(sh, q);
 }
 
 static struct fragq *queue_new(struct shard *sh, unsigned ifindex, const struct frag_key *key)
 {
     const struct tunables *set = &sh->st->set;
-    struct frag_table *t = sh->frag;
+    struct frag_family *v = &sh->frag->v[!ipaddr_is_v4(&key->src)];
     struct fragq *q;
     int64_t wait_s;
 
-    while (t->slab.in_use == FRAG_QUEUES || t->held >= FRAG_HELD_MAX)
-        queue_fail(sh, container_of(t->age.next, struct fragq, age));
-    q = slab_alloc(&t->slab);
+    if (v->n == FRAG_QUEUES)
+        queue_fail(sh, oldest(v));
+    q = slab_alloc(&sh->frag->slab);
     q->key = *key;
     q->ifindex = (uint8_t)ifindex;
-    list_add_tail(&t->age, &q->age);
+    list_add_tail(&v->age, &q->age);
+    v->n++;
+    charge(sh, q, sizeof *q);
     list_add_head(bucket_of(sh, key), &q->hash);
     timer_init(&q->timer, TIMER_FRAG);
     wait_s = is_v4(q) ? set->ipfrag_time : set->ip6frag_time;
@@ -192,6 +247,16 @@ static void insert(struct shard *sh, struct fragq *q, struct rte_mbuf *prev, str
     q->n++;
     q->have += pkt_meta(m)->len;
     sh->frag->held++;
+    q->ecn |= pkt_meta(m)->flags;
+    charge(sh, q, cost_of(m));
+}
+
+/* What the datagram's ECN field is (RFC 3168 section 5.3), for its header's: CE if any fragment's is CE.
+ * False: fragments of a transport that does ECN and of one that does not are no one datagram. */
+static bool join_ecn(const struct fragq *q, uint8_t *ecn)
+{
+    *ecn = q->ecn & 1u << 3 ? 3 : 0;
+    return !(q->ecn & 1) || q->ecn == 1;
 }
 
 /* All bytes are here: one chain, each fragment but the first without its headers. The first is returned; the
@@ -210,9 +275,7 @@ static struct rte_mbuf *join(struct shard *sh, struct fragq *q)
         m->nb_segs = 1;
     }
     pkt_meta(head)->link = NULL;
-    q->head = q->tail = NULL;
-    sh->frag->held -= q->n;
-    q->n = 0;
+    queue_forget(sh, q);
     queue_free(sh, q);
     return head;
 }
@@ -222,13 +285,15 @@ static struct rte_mbuf *assemble(struct shard *sh, struct fragq *q)
 {
     struct ip4_hdr *ip = rte_pktmbuf_mtod(q->head, struct ip4_hdr *);
     unsigned hlen = ip4_hlen(ip);
+    uint8_t ecn;
 
-    if (hlen + q->total > IP_MAX_BYTES) {
+    if (hlen + q->total > IP_MAX_BYTES || !join_ecn(q, &ecn)) {
         queue_fail(sh, q);
         return NULL;
     }
     ip->len_be = htons((uint16_t)(hlen + q->total));
     ip->off_be = 0;
+    ip->tos |= ecn;
     ip->cksum = 0;
     ip->cksum = cksum(ip, hlen);
     sh->count[COUNT_IP_REASM_OK]++;
@@ -252,14 +317,15 @@ static void drop_fragment_header(struct rte_mbuf *m, uint32_t at, uint32_t next_
 static struct rte_mbuf *assemble6(struct shard *sh, struct fragq *q)
 {
     uint32_t at = pkt_meta(q->head)->aux - IP6_FRAG_LEN, next_at = q->next_at;
-    uint8_t next = q->next;
+    uint8_t next = q->next, ecn;
     struct rte_mbuf *m;
 
-    if (at - IP6_HDR_LEN + q->total > IP6_MAX_PLEN) {
+    if (at - IP6_HDR_LEN + q->total > IP6_MAX_PLEN || !join_ecn(q, &ecn)) {
         queue_refuse(sh, q);
         return NULL;
     }
     sh->count[COUNT_IP6_REASM_OK]++;
+    rte_pktmbuf_mtod(q->head, struct ip6_head *)->vcf_be |= htonl((uint32_t)ecn << 20);
     m = join(sh, q);
     drop_fragment_header(m, at, next_at, next);
     return m;
@@ -283,6 +349,7 @@ static bool queue_add(struct shard *sh, struct fragq *q, struct rte_mbuf *m, uin
         rte_pktmbuf_free(m);
         return false;
     case FIT_BAD:
+        sh->count[COUNT_IP_REASM_OVERLAP] += is_v4(q);
         queue_refuse(sh, q);
         rte_pktmbuf_free(m);
         return false;
@@ -296,7 +363,10 @@ static bool queue_add(struct shard *sh, struct fragq *q, struct rte_mbuf *m, uin
     pkt_meta(m)->len = len;
     pkt_meta(m)->aux = (uint16_t)hlen;
     insert(sh, q, prev, m);
-    return q->total && q->have == q->total;
+    if (q->total && q->have == q->total)
+        return true;
+    keep_bound(sh, q);
+    return false;
 }
 
 struct rte_mbuf *frag_input(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
@@ -316,6 +386,7 @@ struct rte_mbuf *frag_input(struct shard *sh, unsigned ifindex, struct rte_mbuf 
     q = find(sh, &key);
     if (!q)
         q = queue_new(sh, ifindex, &key);
+    pkt_meta(m)->flags = (uint8_t)(1u << (ip->tos & 3));
     return queue_add(sh, q, m, ip4_hlen(ip), off, len, more) ? assemble(sh, q) : NULL;
 }
 
@@ -348,6 +419,7 @@ struct rte_mbuf *frag6_input(struct shard *sh, unsigned ifindex, struct rte_mbuf
     uint32_t field = ntohs(f->off_be), off = field & IP6_FRAG_OFFMASK, hlen = w->off + IP6_FRAG_LEN;
     uint32_t len = m->pkt_len - hlen;
     struct frag_key key = {.src = ri->src, .dst = ri->dst, .id_be = f->id_be};
+    uint32_t ecn = ntohl(rte_pktmbuf_mtod(m, const struct ip6_head *)->vcf_be) >> 20 & 3;
     bool more = field & IP6_FRAG_MORE;
     struct fragq *q;
 
@@ -373,6 +445,7 @@ struct rte_mbuf *frag6_input(struct shard *sh, unsigned ifindex, struct rte_mbuf
         q->next = f->next;
         q->next_at = w->next_at;
     }
+    pkt_meta(m)->flags = (uint8_t)(1u << ecn);
     return queue_add(sh, q, m, hlen, off, len, more) ? assemble6(sh, q) : NULL;
 }
 
@@ -382,6 +455,7 @@ void frag_timer(struct shard *sh, struct timer *t)
     struct rte_mbuf *m = q->head;
     struct rxinfo ri;
 
+    sh->count[is_v4(q) ? COUNT_IP_REASM_TIMEOUT : COUNT_IP6_REASM_TIMEOUT] += !q->dead;
     /* RFC 792, RFC 8200: a time exceeded message only when fragment zero is here. */
     if (m && pkt_meta(m)->seq == 0) {
         memset(&ri, 0, sizeof ri);

@@ -1,10 +1,15 @@
 /* frag.h: fragmentation and reassembly, of IPv4 (RFC 791, RFC 815, RFC 6864) and IPv6 (RFC 8200 section 4.5).
  *
  * Reassembly. One queue a datagram (source, destination, identification; the protocol for IPv4), its
- * fragments in order by offset. Bounds, for both families together: queues, fragments a queue, fragments in
- * all; the oldest queue makes place. An overlap discards the whole datagram (RFC 5722; Linux does so for IPv4
- * too), an exact duplicate only itself. Of IPv6 a discarded datagram's queue stays until its time is over, so
- * that the fragments to come are discarded as well.
+ * fragments in order by offset. Bounds, for each family on its own, so that neither can be used against the
+ * other: bytes of whole buffers in all queues (ipfrag_high_thresh, ip6frag_high_thresh), queues, fragments a
+ * queue. The oldest datagram makes place. Differs: on Linux the limit makes it refuse the newcomer, so that
+ * whoever fills it with what never becomes whole has stopped reassembly for ipfrag_time; and the number of
+ * fragments is not bounded there.
+ *
+ * An overlap discards the whole datagram (RFC 5722; Linux does so for IPv4 too), an exact duplicate only
+ * itself. Differs: Linux ignores whatever lies within the bytes that are here. Of IPv6 a discarded datagram's
+ * queue stays until its time is over, so that the fragments to come are discarded as well.
  */
 #ifndef SHUNT_FRAG_H
 #define SHUNT_FRAG_H
@@ -13,15 +18,21 @@
 
 struct ip6_walk;
 
-#define FRAG_QUEUES   256
-#define FRAG_BUCKETS  64
-#define FRAG_PER_Q    128  /* 64 KiB in pieces of 576 bytes */
-#define FRAG_HELD_MAX 2048 /* packet buffers */
-#define FRAG_IDENTS   256
+#define FRAG_QUEUES  1024 /* a family */
+#define FRAG_BUCKETS 256
+#define FRAG_PER_Q   128 /* 64 KiB in pieces of 576 bytes */
+#define FRAG_IDENTS  256
+
+/* The queues of IPv4 or of IPv6. */
+struct frag_family {
+    struct list age; /* oldest first */
+    uint32_t n;
+    uint64_t mem; /* bytes of the queues and of the buffers in them */
+};
 
 struct frag_table {
-    struct slab slab; /* struct fragq, frag.c's own */
-    struct list age;  /* oldest first */
+    struct slab slab;        /* struct fragq, frag.c's own */
+    struct frag_family v[2]; /* IPv4, IPv6 */
     struct list bucket[FRAG_BUCKETS];
     uint32_t held;               /* fragments in all queues */
     uint16_t ident[FRAG_IDENTS]; /* identification counters, by hash of source, destination, protocol */

@@ -81,6 +81,9 @@
     X(accept_redirects, 1, 0, 1, "believe a gateway's ICMP redirects")                                       \
     X(ipfrag_time, 30, 1, 600, "seconds an incomplete datagram is kept")                                     \
     X(ip6frag_time, 60, 1, 600, "the same for IPv6")                                                         \
+    X(ipfrag_high_thresh, 4194304, 0, 1 << 30,                                                               \
+      "bytes of buffers incomplete datagrams may hold, 0: no reassembly")                                    \
+    X(ip6frag_high_thresh, 4194304, 0, 1 << 30, "the same for IPv6")                                         \
     X(igmp_max_memberships, 20, 0, 1 << 20, "multicast groups of IPv4 a socket may join")                    \
     X(igmp_max_msf, 10, 0, 64, "sources of one multicast filter, IPv4")                                      \
     X(mld_max_msf, 64, 0, 64, "sources of one multicast filter, IPv6")                                       \

@@ -32,6 +32,7 @@ static void whole(struct env *e, enum ip_verdict v, size_t len)
     env_done(e);
     cr_assert_eq(e->sh->wheel.armed, 0);
     cr_assert_eq(e->sh->frag->held, 0);
+    cr_assert_eq(e->sh->frag->v[0].mem, 0);
     cr_assert_eq(env_leaks(e), 0);
 }
 
@@ -175,6 +176,7 @@ Test(frag, time_out_frees_and_reports_when_the_first_is_here)
     env_advance_ms(e, 2000);
     cr_assert_eq(e->sh->frag->held, 0);
     cr_assert_eq(e->sh->count[COUNT_IP_REASM_FAIL], 2);
+    cr_assert_eq(e->sh->count[COUNT_IP_REASM_TIMEOUT], 2);
     cr_assert_eq(env_tx_count(e), 1);
     cr_assert(env_seen(e, &s));
     cr_assert_eq(s.l4[0], ICMP_T_TIME_EXCEEDED);
@@ -190,7 +192,7 @@ Test(frag, too_many_datagrams_evict_the_oldest)
     fill();
     for (unsigned i = 0; i < FRAG_QUEUES + 10; i++)
         frag(e, (uint16_t)(i + 1), 0, 800, true);
-    cr_assert_eq(e->sh->frag->slab.in_use, FRAG_QUEUES);
+    cr_assert_eq(e->sh->frag->v[0].n, FRAG_QUEUES);
     cr_assert_eq(e->sh->count[COUNT_IP_REASM_FAIL], 10);
     cr_assert_eq(frag(e, 5, 800, 900, false), IP_DONE); /* evicted: starts anew */
     cr_assert_eq(frag(e, 200, 800, 900, false), IP_TRANSPORT);
@@ -207,14 +209,163 @@ Test(frag, too_many_fragments_of_one)
     cr_assert_eq(env_leaks(e), 0);
 }
 
-Test(frag, held_buffers_are_bounded)
+static void small(struct tunables *set)
+{
+    set->ipfrag_high_thresh = 256 * 1024;
+}
+
+static void off(struct tunables *set)
+{
+    set->ipfrag_high_thresh = 0;
+}
+
+/* A flood of tiny fragments from many sources: whole buffers count, and what is held stays flat. */
+Test(frag, flood_from_many_sources)
+{
+    struct env *e = env_net(&(struct env_config){.tune = small});
+    const struct frag_family *v;
+    uint64_t top = 0;
+    uint32_t held_top = 0;
+
+    v = &e->sh->frag->v[0];
+    for (uint32_t i = 0; i < 20000; i++) {
+        struct env_ip ip = {.src = htonl(0xcb007100u + i % 7000), .proto = IPPROTO_UDP, .id = (uint16_t)i};
+
+        ip.off = (uint16_t)(i % 61 * 2 | IP4_MF);
+        cr_assert_eq(env_input(e, env_ip4(e, &ip, bytes, 8)), IP_DONE);
+        top = RTE_MAX(top, v->mem);
+        held_top = RTE_MAX(held_top, e->sh->frag->held);
+    }
+    cr_assert_leq(top, 256 * 1024);
+    cr_assert_gt(top, 250 * 1024, "the limit was reached: %lu", top);
+    cr_assert_lt(held_top, 256 * 1024 / PKT_DATA_ROOM);
+    cr_assert_leq((uint32_t)env_leaks(e), e->sh->frag->held);
+    cr_assert_gt(e->sh->count[COUNT_IP_REASM_FAIL], 19000);
+    /* A datagram whose fragments follow each other comes through all the same. */
+    fill();
+    frag(e, 9, 0, 800, true);
+    cr_assert_eq(frag(e, 9, 800, 900, false), IP_TRANSPORT);
+    env_done(e);
+    env_advance_ms(e, 31000);
+    cr_assert_eq(e->sh->wheel.armed, 0);
+    cr_assert_eq(v->n, 0);
+    cr_assert_eq(v->mem, 0);
+    env_tx_clear(e);
+    cr_assert_eq(env_leaks(e), 0);
+}
+
+Test(frag, the_oldest_goes_first)
+{
+    struct env *e = env_net(&(struct env_config){.tune = small});
+    uint16_t id = 1;
+
+    fill();
+    while (e->sh->count[COUNT_IP_REASM_FAIL] == 0)
+        frag(e, id++, 0, 800, true);
+    cr_assert_eq(frag(e, 2, 800, 900, false), IP_TRANSPORT, "the second oldest is here");
+    env_done(e);
+    cr_assert_eq(frag(e, 1, 800, 900, false), IP_DONE, "the oldest is not");
+}
+
+/* One datagram of more than the limit cannot be: it goes itself. */
+Test(frag, one_datagram_beyond_the_limit)
+{
+    struct env *e = env_net(&(struct env_config){.tune = small});
+
+    for (unsigned i = 0; i < FRAG_PER_Q; i++)
+        frag(e, 7, i * 16, i * 16 + 8, true);
+    cr_assert_leq(e->sh->frag->v[0].mem, 256 * 1024);
+    cr_assert_eq(e->sh->frag->v[0].n, 1, "what came after it started anew");
+    cr_assert_eq(e->sh->count[COUNT_IP_REASM_FAIL], 1);
+    cr_assert_eq((uint32_t)env_leaks(e), e->sh->frag->held);
+}
+
+Test(frag, no_reassembly)
+{
+    struct env *e = env_net(&(struct env_config){.tune = off});
+
+    cr_assert_eq(frag(e, 9, 0, 800, true), IP_DONE);
+    cr_assert_eq(frag(e, 9, 800, 900, false), IP_DONE);
+    cr_assert_eq(e->sh->count[COUNT_IP_REASM_FAIL], 2);
+    cr_assert_eq(e->sh->wheel.armed, 0);
+    cr_assert_eq(env_leaks(e), 0);
+}
+
+/* The ping of death: offsets up to 65528, the last fragment reaching beyond what a datagram can be. */
+Test(frag, ping_of_death)
+{
+    struct env *e = env_net(NULL);
+    unsigned fails;
+
+    for (size_t at = 0; at < 65120; at += 1480)
+        cr_assert_eq(frag(e, 9, at, at + 1480, true), IP_DONE);
+    fails = (unsigned)e->sh->count[COUNT_IP_REASM_FAIL];
+    cr_assert_eq(fails, 0);
+    cr_assert_eq(frag(e, 9, 65120, 65120 + 1008, false), IP_DONE);
+    cr_assert_eq(frag(e, 9, 65528, 65528 + 8, false), IP_DONE);
+    cr_assert_eq(e->sh->count[COUNT_IP_REASM_FAIL], 2);
+    cr_assert_eq(e->sh->count[COUNT_IP_REASM_OK], 0);
+    env_advance_ms(e, 31000);
+    env_tx_clear(e);
+    cr_assert_eq(env_leaks(e), 0);
+}
+
+/* The datagram fits in 64 KiB behind 20 bytes of header, but not behind those of the first fragment. */
+Test(frag, too_long_with_the_first_headers)
+{
+    static const uint8_t nops[40] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+                                     1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    struct env_ip first = {.proto = IPPROTO_UDP, .id = 9, .off = IP4_MF, .opts = nops, .opts_len = 40};
+    struct env *e = env_net(NULL);
+
+    for (size_t at = 1480; at < 65515; at += 1480)
+        frag(e, 9, at, RTE_MIN(at + 1480, (size_t)65515), at + 1480 < 65515);
+    cr_assert_eq(env_input(e, env_ip4(e, &first, bytes, 1480)), IP_DONE);
+    cr_assert_eq(e->sh->count[COUNT_IP_REASM_FAIL], 1);
+    cr_assert_eq(e->sh->frag->held, 0);
+    cr_assert_eq(env_leaks(e), 0);
+}
+
+/* RFC 1858: a first fragment too short for its transport's header is joined before anybody looks at it, and a
+ * second one that would write over that header (an offset of 8) is an overlap. */
+Test(frag, tiny_first_fragment)
 {
     struct env *e = env_net(NULL);
 
-    for (unsigned id = 1; id < 200; id++)
-        for (unsigned i = 0; i < 100; i++)
-            frag(e, (uint16_t)id, i * 16, i * 16 + 8, true);
-    cr_assert_leq(e->sh->frag->held, FRAG_HELD_MAX + FRAG_PER_Q);
+    fill();
+    frag(e, 9, 0, 8, true);
+    whole(e, frag(e, 9, 8, 40, false), 40);
+    frag(e, 10, 0, 24, true);
+    cr_assert_eq(frag(e, 10, 8, 40, false), IP_DONE);
+    cr_assert_eq(e->sh->count[COUNT_IP_REASM_OVERLAP], 1);
+    cr_assert_eq(e->sh->count[COUNT_IP_REASM_FAIL], 1);
+    cr_assert_eq(env_leaks(e), 0);
+}
+
+/* RFC 3168 section 5.3. */
+Test(frag, ecn_of_the_fragments)
+{
+    static const struct {
+        uint8_t a, b;
+        int want; /* -1: dropped */
+    } c[] = {{0, 0, 0}, {2, 2, 2}, {2, 3, 3}, {3, 1, 3}, {1, 1, 1}, {0, 3, -1}, {2, 0, -1}};
+    struct env *e = env_net(NULL);
+
+    fill();
+    for (unsigned i = 0; i < sizeof c / sizeof c[0]; i++) {
+        struct env_ip a = {.proto = IPPROTO_UDP, .id = 9, .off = IP4_MF, .tos = c[i].a | 0x28};
+        struct env_ip b = {.proto = IPPROTO_UDP, .id = 9, .off = 2, .tos = c[i].b | 0x28};
+
+        env_input(e, env_ip4(e, &b, bytes + 16, 16));
+        if (c[i].want < 0) {
+            cr_assert_eq(env_input(e, env_ip4(e, &a, bytes, 16)), IP_DONE, "case %u", i);
+            continue;
+        }
+        whole(e, env_input(e, env_ip4(e, &a, bytes, 16)), 32);
+        cr_assert_eq(e->ri.tos, c[i].want | 0x28, "case %u", i);
+    }
+    cr_assert_eq(e->sh->count[COUNT_IP_REASM_FAIL], 2);
+    cr_assert_eq(env_leaks(e), 0);
 }
 
 /* Fragments that arrive as chains, with headers of different lengths. */

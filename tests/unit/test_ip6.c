@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "../../stack/cksum.h"
+#include "../../stack/frag.h"
 #include "../../stack/icmp6.h"
 #include "../../stack/ifnet.h"
 #include "../../stack/ip6.h"
@@ -267,6 +268,119 @@ Test(ip6, bad_fragments_are_told_of)
     cr_assert(sent(e), "time exceeded");
     cr_assert_eq(seen[40], ICMP6_T_TIME_EXCEEDED);
     cr_assert_eq(seen[41], ICMP6_C_FRAG_TIME);
+    cr_assert_eq(env_leaks(e), 0);
+}
+
+static void small_thresh(struct tunables *set)
+{
+    set->ip6frag_high_thresh = 256 * 1024;
+}
+
+/* Fragments of many datagrams from many sources, overlapping ones among them: what is held stays flat. */
+Test(ip6, fragment_flood)
+{
+    uint8_t b[32] = {17, 0, [3] = IP6_FRAG_MORE};
+    struct env *e = net6(&(struct env_config){.tune = small_thresh});
+    const struct frag_family *v = &e->sh->frag->v[1];
+
+    for (uint32_t i = 0; i < 20000; i++) {
+        struct ipaddr src = peer;
+
+        memcpy(src.b + 8, &(uint32_t){i % 5000}, 4);
+        memcpy(b + 4, &i, 4);
+        b[3] = (i & 1 ? 0 : 8) | IP6_FRAG_MORE;
+        env_input(e, frame(e, &src, &own, 44, 64, b, 24)); /* 16 bytes */
+        b[3] = 8 | IP6_FRAG_MORE;
+        if (i & 1)
+            env_input(e, frame(e, &src, &own, 44, 64, b, 16)); /* the second half of that */
+        cr_assert_leq(v->mem, 256 * 1024);
+        cr_assert_leq(v->n, FRAG_QUEUES);
+    }
+    cr_assert_gt(v->mem, 200 * 1024, "the limit was reached");
+    cr_assert_eq(e->sh->frag->v[0].mem, 0);
+    env_advance_ms(e, 61000);
+    env_tx_clear(e);
+    cr_assert_eq(v->mem, 0);
+    cr_assert_eq(v->n, 0);
+    cr_assert_eq(env_leaks(e), 0);
+}
+
+/* RFC 7112: a first fragment that does not hold all headers; the transport's may come late no more than an
+ * extension header. */
+Test(ip6, tiny_first_fragment)
+{
+    uint8_t cut[16] = {60, 0, [3] = IP6_FRAG_MORE, [8] = 17, [9] = 1, [10] = 1, [11] = 4};
+    uint8_t late[24] = {60, 0, [3] = IP6_FRAG_MORE, [8] = 17, [9] = 0, [10] = 1, [11] = 4};
+    struct env *e = net6(NULL);
+
+    env_input(e, frame(e, &peer, &own, 44, 64, cut, 16));
+    expect_param(e, ICMP6_C_INCOMPLETE, 0);
+    env_input(e, frame(e, &peer, &own, 44, 64, late, 16));
+    expect_param(e, ICMP6_C_INCOMPLETE, 0);
+    cr_assert_eq(e->sh->frag->v[1].n, 0);
+    cr_assert_eq(env_input(e, frame(e, &peer, &own, 44, 64, late, 24)), IP_DONE);
+    cr_assert_not(sent(e));
+    cr_assert_eq(e->sh->frag->v[1].n, 1);
+}
+
+/* Headers before the fragment header (RFC 8200's unfragmentable part) stay, the first fragment's; those
+ * behind it are gone along once all is here. */
+Test(ip6, fragments_between_extension_headers)
+{
+    /* hop-by-hop (PadN), destination options, fragment */
+    uint8_t a[48] = {60, 0, 1, 4, [8] = 44, 0, 1, 4, [16] = 60, 0, 0, IP6_FRAG_MORE, 9,
+                     /* destination options, 16 bytes of payload */
+                     [24] = 17, 0, 1, 4, [32] = 'a'};
+    uint8_t b[16] = {60, 0, 0, 24, 9, [8] = 'b'}; /* fragment alone, at 24 */
+    uint8_t got[24];
+    struct env *e = net6(NULL);
+
+    cr_assert_eq(env_input(e, frame(e, &peer, &own, 44, 64, b, 16)), IP_DONE);
+    cr_assert_eq(env_input(e, frame(e, &peer, &own, 0, 64, a, 48)), IP_TRANSPORT);
+    cr_assert_eq(e->ri.proto, 17);
+    cr_assert_eq(e->ri.l3_len, 40 + 16 + 8);
+    cr_assert_eq(e->m->pkt_len, 24);
+    cr_assert(pkt_read(e->m, 0, 24, got));
+    cr_assert_eq(got[0], 'a');
+    cr_assert_eq(got[16], 'b');
+    env_done(e);
+    cr_assert_eq(env_leaks(e), 0);
+}
+
+/* An atomic fragment within a datagram, twice (RFC 6946): what is behind it is walked like any header. */
+Test(ip6, atomic_fragments_in_a_row)
+{
+    uint8_t b[24] = {44, [4] = 1, [8] = 17, [12] = 2, [16] = 'x'};
+    struct env *e = net6(NULL);
+
+    cr_assert_eq(env_input(e, frame(e, &peer, &own, 44, 64, b, 24)), IP_TRANSPORT);
+    cr_assert_eq(e->m->pkt_len, 8);
+    cr_assert_eq(e->sh->frag->v[1].n, 0);
+    env_done(e);
+    cr_assert_eq(env_leaks(e), 0);
+}
+
+/* Ends that disagree, and a payload of more than a header can say. */
+Test(ip6, fragments_of_a_wrong_total)
+{
+    uint8_t data[1400] = {0};
+    struct env *e = net6(NULL);
+
+    env_input(e, fragment(e, 1, 64, false, data, 16));
+    env_input(e, fragment(e, 1, 128, false, data, 16)); /* a second end */
+    env_input(e, fragment(e, 2, 64, true, data, 16));
+    env_input(e, fragment(e, 2, 32, false, data, 16)); /* an end before what is there */
+    env_input(e, fragment(e, 3, 64, false, data, 16));
+    env_input(e, fragment(e, 3, 80, true, data, 16)); /* more behind the end */
+    cr_assert_eq(e->sh->count[COUNT_IP6_REASM_FAIL], 3);
+    for (uint32_t at = 0; at < 64400; at += 1400)
+        env_input(e, fragment(e, 4, at, true, data, 1400));
+    env_input(e, fragment(e, 4, 64400, false, data, 1136)); /* ends at 65536 */
+    expect_param(e, ICMP6_C_HEADER, 42);
+    cr_assert_eq(e->sh->count[COUNT_IP6_REASM_FAIL], 4);
+    cr_assert_eq(env_input(e, fragment(e, 4, 64400, false, data, 1135)), IP_TRANSPORT, "65535 are right");
+    cr_assert_eq(e->m->pkt_len, 65535);
+    env_done(e);
     cr_assert_eq(env_leaks(e), 0);
 }
 
