@@ -18,6 +18,7 @@
 #include "wire_icmp6.h"
 #include "wire_ip4.h"
 #include "wire_ip6.h"
+#include "wire_tcp.h"
 
 #define IP_MAX_BYTES 65535
 
@@ -399,17 +400,21 @@ static struct rte_mbuf *refuse6(struct shard *sh, struct rte_mbuf *m, struct rxi
     ri->len = m->pkt_len - hlen;
     rte_pktmbuf_adj(m, (uint16_t)hlen);
     icmp6_send(sh, ri, m, ICMP6_T_PARAM, code, pointer, false);
-    pkt_drop(sh, m, COUNT_IP6_REASM_FAIL);
+    pkt_drop(sh, m, COUNT_IP6_HDR);
     return NULL;
 }
 
-/* RFC 7112: the first fragment holds all headers, the transport's first 8 bytes included. */
+/* RFC 7112: the first fragment holds all headers, the transport's included (of which that of TCP alone is
+ * more than the 8 bytes that a fragment has at least). */
 static bool has_all_headers(const struct rte_mbuf *m)
 {
     struct ip6_walk w;
+    uint32_t need;
 
-    return wire_ip6_walk(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, true, &w) != IP6_WALK_TRUNC &&
-           (w.proto == IP6_NEXT_NONE || (uint32_t)w.off + 8 <= m->pkt_len);
+    if (wire_ip6_walk(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, true, &w) == IP6_WALK_TRUNC)
+        return false;
+    need = w.proto == IP6_NEXT_NONE ? 0 : w.proto == IPPROTO_TCP ? TCP_HDR_LEN : 8;
+    return w.off + need <= m->pkt_len;
 }
 
 struct rte_mbuf *frag6_input(struct shard *sh, unsigned ifindex, struct rte_mbuf *m, struct rxinfo *ri,
@@ -430,8 +435,12 @@ struct rte_mbuf *frag6_input(struct shard *sh, unsigned ifindex, struct rte_mbuf
         sh->count[COUNT_IP6_REASM_OK]++;
         return m;
     }
+    if (len == 0) {
+        pkt_drop(sh, m, COUNT_IP6_REASM_FAIL);
+        return NULL;
+    }
     /* RFC 8200 section 4.5, the error conditions. */
-    if (len == 0 || (more && len % 8 != 0))
+    if (more && len % 8 != 0)
         return refuse6(sh, m, ri, hlen, ICMP6_C_HEADER, offsetof(struct ip6_head, plen_be));
     if (w->off - IP6_HDR_LEN + off + len > IP6_MAX_PLEN)
         return refuse6(sh, m, ri, hlen, ICMP6_C_HEADER,

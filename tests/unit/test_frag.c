@@ -342,6 +342,84 @@ Test(frag, tiny_first_fragment)
     cr_assert_eq(env_leaks(e), 0);
 }
 
+/* The reference: what is known of a datagram of at most 32 units of 8 bytes, and whose fragment each is of.
+ */
+struct model {
+    uint32_t have;     /* bit a unit */
+    unsigned end;      /* in units, 0: not known */
+    uint8_t owner[32]; /* the fragment that brought the unit */
+    uint8_t len[32];   /* of the fragment that starts here, 0: none */
+};
+
+enum model_says { KEPT, WHOLE, GONE };
+
+static enum model_says model_add(struct model *d, unsigned from, unsigned n, bool more, uint8_t mark)
+{
+    uint32_t bits = (uint32_t)((1ULL << n) - 1) << from, all;
+    unsigned end = from + n;
+
+    if (d->len[from] == n)
+        return KEPT; /* a duplicate, whatever it says of the end */
+    if (d->have & bits)
+        return GONE;
+    if (more ? d->end && end >= d->end : (d->end && d->end != end) || (uint64_t)d->have >> end)
+        return GONE;
+    if (!more)
+        d->end = end;
+    d->have |= bits;
+    d->len[from] = (uint8_t)n;
+    memset(d->owner + from, mark, n);
+    all = (uint32_t)((1ULL << d->end) - 1);
+    return d->end && d->have == all ? WHOLE : KEPT;
+}
+
+/* Random fragments, most of them of use, some duplicates, overlaps, ends that disagree: what the reference
+ * says, byte by byte. */
+Test(frag, random_fragments)
+{
+    static const struct model none;
+    struct env *e = env_net(NULL);
+    struct model d[4] = {none};
+    unsigned wholes = 0, gone = 0;
+
+    srand(7);
+    for (unsigned i = 0; i < 60000; i++) {
+        unsigned k = (unsigned)rand() % 4, from = (unsigned)rand() % 8 * 2, n = 2 + (rand() % 16 == 0);
+        bool more = from + n < 16 && rand() % 64;
+        struct env_ip ip = {.proto = IPPROTO_UDP, .id = (uint16_t)(k + 1)};
+        uint8_t data[8 * 3], mark = (uint8_t)rand();
+        enum ip_verdict v;
+
+        memset(data, mark, sizeof data);
+        ip.off = (uint16_t)(from | (more ? IP4_MF : 0));
+        if (from == 0 && !more)
+            continue; /* no fragment */
+        v = env_input(e, env_ip4(e, &ip, data, n * 8));
+        switch (model_add(&d[k], from, n, more, mark)) {
+        case KEPT:
+            cr_assert_eq(v, IP_DONE);
+            continue;
+        case WHOLE:
+            cr_assert_eq(v, IP_TRANSPORT, "fragment %u", i);
+            cr_assert_eq(e->m->pkt_len, d[k].end * 8);
+            cr_assert(pkt_read(e->m, 0, e->m->pkt_len, s.raw));
+            for (unsigned b = 0; b < e->m->pkt_len; b++)
+                cr_assert_eq(s.raw[b], d[k].owner[b / 8]);
+            env_done(e);
+            wholes++;
+            break;
+        case GONE:
+            cr_assert_eq(v, IP_DONE);
+            gone++;
+            break;
+        }
+        d[k] = none;
+        cr_assert_eq(e->sh->count[COUNT_IP_REASM_FAIL], gone, "fragment %u", i);
+    }
+    cr_assert_gt(wholes, 200);
+    cr_assert_gt(gone, 200);
+}
+
 /* RFC 3168 section 5.3. */
 Test(frag, ecn_of_the_fragments)
 {

@@ -317,6 +317,10 @@ Test(ip6, tiny_first_fragment)
     expect_param(e, ICMP6_C_INCOMPLETE, 0);
     env_input(e, frame(e, &peer, &own, 44, 64, late, 16));
     expect_param(e, ICMP6_C_INCOMPLETE, 0);
+    uint8_t tcp[32] = {6, 0, [3] = IP6_FRAG_MORE};
+    env_input(e, frame(e, &peer, &own, 44, 64, tcp, 24)); /* 16 of its 20 bytes */
+    expect_param(e, ICMP6_C_INCOMPLETE, 0);
+    cr_assert_eq(e->sh->count[COUNT_IP6_HDR], 3);
     cr_assert_eq(e->sh->frag->v[1].n, 0);
     cr_assert_eq(env_input(e, frame(e, &peer, &own, 44, 64, late, 24)), IP_DONE);
     cr_assert_not(sent(e));
@@ -344,6 +348,31 @@ Test(ip6, fragments_between_extension_headers)
     cr_assert_eq(got[0], 'a');
     cr_assert_eq(got[16], 'b');
     env_done(e);
+    cr_assert_eq(env_leaks(e), 0);
+}
+
+/* Time exceeded when the first fragment came, and only then; nothing for what was discarded before. */
+Test(ip6, reassembly_times_out)
+{
+    uint8_t data[32] = {0};
+    struct env *e = net6(NULL);
+
+    env_input(e, fragment(e, 1, 16, true, data, 16));
+    env_input(e, fragment(e, 2, 0, true, data, 32));
+    env_input(e, fragment(e, 2, 16, true, data, 32)); /* an overlap */
+    env_input(e, fragment(e, 3, 16, true, data, 16));
+    env_input(e, fragment(e, 3, 0, true, data, 16));
+    env_advance_ms(e, 59000);
+    cr_assert_not(sent(e));
+    env_advance_ms(e, 1001);
+    cr_assert(sent(e));
+    cr_assert_eq(seen[40], ICMP6_T_TIME_EXCEEDED);
+    cr_assert_eq(seen[41], ICMP6_C_FRAG_TIME);
+    cr_assert_eq(seen[40 + 8 + 40 + 4], 3, "the third datagram's identification"); /* as it was sent */
+    cr_assert_not(sent(e));
+    cr_assert_eq(e->sh->count[COUNT_IP6_REASM_TIMEOUT], 2);
+    cr_assert_eq(e->sh->count[COUNT_IP6_REASM_FAIL], 3);
+    cr_assert_eq(e->sh->frag->v[1].n, 0);
     cr_assert_eq(env_leaks(e), 0);
 }
 
@@ -377,7 +406,11 @@ Test(ip6, fragments_of_a_wrong_total)
         env_input(e, fragment(e, 4, at, true, data, 1400));
     env_input(e, fragment(e, 4, 64400, false, data, 1136)); /* ends at 65536 */
     expect_param(e, ICMP6_C_HEADER, 42);
-    cr_assert_eq(e->sh->count[COUNT_IP6_REASM_FAIL], 4);
+    cr_assert_eq(e->sh->count[COUNT_IP6_HDR], 1);
+    cr_assert_eq(e->sh->count[COUNT_IP6_REASM_FAIL], 3);
+    env_input(e, fragment(e, 4, 64400, false, data, 0));
+    cr_assert_not(sent(e));
+    cr_assert_eq(e->sh->count[COUNT_IP6_REASM_FAIL], 4, "nothing at all");
     cr_assert_eq(env_input(e, fragment(e, 4, 64400, false, data, 1135)), IP_TRANSPORT, "65535 are right");
     cr_assert_eq(e->m->pkt_len, 65535);
     env_done(e);
