@@ -75,8 +75,10 @@ static enum count step_paws(struct shard *sh, struct tcb *t, struct tcp_seg *s)
         return COUNT_OK;
     if (tcp_now_ms(sh) / 1000 - t->ts_recent_s >= PAWS_IDLE_S)
         return COUNT_OK;
-    /* Linux's exception: a pure ACK in sequence that was merely reordered on the way does no harm. */
-    if (s->len == 0 && s->end == s->h.seq && s->h.seq == t->rcv_nxt && s->h.ack == t->snd_una &&
+    /* Linux's exception: a pure ACK in sequence that was merely reordered on the way, so not much longer ago
+     * than an RTO, does no harm. */
+    if (s->len == 0 && t->ts_recent - s->o.tsval <= t->rto_ms * 6 / 5 && s->end == s->h.seq &&
+        s->h.seq == t->rcv_nxt && s->h.ack == t->snd_una &&
         (uint32_t)s->h.window << t->snd_wscale == t->snd_wnd)
         return COUNT_OK;
     if (!tcp_oow_limited(sh, s, &t->oow_ms, COUNT_TCP_SKIP_PAWS))

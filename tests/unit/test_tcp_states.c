@@ -4,7 +4,9 @@
  * files.
  *
  * The whole table is gone through with numbers at several places of the number space, so that the windows,
- * the SYNs, the FINs or the text stand across 2^32 and 2^31.
+ * the SYNs, the FINs or the text stand across 2^32 and 2^31. And each reason that TCP has to drop a segment
+ * (count.h) is shown a segment that it drops: all but ShuntNoControlBlock (more connections than a unit test
+ * makes) and ShuntSocketFilter (test_filter.c).
  */
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -472,4 +474,276 @@ Test(tcp_states, numbers_that_wrap_in_the_text)
 Test(tcp_states, numbers_that_change_sign)
 {
     table_with(0x7ffffffe, 0x7fffffff);
+}
+
+/* --- why a segment is dropped --- */
+
+#define TWICE(name, once)                                                                                    \
+    static void name(struct peer *p, const struct place *w, ssize_t *ret)                                    \
+    {                                                                                                        \
+        once(p, w, ret);                                                                                     \
+        once(p, w, ret);                                                                                     \
+    }
+SEGMENT(ack_beyond, .flags = TCP_ACK, .seq = w->rcv_nxt + 200000, .ack = w->snd_nxt)
+SEGMENT(text_again, .flags = TCP_ACK, .seq = 1, .ack = w->snd_nxt, .len = 10)
+TWICE(rst_in_window_twice, rst_in_window)
+TWICE(ack_beyond_twice, ack_beyond)
+TWICE(text_twice, text_again)
+
+static void ack_beyond_twice_to_orphan(struct peer *p, const struct place *w, ssize_t *ret)
+{
+    call_close(p, w, ret);
+    ack_beyond_twice(p, w, ret);
+}
+
+static void text_to_orphan(struct peer *p, const struct place *w, ssize_t *ret)
+{
+    call_close(p, w, ret);
+    text_again(p, w, ret);
+}
+
+/* Twice, in a connection with timestamps; into TIME_WAIT before it where w is that. */
+static void old_timestamp(struct peer *p, const struct place *w, ssize_t *ret)
+{
+    static const struct peer_opts with_ts = {.ts = true};
+
+    (void)ret;
+    p->listener = p->t;
+    p->t = NULL;
+    peer_open_passive(p, &with_ts);
+    if (w == &places[TIME_W])
+        peer_into(p, TCPS_TIME_WAIT);
+    p->tsval -= 100000; /* more than may come of reordering */
+    for (int i = 0; i < 2; i++)
+        peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1 + w->rcv_nxt, .ack = w->snd_nxt});
+}
+
+static void old_timestamp_in_time_wait(struct peer *p, const struct place *w, ssize_t *ret)
+{
+    (void)w;
+    old_timestamp(p, &places[TIME_W], ret);
+}
+
+static void future_tsecr(struct peer *p, const struct place *w, ssize_t *ret)
+{
+    struct tcp_opts o = {.has_ts = 1, .tsval = 7, .fastopen_len = -1};
+
+    (void)w;
+    (void)ret;
+    peer_send(p, (struct peer_seg){.flags = TCP_SYN, .opts = &o});
+    cr_assert(peer_recv(p));
+    p->irs = p->seen.tcp.seq;
+    o.tsecr = p->seen.opts.tsval + 100000;
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 1, .opts = &o});
+}
+
+static void ack_while_data_is_awaited(struct peer *p, const struct place *w, ssize_t *ret)
+{
+    peer_set(p, IPPROTO_TCP, TCP_DEFER_ACCEPT, 5);
+    peer_send(p, (struct peer_seg){.flags = TCP_SYN});
+    cr_assert(peer_recv(p));
+    p->irs = p->seen.tcp.seq;
+    ack_all(p, &places[HALF], ret);
+    (void)w;
+}
+
+static void connects_from(struct peer *p, uint16_t port, bool finish)
+{
+    p->port = port;
+    peer_send(p, (struct peer_seg){.flags = TCP_SYN});
+    if (!finish || !peer_recv(p))
+        return;
+    p->irs = p->seen.tcp.seq;
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 1});
+}
+
+/* More than the backlog of 8, which nobody accepts. */
+static void connections_not_accepted(struct peer *p, const struct place *w, ssize_t *ret)
+{
+    (void)w;
+    (void)ret;
+    for (uint16_t i = 0; i < 12; i++)
+        connects_from(p, (uint16_t)(1000 + i), true);
+}
+
+static void syns_without_cookies(struct peer *p, const struct place *w, ssize_t *ret)
+{
+    (void)w;
+    (void)ret;
+    p->sh->st->set.tcp_syncookies = 0;
+    for (uint16_t i = 0; i < 12; i++)
+        connects_from(p, (uint16_t)(1000 + i), false);
+}
+
+static void guessed_cookie(struct peer *p, const struct place *w, ssize_t *ret)
+{
+    for (uint16_t i = 0; i < 12; i++)
+        connects_from(p, (uint16_t)(1000 + i), false);
+    p->port = 999;
+    ack_all(p, w, ret);
+}
+
+static void signed_syn(struct peer *p, const struct place *w, ssize_t *ret)
+{
+    static const uint8_t digest[16];
+    struct tcp_opts o = {.md5 = digest, .fastopen_len = -1};
+
+    (void)w;
+    (void)ret;
+    peer_send(p, (struct peer_seg){.flags = TCP_SYN, .opts = &o});
+}
+
+static void want_md5(struct peer *p)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = ENV_PEER_IP};
+    struct tcp_md5sig m = {.tcpm_keylen = 1, .tcpm_key = {'k'}};
+
+    memcpy(&m.tcpm_addr, &in, sizeof in);
+    cr_assert_eq(tcp_setopt(p->sh, p->t, IPPROTO_TCP, TCP_MD5SIG, &m, sizeof m), 0);
+}
+
+static void syn_without_digest(struct peer *p, const struct place *w, ssize_t *ret)
+{
+    want_md5(p);
+    syn(p, w, ret);
+}
+
+static void syn_with_wrong_digest(struct peer *p, const struct place *w, ssize_t *ret)
+{
+    want_md5(p);
+    signed_syn(p, w, ret);
+}
+
+static void header_cut_short(struct peer *p, const struct place *w, ssize_t *ret)
+{
+    uint8_t bytes[12] = {0};
+
+    (void)w;
+    (void)ret;
+    env_inject(p->e, env_ip4(p->e, &(struct env_ip){.proto = 6}, bytes, sizeof bytes));
+    peer_poll(p);
+}
+
+static void wrong_checksum(struct peer *p, const struct place *w, ssize_t *ret)
+{
+    uint8_t bytes[20] = {[12] = 0x50, [16] = 0x12};
+
+    (void)w;
+    (void)ret;
+    env_inject(p->e, env_ip4(p->e, &(struct env_ip){.proto = 6}, bytes, sizeof bytes));
+    peer_poll(p);
+}
+
+static void sack_of_unsent(struct peer *p, const struct place *w, ssize_t *ret)
+{
+    static const struct peer_opts with_sack = {.sack = true};
+    struct tcp_opts o = peer_no_opts;
+
+    (void)w;
+    (void)ret;
+    p->listener = p->t;
+    peer_open_passive(p, &with_sack);
+    peer_app_send(p, 1000, false);
+    o.nsack = 1;
+    o.sack[0].left = p->irs + 5000;
+    o.sack[0].right = p->irs + 6000;
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 1, .opts = &o});
+}
+
+/* Each in a packet buffer of its own; in the window as it was offered at first, but of too much memory. */
+static void many(struct peer *p, uint32_t first, uint32_t step, uint32_t len)
+{
+    peer_set(p, SOL_SOCKET, SO_RCVBUF, 2304);
+    for (uint32_t i = 0; i < 30; i++)
+        peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = first + i * step, .ack = 1, .len = len});
+}
+
+static void more_than_the_buffer(struct peer *p, const struct place *w, ssize_t *ret)
+{
+    (void)w;
+    (void)ret;
+    many(p, 1, 1000, 1000);
+}
+
+static void more_gaps_than_the_buffer(struct peer *p, const struct place *w, ssize_t *ret)
+{
+    (void)w;
+    (void)ret;
+    many(p, 3, 2, 1);
+}
+
+/* Each reason, and a segment that is dropped for it. */
+static const struct {
+    enum count count;
+    enum column in;
+    event_fn *fn;
+} drops[] = {
+    {COUNT_TCP_ERR, CLOSED, header_cut_short},
+    {COUNT_TCP_CSUM, CLOSED, wrong_checksum},
+    {COUNT_TCP_LISTEN_OVERFLOW, LISTEN, connections_not_accepted},
+    {COUNT_TCP_LISTEN_DROP, LISTEN, connections_not_accepted},
+    {COUNT_TCP_REQQ_DROP, LISTEN, syns_without_cookies},
+    {COUNT_TCP_COOKIE_FAILED, LISTEN, guessed_cookie},
+    {COUNT_TCP_MD5_NOT_FOUND, LISTEN, syn_without_digest},
+    {COUNT_TCP_MD5_UNEXPECTED, LISTEN, signed_syn},
+    {COUNT_TCP_MD5_FAILURE, LISTEN, syn_with_wrong_digest},
+    {COUNT_TCP_EMBRYONIC_RST, HALF, rst_exact},
+    {COUNT_TCP_DEFER_ACCEPT, LISTEN, ack_while_data_is_awaited},
+    {COUNT_TCP_SKIP_SYN_RECV, HALF, ack_beyond_twice},
+    {COUNT_TCP_PAWS_TW, LISTEN, old_timestamp_in_time_wait},
+    {COUNT_TCP_PAWS, LISTEN, old_timestamp},
+    {COUNT_TCP_SKIP_PAWS, LISTEN, old_timestamp},
+    {COUNT_TCP_SKIP_SEQ, ESTAB, ack_beyond_twice},
+    {COUNT_TCP_SKIP_FIN_WAIT_2, FIN_W2, ack_beyond_twice_to_orphan},
+    {COUNT_TCP_SKIP_TIME_WAIT, TIME_W, ack_beyond_twice},
+    {COUNT_TCP_SKIP_CHALLENGE, ESTAB, rst_in_window_twice},
+    {COUNT_TCP_TSECR, LISTEN, future_tsecr},
+    {COUNT_TCP_SEQ, ESTAB, text_before},
+    {COUNT_TCP_RST_SEQ, ESTAB, rst_in_window},
+    {COUNT_TCP_ACK_UNSENT, ESTAB, ack_unsent},
+    {COUNT_TCP_ACK_OLD, ESTAB, ack_too_old},
+    {COUNT_TCP_NOACK, ESTAB, no_ack},
+    {COUNT_TCP_CHALLENGE, ESTAB, rst_in_window},
+    {COUNT_TCP_SYN_CHALLENGE, ESTAB, syn},
+    {COUNT_TCP_DUP_DATA, ESTAB, text_twice},
+    {COUNT_TCP_OFO_DROP, ESTAB, more_gaps_than_the_buffer},
+    {COUNT_TCP_RCV_FULL, ESTAB, more_than_the_buffer},
+    {COUNT_TCP_CLOSED_DATA, ESTAB, text_to_orphan},
+    {COUNT_TCP_SACK_BAD, LISTEN, sack_of_unsent},
+};
+
+/* TCP's other counters: nothing is dropped when they count. */
+/* clang-format off */
+#define NO_DROPS(X) \
+    X(TCP_ACTIVE_OPEN) X(TCP_PASSIVE_OPEN) X(TCP_ATTEMPT_FAIL) X(TCP_ESTAB_RESET) X(TCP_IN)                \
+    X(TCP_OUT) X(TCP_RETRANS) X(TCP_OUT_RST) X(TCP_REQQ_COOKIES) X(TCP_COOKIE_SENT)                        \
+    X(TCP_COOKIE_RECV) X(TFO_ACTIVE) X(TFO_ACTIVE_FAIL) X(TFO_PASSIVE) X(TFO_PASSIVE_FAIL)                 \
+    X(TFO_OVERFLOW) X(TFO_COOKIE_REQ) X(TFO_BLACKHOLE) X(TFO_ALT_KEY) X(TCP_SYN_RETRANS) X(TCP_OFO)        \
+    X(TCP_ABORT_CLOSE) X(TCP_ABORT_TIMEOUT) X(TCP_ABORT_LINGER) X(TCP_TIMEOUT) X(TCP_FAST_RETRANS)         \
+    X(TCP_SLOW_START_RETRANS) X(TCP_SACK_RECOVERY) X(TCP_RENO_RECOVERY) X(TCP_MTUP_SUCCESS)                \
+    X(TCP_MTUP_FAIL) X(TCP_SACK_RENEGING) X(TCP_SACK_REORDER) X(TCP_RENO_REORDER) X(TCP_TS_REORDER)        \
+    X(TCP_FULL_UNDO) X(TCP_PARTIAL_UNDO) X(TCP_DSACK_UNDO) X(TCP_LOSS_UNDO) X(TCP_SPURIOUS_RTOS)           \
+    X(TCP_LOST_RETRANSMIT) X(TCP_LOSS_PROBES) X(TCP_LOSS_PROBE_RECOVERY) X(TCP_DSACK_RECV)                 \
+    X(TCP_DSACK_OFO_RECV) X(TCP_DSACK_IGNORED_OLD) X(TCP_DSACK_IGNORED_NO_UNDO)                            \
+    X(TCP_DSACK_IGNORED_DUBIOUS) X(TCP_HYSTART) X(TCP_DELIVERED_CE) X(TCP_DELACK) X(TCP_TW)                \
+    X(TCP_TW_OVERFLOW) X(TCP_TW_RECYCLED) X(TCP_KEEPALIVE) X(TCP_PROBE) X(TCP_FAST_PATH)
+/* clang-format on */
+
+Test(tcp_states, each_reason_to_drop_is_reached)
+{
+    bool known[COUNT_MAX] = {false};
+    ssize_t ret;
+
+#define KNOWN(id) known[COUNT_##id] = true;
+    NO_DROPS(KNOWN)
+    for (unsigned i = 0; i < sizeof drops / sizeof *drops; i++) {
+        struct peer *p = into(drops[i].in, 1000000, 3000000);
+
+        known[drops[i].count] = true;
+        drops[i].fn(p, &places[drops[i].in], &ret);
+        cr_expect_gt(p->sh->count[drops[i].count], 0, "%s", count_name(drops[i].count));
+        leave(p);
+    }
+    for (unsigned i = COUNT_TCP_ACTIVE_OPEN; i <= COUNT_TCP_FAST_PATH; i++)
+        cr_expect(known[i], "%s: neither a reason to drop nor none", count_name((enum count)i));
 }
