@@ -112,6 +112,7 @@
     X(TCP_SKIP_TIME_WAIT, "TcpExtTCPACKSkippedTimeWait")                                                     \
     X(TCP_SKIP_CHALLENGE, "TcpExtTCPACKSkippedChallenge")                                                    \
     X(TCP_TSECR, "TcpExtTSEcrRejected")                                                                      \
+    X(TCP_PAWS_ACTIVE, "TcpExtPAWSActive")                                                                   \
     X(TCP_PAWS, "TcpExtPAWSEstab")                                                                           \
     X(TCP_SEQ, "TcpExtTCPOutOfWindow")                                                                       \
     X(TCP_RST_SEQ, "TcpExtTCPRstSequence")                                                                   \

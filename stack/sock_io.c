@@ -128,14 +128,27 @@ static ssize_t sent_with_syn(struct sock *s)
     return r ? r : (ssize_t)n;
 }
 
+/* Is what msg holds n bytes at most? */
+static bool fits_in(const struct msghdr *msg, size_t n)
+{
+    for (size_t i = 0; i < msg->msg_iovlen; i++) {
+        if (msg->msg_iov[i].iov_len > n)
+            return false;
+        n -= msg->msg_iov[i].iov_len;
+    }
+    return true;
+}
+
 static ssize_t send_tcp(struct stack *st, struct sock *s, const struct msghdr *msg, int flags, size_t skip)
 {
     bool wait = !(s->file.oflags & O_NONBLOCK) && !(flags & MSG_DONTWAIT), held;
     ssize_t n = 0;
 
-    if (s->syn_sent && skip == 0)
+    if (s->syn_sent && skip == 0) {
         n = sent_with_syn(s);
-    else if ((flags & MSG_FASTOPEN) && skip == 0)
+        if (n > 0 && !fits_in(msg, (size_t)n))
+            tcp_answers(sock_tcb(s)); /* the rest of the write comes at once */
+    } else if ((flags & MSG_FASTOPEN) && skip == 0)
         n = wait_for_open(s, send_fastopen(st, s, msg, flags, wait), wait);
     if (n)
         return n;

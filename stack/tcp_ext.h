@@ -25,7 +25,8 @@ struct tcp_tfo {
     uint8_t syn_data_acked;
     int8_t cookie_len; /* of the option to send next; -1: none */
     uint8_t cookie[16];
-    uint32_t syn_data; /* bytes the SYN carried */
+    uint32_t syn_data;   /* bytes the SYN carried */
+    uint8_t syn_retrans; /* how often it was sent again */
 };
 
 /* Path MTU search (tcp_mtup.h), when TF_MTUP. */

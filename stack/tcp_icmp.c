@@ -5,6 +5,7 @@
 #include "errq.h"
 #include "ip.h"
 #include "tcp_close.h"
+#include "tcp_ext.h"
 #include "tcp_output.h"
 #include "tcp_recover.h"
 #include "tcp_sack.h"
@@ -33,6 +34,24 @@ static void lower_mtu(struct shard *sh, struct tcb *t, uint32_t mtu)
     tcp_output(sh, t);
 }
 
+/* It does not even take the SYN with its data (RFC 7413 section 4.2.1): at once again, without, and with the
+ * MSS that the path has now (Linux: tcp_simple_retransmit). */
+static void lower_syn_mtu(struct shard *sh, struct tcb *t, const struct icmp_error *e)
+{
+    uint16_t was = t->flow.mtu;
+
+    ip_learn_mtu(sh, &e->dst, e->mtu);
+    if (flow_resolve(sh, &t->flow) != 0 || t->flow.mtu >= was)
+        return;
+    tcp_mss_update(sh, t);
+    if (!t->ext || !t->ext->tfo.syn_data || t->snd_nxt == t->iss + 1)
+        return;
+    tcp_count(sh, COUNT_TCP_RETRANS);
+    t->total_retrans++;
+    t->flags |= TF_SYN_RETRANS;
+    tcp_send_syn(sh, t);
+}
+
 /* Where the quoted TCP header begins. */
 static uint32_t quoted_hdr(const struct icmp_error *e)
 {
@@ -49,7 +68,9 @@ void tcp_icmp(struct shard *sh, const struct icmp_error *e)
     if (!t || seq_lt(e->seq, t->snd_una) || seq_gt(e->seq, t->snd_nxt))
         return;
     if (e->too_big) {
-        if (!state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED) | TCPF(CLOSE))) {
+        if (t->state == TCPS_SYN_SENT)
+            lower_syn_mtu(sh, t, e);
+        else if (!state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED) | TCPF(CLOSE))) {
             ip_learn_mtu(sh, &e->dst, e->mtu); /* for the other and the next connections to there */
             lower_mtu(sh, t, e->mtu ? e->mtu : 576);
         }

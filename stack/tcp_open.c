@@ -234,7 +234,6 @@ static void simultaneous(struct shard *sh, struct tcb *t, const struct tcp_seg *
 /* The data of our SYN was not taken: again, at once, with the ACK (RFC 7413 section 4.2.1). */
 static void resend_syn_data(struct shard *sh, struct tcb *t)
 {
-    t->total_retrans++;
     for (struct rte_mbuf *u = t->snd_head; u && u != t->snd_next; u = pkt_meta(u)->link)
         tcp_mark_lost(sh, t, u);
     t->rtx_hint = NULL;
@@ -276,6 +275,16 @@ static enum count syn_acked(struct shard *sh, struct tcb *t, struct tcp_seg *s)
     return TCP_DONE;
 }
 
+/* A timestamp comes back that no SYN of ours bore: an answer to an earlier connection (Linux:
+ * tcp_rcv_synsent_state_process). */
+static bool echoes_another(const struct shard *sh, const struct tcb *t, const struct tcp_seg *s)
+{
+    uint32_t since_ms = s->o.tsecr - t->ts_off - t->retrans_stamp_ms;
+
+    return sh->st->set.tcp_timestamps && s->o.has_ts && s->o.tsecr &&
+           since_ms > tcp_now_ms(sh) - t->retrans_stamp_ms;
+}
+
 enum count tcp_syn_sent_input(struct shard *sh, struct tcb *t, struct tcp_seg *s)
 {
     bool ack = s->h.flags & TCP_ACK;
@@ -288,6 +297,11 @@ enum count tcp_syn_sent_input(struct shard *sh, struct tcb *t, struct tcp_seg *s
             return COUNT_TCP_RST_SEQ;
         tcp_reset_segment(sh, s);
         return COUNT_TCP_ACK_UNSENT;
+    }
+    if (ack && echoes_another(sh, t, s)) {
+        if (!(s->h.flags & TCP_RST))
+            tcp_reset_segment(sh, s);
+        return COUNT_TCP_PAWS_ACTIVE;
     }
     /* Second, the RST bit: believed only when it acknowledges our SYN. */
     if (s->h.flags & TCP_RST) {

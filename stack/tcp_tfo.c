@@ -294,6 +294,7 @@ bool tcp_tfo_prepare(struct shard *sh, struct tcb *t, bool with_data)
     x->asked = 1;
     x->syn_data = 0;
     x->fail = TFO_FAIL_NONE;
+    x->syn_retrans = 0;
     x->syn_data_acked = 0;
     t->peer_mss = tcp_advertised_mss(&t->flow, t->user_mss);
     usable = cookie_usable(sh, t);
@@ -416,6 +417,7 @@ bool tcp_tfo_syn_acked(struct shard *sh, struct tcb *t, const struct tcp_seg *s)
     if (!x->asked)
         return false;
     x->asked = 0;
+    x->syn_retrans = t->total_retrans < UINT8_MAX ? (uint8_t)t->total_retrans : UINT8_MAX;
     learn(sh, t, s);
     if (x->syn_data && t->snd_una != t->snd_nxt) {
         x->fail = t->flags & TF_SYN_RETRANS ? TFO_FAIL_SYN_RETRANS : TFO_FAIL_DATA_NOT_ACKED;

@@ -5,7 +5,8 @@
  *
  * so_flags are tunables (tunable.h) and "tso" (bytes of the largest frame the link segments; 0: none) and
  * "mtu". Beside them the stack takes the net.ipv4.* settings of the network namespace that packetdrill runs
- * in, as scripts set them by sysctl(8), at each socket().
+ * in, as scripts set them by sysctl(8), after each command of the script; "ip tcp_metrics flush" among those
+ * makes the stack forget its Fast Open cookies, too.
  *
  * Theory of operation. The object holds the unit tests' environment: a stack with a fake clock, and one link
  * whose frames are handed over by netdev_send and netdev_receive without their Ethernet header.
@@ -21,7 +22,8 @@
  * that has to wait on the tool's own thread moves the clock itself.
  *
  * Preloaded as well (LD_PRELOAD), the object also answers the calls that the tool makes past the table:
- * getsockopt(TCP_INFO) of its code blocks, and sendfile.
+ * getsockopt(TCP_INFO) of its code blocks, sendfile, and system. Found not to be preloaded, it starts the
+ * tool once more with itself preloaded: before the script's first command nothing has happened yet.
  */
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -30,7 +32,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <net/ethernet.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <rte_ip.h>
 #include <rte_tcp.h>
@@ -48,6 +49,7 @@
 #include "../../stack/route.h"
 #include "../../stack/shard.h"
 #include "../../stack/sock.h"
+#include "../../stack/tcp_tfo.h"
 #include "../../stack/user.h"
 #include "../unit/env.h"
 
@@ -858,12 +860,33 @@ static const struct packetdrill_interface table = {
     .splice = pd_splice,
 };
 
+/* The tool once more, with this object preloaded. Returns only when that cannot be. */
+static void preload(void)
+{
+    static char args[1 << 17], *argv[1024];
+    size_t n = 0, at = 0, len;
+    FILE *f = fopen("/proc/self/cmdline", "re");
+    Dl_info self;
+
+    if (!f || getenv("PACKETDRILL_SHUNT") || !dladdr(&table, &self))
+        return;
+    len = fread(args, 1, sizeof args - 1, f);
+    fclose(f);
+    for (; at < len && n < sizeof argv / sizeof argv[0] - 1; at += strlen(args + at) + 1)
+        argv[n++] = args + at;
+    setenv("PACKETDRILL_SHUNT", "1", 1);
+    setenv("LD_PRELOAD", self.dli_fname, 1);
+    execv("/proc/self/exe", argv);
+}
+
 void packetdrill_interface_init(const char *flags, struct packetdrill_interface *ifc)
 {
     struct sigaction fault = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
     struct ipaddr own = ipaddr_v4(LOCAL_IP), gateway = ipaddr_v4(GATEWAY), any = ipaddr_v4(0);
     struct ipaddr own6, gateway6, any6 = IPADDR_ANY;
 
+    if (dlsym(RTLD_DEFAULT, "packetdrill_interface_init") != (void *)packetdrill_interface_init)
+        preload();
     *ifc = table;
     if (munlockall()) /* the tool locks all memory, of which the segment is a lot, mostly never touched */
         perror("munlockall");
@@ -907,6 +930,24 @@ ssize_t plain_sendfile(int out, int in, off_t *off, size_t n)
         r = pd_send(NULL, out, buf, (size_t)r, 0);
     if (r > 0 && off)
         *off += r;
+    return r;
+}
+
+/* A command of the script: what it set by sysctl(8) holds from now on. */
+EXPORT int system(const char *command)
+{
+    int (*next)(const char *);
+    int r;
+
+    *(void **)&next = dlsym(RTLD_NEXT, "system");
+    r = next(command);
+    if (!pd.env)
+        return r;
+    enter();
+    take_sysctls();
+    if (command && strstr(command, "tcp_metrics flush"))
+        memset(pd.env->sh->tcp->tfo, 0, TFO_PEERS * sizeof *pd.env->sh->tcp->tfo);
+    leave();
     return r;
 }
 
