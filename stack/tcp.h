@@ -33,8 +33,8 @@ int tcp_connect_quiet(struct shard *sh, struct tcb *t, const struct endpoint *re
 int tcp_listen(struct shard *sh, struct tcb *t, int backlog);   /* again to change the backlog */
 struct tcb *tcp_accept(struct shard *sh, struct tcb *listener); /* oldest ready child, NULL when none */
 
-/* What is sent next answers what came last: the peer's segments are acknowledged with our data (Linux: a write
- * that waited for its Fast Open, sk_write_pending). */
+/* What is sent next answers what came last: the peer's segments are acknowledged with our data (Linux: a
+ * write that waited for its Fast Open, sk_write_pending). */
 void tcp_answers(struct tcb *t);
 /* Appends a copy of up to the send buffer's free space. Bytes taken (may be short), or -EAGAIN (no room),
  * -EPIPE, -ENOTCONN, the pending so_error, -EFAULT. flags: MSG_MORE; MSG_EOR, no packet holds bytes of both

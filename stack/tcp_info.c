@@ -83,6 +83,8 @@ static void info_sender(const struct tcb *t, struct tcp_info *o)
     struct packets p = count_packets(t);
     uint32_t flight = tcp_flight(t), extra = 0; /* the FIN, or the SYN */
     uint32_t syn_retrans = t->ext ? t->ext->tfo.syn_retrans : 0;
+    bool syn_data =
+        t->ext && t->ext->tfo.syn_data_acked && !(t->flags & TF_PASSIVE); /* one packet, not two */
 
     if (flight && (tcp_fin_sent(t) || state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED))))
         extra = 1;
@@ -103,7 +105,8 @@ static void info_sender(const struct tcb *t, struct tcp_info *o)
     o->tcpi_delivered_ce = t->ext ? segments(t, t->ext->delivered_ce) : 0;
     /* Every packet, sent for the first time, that is in flight no more; the SYN, and the FIN. */
     o->tcpi_delivered = t->data_segs_out - (t->bytes_retrans ? t->total_retrans - syn_retrans : 0) -
-                        (p.out - p.sacked) + !state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED)) + fin_acked(t);
+                        (p.out - p.sacked) + !state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED)) +
+                        fin_acked(t) - syn_data;
     if (t->rate_interval_us)
         o->tcpi_delivery_rate = (uint64_t)t->rate_delivered * 1000000 / t->rate_interval_us;
     o->tcpi_delivery_rate_app_limited = !t->rate_interval_us || t->rate_app_limited;

@@ -234,7 +234,6 @@ static void simultaneous(struct shard *sh, struct tcb *t, const struct tcp_seg *
 /* The data of our SYN was not taken: again, at once, with the ACK (RFC 7413 section 4.2.1). */
 static void resend_syn_data(struct shard *sh, struct tcb *t)
 {
-    t->total_retrans++;
     for (struct rte_mbuf *u = t->snd_head; u && u != t->snd_next; u = pkt_meta(u)->link)
         tcp_mark_lost(sh, t, u);
     t->rtx_hint = NULL;

@@ -373,7 +373,6 @@ void tcp_send_syn(struct shard *sh, struct tcb *t)
     if (tcp_emit(sh, t, &s, &o) == 0 && s.len) {
         t->snd_next = stamp(sh, t, t->snd_next, s.len);
         t->snd_nxt += s.len;
-        t->data_segs_out++;
         t->last_snd_ms = tcp_now_ms(sh);
     }
     tcp_rtx_arm(sh, t);
