@@ -106,13 +106,26 @@ static ssize_t send_fastopen(struct stack *st, struct sock *s, const struct msgh
     return n == -EINPROGRESS && wait ? -EAGAIN : n;
 }
 
+/* Is what msg holds n bytes at most? */
+static bool fits_in(const struct msghdr *msg, size_t n)
+{
+    for (size_t i = 0; i < msg->msg_iovlen; i++) {
+        if (msg->msg_iov[i].iov_len > n)
+            return false;
+        n -= msg->msg_iov[i].iov_len;
+    }
+    return true;
+}
+
 /* A blocking write that left with the SYN ends with the handshake (inet_wait_for_connect): what it took is
  * kept meanwhile. */
-static ssize_t wait_for_open(struct sock *s, ssize_t n, bool wait)
+static ssize_t wait_for_open(struct sock *s, const struct msghdr *msg, ssize_t n, bool wait)
 {
     if (n <= 0 || !wait || !s->connecting)
         return n;
     s->syn_sent = (uint32_t)n;
+    if (!fits_in(msg, (size_t)n))
+        tcp_answers(sock_tcb(s));
     return -EAGAIN;
 }
 
@@ -128,17 +141,6 @@ static ssize_t sent_with_syn(struct sock *s)
     return r ? r : (ssize_t)n;
 }
 
-/* Is what msg holds n bytes at most? */
-static bool fits_in(const struct msghdr *msg, size_t n)
-{
-    for (size_t i = 0; i < msg->msg_iovlen; i++) {
-        if (msg->msg_iov[i].iov_len > n)
-            return false;
-        n -= msg->msg_iov[i].iov_len;
-    }
-    return true;
-}
-
 static ssize_t send_tcp(struct stack *st, struct sock *s, const struct msghdr *msg, int flags, size_t skip)
 {
     bool wait = !(s->file.oflags & O_NONBLOCK) && !(flags & MSG_DONTWAIT), held;
@@ -149,7 +151,7 @@ static ssize_t send_tcp(struct stack *st, struct sock *s, const struct msghdr *m
         if (n > 0 && !fits_in(msg, (size_t)n))
             tcp_answers(sock_tcb(s)); /* the rest of the write comes at once */
     } else if ((flags & MSG_FASTOPEN) && skip == 0)
-        n = wait_for_open(s, send_fastopen(st, s, msg, flags, wait), wait);
+        n = wait_for_open(s, msg, send_fastopen(st, s, msg, flags, wait), wait);
     if (n)
         return n;
     held = s->connecting && tcp_syn_waits(sock_tcb(s));
@@ -157,7 +159,7 @@ static ssize_t send_tcp(struct stack *st, struct sock *s, const struct msghdr *m
                      flags & (MSG_MORE | MSG_OOB | MSG_EOR));
     if (n == -EINPROGRESS && wait)
         n = -EAGAIN;
-    return held ? wait_for_open(s, n, wait) : n;
+    return held ? wait_for_open(s, msg, n, wait) : n;
 }
 
 static ssize_t send_udp(struct stack *st, struct sock *s, const struct msghdr *msg, int flags)

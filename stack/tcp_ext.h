@@ -27,6 +27,7 @@ struct tcp_tfo {
     uint8_t cookie[16];
     uint32_t syn_data;   /* bytes the SYN carried */
     uint8_t syn_retrans; /* how often it was sent again */
+    uint8_t more;        /* who wrote waits to write the rest */
 };
 
 /* Path MTU search (tcp_mtup.h), when TF_MTUP. */

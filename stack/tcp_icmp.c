@@ -1,6 +1,7 @@
 /* tcp_icmp.c: ICMP errors about our segments (RFC 1122 section 4.2.3.9, RFC 5927), and the path MTU (RFC
  * 1191). */
 #include <errno.h>
+#include <linux/icmp.h>
 
 #include "errq.h"
 #include "ip.h"
@@ -10,6 +11,7 @@
 #include "tcp_recover.h"
 #include "tcp_sack.h"
 #include "tcp_sndq.h"
+#include "tcp_synq.h"
 #include "tcp_table.h"
 #include "tcp_timer.h"
 #include "wire_ip6.h"
@@ -58,14 +60,34 @@ static uint32_t quoted_hdr(const struct icmp_error *e)
     return ipaddr_is_v4(&e->src) && e->data_len ? (e->data[0] & 0xfu) * 4 : 40;
 }
 
+/* The peer of a half-open connection is not to be reached: its request is dropped (Linux: tcp_req_err). */
+static void request_error(struct shard *sh, const struct icmp_error *e, struct synreq *r)
+{
+    bool hard = ipaddr_is_v4(&e->src) ? (e->type == ICMP_DEST_UNREACH && e->code <= ICMP_HOST_UNREACH) ||
+                                            e->type == ICMP_PARAMETERPROB || e->type == ICMP_TIME_EXCEEDED
+                                      : e->fatal;
+
+    if (e->too_big || e->seq != r->iss || !hard)
+        return;
+    tcp_count(sh, COUNT_TCP_LISTEN_DROP);
+    tcp_synq_free(sh, r);
+}
+
 void tcp_icmp(struct shard *sh, const struct icmp_error *e)
 {
     struct endpoint local = {e->src, e->sport_be}, remote = {e->dst, e->dport_be};
     struct tcb *t = tcp_lookup(sh, &local, &remote);
     bool recverr = t && (t->pcb.flags & (ipaddr_is_v4(&e->src) ? PCB_RECVERR : PCB_RECVERR6));
 
+    if (!t || t->state == TCPS_LISTEN) {
+        struct synreq *r = tcp_synq_lookup(sh, &local, &remote);
+
+        if (r)
+            request_error(sh, e, r);
+        return;
+    }
     /* RFC 5927 section 4.1: only an error about something in flight is believed. */
-    if (!t || seq_lt(e->seq, t->snd_una) || seq_gt(e->seq, t->snd_nxt))
+    if (seq_lt(e->seq, t->snd_una) || seq_gt(e->seq, t->snd_nxt))
         return;
     if (e->too_big) {
         if (t->state == TCPS_SYN_SENT)

@@ -75,4 +75,7 @@ bool tcp_oow_limited(struct shard *sh, const struct tcp_seg *s, uint32_t *last_m
 /* An ACK in answer to something suspicious, limited in rate (RFC 5961 section 7). */
 void tcp_challenge_ack(struct shard *sh, struct tcb *t);
 
+/* An ACK is due, but may wait for data to go with: the delayed-ACK timer. */
+void tcp_owe_ack(struct shard *sh, struct tcb *t);
+
 #endif

@@ -268,6 +268,8 @@ static enum count syn_acked(struct shard *sh, struct tcb *t, struct tcp_seg *s)
     pcb_event(sh, &t->pcb, EV_OUT);
     if (again)
         resend_syn_data(sh, t);
+    else if (tfo && t->ext->tfo.more) /* the rest of the write comes at once, and bears the ACK */
+        tcp_owe_ack(sh, t);
     else
         tcp_send_ack(sh, t);
     if (again && tcp_flight(t))

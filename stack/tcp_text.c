@@ -23,6 +23,14 @@ void tcp_take_ts(struct shard *sh, struct tcb *t, const struct tcp_seg *s)
     }
 }
 
+void tcp_owe_ack(struct shard *sh, struct tcb *t)
+{
+    if (!(t->flags & TF_ACK_DELAYED)) {
+        t->flags |= TF_ACK_DELAYED;
+        tcp_deadline_set(sh, t, DL_DELACK, tcp_delack_ms(sh, t));
+    }
+}
+
 /* In-order text or FIN came: at once, or delayed? */
 static void schedule_ack(struct shard *sh, struct tcb *t, bool fin)
 {
@@ -32,10 +40,7 @@ static void schedule_ack(struct shard *sh, struct tcb *t, bool fin)
         tcp_at_burst_end(sh, t, TF_ACK_NOW);
         return;
     }
-    if (!(t->flags & TF_ACK_DELAYED)) {
-        t->flags |= TF_ACK_DELAYED;
-        tcp_deadline_set(sh, t, DL_DELACK, tcp_delack_ms(sh, t));
-    }
+    tcp_owe_ack(sh, t);
 }
 
 static void measure_rtt(struct shard *sh, struct tcb *t, const struct tcp_seg *s)

@@ -294,7 +294,7 @@ bool tcp_tfo_prepare(struct shard *sh, struct tcb *t, bool with_data)
     x->asked = 1;
     x->syn_data = 0;
     x->fail = TFO_FAIL_NONE;
-    x->syn_retrans = 0;
+    x->syn_retrans = x->more = 0;
     x->syn_data_acked = 0;
     t->peer_mss = tcp_advertised_mss(&t->flow, t->user_mss);
     usable = cookie_usable(sh, t);
@@ -390,13 +390,16 @@ bool tcp_syn_waits(const struct tcb *t)
     return tcp_tfo_is_deferred(t);
 }
 
-/* What the SYN,ACK taught about the peer (Linux: tcp_fastopen_cache_set). */
-static void learn(struct shard *sh, const struct tcb *t, const struct tcp_seg *s)
+/* What the SYN,ACK taught about the peer (Linux: tcp_fastopen_cache_set). solicited: our SYN bore the option.
+ */
+static void learn(struct shard *sh, const struct tcb *t, const struct tcp_seg *s, bool solicited)
 {
     const struct tcp_tfo *x = &t->ext->tfo;
     struct tfo_peer *p = peer_get(sh, &t->pcb.remote.addr);
 
     p->mss = t->peer_mss;
+    if (!solicited)
+        return;
     if (s->o.fastopen_len > 0) {
         p->cookie_len = (uint8_t)s->o.fastopen_len;
         p->exp = s->o.fastopen_exp;
@@ -412,13 +415,14 @@ static void learn(struct shard *sh, const struct tcb *t, const struct tcp_seg *s
 bool tcp_tfo_syn_acked(struct shard *sh, struct tcb *t, const struct tcp_seg *s)
 {
     struct tcp_tfo *x = &t->ext->tfo;
+    bool optioned = t->flags & TF_TFO;
 
     t->flags &= ~(uint32_t)TF_TFO;
     if (!x->asked)
         return false;
     x->asked = 0;
     x->syn_retrans = t->total_retrans < UINT8_MAX ? (uint8_t)t->total_retrans : UINT8_MAX;
-    learn(sh, t, s);
+    learn(sh, t, s, optioned);
     if (x->syn_data && t->snd_una != t->snd_nxt) {
         x->fail = t->flags & TF_SYN_RETRANS ? TFO_FAIL_SYN_RETRANS : TFO_FAIL_DATA_NOT_ACKED;
         tcp_count(sh, COUNT_TFO_ACTIVE_FAIL);

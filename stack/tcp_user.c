@@ -42,7 +42,10 @@ static int send_check(struct tcb *t)
 
 void tcp_answers(struct tcb *t)
 {
-    t->flags |= TF_PINGPONG;
+    if (t->state == TCPS_SYN_SENT && t->ext)
+        t->ext->tfo.more = 1;
+    else
+        t->flags |= TF_PINGPONG;
 }
 
 /* After appending: hands it to the network, and notes a buffer too full for poll. */

@@ -537,6 +537,17 @@ static void future_tsecr(struct peer *p, const struct place *w, ssize_t *ret)
     peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 1, .opts = &o});
 }
 
+static void echo_of_no_syn_of_ours(struct peer *p, const struct place *w, ssize_t *ret)
+{
+    struct tcp_opts o = {.has_ts = 1, .tsval = 7, .fastopen_len = -1};
+
+    (void)w;
+    (void)ret;
+    o.tsecr = p->t->retrans_stamp_ms + p->t->ts_off + 100000;
+    peer_send(p, (struct peer_seg){.flags = TCP_SYN | TCP_ACK, .ack = 1, .opts = &o});
+    cr_expect_eq(p->t->state, TCPS_SYN_SENT);
+}
+
 static void ack_while_data_is_awaited(struct peer *p, const struct place *w, ssize_t *ret)
 {
     peer_set(p, IPPROTO_TCP, TCP_DEFER_ACCEPT, 5);
@@ -698,6 +709,7 @@ static const struct {
     {COUNT_TCP_SKIP_TIME_WAIT, TIME_W, ack_beyond_twice},
     {COUNT_TCP_SKIP_CHALLENGE, ESTAB, rst_in_window_twice},
     {COUNT_TCP_TSECR, LISTEN, future_tsecr},
+    {COUNT_TCP_PAWS_ACTIVE, SYN_SENT, echo_of_no_syn_of_ours},
     {COUNT_TCP_SEQ, ESTAB, text_before},
     {COUNT_TCP_RST_SEQ, ESTAB, rst_in_window},
     {COUNT_TCP_ACK_UNSENT, ESTAB, ack_unsent},
