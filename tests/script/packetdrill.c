@@ -22,8 +22,8 @@
  * that has to wait on the tool's own thread moves the clock itself.
  *
  * Preloaded as well (LD_PRELOAD), the object also answers the calls that the tool makes past the table:
- * getsockopt(TCP_INFO) of its code blocks, sendfile, and system. Found not to be preloaded, it starts the
- * tool once more with itself preloaded: before the script's first command nothing has happened yet.
+ * getsockopt(TCP_INFO) of its code blocks, sendfile, and system. That is also how it gets its place in the
+ * static TLS block, which dlopen alone finds too small.
  */
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -860,33 +860,12 @@ static const struct packetdrill_interface table = {
     .splice = pd_splice,
 };
 
-/* The tool once more, with this object preloaded. Returns only when that cannot be. */
-static void preload(void)
-{
-    static char args[1 << 17], *argv[1024];
-    size_t n = 0, at = 0, len;
-    FILE *f = fopen("/proc/self/cmdline", "re");
-    Dl_info self;
-
-    if (!f || getenv("PACKETDRILL_SHUNT") || !dladdr(&table, &self))
-        return;
-    len = fread(args, 1, sizeof args - 1, f);
-    fclose(f);
-    for (; at < len && n < sizeof argv / sizeof argv[0] - 1; at += strlen(args + at) + 1)
-        argv[n++] = args + at;
-    setenv("PACKETDRILL_SHUNT", "1", 1);
-    setenv("LD_PRELOAD", self.dli_fname, 1);
-    execv("/proc/self/exe", argv);
-}
-
 void packetdrill_interface_init(const char *flags, struct packetdrill_interface *ifc)
 {
     struct sigaction fault = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
     struct ipaddr own = ipaddr_v4(LOCAL_IP), gateway = ipaddr_v4(GATEWAY), any = ipaddr_v4(0);
     struct ipaddr own6, gateway6, any6 = IPADDR_ANY;
 
-    if (dlsym(RTLD_DEFAULT, "packetdrill_interface_init") != (void *)packetdrill_interface_init)
-        preload();
     *ifc = table;
     if (munlockall()) /* the tool locks all memory, of which the segment is a lot, mostly never touched */
         perror("munlockall");
