@@ -219,13 +219,18 @@ void arp_timer(struct shard *sh, struct timer *t)
     step(sh);
 }
 
-void arp_announce_start(struct shard *sh)
+void arp_probe_start(struct shard *sh)
 {
     struct arp_state *s = &sh->st->neigh->arp;
 
     s->probes_left = ARP_PROBE_NUM;
     s->announces_left = ARP_ANNOUNCE_NUM;
     step(sh);
+}
+
+void arp_announce_start(struct shard *sh)
+{
+    arp_probe_start(sh);
     nd_dad_start(sh);
 }
 

@@ -19,6 +19,8 @@ void arp_input(struct shard *sh, unsigned ifindex, struct rte_mbuf *m);
 /* Asks who has n's address: by broadcast, or of n's own link address when unicast. Counted as sent even if no
  * packet buffer was free. */
 void arp_solicit(struct shard *sh, const struct neigh *n, bool unicast);
+/* arp_announce_start for IPv4 alone, of an address that came later. */
+void arp_probe_start(struct shard *sh);
 /* TIMER_STACK fired: the next probe or announcement. */
 void arp_timer(struct shard *sh, struct timer *t);
 

@@ -8,6 +8,7 @@
 #include <rte_prefetch.h>
 
 #include "arp.h"
+#include "dhcp.h"
 #include "frag.h"
 #include "igmp.h"
 #include "ip.h"
@@ -191,6 +192,9 @@ static void fire(void *arg, struct timer *t)
         break;
     case TIMER_ND:
         nd_timer(sh, t);
+        break;
+    case TIMER_DHCP:
+        dhcp_timer(sh, t);
         break;
     case TIMER_NONE:
         break;

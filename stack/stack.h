@@ -40,7 +40,7 @@ struct ifaddr {
 };
 enum { IFADDR_FREE, IFADDR_TENTATIVE, IFADDR_VALID, IFADDR_CONFLICT };
 enum ifaddr_flag {
-    IFADDR_AUTO = 1, /* the stack's own choice: link-local, or by a router's advertisement */
+    IFADDR_AUTO = 1, /* not the user's choice: link-local, by a router's advertisement or by DHCP */
 };
 
 /* What the family shares about a link. Index 0 is loopback. */
@@ -77,6 +77,7 @@ struct filter_table;
 struct errq_table;
 struct mc_table;
 struct dgram_mc;
+struct dhcp_table;
 struct ready_state;
 struct waiter;
 
@@ -121,6 +122,7 @@ struct shard {
     struct frag_table *frag;
     struct errq_table *errq;
     struct dgram_mc *mc_sock;
+    struct dhcp_table *dhcp; /* NULL: no link has its address by DHCP */
     struct filter_table *filters;
     uint64_t icmp_stamp_ns; /* token bucket of ICMP and ICMPv6 errors (icmp.c) */
     uint32_t icmp_tokens;

@@ -29,6 +29,7 @@ enum timer_kind {
     TIMER_MC_QUERY,  /* the answer to a general query, */
     TIMER_MC_GROUP,  /* to one about a group */
     TIMER_ND,        /* IPv6 addresses and routers: probes, solicitations, lifetimes */
+    TIMER_DHCP,      /* the DHCP client of an interface */
 };
 
 struct timer {

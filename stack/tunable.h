@@ -78,6 +78,7 @@
     X(bindv6only, 0, 0, 1, "default of IPV6_V6ONLY")                                                         \
     X(accept_ra, 1, 0, 2, "believe routers: 1 on links without a given IPv6 address, 2 on all")              \
     X(autoconf, 1, 0, 1, "make addresses of the prefixes that routers advertise")                            \
+    X(dhcp_timeout, 10, 1, 600, "seconds the start waits for an address by DHCP")                            \
     X(accept_redirects, 1, 0, 1, "believe a gateway's ICMP redirects")                                       \
     X(ipfrag_time, 30, 1, 600, "seconds an incomplete datagram is kept")                                     \
     X(ip6frag_time, 60, 1, 600, "the same for IPv6")                                                         \

@@ -4,6 +4,7 @@
 
 #include "cksum.h"
 #include "dgram_mc.h"
+#include "dhcp.h"
 #include "filter.h"
 #include "hash.h"
 #include "udp_cb.h"
@@ -219,6 +220,12 @@ static void deliver_all(struct shard *sh, struct rte_mbuf *m, const struct rxinf
         pkt_drop(sh, m, ipaddr_is_multicast(&to->addr) ? COUNT_UDP_IGNORED_MC : COUNT_UDP_NOPORT);
 }
 
+/* What the stack's own DHCP client may be waiting for. */
+static bool is_dhcp(const struct shard *sh, const struct udp_hdr_in *h)
+{
+    return __builtin_expect(sh->dhcp != NULL, 0) && h->dport_be == htons(DHCP_CLIENT_PORT);
+}
+
 void udp_input(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri)
 {
     struct endpoint from = {.addr = ri->src}, to = {.addr = ri->dst};
@@ -244,6 +251,8 @@ void udp_input(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri)
     from.port_be = h.sport_be;
     to.port_be = h.dport_be;
     if (ri->bcast && (ipaddr_is_multicast(&to.addr) || ip_is_broadcast(sh->st, &to.addr))) {
+        if (is_dhcp(sh, &h) && dhcp_input(sh, m, ri, &h))
+            return;
         if (unsummed)
             pkt_drop(sh, m, COUNT_UDP_ERR);
         else
@@ -252,6 +261,8 @@ void udp_input(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri)
     }
     u = udp_lookup(sh, &to, &from, ri->ifindex);
     if (!u) {
+        if (is_dhcp(sh, &h) && dhcp_input(sh, m, ri, &h))
+            return;
         icmp_send_error(sh, ri, m, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH);
         pkt_drop(sh, m, COUNT_UDP_NOPORT);
         return;

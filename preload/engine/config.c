@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../../stack/hash.h"
 #include "../../stack/log.h"
@@ -174,6 +175,16 @@ static int read_links(struct config *c, char *value)
     return 0;
 }
 
+static int add_dhcp(const struct config *c, struct config_link *l)
+{
+    if (!c->nlinks)
+        return bad("SHUNT_ADDR: dhcp asks on a link, and there is none: give one (SHUNT_LINK)");
+    if (l->dhcp)
+        return bad("SHUNT_ADDR: dhcp is given twice for %s", l->text);
+    l->dhcp = true;
+    return 0;
+}
+
 static int add_addr(struct config *c, unsigned group, char *text)
 {
     struct config_link *l = &c->link[group];
@@ -181,7 +192,7 @@ static int add_addr(struct config *c, unsigned group, char *text)
     char shown[46];
 
     if (strcmp(text, "dhcp") == 0)
-        return bad("SHUNT_ADDR: dhcp is not there yet: give the address, like 198.18.0.2/24");
+        return add_dhcp(c, l);
     if (parse_cidr("SHUNT_ADDR", text, &a.addr, &a.prefix_len))
         return -EINVAL;
     config_show_addr(&a.addr, shown);
@@ -464,7 +475,7 @@ int config_read(struct config *c)
         return bad("no link: give one (--link tap:s0 --addr 198.18.0.2/24, or SHUNT_LINK and SHUNT_ADDR), or "
                    "--profile isolate for a network of its own");
     for (unsigned i = 0; i < c->nlinks; i++)
-        if (!c->link[i].naddr)
+        if (!c->link[i].naddr && !c->link[i].dhcp)
             return bad("%s has no address: give one (--addr 198.18.0.2/24 after the link, or SHUNT_ADDR)",
                        c->link[i].text);
     return 0;
@@ -479,6 +490,7 @@ void config_derive_macs(struct config *c)
             char name[32];
             uint32_t link;
             struct ipaddr addr;
+            char host[64];
         } seed;
         uint64_t h;
 
@@ -489,6 +501,9 @@ void config_derive_macs(struct config *c)
         strcpy(seed.name, c->name);
         seed.link = i;
         seed.addr = c->link[i].addr[0].addr;
+        /* Without an address the host's name takes its part: a DHCP server tells stacks apart by this. */
+        if (!c->link[i].naddr)
+            gethostname(seed.host, sizeof seed.host - 1);
         h = siphash(key, &seed, sizeof seed);
         memcpy(c->spec[i].mac, &h, 6);
         c->spec[i].mac[0] = (uint8_t)((c->spec[i].mac[0] & ~0x01) | 0x02); /* unicast, locally administered */

@@ -4,8 +4,8 @@
  * - SHUNT_LINK: link specifications, ';' between
  * - SHUNT_ADDR: the stack's addresses in CIDR form: a group a link, ';' between the groups in the links'
  * order, ',' or white space within a group. "198.18.0.2/24,198.18.0.3/24;198.19.0.2/24": two on the first
- * link, one on the second. More groups than links is an error; without a link (profile isolate) the first
- * group is loopback's.
+ * link, one on the second; "dhcp" in place of one: what a server gives. More groups than links is an error;
+ * without a link (profile isolate) the first group is loopback's.
  * - SHUNT_GATEWAY: the default routes' next hops, one a family, on the link whose address covers it; a
  * link-local one is on the first link, or on link N as "fe80::1%N"
  * - SHUNT_ROUTE: further routes "CIDR via IP", ';' or ',' between; the IP as for SHUNT_GATEWAY
@@ -42,6 +42,7 @@ struct config_link {
     char text[CONFIG_SPEC]; /* as the user wrote it */
     struct config_addr addr[IFADDR_MAX];
     unsigned naddr;
+    bool dhcp; /* one more by DHCP */
 };
 
 struct config_route {

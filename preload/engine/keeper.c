@@ -53,6 +53,7 @@
 
 #include "../../dpdk/dpdk.h"
 #include "../../dpdk/fds.h"
+#include "../../stack/dhcp.h"
 #include "../../stack/log.h"
 #include "../../stack/tcp.h"
 #include "control.h"
@@ -435,6 +436,8 @@ static _Noreturn void leave(struct shard *sh)
 {
     engine.shared->keeper = NULL;
     reset_remains(sh);
+    dhcp_release(sh);
+    shard_flush(sh);
     leak_report(sh);
     shard_unlock(sh);
     dpdk_remove_traces();

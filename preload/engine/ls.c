@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "../../stack/dhcp.h"
 #include "../../stack/tcp.h"
 #include "../../stack/udp.h"
 #include "control.h"
@@ -66,7 +67,29 @@ static void add_pids(struct text *t)
         text_add(t, " -");
 }
 
-static void add_links(struct text *t)
+static void add_lease(struct text *t, const struct shard *sh, unsigned ifindex)
+{
+    static const char *const states[] = {"off",     "init",  "selecting", "requesting",
+                                         "probing", "bound", "renewing",  "rebinding"};
+    const struct dhcp_client *c = dhcp_client(sh, ifindex);
+    uint64_t now = now_ns() / NS_IN_MS;
+    char addr[46];
+
+    if (!c)
+        return;
+    text_add(t, " dhcp %s", states[c->state]);
+    if (!dhcp_is_bound(c))
+        return;
+    if (c->expires_ms != UINT64_MAX)
+        text_add(t, " %llu s", (unsigned long long)(c->expires_ms > now ? (c->expires_ms - now) / 1000 : 0));
+    for (unsigned i = 0; i < c->lease.ndns; i++) {
+        struct ipaddr dns = ipaddr_v4(c->lease.dns_be[i]);
+
+        text_add(t, " dns %s", config_show_addr(&dns, addr));
+    }
+}
+
+static void add_links(struct text *t, const struct shard *sh)
 {
     const struct stack *st = engine.st;
 
@@ -82,6 +105,7 @@ static void add_links(struct text *t)
                      ifn->mac[3], ifn->mac[4], ifn->mac[5], ifn->mtu);
         for (unsigned k = 0; k < ifn->naddr; k++)
             text_add(t, " addr %s/%u", config_show_addr(&ifn->addr[k].addr, addr), ifn->addr[k].prefix_len);
+        add_lease(t, sh, i);
         text_add(t, "\n");
     }
 }
@@ -98,7 +122,7 @@ static void answer_ls(struct text *t)
     }
     add_pids(t);
     text_add(t, "\n");
-    add_links(t);
+    add_links(t, sh);
     tcp_walk(sh, tally_tcp, &n);
     udp_walk(sh, tally_udp, &n);
     shard_unlock(sh);

@@ -18,6 +18,7 @@
 
 #include "../../dpdk/fds.h"
 #include "../../stack/api_int.h"
+#include "../../stack/dhcp.h"
 #include "../../stack/ip.h"
 #include "../../stack/log.h"
 #include "../../stack/vlan.h"
@@ -217,6 +218,61 @@ static int probe_addresses(void)
     return failed(state, "an address is taken: choose another one");
 }
 
+/* The first link that waits for its lease still, -1: none. Context: the lock. */
+static int unleased(const struct shard *sh)
+{
+    for (unsigned i = 0; i < engine.cfg.nlinks; i++)
+        if (engine.cfg.link[i].dhcp && !dhcp_is_bound(dhcp_client(sh, i + 1)))
+            return (int)i;
+    return -1;
+}
+
+static int start_dhcp(struct shard *sh)
+{
+    for (unsigned i = 0; i < engine.cfg.nlinks; i++) {
+        int rc = engine.cfg.link[i].dhcp ? dhcp_start(sh, i + 1) : 0;
+
+        if (rc)
+            return failed(rc, "SHUNT_ADDR: no dhcp on %s: %s", engine.cfg.link[i].text,
+                          rc == -ENODEV ? "the link has no Ethernet addresses: give an address"
+                                        : strerror(-rc));
+    }
+    shard_flush(sh);
+    return 0;
+}
+
+/* RFC 2131: asks for the addresses that servers have to give. */
+static int wait_for_leases(void)
+{
+    struct shard *sh = &engine.st->shard[0];
+    uint64_t end = now_ns() + (uint64_t)engine.cfg.set.dhcp_timeout * NS_IN_S;
+    int link, rc;
+    bool heard = false;
+
+    shard_lock(sh);
+    rc = start_dhcp(sh);
+    link = rc ? -1 : unleased(sh);
+    shard_unlock(sh);
+    while (link >= 0 && now_ns() < end) {
+        wait_a_little();
+        shard_lock(sh);
+        shard_poll(sh, now_ns());
+        link = unleased(sh);
+        heard = link >= 0 && dhcp_client(sh, (unsigned)link + 1)->heard;
+        shard_unlock(sh);
+    }
+    for (unsigned i = 0; link < 0 && !rc && i < engine.cfg.nlinks; i++)
+        if (engine.cfg.link[i].dhcp)
+            dhcp_log(sh, dhcp_client(sh, i + 1));
+    if (link < 0)
+        return rc;
+    return failed(
+        -EADDRNOTAVAIL, "%s: %s within %lld s: give an address (--addr 198.18.0.2/24)%s",
+        engine.cfg.link[link].text,
+        heard ? "the DHCP server answers, but gives no address that can be used" : "no DHCP server answers",
+        (long long)engine.cfg.set.dhcp_timeout, heard ? "" : ", or more time (--set dhcp_timeout=60)");
+}
+
 /* A socket to make the program's descriptors from: fstat and the like see a socket. */
 static int make_placeholder(void)
 {
@@ -324,6 +380,11 @@ __attribute__((visibility("default"))) int shunt_engine_start(uint32_t version, 
     engine.control_fd = -1;
     wait_for_links();
     rc = probe_addresses();
+    if (rc) {
+        process_leave();
+        return rc;
+    }
+    rc = wait_for_leases();
     if (rc) {
         process_leave();
         return rc;

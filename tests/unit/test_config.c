@@ -140,9 +140,21 @@ Test(config, bad_addresses)
     }
 }
 
-Test(config, dhcp_says_not_yet)
+Test(config, dhcp_is_of_a_link)
 {
-    refused(read_with("SHUNT_LINK", "tap:s0", "SHUNT_ADDR", "dhcp", NULL), "dhcp");
+    cr_assert_eq(
+        read_with("SHUNT_LINK", "tap:s0;tap:s1", "SHUNT_ADDR", "198.18.0.2/24; dhcp 198.19.0.2/24", NULL), 0);
+    cr_assert(!cfg.link[0].dhcp);
+    cr_assert(cfg.link[1].dhcp);
+    cr_assert_eq(cfg.link[1].naddr, 1);
+}
+
+Test(config, dhcp_twice_or_without_link)
+{
+    refused(read_with("SHUNT_LINK", "tap:s0", "SHUNT_ADDR", "dhcp dhcp", NULL), "twice");
+    clearenv();
+    said[0] = '\0';
+    refused(read_with("SHUNT_PROFILE", "isolate", "SHUNT_ADDR", "dhcp", NULL), "SHUNT_LINK");
 }
 
 Test(config, gateway_and_routes)
