@@ -814,8 +814,11 @@ static uint32_t number_flag(const char *flags, const char *key, uint32_t absent)
     return at ? (uint32_t)strtoul(at + strlen(key), NULL, 10) : absent;
 }
 
-/* Scripts give bad pointers to see EFAULT (user.h). */
-static __thread void *landing __attribute__((tls_model("initial-exec")));
+/* Where a thread keeps its pad (user.h): the word of glibc's thread header that is unused since 2.x
+ * (tcbhead_t's unused_vgetcpu_cache). A variable of our own would have to be in the static block, and an
+ * object that asks for that can't be loaded by dlopen alone: DPDK's per-thread state is more than glibc keeps
+ * in reserve. */
+#define LANDING 0x38
 
 static void on_fault(int sig, siginfo_t *info, void *ucontext)
 {
@@ -869,7 +872,7 @@ void packetdrill_interface_init(const char *flags, struct packetdrill_interface 
     *ifc = table;
     if (munlockall()) /* the tool locks all memory, of which the segment is a lot, mostly never touched */
         perror("munlockall");
-    user_init((char *)&landing - (char *)__builtin_thread_pointer());
+    user_init(LANDING);
     sigaction(SIGSEGV, &fault, NULL);
     sigaction(SIGBUS, &fault, NULL);
     tunable_flags = strdup(flags ? flags : "");

@@ -124,7 +124,7 @@ Test(sock_name, v6_link_local_names_have_their_scope)
     cr_assert_eq(bind6_zone(s, &ll, 80, (uint32_t)stack_if_shown(e->st, ENV_IF)), 0);
     cr_assert_eq(sock_getsockname(s, (struct sockaddr *)&got, &len), 0);
     cr_assert_eq(memcmp(&got.sin6_addr, &ll, 16), 0, "no zone inside the address");
-    cr_assert_eq(got.sin6_scope_id, stack_if_shown(e->st, ENV_IF));
+    cr_assert_eq(got.sin6_scope_id, (uint32_t)stack_if_shown(e->st, ENV_IF));
 }
 
 Test(sock_name, names_are_cut_and_lengths_told)
