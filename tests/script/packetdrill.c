@@ -21,14 +21,14 @@
  * tool does first when a call is over, or waits again. So the call ends at a defined virtual time. A call
  * that has to wait on the tool's own thread moves the clock itself.
  *
- * Preloaded as well (LD_PRELOAD), the object also answers the calls that the tool makes past the table:
- * getsockopt(TCP_INFO) of its code blocks, sendfile, and system. That is also how it gets its place in the
- * static TLS block, which dlopen alone finds too small.
+ * The tool makes some calls past the table: getsockopt(TCP_INFO) of its code blocks, sendfile, and system for
+ * the commands in a script. The object puts its own in their place (plt.h).
  */
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <limits.h>
 #include <poll.h>
 #include <net/ethernet.h>
@@ -42,6 +42,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -52,6 +53,7 @@
 #include "../../stack/tcp_tfo.h"
 #include "../../stack/user.h"
 #include "../unit/env.h"
+#include "plt.h"
 
 #define EXPORT    __attribute__((visibility("default")))
 #define FILES_MAX 1024
@@ -826,6 +828,31 @@ static void on_fault(int sig, siginfo_t *info, void *ucontext)
         signal(sig, SIG_DFL);
 }
 
+/* EAL parses its arguments with getopt_long. The tool's use of optarg makes it the program's variable, which
+ * libc writes; this object, bound by RTLD_DEEPBIND, sees libc's own. Each call brings the two together. */
+int __real_getopt_long(int argc, char *const *argv, const char *shorts, const struct option *longs,
+                       int *index);
+int __wrap_getopt_long(int argc, char *const *argv, const char *shorts, const struct option *longs,
+                       int *index);
+
+int __wrap_getopt_long(int argc, char *const *argv, const char *shorts, const struct option *longs,
+                       int *index)
+{
+    void *program = dlopen(NULL, RTLD_LAZY);
+    char **arg = dlsym(program, "optarg");
+    int *ind = dlsym(program, "optind"), *opt = dlsym(program, "optopt"), before = *ind, r;
+
+    *ind = optind;
+    r = __real_getopt_long(argc, argv, shorts, longs, index);
+    optarg = *arg;
+    optopt = *opt;
+    if (ind != &optind) {
+        optind = *ind;
+        *ind = before;
+    }
+    return r;
+}
+
 static void pd_free(void *u) {}
 
 static const struct packetdrill_interface table = {
@@ -863,6 +890,55 @@ static const struct packetdrill_interface table = {
     .splice = pd_splice,
 };
 
+/* --- calls that the tool makes past the table --- */
+
+/* Through a buffer, as pd_splice. */
+static ssize_t past_sendfile(int out, int in, off_t *off, size_t n)
+{
+    static char buf[1 << 20];
+    ssize_t r;
+
+    if (!file_of(out))
+        return sendfile(out, in, off, n);
+    if (n > sizeof buf)
+        n = sizeof buf;
+    r = off ? pread(in, buf, n, *off) : read(in, buf, n);
+    if (r > 0)
+        r = pd_send(NULL, out, buf, (size_t)r, 0);
+    if (r > 0 && off)
+        *off += r;
+    return r;
+}
+
+/* A command of the script: what it set by sysctl(8) holds from now on. */
+static int past_system(const char *command)
+{
+    int r = system(command);
+
+    enter();
+    take_sysctls();
+    if (command && strstr(command, "tcp_metrics flush"))
+        memset(pd.env->sh->tcp->tfo, 0, TFO_PEERS * sizeof *pd.env->sh->tcp->tfo);
+    leave();
+    return r;
+}
+
+static int past_getsockopt(int fd, int level, int name, void *val, socklen_t *len)
+{
+    if (file_of(fd)) {
+        socklen_t room = *len;
+        int r = pd_getsockopt(NULL, fd, level, name, val, len);
+
+        /* The tool insists on the size it knows, however old the kernel's. */
+        if (r == 0 && level == IPPROTO_TCP && name == TCP_INFO && *len < room) {
+            memset((char *)val + *len, 0, room - *len);
+            *len = room;
+        }
+        return r;
+    }
+    return getsockopt(fd, level, name, val, len);
+}
+
 void packetdrill_interface_init(const char *flags, struct packetdrill_interface *ifc)
 {
     struct sigaction fault = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
@@ -889,65 +965,8 @@ void packetdrill_interface_init(const char *flags, struct packetdrill_interface 
         exit(1);
     }
     shard_unlock(pd.env->sh);
-}
-
-/* The rest is there for when this object is preloaded too. */
-
-/* Through a buffer, as pd_splice. By its plain name, which <sys/sendfile.h> may stand for another one. */
-EXPORT ssize_t plain_sendfile(int out, int in, off_t *off, size_t n) __asm__("sendfile");
-ssize_t plain_sendfile(int out, int in, off_t *off, size_t n)
-{
-    static char buf[1 << 20];
-    ssize_t (*next)(int, int, off_t *, size_t);
-    ssize_t r;
-
-    if (!pd.env || !file_of(out)) {
-        *(void **)&next = dlsym(RTLD_NEXT, "sendfile");
-        return next(out, in, off, n);
-    }
-    if (n > sizeof buf)
-        n = sizeof buf;
-    r = off ? pread(in, buf, n, *off) : read(in, buf, n);
-    if (r > 0)
-        r = pd_send(NULL, out, buf, (size_t)r, 0);
-    if (r > 0 && off)
-        *off += r;
-    return r;
-}
-
-/* A command of the script: what it set by sysctl(8) holds from now on. */
-EXPORT int system(const char *command)
-{
-    int (*next)(const char *);
-    int r;
-
-    *(void **)&next = dlsym(RTLD_NEXT, "system");
-    r = next(command);
-    if (!pd.env)
-        return r;
-    enter();
-    take_sysctls();
-    if (command && strstr(command, "tcp_metrics flush"))
-        memset(pd.env->sh->tcp->tfo, 0, TFO_PEERS * sizeof *pd.env->sh->tcp->tfo);
-    leave();
-    return r;
-}
-
-EXPORT int getsockopt(int fd, int level, int name, void *restrict val, socklen_t *restrict len)
-{
-    int (*next)(int, int, int, void *, socklen_t *);
-
-    if (pd.env && file_of(fd)) {
-        socklen_t room = *len;
-        int r = pd_getsockopt(NULL, fd, level, name, val, len);
-
-        /* The tool insists on the size it knows, however old the kernel's. */
-        if (r == 0 && level == IPPROTO_TCP && name == TCP_INFO && *len < room) {
-            memset((char *)val + *len, 0, room - *len);
-            *len = room;
-        }
-        return r;
-    }
-    *(void **)&next = dlsym(RTLD_NEXT, "getsockopt");
-    return next(fd, level, name, val, len);
+    plt_replace("getsockopt", past_getsockopt);
+    plt_replace("sendfile", past_sendfile);
+    plt_replace("sendfile64", past_sendfile);
+    plt_replace("system", past_system);
 }

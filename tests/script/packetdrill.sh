@@ -29,7 +29,5 @@ exec unshare -n sh -euc '
     ip link set lo up
     ip tuntap add tun0 mode tun
     ip link set tun0 up
-    so=$1
-    shift
-    LD_PRELOAD=$so exec "$@"' sh "$so" "$tool" --send_omit_free "$@" -D TFO_COOKIE=3021b9d889017eeb \
+    exec "$@"' sh "$tool" --send_omit_free "$@" -D TFO_COOKIE=3021b9d889017eeb \
     --so_filename="$so" --so_flags="mtu=$mtu" "$(basename "$script")"
