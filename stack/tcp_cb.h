@@ -200,6 +200,7 @@ struct tcb {
     uint8_t rack_steps;           /* RACK.reo_wnd_mult */
     uint8_t rack_persist;         /* RACK.reo_wnd_persist */
     bool undo_on : 1;
+    bool lowat_set : 1; /* TCP_NOTSENT_LOWAT was set, it is not the setting's */
     bool reord_seen : 1;
     bool rack_advanced : 1;
     bool dsack_seen : 1; /* a D-SACK this round that says the window was too small */

@@ -62,6 +62,7 @@ void tcp_inherit(struct shard *sh, struct tcb *c, const struct tcb *l)
     c->window_clamp = l->window_clamp;
     c->rcvlowat = l->rcvlowat;
     c->notsent_lowat = l->notsent_lowat;
+    c->lowat_set = l->lowat_set;
     tcp_ext_inherit(sh, c, l);
 }
 

@@ -36,8 +36,7 @@ struct tcb *tcp_open(struct shard *sh, uint16_t pcb_flags)
     t->sndbuf = (uint32_t)set->tcp_wmem_default;
     t->rcvbuf = (uint32_t)set->tcp_rmem_default;
     t->cc = (uint8_t)set->tcp_congestion_control;
-    if (set->tcp_notsent_lowat != UINT32_MAX)
-        t->notsent_lowat = (uint32_t)set->tcp_notsent_lowat;
+    t->notsent_lowat = tcp_default_lowat(set);
     return t;
 }
 

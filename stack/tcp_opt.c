@@ -232,7 +232,8 @@ static int set_tcp(struct shard *sh, struct tcb *t, int name, int v)
     case TCP_USER_TIMEOUT:
         return set_user_timeout(sh, t, v);
     case TCP_NOTSENT_LOWAT:
-        t->notsent_lowat = (uint32_t)v;
+        t->lowat_set = v != 0;
+        t->notsent_lowat = v ? (uint32_t)v : tcp_default_lowat(&sh->st->set);
         space_changed(sh, t);
         return 0;
     default:
@@ -410,7 +411,7 @@ static int get_tcp(struct shard *sh, const struct tcb *t, int name, int *v)
         *v = (int)tcp_user_timeout_ms(t);
         return 0;
     case TCP_NOTSENT_LOWAT:
-        *v = (int)t->notsent_lowat;
+        *v = t->lowat_set ? (int)t->notsent_lowat : 0; /* as Linux: the setting does not show */
         return 0;
     default:
         return tcp_rare_getopt(sh, t, name, v);

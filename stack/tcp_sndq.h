@@ -51,6 +51,12 @@ static inline uint32_t tcp_mbuf_cost(const struct rte_mbuf *m)
     return (uint32_t)(sizeof *m + PKT_PRIV_SIZE) + room;
 }
 
+/* tcb.notsent_lowat where the option was not set: the setting's; 0: none. */
+static inline uint32_t tcp_default_lowat(const struct tunables *set)
+{
+    return set->tcp_notsent_lowat == UINT32_MAX ? 0 : (uint32_t)set->tcp_notsent_lowat;
+}
+
 /* TCP_NOTSENT_LOWAT: may send begin no new buffer? Linux asks so only where its last one, of up to 64 KiB or
  * half the window, is full: whole ones are counted here too. */
 static inline bool tcp_lowat_full(const struct tcb *t)
