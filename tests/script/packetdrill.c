@@ -120,6 +120,7 @@ static struct {
     struct env *env;
     struct file *file[FILES_MAX];
     struct wait *waiting; /* the second thread's, while it sleeps */
+    bool settle;          /* a blocking call has just ended: see pd_usleep */
     bool returning;       /* the second thread has been woken and has not asked the time since */
 } pd = {
     .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER, .idle = PTHREAD_COND_INITIALIZER};
@@ -247,8 +248,14 @@ static bool wait_fd(int fd, short events, uint64_t until_ns)
     return wait_for(&w);
 }
 
+#define SETTLE_US 3000
+
+/* The second thread notes what its call gave when it gets the tool's own lock, which the first one drops only
+ * here: the first time after a call that blocked it is given some real time for that. */
 static int pd_usleep(void *u, useconds_t us)
 {
+    if (__atomic_exchange_n(&pd.settle, false, __ATOMIC_RELAXED))
+        usleep(SETTLE_US);
     enter();
     advance((uint64_t)us * 1000);
     return (int)done(0);
@@ -259,6 +266,7 @@ static int pd_gettimeofday(void *u, struct timeval *tv, struct timezone *tz)
     enter();
     if (!pthread_equal(pthread_self(), pd.tool) && pd.returning) {
         pd.returning = false;
+        pd.settle = true;
         pthread_cond_signal(&pd.idle);
     } else {
         advance(TICK_NS);
