@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <unistd.h>
 
@@ -121,6 +122,13 @@ static ssize_t pipe_to_socket(int in, int out, size_t n, unsigned flags)
     return sent > 0 ? read_all(in, buf, (size_t)sent) : sent;
 }
 
+static bool at_mark(int fd)
+{
+    int mark = 0;
+
+    return API(ioctl(by_fd(fd), SIOCATMARK, &mark)) == 0 && mark;
+}
+
 static ssize_t socket_to_pipe(int in, int out, size_t n, unsigned flags)
 {
     struct scratch mem __attribute__((cleanup(scratch_free)));
@@ -128,6 +136,9 @@ static ssize_t socket_to_pipe(int in, int out, size_t n, unsigned flags)
     int msg = flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0;
     if (!buf)
         return -ENOMEM;
+    if (at_mark(
+            in)) /* it ends at urgent data that is not in the stream, and does not wait (tcp_splice_read) */
+        return API(get_flags(by_fd(in))) & O_NONBLOCK ? -EAGAIN : 0;
     ssize_t r = io_recv_buf(in, buf, n < CHUNK ? n : CHUNK, MSG_PEEK | msg);
     if (r <= 0)
         return r;

@@ -24,6 +24,21 @@ CHECK(both_ways)
     R(splice(sv[1], NULL, p[1], NULL, 100, 0));
 }
 
+CHECK(urgent_data_ends_it)
+{
+    int sv[2], p[2];
+
+    tcp_pair(sv);
+    NEED(pipe(p) == 0);
+    NEED(send(sv[0], "abc!", 4, MSG_OOB) == 4);
+    NEED(settle(sv[1], POLLPRI));
+    R(splice(sv[1], NULL, p[1], NULL, 3, 0));
+    R(splice(sv[1], NULL, p[1], NULL, 100, 0));
+    R(splice(sv[1], NULL, p[1], NULL, 100, SPLICE_F_NONBLOCK));
+    NEED(fcntl(sv[1], F_SETFL, O_NONBLOCK) == 0);
+    R(splice(sv[1], NULL, p[1], NULL, 100, 0));
+}
+
 /* --- on a small stack --- */
 
 static int small_sv[2], small_p[2];

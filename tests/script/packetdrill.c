@@ -687,14 +687,13 @@ static int pd_splice(void *u, int in, loff_t *in_off, int out, loff_t *out_off, 
 
     if (n > sizeof buf)
         n = sizeof buf;
-    r = pd_read(u, in, buf, n);
-    if (r < 0 && errno == EAGAIN &&
-        file_of(in)) { /* at urgent data that was taken out of the stream a splice ends */
+    if (file_of(in)) { /* a splice ends at urgent data that is not in the stream (Linux: tcp_splice_read) */
         int mark = 0;
 
         if (pd_ioctl(u, in, SIOCATMARK, &mark) == 0 && mark)
             return 0;
     }
+    r = pd_read(u, in, buf, n);
     return (int)(r > 0 ? pd_write(u, out, buf, (size_t)r) : r);
 }
 
