@@ -5,7 +5,7 @@
 #include "env.h"
 
 static struct env_seen s;
-static uint8_t bytes[65536];
+static uint8_t bytes[65536 + 1024]; /* a fragment may end behind what a datagram can be */
 
 static void fill(void)
 {
