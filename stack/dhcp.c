@@ -44,31 +44,43 @@ static void enter_init(struct shard *sh, struct dhcp_client *c, uint32_t wait_ms
 
 /* ---- messages out ---- */
 
-/* Builds the frame of one message of len bytes: from src to dst, on the link to all. */
+/* One message as a UDP datagram from src to dst, with its checksum. NULL: no buffer. */
+static struct rte_mbuf *datagram(struct shard *sh, const struct dhcp_msg *msg, const struct ipaddr *src,
+                                 const struct ipaddr *dst)
+{
+    struct rte_mbuf *m = pkt_alloc(sh);
+    uint8_t body[DHCP_EMIT_MAX], *p;
+    size_t len = wire_dhcp_emit(body, msg);
+    uint16_t sum;
+
+    if (!m)
+        return NULL;
+    p = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)(UDP_HDR_LEN + len));
+    if (!p) {
+        pkt_drop(sh, m, COUNT_NOMEM_PKT);
+        return NULL;
+    }
+    wire_udp_emit(p, htons(DHCP_CLIENT_PORT), htons(DHCP_SERVER_PORT), len);
+    memcpy(p + UDP_HDR_LEN, body, len);
+    sum = ip_l4_cksum(m, src, dst, IPPROTO_UDP, m->pkt_len);
+    if (sum == 0) /* RFC 768: zero means "none" */
+        sum = 0xffff;
+    memcpy(p + 6, &sum, 2);
+    sh->count[COUNT_UDP_OUT]++;
+    return m;
+}
+
+/* Sends one message from src to dst, on the link to all. */
 static void send_frame(struct shard *sh, const struct dhcp_client *c, const struct dhcp_msg *msg,
                        uint32_t src_be, uint32_t dst_be)
 {
     static const uint8_t to_all[ETH_ADDR_LEN] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
-    struct rte_mbuf *m = pkt_alloc(sh);
-    uint8_t body[DHCP_EMIT_MAX], *p;
-    size_t len = wire_dhcp_emit(body, msg);
     struct ipaddr src = ipaddr_v4(src_be), dst = ipaddr_v4(dst_be);
     struct ip4_hdr ip = {.ver_ihl = 0x45, .ttl = 64, .proto = IPPROTO_UDP};
-    uint16_t sum;
+    struct rte_mbuf *m = datagram(sh, msg, &src, &dst);
 
     if (!m)
         return;
-    p = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)(UDP_HDR_LEN + len));
-    if (!p) {
-        pkt_drop(sh, m, COUNT_NOMEM_PKT);
-        return;
-    }
-    wire_udp_emit(p, htons(DHCP_CLIENT_PORT), htons(DHCP_SERVER_PORT), len);
-    memcpy(p + UDP_HDR_LEN, body, len);
-    sum = ip_l4_cksum(m, &src, &dst, IPPROTO_UDP, m->pkt_len);
-    if (sum == 0) /* RFC 768: zero means "none" */
-        sum = 0xffff;
-    memcpy(p + 6, &sum, 2);
     ip.len_be = htons((uint16_t)(m->pkt_len + IP4_HDR_LEN));
     ip.off_be = htons(IP4_DF); /* atomic: the identification means nothing (RFC 6864) */
     ip.src_be = src_be;
@@ -80,7 +92,6 @@ static void send_frame(struct shard *sh, const struct dhcp_client *c, const stru
     m->l2_len = ETH_HDR_LEN;
     m->l3_len = IP4_HDR_LEN;
     sh->count[COUNT_IP_OUT]++;
-    sh->count[COUNT_UDP_OUT]++;
     shard_tx(sh, c->ifindex, m);
 }
 
@@ -92,26 +103,11 @@ static void send_unicast(struct shard *sh, const struct dhcp_client *c, const st
                       .proto = IPPROTO_UDP,
                       .bound_if = c->ifindex,
                       .ifindex = c->ifindex};
-    struct rte_mbuf *m = pkt_alloc(sh);
-    uint8_t body[DHCP_EMIT_MAX], *p;
-    size_t len = wire_dhcp_emit(body, msg);
-    uint16_t sum;
+    struct rte_mbuf *m = datagram(sh, msg, &fl.src, &fl.dst);
 
     if (!m)
         return;
-    p = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)(UDP_HDR_LEN + len));
-    if (!p) {
-        pkt_drop(sh, m, COUNT_NOMEM_PKT);
-        return;
-    }
-    wire_udp_emit(p, htons(DHCP_CLIENT_PORT), htons(DHCP_SERVER_PORT), len);
-    memcpy(p + UDP_HDR_LEN, body, len);
-    sum = ip_l4_cksum(m, &fl.src, &fl.dst, IPPROTO_UDP, m->pkt_len);
-    if (sum == 0)
-        sum = 0xffff;
-    memcpy(p + 6, &sum, 2);
     m->l4_len = UDP_HDR_LEN;
-    sh->count[COUNT_UDP_OUT]++;
     ip_output(sh, &fl, m);
 }
 

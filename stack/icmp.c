@@ -70,12 +70,30 @@ static void transmit(struct shard *sh, const struct ipaddr *src, const struct ip
     ip_output(sh, &fl, m);
 }
 
+struct rte_mbuf *icmp_about(struct shard *sh, const struct rxinfo *ri, struct rte_mbuf *m, uint8_t type,
+                            uint8_t code, uint32_t rest, uint32_t head, uint32_t quote)
+{
+    struct rte_mbuf *e = pkt_alloc(sh);
+    uint8_t *p;
+
+    if (!e)
+        return NULL;
+    p = (uint8_t *)rte_pktmbuf_append(e, (uint16_t)(ICMP_HDR_LEN + head + quote));
+    if (p) {
+        p += wire_icmp_emit(p, type, code, rest);
+        memcpy(p, rte_pktmbuf_mtod(m, const uint8_t *) - ri->l3_len, head);
+    }
+    if (p && pkt_read(m, 0, quote, p + head))
+        return e;
+    rte_pktmbuf_free(e);
+    return NULL;
+}
+
 void icmp_send(struct shard *sh, const struct rxinfo *ri, struct rte_mbuf *m, uint8_t type, uint8_t code,
                uint32_t rest)
 {
     uint32_t quote = RTE_MIN(ri->len, (uint32_t)(ICMP_ERROR_MAX - IP4_HDR_LEN - ICMP_HDR_LEN - ri->l3_len));
     struct rte_mbuf *e;
-    uint8_t *p;
 
     if (!may_report(sh, ri, m))
         return;
@@ -84,21 +102,9 @@ void icmp_send(struct shard *sh, const struct rxinfo *ri, struct rte_mbuf *m, ui
         sh->count[COUNT_ICMP_RATELIMIT]++;
         return;
     }
-    e = pkt_alloc(sh);
-    if (!e)
-        return;
-    p = (uint8_t *)rte_pktmbuf_append(e, (uint16_t)(ICMP_HDR_LEN + ri->l3_len + quote));
-    if (!p) {
-        rte_pktmbuf_free(e);
-        return;
-    }
-    p += wire_icmp_emit_error(p, type, code, rest);
-    memcpy(p, rte_pktmbuf_mtod(m, const uint8_t *) - ri->l3_len, ri->l3_len);
-    if (!pkt_read(m, 0, quote, p + ri->l3_len)) {
-        rte_pktmbuf_free(e);
-        return;
-    }
-    transmit(sh, &ri->dst, &ri->src, (ri->tos & 0x1e) | ICMP_TOS_ERROR, e);
+    e = icmp_about(sh, ri, m, type, code, rest, ri->l3_len, quote);
+    if (e)
+        transmit(sh, &ri->dst, &ri->src, (ri->tos & 0x1e) | ICMP_TOS_ERROR, e);
 }
 
 void icmp_send_error(struct shard *sh, const struct rxinfo *ri, struct rte_mbuf *m, uint8_t type,

@@ -19,6 +19,12 @@ enum ip_verdict icmp_input(struct shard *sh, unsigned ifindex, struct rte_mbuf *
 /* One token an error, of ICMP or ICMPv6 (set.icmp_ratelimit). False: not now. */
 bool icmp_take_token(struct shard *sh);
 
+/* A message about m (at the transport header, its l3_len bytes of IP headers before it), of ICMP or ICMPv6,
+ * whose first 8 bytes are alike (RFC 792, RFC 4443 section 2.1): they, then the first head bytes of the IP
+ * headers and quote of the rest. No checksum. NULL: no buffer. */
+struct rte_mbuf *icmp_about(struct shard *sh, const struct rxinfo *ri, struct rte_mbuf *m, uint8_t type,
+                            uint8_t code, uint32_t rest, uint32_t head, uint32_t quote);
+
 /* icmp_send_error with what the type puts in bytes 4 to 7 (host order). */
 void icmp_send(struct shard *sh, const struct rxinfo *ri, struct rte_mbuf *m, uint8_t type, uint8_t code,
                uint32_t rest);

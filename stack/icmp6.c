@@ -61,7 +61,6 @@ void icmp6_send(struct shard *sh, const struct rxinfo *ri, struct rte_mbuf *m, u
     uint32_t room = IP6_MIN_MTU - IP6_HDR_LEN - ICMP6_HDR_LEN, head = RTE_MIN((uint32_t)ri->l3_len, room);
     uint32_t quote = RTE_MIN(ri->len, room - head);
     struct rte_mbuf *e;
-    uint8_t *p;
 
     if (!may_report(ri, m, even_multicast))
         return;
@@ -69,20 +68,9 @@ void icmp6_send(struct shard *sh, const struct rxinfo *ri, struct rte_mbuf *m, u
         sh->count[COUNT_ICMP6_RATELIMIT]++;
         return;
     }
-    e = pkt_alloc(sh);
+    e = icmp_about(sh, ri, m, type, code, rest, head, quote);
     if (!e)
         return;
-    p = (uint8_t *)rte_pktmbuf_append(e, (uint16_t)(ICMP6_HDR_LEN + head + quote));
-    if (!p) {
-        rte_pktmbuf_free(e);
-        return;
-    }
-    p += wire_icmp6_emit(p, type, code, rest);
-    memcpy(p, rte_pktmbuf_mtod(m, const uint8_t *) - ri->l3_len, head);
-    if (!pkt_read(m, 0, quote, p + head)) {
-        rte_pktmbuf_free(e);
-        return;
-    }
     /* RFC 4443 section 2.2: from the address that the packet was for, if that is one of a host's. */
     transmit(sh, ri->bcast ? &IPADDR_ANY : &ri->dst, &ri->src, 0, e);
 }

@@ -115,7 +115,7 @@ void nd_solicit(struct shard *sh, const struct neigh *n, bool unicast)
     m = begin(sh, ND_NS_LEN + 8, &p);
     if (!m)
         return;
-    wire_icmp6_emit(p, ICMP6_T_NS, 0, 0);
+    wire_icmp_emit(p, ICMP6_T_NS, 0, 0);
     put_target(p, &n->addr);
     wire_nd_emit_lla(p + ND_NS_LEN, ND_OPT_SLLA, sh->st->ifn[n->ifindex].mac);
     finish(sh, n->ifindex, m, &src, &dst);
@@ -136,7 +136,7 @@ static void send_probe(struct shard *sh, unsigned ifindex, struct ifaddr *a)
     r[0] = rnd_u32(sh);
     r[1] = rnd_u32(sh);
     memcpy(a->nonce, r, sizeof a->nonce);
-    wire_icmp6_emit(p, ICMP6_T_NS, 0, 0);
+    wire_icmp_emit(p, ICMP6_T_NS, 0, 0);
     put_target(p, &a->addr);
     wire_nd_emit_nonce(p + ND_NS_LEN, a->nonce);
     finish(sh, ifindex, m, &any, &dst);
@@ -151,7 +151,7 @@ static void send_advert(struct shard *sh, unsigned ifindex, const struct ipaddr 
     m = begin(sh, ND_NS_LEN + 8, &p);
     if (!m)
         return;
-    wire_icmp6_emit(p, ICMP6_T_NA, 0, (uint32_t)flags << 24);
+    wire_icmp_emit(p, ICMP6_T_NA, 0, (uint32_t)flags << 24);
     put_target(p, target);
     wire_nd_emit_lla(p + ND_NS_LEN, ND_OPT_TLLA, sh->st->ifn[ifindex].mac);
     finish(sh, ifindex, m, target, dst);
@@ -249,7 +249,7 @@ static void solicit_routers(struct shard *sh, unsigned ifindex)
     m = begin(sh, ND_RS_LEN + 8, &p);
     if (!m)
         return;
-    wire_icmp6_emit(p, ICMP6_T_RS, 0, 0);
+    wire_icmp_emit(p, ICMP6_T_RS, 0, 0);
     wire_nd_emit_lla(p + ND_RS_LEN, ND_OPT_SLLA, sh->st->ifn[ifindex].mac);
     finish(sh, ifindex, m, &src->addr, &dst);
 }

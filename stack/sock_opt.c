@@ -258,12 +258,12 @@ static int set_socket(struct stack *st, struct sock *s, int name, const void *va
 /* Whoever sets one of these would wait for what never comes: it is said, once an option and process. */
 static void tell_without_effect(int level, int name)
 {
-    if (level != SOL_SOCKET)
-        return;
-    if (name == SO_TIMESTAMP || name == SO_TIMESTAMPNS)
-        log_once(LOG_LEVEL_WARN, "SO_TIMESTAMP is accepted, but no time stamps come with received data yet");
-    else if (name == SO_MAX_PACING_RATE)
+    if (level == SOL_SOCKET && name == SO_MAX_PACING_RATE)
         log_once(LOG_LEVEL_WARN, "SO_MAX_PACING_RATE is accepted, but datagrams are not paced");
+    else if (level == IPPROTO_IPV6 && name == IPV6_AUTOFLOWLABEL)
+        log_once(LOG_LEVEL_WARN, "IPV6_AUTOFLOWLABEL is accepted, but the setting auto_flowlabels decides");
+    else if (level == IPPROTO_IPV6 && name == OPT_IPV6_FLOWINFO_SEND)
+        log_once(LOG_LEVEL_WARN, "IPV6_FLOWINFO_SEND is accepted, but flow labels are the stack's own");
 }
 
 static int set_stored(struct sock *s, int level, int name, const void *val, socklen_t len)

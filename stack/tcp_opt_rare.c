@@ -66,6 +66,8 @@ static int set_kept(struct shard *sh, struct tcb *t, int name, int v)
     if (!x)
         return -ENOBUFS;
     *place_of(x, name, v, &err) = (uint32_t)v;
+    if (name == TCP_TX_DELAY && v)
+        log_once(LOG_LEVEL_WARN, "TCP_TX_DELAY is accepted, but nothing is delayed");
     tcp_stamp_flags(t);
     return 0;
 }

@@ -18,7 +18,7 @@ int wire_icmp_parse(const uint8_t *p, size_t avail, struct icmp_in *h)
     return 0;
 }
 
-size_t wire_icmp_emit_error(uint8_t *p, uint8_t type, uint8_t code, uint32_t rest)
+size_t wire_icmp_emit(uint8_t *p, uint8_t type, uint8_t code, uint32_t rest)
 {
     uint32_t rest_be = htonl(rest);
 

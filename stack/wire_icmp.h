@@ -41,9 +41,9 @@ struct icmp_in {
 
 /* Reads the 8-byte header. 0, or -1 when it is cut short. */
 int wire_icmp_parse(const uint8_t *p, size_t avail, struct icmp_in *h);
-/* Writes the 8-byte header of an error, checksum zero. rest: what the type puts in bytes 4 to 7, host order
- * (0; the MTU; pointer << 24). */
-size_t wire_icmp_emit_error(uint8_t *p, uint8_t type, uint8_t code, uint32_t rest);
+/* Writes the 8-byte header of an ICMP or ICMPv6 message (RFC 4443 section 2.1 has the same), checksum zero.
+ * rest: what the type puts in bytes 4 to 7, host order (0; the MTU; pointer << 24). */
+size_t wire_icmp_emit(uint8_t *p, uint8_t type, uint8_t code, uint32_t rest);
 
 /* A message that reports an error: none may be sent about such a one (RFC 1122 section 3.2.2). Types unknown
  * to RFC 1122 count as errors: silence is safe. */

@@ -5,17 +5,6 @@
 #include <errno.h>
 #include <string.h>
 
-size_t wire_icmp6_emit(uint8_t *p, uint8_t type, uint8_t code, uint32_t rest)
-{
-    uint32_t rest_be = htonl(rest);
-
-    p[0] = type;
-    p[1] = code;
-    p[2] = p[3] = 0;
-    memcpy(p + 4, &rest_be, 4);
-    return ICMP6_HDR_LEN;
-}
-
 struct icmp_errno wire_icmp6_errno(uint8_t type, uint8_t code)
 {
     static const struct icmp_errno unreach[] = {

@@ -53,8 +53,6 @@ static inline bool icmp6_type_is_error(uint8_t type)
     return type < 128;
 }
 
-/* Writes type, code, a zero checksum and rest (bytes 4 to 7, host order). ICMP6_HDR_LEN. */
-size_t wire_icmp6_emit(uint8_t *p, uint8_t type, uint8_t code, uint32_t rest);
 /* What Linux makes of an error message (its icmpv6_err_convert). */
 struct icmp_errno wire_icmp6_errno(uint8_t type, uint8_t code);
 

@@ -320,7 +320,7 @@ struct rte_mbuf *env_icmp(struct env *e, uint32_t src, uint32_t dst, uint8_t typ
     struct env_ip ip = {.src = src, .dst = dst, .proto = IPPROTO_ICMP};
     uint16_t sum;
 
-    wire_icmp_emit_error(p, type, code, rest);
+    wire_icmp_emit(p, type, code, rest);
     if (len)
         memcpy(p + ICMP_HDR_LEN, data, len);
     sum = cksum(p, ICMP_HDR_LEN + len);
