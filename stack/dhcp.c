@@ -508,8 +508,10 @@ int dhcp_start(struct shard *sh, unsigned ifindex)
     return 0;
 }
 
-void dhcp_release(struct shard *sh)
+bool dhcp_release(struct shard *sh)
 {
+    bool any = false;
+
     for (unsigned i = 0; sh->dhcp && i < sh->st->nif; i++) {
         struct dhcp_client *c = &sh->dhcp->client[i];
 
@@ -517,11 +519,13 @@ void dhcp_release(struct shard *sh)
             c->xid = rnd_u32(sh);
             send_msg(sh, c, DHCP_RELEASE);
             drop_lease(sh, c);
+            any = true;
         }
         if (c->state != DHCP_OFF)
             timer_cancel(&sh->wheel, &c->timer);
         c->state = DHCP_OFF;
     }
+    return any;
 }
 
 const struct dhcp_client *dhcp_client(const struct shard *sh, unsigned ifindex)

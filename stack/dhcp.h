@@ -80,8 +80,8 @@ int dhcp_start(struct shard *sh, unsigned ifindex);
 bool dhcp_input(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri, const struct udp_hdr_in *h);
 /* TIMER_DHCP fired. */
 void dhcp_timer(struct shard *sh, struct timer *t);
-/* Gives all leases back: the stack ends. */
-void dhcp_release(struct shard *sh);
+/* Gives all leases back: the stack ends. True: there was one, and messages wait to be sent. */
+bool dhcp_release(struct shard *sh);
 /* The client of interface ifindex; NULL: none was started. */
 const struct dhcp_client *dhcp_client(const struct shard *sh, unsigned ifindex);
 /* Tells of the lease, at level info. The client does not by itself: as a rule the process that runs its timer

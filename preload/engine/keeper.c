@@ -73,7 +73,7 @@
     (20ull * NS_IN_MS) /* how often a keeper without a program looks whether all is done                     \
                         */
 #define HURRY_NS         (500ull * NS_IN_MS) /* what data of orphans gets when another stack wants the place */
-#define DRAIN_NS         (10ull * NS_IN_MS)  /* for the other end of a memory link to take the last frames */
+#define DRAIN_NS         (50ull * NS_IN_MS) /* for the other end to take the last frames while there is a link */
 #define POLL_ROUNDS      64
 #define CONTROL_FDS      80         /* about 4 a link */
 #define REMAINS_MAX      (1u << 20) /* connections that a leaving keeper resets at most */
@@ -415,29 +415,32 @@ static bool all_done(struct shard *sh, uint64_t now)
     return keeper.hurry_ns || !(r.waiting || tcp_timewaits(sh)) || now >= keeper.gone_ns + linger_ns;
 }
 
-/* A peer that is still connected would wait for a host that is no more: RST. */
-static void reset_remains(struct shard *sh)
+/* A peer that is still connected would wait for a host that is no more: RST. True: there was one. */
+static bool reset_remains(struct shard *sh)
 {
-    struct timespec drain = {0, DRAIN_NS};
     struct remains r = remains(sh);
+    bool any = r.nsome;
 
-    if (!r.nsome)
-        return;
     for (unsigned round = 0; r.nsome && round < REMAINS_MAX / 64; round++) {
         for (unsigned i = 0; i < r.nsome; i++)
             tcp_abort(sh, r.some[i]);
         shard_flush(sh);
         r = remains(sh);
     }
-    sys2(SYS_nanosleep, &drain, NULL);
+    return any;
 }
 
 static _Noreturn void leave(struct shard *sh)
 {
+    struct timespec drain = {0, DRAIN_NS};
+    bool said;
+
     engine.shared->keeper = NULL;
-    reset_remains(sh);
-    dhcp_release(sh);
+    said = reset_remains(sh);
+    said |= dhcp_release(sh);
     shard_flush(sh);
+    if (said) /* whoever hears it may look at the link it came by, which goes with us */
+        sys2(SYS_nanosleep, &drain, NULL);
     leak_report(sh);
     shard_unlock(sh);
     dpdk_remove_traces();
