@@ -13,26 +13,15 @@
 #include "libc.h"
 #include "wait.h"
 
-/* Bits of a listener that has nothing: any other bit is a connection, or an error that accept itself will
- * tell. */
-static bool nothing_there(struct ref r)
-{
-    int bits = API(poll(r));
-    if (bits == 0) {
-        API(poll_devices());
-        bits = API(poll(r));
-    }
-    return bits == 0;
-}
-
 static int from_stack(struct ref r, struct sockaddr *sa, socklen_t *len, int flags)
 {
-    if (nothing_there(r))
-        return -EAGAIN;
+    int e = API(accept(r, -1, NULL, NULL));
+    if (e < 0)
+        return e;
     int fd = fdtab_number(flags & SOCK_CLOEXEC);
     if (fd < 0)
         return fd;
-    int e = API(accept(r, fd, sa, len));
+    e = API(accept(r, fd, sa, len));
     if (e < 0) {
         libc.close(fd);
         return e;

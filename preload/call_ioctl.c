@@ -2,12 +2,15 @@
  * rest is the stack's own interface (SIOCGIF*) and queues. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <sys/ioctl.h>
 
 #include "fdtab.h"
 #include "libc.h"
 #include "owner.h"
+#include "wait.h"
 
 static int set_flag(int fd, int flag, const void *arg)
 {
@@ -18,6 +21,21 @@ static int set_flag(int fd, int flag, const void *arg)
     if (flags < 0)
         return flags;
     return API(set_flags(by_fd(fd), on ? flags | flag : flags & ~flag));
+}
+
+/* SIOCGSTAMP and SIOCGSTAMPNS, old and new: when the datagram read last came. On 64-bit machines the old and
+ * the new structures are alike. */
+static int get_stamp(int fd, void *arg, bool ns)
+{
+    uint64_t at, now = wait_now_ns();
+    struct timespec t;
+    int r = API(ioctl(by_fd(fd), SIOCGSTAMP_OLD, &at));
+    if (r < 0)
+        return r;
+    clock_gettime(CLOCK_REALTIME, &t);
+    at = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec - (now > at ? now - at : 0);
+    int64_t out[2] = {(int64_t)(at / 1000000000u), (int64_t)(at % 1000000000u) / (ns ? 1 : 1000)};
+    return USER_COPY(arg, out, sizeof(out)) ? 0 : -EFAULT;
 }
 
 static int stack_ioctl(int fd, unsigned long req, void *arg)
@@ -35,6 +53,11 @@ static int stack_ioctl(int fd, unsigned long req, void *arg)
         return set_flag(fd, O_NONBLOCK, arg);
     case FIOASYNC:
         return set_flag(fd, O_ASYNC, arg);
+    case SIOCGSTAMP_OLD:
+    case SIOCGSTAMP_NEW &UINT32_MAX:
+    case SIOCGSTAMPNS_OLD:
+    case SIOCGSTAMPNS_NEW &UINT32_MAX:
+        return get_stamp(fd, arg, (req & 0xff) == (SIOCGSTAMPNS_OLD & 0xff));
     case FIOCLEX:
     case FIONCLEX:
     case TCGETS: /* isatty: the placeholder says ENOTTY */

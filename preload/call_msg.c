@@ -33,6 +33,18 @@ static bool is_packet(struct ref r)
     return API(getsockopt(r, SOL_SOCKET, SO_DOMAIN, &domain, &len)) == 0 && domain == AF_PACKET;
 }
 
+/* Linux: an address of no bytes is none to sendmsg, and too short a one to sendto; streams and IPv4's raw
+ * sockets don't mind. */
+static bool is_named_by_pointer(struct ref r)
+{
+    int type = 0, domain = 0;
+    socklen_t len = sizeof(type);
+    if (API(getsockopt(r, SOL_SOCKET, SO_TYPE, &type, &len)) < 0 ||
+        API(getsockopt(r, SOL_SOCKET, SO_DOMAIN, &domain, &len)) < 0)
+        return false;
+    return type == SOCK_DGRAM || (type == SOCK_RAW && domain == AF_INET6);
+}
+
 /* The program's msghdr and its array of buffers: can they be read, and what is received be written there? */
 static int check_msg(struct msghdr *msg, bool in)
 {
@@ -199,7 +211,7 @@ ssize_t io_send(int fd, const struct msghdr *msg, int flags)
     ssize_t want = total(msg);
     if (want < 0)
         return want;
-    if (msg->msg_name) {
+    if (msg->msg_name && msg->msg_namelen) {
         int r = place_send(fd, msg);
         if (r)
             return r < 0 ? r : kernel_send(fd, msg, flags);
@@ -317,10 +329,24 @@ EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags, __CONST_SOCK
     const struct sockaddr *to = sa.__sockaddr__;
     if (!fd_is_stack(fd))
         return libc.sendto(fd, buf, n, flags, to, len);
+    if (__builtin_expect(to && len == 0, 0) && is_named_by_pointer(by_fd(fd)))
+        return to_errno(-EINVAL);
     struct iovec iov = {.iov_base = (void *)buf, .iov_len = n > SSIZE_MAX ? SSIZE_MAX : n};
     struct msghdr msg = {
         .msg_iov = &iov, .msg_iovlen = 1, .msg_name = (void *)to, .msg_namelen = to ? len : 0};
     return to_errno(io_send(fd, &msg, flags));
+}
+
+/* Linux (__copy_msghdr): of an address that is longer than any, what is beyond is not looked at. */
+static ssize_t send_msghdr(int fd, const struct msghdr *msg, int flags)
+{
+    if (__builtin_expect(sockaddr_len_ok(msg->msg_namelen), 1) || !msg->msg_name)
+        return io_send(fd, msg, flags);
+    if ((int)msg->msg_namelen < 0)
+        return -EINVAL;
+    struct msghdr cut = *msg;
+    cut.msg_namelen = sizeof(struct sockaddr_storage);
+    return io_send(fd, &cut, flags);
 }
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
@@ -328,7 +354,7 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
     if (!fd_is_stack(fd))
         return libc.sendmsg(fd, msg, flags);
     int r = check_msg((struct msghdr *)msg, false);
-    return to_errno(r < 0 ? r : io_send(fd, msg, flags));
+    return to_errno(r < 0 ? r : send_msghdr(fd, msg, flags));
 }
 
 static int stack_sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
@@ -339,7 +365,7 @@ static int stack_sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
     while (sent < n) {
         ssize_t r = check_msg(&v[sent].msg_hdr, false);
         if (r == 0)
-            r = io_send(fd, &v[sent].msg_hdr, flags);
+            r = send_msghdr(fd, &v[sent].msg_hdr, flags);
         if (r < 0)
             return sent ? (int)sent : (int)r;
         unsigned len = (unsigned)r;

@@ -42,6 +42,36 @@ static ssize_t send_pages(int out, int in, off_t *off, size_t n)
     return (ssize_t)sent;
 }
 
+/* To a datagram socket: what is read at once is one datagram; what has more to come waits for it (Linux:
+ * splice_to_socket, by way of a pipe of 16 pages). */
+static ssize_t send_datagram(int out, int in, off_t *off, size_t n)
+{
+    struct scratch mem __attribute__((cleanup(scratch_free)));
+    char *buf = scratch_get(&mem, n < CHUNK ? n : CHUNK);
+    size_t sent = 0;
+    if (!buf)
+        return -ENOMEM;
+    while (sent < n) {
+        size_t want = n - sent < CHUNK ? n - sent : CHUNK;
+        ssize_t got = pread(in, buf, want, *off);
+        if (got <= 0)
+            return sent ? (ssize_t)sent : got < 0 ? -errno : 0;
+        ssize_t r = io_send_buf(out, buf, (size_t)got, (size_t)got == want && sent + want < n ? MSG_MORE : 0);
+        if (r < 0)
+            return sent ? (ssize_t)sent : r;
+        sent += (size_t)r;
+        *off += r;
+    }
+    return (ssize_t)sent;
+}
+
+static bool is_stream(int fd)
+{
+    int type = 0;
+    socklen_t len = sizeof(type);
+    return API(getsockopt(by_fd(fd), SOL_SOCKET, SO_TYPE, &type, &len)) < 0 || type == SOCK_STREAM;
+}
+
 static ssize_t stack_sendfile(int out, int in, off_t *off, size_t n)
 {
     if (fd_is_stack(in) || fd_has(out, FD_EPSET))
@@ -56,12 +86,12 @@ static ssize_t stack_sendfile(int out, int in, off_t *off, size_t n)
         return -EINVAL; /* a pipe, a socket; or a negative offset */
     if (n > SENDFILE_MAX)
         n = SENDFILE_MAX;
-    ssize_t r = send_pages(out, in, &at, n);
+    ssize_t r = is_stream(out) ? send_pages(out, in, &at, n) : send_datagram(out, in, &at, n);
     if (off)
         *off = at;
     else if (r > 0)
         lseek(in, at, SEEK_SET);
-    if (r == -EPIPE)
+    if (r == -EPIPE && is_stream(out))
         signals_sigpipe();
     return r;
 }

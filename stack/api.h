@@ -81,14 +81,15 @@ struct shunt_api {
     int (*connect)(struct ref r, const struct sockaddr *sa, socklen_t len);
     /* 0, -EALREADY (still going), or the error, taken */
     int (*connect_result)(struct ref r);
-    /* installs at newfd; -EAGAIN */
+    /* installs at newfd; -EAGAIN. newfd -1: only says whether there is a connection (0) */
     int (*accept)(struct ref r, int newfd, struct sockaddr *sa, socklen_t *len);
     int (*shutdown)(struct ref r, int how);
     int (*getsockname)(struct ref r, struct sockaddr *sa, socklen_t *len);
     int (*getpeername)(struct ref r, struct sockaddr *sa, socklen_t *len);
     int (*getsockopt)(struct ref r, int level, int name, void *val, socklen_t *len);
     int (*setsockopt)(struct ref r, int level, int name, const void *val, socklen_t len);
-    /* FIONREAD, SIOCINQ, SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK, SIOCGIF*; FIONBIO is set_flags' */
+    /* FIONREAD, SIOCINQ, SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK, SIOCGIF*; FIONBIO is set_flags'. SIOCGSTAMP_OLD:
+     * arg is a uint64_t of the caller's own, CLOCK_MONOTONIC in ns */
     int (*ioctl)(struct ref r, unsigned long req, void *arg);
     /* skip: bytes of msg's iovecs already sent by earlier rounds of the same blocking call */
     ssize_t (*sendmsg)(struct ref r, const struct msghdr *msg, int flags, size_t skip);

@@ -59,7 +59,7 @@ static int take_chunk(struct ref r, struct file_chunk *c, size_t count)
     if (!s)
         return err;
     if (!sock_is_tcp(s)) {
-        /* Differs: Linux sends a file as datagrams. */
+        /* preload/ sends a file as datagrams itself. */
         err = s->pcb->remote.port_be ? -EINVAL : -EDESTADDRREQ;
     } else {
         err = chunk_take(s, c, count);

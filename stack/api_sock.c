@@ -111,8 +111,20 @@ static int accept_into(struct sock *s, int newfd, struct sockaddr *sa, socklen_t
     return r;
 }
 
+/* Is there a connection to take, or an error that accept will tell? */
+static int can_accept(struct sock *s)
+{
+    int r = sock_may_accept(s);
+
+    if (!r && !sock_poll(s))
+        shard_poll(s->sh, s->sh->now_ns);
+    return r ? r : sock_poll(s) ? 0 : -EAGAIN;
+}
+
 static int do_accept(struct ref r, int newfd, struct sockaddr *sa, socklen_t *len)
 {
+    if (newfd < 0)
+        return WITH_SOCK(r, can_accept(s));
     return WITH_SOCK(r, accept_into(s, newfd, sa, len));
 }
 
@@ -138,7 +150,7 @@ static int do_getsockopt(struct ref r, int level, int name, void *val, socklen_t
     int err;
 
     if (!user_copy(&n, len, sizeof n))
-        return WITH_SOCK(r, sock_knows_level(s, level) ? -EFAULT : -EOPNOTSUPP);
+        return WITH_SOCK(r, sock_knows_level(s, level) ? -EFAULT : sock_no_level(s));
     if (level == SOL_SOCKET && name == SO_GET_FILTER) { /* its length counts no bytes: filter_get copies */
         err = WITH_SOCK(r, sock_getsockopt(api_self.st, s, level, name, val, &n));
         return err ? err : user_copy(len, &n, sizeof n) ? 0 : -EFAULT;
@@ -148,7 +160,7 @@ static int do_getsockopt(struct ref r, int level, int name, void *val, socklen_t
     /* These say in the buffer what they are asked about. */
     if ((level == IPPROTO_IP || level == IPPROTO_IPV6) && (name == IP_MSFILTER || name == MCAST_MSFILTER) &&
         (int)n > 0 && !user_copy(own, val, n))
-        return WITH_SOCK(r, sock_knows_level(s, level) ? -EFAULT : -EOPNOTSUPP);
+        return WITH_SOCK(r, sock_knows_level(s, level) ? -EFAULT : sock_no_level(s));
     err = WITH_SOCK(r, sock_getsockopt(api_self.st, s, level, name, own, &n));
     if (err)
         return err;

@@ -69,6 +69,7 @@ struct dgram {
     struct mc_member *groups; /* joined (dgram_mc.h) */
     int32_t peek_off;         /* SO_PEEK_OFF, with DG_PEEK_MOVES */
     uint32_t drops;           /* packets the full queue refused */
+    uint64_t last_ns;         /* when the datagram read last came, shard clock; 0: none was read */
     struct flow flow;         /* the way to the last destination */
 };
 

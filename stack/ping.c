@@ -191,6 +191,17 @@ static int destination(const struct pingcb *p, const struct endpoint *to, struct
     return !(p->d.pcb.flags & PCB_V6) == ipaddr_is_v4(dst) ? 0 : -ENETUNREACH;
 }
 
+int ping_send_check(const struct msghdr *msg, int flags)
+{
+    ssize_t len = dgram_iov_total(msg, PING_MAX);
+
+    if (len < 0)
+        return (int)len;
+    if (len < ICMP_HDR_LEN)
+        return -EINVAL;
+    return flags & MSG_OOB ? -EOPNOTSUPP : 0;
+}
+
 ssize_t ping_send(struct shard *sh, struct pingcb *p, const struct msghdr *msg, const struct endpoint *to,
                   int flags)
 {
@@ -204,10 +215,9 @@ ssize_t ping_send(struct shard *sh, struct pingcb *p, const struct msghdr *msg, 
 
     if (err || len < 0)
         return err ? err : len;
-    if (len < ICMP_HDR_LEN)
-        return -EINVAL;
-    if (flags & MSG_OOB)
-        return -EOPNOTSUPP;
+    err = ping_send_check(msg, flags);
+    if (err)
+        return err;
     err = destination(p, to, &dst);
     dgram_tx_init(&p->d, &tx);
     if (!err)

@@ -29,6 +29,8 @@ void ping_close(struct shard *sh, struct pingcb *p);
 int ping_bind(struct shard *sh, struct pingcb *p, const struct endpoint *local);
 int ping_connect(struct shard *sh, struct pingcb *p, const struct endpoint *remote);
 int ping_disconnect(struct shard *sh, struct pingcb *p);
+/* What is wrong with a message whatever its address is: 0 or -errno. */
+int ping_send_check(const struct msghdr *msg, int flags);
 ssize_t ping_send(struct shard *sh, struct pingcb *p, const struct msghdr *msg, const struct endpoint *to,
                   int flags);
 int ping_setopt(struct shard *sh, struct pingcb *p, int level, int name, const void *val, uint32_t len);

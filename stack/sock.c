@@ -92,7 +92,7 @@ int sock_listen(struct stack *st, struct sock *s, int backlog)
 
     if (s->type != SOCK_STREAM)
         return -EOPNOTSUPP;
-    if (!s->listening && tcp_state(sock_tcb(s)) != ST_CLOSE)
+    if (s->state != SOCK_UNCONNECTED || (!s->listening && tcp_state(sock_tcb(s)) != ST_CLOSE))
         return -EINVAL;
     if ((unsigned)backlog > max) /* as Linux: negative is large */
         backlog = (int)max;
@@ -108,24 +108,35 @@ int sock_listen(struct stack *st, struct sock *s, int backlog)
 /* connect(AF_UNSPEC): back to a socket without a peer. */
 static int disconnect(struct sock *s)
 {
-    s->connecting = 0;
+    s->state = SOCK_UNCONNECTED;
     s->listening = 0;
     return sock_is_tcp(s) ? tcp_disconnect(s->sh, sock_tcb(s)) : sock_dgram_disconnect(s);
+}
+
+/* What the socket itself says to a connect, whatever the address is (__inet_stream_connect). 1: go on. */
+static int connect_state(struct sock *s)
+{
+    switch (s->state) {
+    case SOCK_CONNECTING:
+        return sock_connect_result(s);
+    case SOCK_CONNECTED:
+        return -EISCONN;
+    case SOCK_DISCONNECTING:
+        return -EINVAL;
+    default:
+        return tcp_state(sock_tcb(s)) == ST_CLOSE ? 1 : -EISCONN;
+    }
 }
 
 static int connect_tcp(struct stack *st, struct sock *s, const struct endpoint *peer)
 {
     int r;
 
-    if (s->connecting)
-        return sock_connect_result(s);
-    if (tcp_state(sock_tcb(s)) != ST_CLOSE)
-        return -EISCONN;
     if (ipaddr_is_multicast(&peer->addr) || ip_is_broadcast(st, &peer->addr))
         return -ENETUNREACH; /* tcp_v4_connect */
     r = tcp_connect(s->sh, sock_tcb(s), peer);
     if (r == -EINPROGRESS || r == 0) /* 0: the SYN waits for data (TCP_FASTOPEN_CONNECT) */
-        s->connecting = 1;
+        s->state = SOCK_CONNECTING;
     return r;
 }
 
@@ -140,6 +151,14 @@ int sock_connect(struct stack *st, struct sock *s, const struct sockaddr *sa, so
         return -EINVAL;
     if (sa->sa_family == AF_UNSPEC)
         return disconnect(s);
+    if (sock_is_tcp(s)) {
+        r = connect_state(s);
+        if (r <= 0)
+            return r;
+    }
+    /* ip6_datagram_connect_v6_only looks at the family before the length. */
+    if (s->kind == KIND_RAW && s->domain == AF_INET6 && sa->sa_family != AF_INET6)
+        return -EAFNOSUPPORT;
     r = sock_addr_get(s, sa, len, &peer);
     if (r)
         return r;
@@ -166,9 +185,9 @@ int sock_connect_result(struct sock *s)
         return -EISCONN;
     if (state == ST_SYN_SENT || state == ST_SYN_RECV)
         return -EALREADY;
-    if (!s->connecting)
+    if (s->state != SOCK_CONNECTING)
         return 0;
-    s->connecting = 0;
+    s->state = state == ST_CLOSE ? SOCK_UNCONNECTED : SOCK_CONNECTED;
     if (state != ST_CLOSE)
         return 0;
     /* As Linux: whoever is told of the failure has a fresh socket, which may try again. */
@@ -177,16 +196,22 @@ int sock_connect_result(struct sock *s)
     return err ? err : -ECONNABORTED;
 }
 
+int sock_may_accept(const struct sock *s)
+{
+    if (s->type != SOCK_STREAM)
+        return -EOPNOTSUPP;
+    return s->listening ? 0 : -EINVAL;
+}
+
 int sock_accept(struct stack *st, struct sock *s, struct sock **out)
 {
     struct slab *slab = &st->ready->socks;
     struct sock *child;
     struct tcb *t;
+    int r = sock_may_accept(s);
 
-    if (s->type != SOCK_STREAM)
-        return -EOPNOTSUPP;
-    if (!s->listening)
-        return -EINVAL;
+    if (r)
+        return r;
     if (slab->in_use == slab->max) /* before a connection is taken off the queue and lost */
         return -ENFILE;
     t = tcp_accept(s->sh, sock_tcb(s));
@@ -198,6 +223,7 @@ int sock_accept(struct stack *st, struct sock *s, struct sock **out)
     child->filter_locked = s->filter_locked;
     memcpy(child->stored, s->stored, sizeof child->stored);
     child->file.placement = PLACE_STACK;
+    child->state = SOCK_CONNECTED;
     attach(child, (struct pcb *)t);
     *out = child;
     return 0;
@@ -209,6 +235,13 @@ int sock_shutdown(struct sock *s, int how)
         return -EINVAL;
     if (!sock_is_tcp(s))
         return sock_dgram_shutdown(s, how);
+    if (s->state == SOCK_CONNECTING) { /* inet_shutdown */
+        int state = tcp_state(sock_tcb(s));
+
+        if (state == ST_SYN_SENT)
+            return disconnect(s);
+        s->state = state == ST_SYN_RECV || state == ST_CLOSE ? SOCK_DISCONNECTING : SOCK_CONNECTED;
+    }
     if (s->listening) { /* inet_shutdown: the reading side ends the listening, the writing side means nothing
                          */
         if (how == SHUT_WR)

@@ -36,6 +36,15 @@ enum sock_op {
 /* Which protocol serves a socket: what its pcb is. */
 enum sock_kind { KIND_TCP, KIND_UDP, KIND_RAW, KIND_PING, KIND_PACKET };
 
+/* What connect and listen go by (Linux: socket_state). A connection that ended is CONNECTED still: only
+ * connect(AF_UNSPEC) makes it usable again. */
+enum sock_state {
+    SOCK_UNCONNECTED,
+    SOCK_CONNECTING, /* a connect went out whose end nobody was told yet */
+    SOCK_CONNECTED,
+    SOCK_DISCONNECTING, /* shut down before the end of a connect was told */
+};
+
 /* Options that are kept and given back but change nothing below (sock_opt.c names them). */
 #define SOCK_STORED 32
 
@@ -48,7 +57,7 @@ struct sock {
     int32_t owner;                   /* F_SETOWN: whom SIGURG and SIGIO go to, 0: nobody */
     uint8_t owner_type;              /* enum owner_type */
     uint8_t listening;
-    uint8_t connecting;    /* a connect went out whose end nobody was told yet */
+    uint8_t state;         /* enum sock_state */
     uint32_t syn_sent;     /* bytes a blocking write gave to a SYN whose answer it waits for (Fast Open) */
     uint8_t filter_locked; /* SO_LOCK_FILTER */
     uint8_t txrehash_off;  /* SO_TXREHASH 0 */
@@ -102,7 +111,9 @@ int sock_listen(struct stack *st, struct sock *s, int backlog);
 /* TCP: -EINPROGRESS once the SYN is out; then -EALREADY until the end, then the end's result once, then
  * -EISCONN. */
 int sock_connect(struct stack *st, struct sock *s, const struct sockaddr *sa, socklen_t len);
-int sock_connect_result(struct sock *s);                              /* 0, -EALREADY, or the error, taken */
+int sock_connect_result(struct sock *s); /* 0, -EALREADY, or the error, taken */
+/* Is this a listener? 0, -EINVAL, -EOPNOTSUPP. */
+int sock_may_accept(const struct sock *s);
 int sock_accept(struct stack *st, struct sock *s, struct sock **out); /* -EAGAIN; *out with one reference */
 int sock_shutdown(struct sock *s, int how);
 uint32_t sock_poll(struct sock *s);  /* EPOLL* bits */
@@ -111,6 +122,8 @@ int sock_take_error(struct sock *s); /* the pending error as -errno, or 0 */
 void sock_hand_up(struct shard *sh);
 
 /* --- sock_addr.c: sockaddrs --- */
+/* sizeof(struct sockaddr_in6) before RFC 2553 added the scope id: what Linux asks for at least. */
+#define SIN6_LEN_RFC2133 24
 /* For bind, and for connect and send. 0, -EINVAL (length), -EAFNOSUPPORT, -ENETUNREACH (IPv4 on an
  * IPV6_V6ONLY socket). An unspecified address becomes IPADDR_ANY. */
 int sock_addr_get(const struct sock *s, const struct sockaddr *sa, socklen_t len, struct endpoint *out);
@@ -146,6 +159,8 @@ int sock_setsockopt(struct stack *st, struct sock *s, int level, int name, const
 int sock_getsockopt(struct stack *st, struct sock *s, int level, int name, void *val, socklen_t *len);
 /* Has the socket options of this level? Other levels are refused before anything else is looked at. */
 bool sock_knows_level(const struct sock *s, int level);
+/* What getsockopt says of another (ip_getsockopt, ipv6_getsockopt), as -errno. */
+int sock_no_level(const struct sock *s);
 void sock_opt_init(struct sock *s); /* defaults of what is stored */
 /* A stored option's value (IP_FREEBIND, IP_BIND_ADDRESS_NO_PORT ...); 0 for one that is not stored. */
 int sock_stored(const struct sock *s, int level, int name);

@@ -5,9 +5,6 @@
 #include "sock.h"
 #include "user.h"
 
-/* sizeof(struct sockaddr_in6) before RFC 2553 added the scope id: what Linux asks for at least. */
-#define SIN6_LEN_RFC2133 24
-
 static int get_in(const struct sockaddr *sa, socklen_t len, struct endpoint *out)
 {
     struct sockaddr_in sin;

@@ -143,6 +143,11 @@ size_t sock_dgram_next_len(const struct sock *s)
     return s->kind == KIND_UDP ? udp_next_len(sock_udp(s)) : dgram_next_len(sock_dgram(s));
 }
 
+uint64_t sock_dgram_last_ns(const struct sock *s)
+{
+    return s->kind == KIND_PACKET ? 0 : sock_dgram(s)->last_ns;
+}
+
 ssize_t sock_dgram_send(struct sock *s, const struct msghdr *msg, const struct endpoint *to, int flags)
 {
     if (s->kind == KIND_RAW)

@@ -19,6 +19,8 @@ int sock_dgram_disconnect(struct sock *s);
 int sock_dgram_shutdown(struct sock *s, int how);
 uint32_t sock_dgram_poll(const struct sock *s);
 size_t sock_dgram_next_len(const struct sock *s);
+/* When the datagram read last came, shard clock; 0: none was read. */
+uint64_t sock_dgram_last_ns(const struct sock *s);
 ssize_t sock_dgram_send(struct sock *s, const struct msghdr *msg, const struct endpoint *to, int flags);
 ssize_t sock_dgram_recv(struct sock *s, struct msghdr *msg, int flags);
 int sock_dgram_setopt(struct sock *s, int level, int name, const void *val, uint32_t len);

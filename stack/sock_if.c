@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <linux/if.h> /* not <net/if.h>: that has a struct ifaddr of its own */
+#include <linux/sockios.h>
 #include <net/if_arp.h>
 #include <netinet/in.h>
 #include <sys/ioctl.h>
@@ -15,6 +16,8 @@
 #include "user.h"
 
 #define TX_QUEUE_LEN 1000 /* what Linux shows by default */
+
+#define IF_PRIVATE_LAST (SIOCDEVPRIVATE + 15)
 
 static const struct ifnet *by_name(const struct stack *st, const char *name)
 {
@@ -60,7 +63,7 @@ static int get_addr(const struct ifnet *ifn, unsigned long req, struct ifreq *if
 
     if (!a)
         return -EADDRNOTAVAIL;
-    if (req == SIOCGIFADDR)
+    if (req == SIOCGIFADDR || req == SIOCGIFDSTADDR) /* no links to one peer alone */
         put_addr(&ifr->ifr_addr, ipaddr_get_v4(&a->addr));
     else if (req == SIOCGIFBRDADDR)
         put_addr(&ifr->ifr_broadaddr, ifaddr_broadcast(a));
@@ -86,6 +89,9 @@ static int get_one(const struct stack *st, const struct ifnet *ifn, unsigned lon
         return 0;
     case SIOCGIFTXQLEN:
         ifr->ifr_qlen = TX_QUEUE_LEN;
+        return 0;
+    case SIOCGIFMAP:
+        memset(&ifr->ifr_map, 0, sizeof ifr->ifr_map);
         return 0;
     case SIOCGIFHWADDR:
         memset(&ifr->ifr_hwaddr, 0, sizeof ifr->ifr_hwaddr);
@@ -133,32 +139,110 @@ static int get_name(const struct stack *st, struct ifreq *ifr)
     return 0;
 }
 
-int sock_if_ioctl(const struct stack *st, unsigned long req, void *arg)
-{
-    const struct ifnet *ifn;
-    struct ifreq *ifr = arg;
+/* Who asks what about an interface (dev_ioctl, inet_ioctl, inet6_ioctl). */
+enum asks { ASKS_NOTHING, ASKS_GET, ASKS_DEVICE, ASKS_SET, ASKS_SLAVE };
 
+static enum asks asks(int domain, unsigned long req)
+{
     switch (req) {
-    case SIOCGIFCONF:
-        return user_writable(arg, sizeof(struct ifconf)) ? get_conf(st, arg) : -EFAULT;
-    case SIOCGIFNAME:
-        return user_writable(arg, sizeof *ifr) ? get_name(st, ifr) : -EFAULT;
+    case SIOCGIFADDR:
+    case SIOCGIFBRDADDR:
+    case SIOCGIFNETMASK:
+    case SIOCGIFDSTADDR:
+        return domain == AF_INET6 ? ASKS_NOTHING : ASKS_GET;
     case SIOCGIFINDEX:
     case SIOCGIFFLAGS:
     case SIOCGIFMTU:
     case SIOCGIFMETRIC:
     case SIOCGIFTXQLEN:
     case SIOCGIFHWADDR:
-    case SIOCGIFADDR:
-    case SIOCGIFBRDADDR:
-    case SIOCGIFNETMASK:
-        if (!user_writable(arg, sizeof *ifr))
-            return -EFAULT;
-        ifn = by_name(st, ifr->ifr_name);
-        return ifn ? get_one(st, ifn, req, ifr) : -ENODEV;
+    case SIOCGIFMAP:
+        return ASKS_GET;
+    case SIOCGIFSLAVE:
+        return ASKS_SLAVE;
+    case SIOCETHTOOL:
+    case SIOCGMIIPHY:
+    case SIOCGMIIREG:
+    case SIOCBONDINFOQUERY:
+    case SIOCBONDSLAVEINFOQUERY:
+    case SIOCGHWTSTAMP:
+    case SIOCWANDEV:
+        return ASKS_DEVICE;
+    case SIOCSIFLINK:
+    case SIOCSIFFLAGS:
+    case SIOCSIFADDR:
+    case SIOCSIFDSTADDR:
+    case SIOCSIFMETRIC:
+    case SIOCSIFMTU:
+    case SIOCSIFHWADDR:
+    case SIOCADDMULTI:
+    case SIOCDELMULTI:
+    case SIOCSIFHWBROADCAST:
+    case SIOCSIFTXQLEN:
+    case SIOCSIFNAME:
+    case SIOCSIFMAP:
+    case SIOCSMIIREG:
+    case SIOCBONDENSLAVE:
+    case SIOCBONDRELEASE:
+    case SIOCBRADDIF:
+    case SIOCBRDELIF:
+    case SIOCSHWTSTAMP:
+        return ASKS_SET;
+    case SIOCSIFBRDADDR:
+    case SIOCSIFNETMASK:
+        return domain == AF_INET6 ? ASKS_NOTHING : ASKS_SET;
     default:
-        return -ENOTTY;
+        return req >= SIOCDEVPRIVATE && req <= IF_PRIVATE_LAST ? ASKS_DEVICE : ASKS_NOTHING;
     }
+}
+
+static int by_request(const struct stack *st, enum asks what, unsigned long req, struct ifreq *ifr)
+{
+    const struct ifnet *ifn;
+    uint32_t cmd;
+
+    ifr->ifr_name[IFNAMSIZ - 1] = 0;
+    ifn = by_name(st, ifr->ifr_name);
+    /* dev_ethtool reads the command first. */
+    if (req == SIOCETHTOOL && !user_copy(&cmd, ifr->ifr_data, sizeof cmd))
+        return -EFAULT;
+    if (!ifn)
+        return -ENODEV;
+    switch (what) {
+    case ASKS_GET:
+        return get_one(st, ifn, req, ifr);
+    case ASKS_SLAVE:
+        return -EINVAL;
+    case ASKS_SET:
+        return -EPERM;
+    default:
+        return -EOPNOTSUPP;
+    }
+}
+
+int sock_if_ioctl(const struct stack *st, int domain, unsigned long req, void *arg)
+{
+    enum asks what = asks(domain, req);
+    struct ifreq ifr;
+    int r;
+
+    switch (req) {
+    case SIOCGIFCONF:
+        return user_writable(arg, sizeof(struct ifconf)) ? get_conf(st, arg) : -EFAULT;
+    case SIOCADDRT:
+    case SIOCDELRT:
+    case SIOCSARP:
+    case SIOCDARP:
+    case SIOCBRADDBR:
+    case SIOCBRDELBR:
+        return -EPERM;
+    }
+    if (what == ASKS_NOTHING && req != SIOCGIFNAME)
+        return -ENOTTY;
+    if (!user_copy(&ifr, arg, sizeof ifr))
+        return -EFAULT;
+    r = req == SIOCGIFNAME ? get_name(st, &ifr) : by_request(st, what, req, &ifr);
+    return r ? r : user_copy(arg, &ifr, sizeof ifr) ? 0 : -EFAULT;
 }
 
 int sock_if_get(const struct stack *st, unsigned i, struct if_info *out)

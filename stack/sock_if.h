@@ -5,11 +5,12 @@
 #include "kinds.h"
 #include "stack.h"
 
-/* SIOCGIFCONF, SIOCGIFNAME, SIOCGIFINDEX, SIOCGIFADDR ... 0, -ENODEV, -EADDRNOTAVAIL, -ENOTTY (none of
- * these). Context: shard 0's lock. */
 /* The i-th interface of those that the program sees (loopback is the host's in profile default). -ENODEV:
  * none is left. Context: the same. */
 int sock_if_get(const struct stack *st, unsigned i, struct if_info *out);
-int sock_if_ioctl(const struct stack *st, unsigned long req, void *arg);
+/* SIOCGIFCONF, SIOCGIFNAME, SIOCGIFINDEX, SIOCGIFADDR ... on a socket of the domain. 0, -ENODEV,
+ * -EADDRNOTAVAIL, -EOPNOTSUPP (a device that does not know it), -EPERM (they change an interface, a route or
+ * a neighbour: `shunt run` gave those), -ENOTTY (none of these). Context: shard 0's lock. */
+int sock_if_ioctl(const struct stack *st, int domain, unsigned long req, void *arg);
 
 #endif

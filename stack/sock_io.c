@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 
 #include "packet.h"
+#include "ping.h"
 #include "sock.h"
 #include "sock_dgram.h"
 #include "sock_if.h"
@@ -85,9 +86,9 @@ static ssize_t send_fastopen(struct stack *st, struct sock *s, const struct msgh
     if (!(st->set.tcp_fastopen & 1) ||
         (msg->msg_name && msg->msg_namelen >= sizeof ss.ss_family && ss.ss_family == AF_UNSPEC))
         return -EOPNOTSUPP;
-    if (s->connecting && tcp_syn_waits(sock_tcb(s)))
+    if (s->state == SOCK_CONNECTING && tcp_syn_waits(sock_tcb(s)))
         return 0;
-    if (s->connecting) {
+    if (s->state == SOCK_CONNECTING) {
         r = sock_connect_result(s);
         return r == -EALREADY && wait ? -EAGAIN : r;
     }
@@ -102,7 +103,7 @@ static ssize_t send_fastopen(struct stack *st, struct sock *s, const struct msgh
         to.addr = ipaddr_v4(htonl(INADDR_LOOPBACK));
     n = tcp_tfo_connect(s->sh, sock_tcb(s), &to, msg->msg_iov, (int)msg->msg_iovlen);
     if (n > 0 || n == -EINPROGRESS)
-        s->connecting = 1;
+        s->state = SOCK_CONNECTING;
     return n == -EINPROGRESS && wait ? -EAGAIN : n;
 }
 
@@ -121,7 +122,7 @@ static bool fits_in(const struct msghdr *msg, size_t n)
  * kept meanwhile. */
 static ssize_t wait_for_open(struct sock *s, const struct msghdr *msg, ssize_t n, bool wait)
 {
-    if (n <= 0 || !wait || !s->connecting)
+    if (n <= 0 || !wait || s->state != SOCK_CONNECTING)
         return n;
     s->syn_sent = (uint32_t)n;
     if (!fits_in(msg, (size_t)n))
@@ -154,7 +155,7 @@ static ssize_t send_tcp(struct stack *st, struct sock *s, const struct msghdr *m
         n = wait_for_open(s, msg, send_fastopen(st, s, msg, flags, wait), wait);
     if (n)
         return n;
-    held = s->connecting && tcp_syn_waits(sock_tcb(s));
+    held = s->state == SOCK_CONNECTING && tcp_syn_waits(sock_tcb(s));
     n = tcp_send_msg(s->sh, sock_tcb(s), msg->msg_iov, (int)msg->msg_iovlen, skip,
                      flags & (MSG_MORE | MSG_OOB | MSG_EOR));
     if (n == -EINPROGRESS && wait)
@@ -175,11 +176,18 @@ static ssize_t send_udp(struct stack *st, struct sock *s, const struct msghdr *m
     if (named && !user_copy(&ss, msg->msg_name, msg->msg_namelen))
         return -EFAULT;
 
+    if (s->kind == KIND_PING && (r = ping_send_check(msg, flags))) /* before the address */
+        return r;
     /* AF_UNSPEC: no address at all for AF_INET6 sockets, INADDR_ANY and up for AF_INET ones (udp_sendmsg,
-     * udpv6_sendmsg). */
+     * udpv6_sendmsg); an IPv6 one like any other for raw sockets (rawv6_sendmsg). */
     if (named && s->domain == AF_INET6 && msg->msg_namelen >= sizeof sa->sa_family &&
-        sa->sa_family == AF_UNSPEC)
-        named = false;
+        sa->sa_family == AF_UNSPEC) {
+        if (s->kind == KIND_UDP && ipaddr_is_v4(&s->pcb->remote.addr))
+            return -ENETUNREACH;
+        named = s->kind == KIND_RAW;
+        if (named)
+            ss.ss_family = AF_INET6;
+    }
     if (!named)
         return sock_dgram_send(s, msg, NULL, flags);
     if (s->domain == AF_INET && s->kind != KIND_PING && msg->msg_namelen >= sizeof(struct sockaddr_in) &&
@@ -319,6 +327,8 @@ static int ioctl_count(struct sock *s, unsigned long req, int *out)
 
     if (tcp && tcp_state(sock_tcb(s)) == ST_LISTEN)
         return -EINVAL;
+    if (s->kind == KIND_PING)
+        return -ENOTTY;
     switch (req) {
     case FIONREAD: /* SIOCINQ */
         *out = (int)(tcp ? tcp_recv_avail(sock_tcb(s)) : sock_dgram_next_len(s));
@@ -344,13 +354,18 @@ int sock_ioctl(struct stack *st, struct sock *s, unsigned long req, void *arg)
     case SIOCOUTQNSD:
         r = ioctl_count(s, req, &v);
         break;
+    case SIOCGSTAMP_OLD: /* preload/ makes the four forms of this one */
+        if (sock_is_tcp(s) || !sock_dgram_last_ns(s))
+            return -ENOENT;
+        memcpy(arg, &(uint64_t){sock_dgram_last_ns(s)}, sizeof(uint64_t));
+        return 0;
     case SIOCATMARK:
         if (!sock_is_tcp(s))
             return -ENOTTY;
         v = tcp_at_mark(sock_tcb(s), 0);
         break;
     default:
-        return sock_if_ioctl(st, req, arg);
+        return sock_if_ioctl(st, s->domain, req, arg);
     }
     return r ? r : user_copy(arg, &v, sizeof v) ? 0 : -EFAULT;
 }

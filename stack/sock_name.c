@@ -49,8 +49,9 @@ int sock_bind(struct stack *st, struct sock *s, const struct sockaddr *sa, sockl
     }
     if (s->kind == KIND_PACKET)
         return packet_bind(s->sh, sock_packet(s), (const struct sockaddr_ll *)(const void *)sa, len);
+    if (s->domain == AF_INET6 && len < SIN6_LEN_RFC2133)
+        return -EINVAL;
     r = sock_addr_get(s, sa, len, &local);
-
     if (r == -ENETUNREACH || (r == 0 && s->domain == AF_INET6 && sa->sa_family == AF_INET))
         return r ? -EINVAL
                  : -EAFNOSUPPORT; /* inet6_bind: an IPv4 address on a V6ONLY socket; a sockaddr_in */

@@ -110,6 +110,12 @@ static bool level_known(const struct sock *s, int level)
     return s->kind != KIND_PING && level == s->protocol;
 }
 
+/* Raw sockets of AF_INET6 have IPv6's options alone (rawv6_setsockopt). */
+static bool has_ip_level(const struct sock *s)
+{
+    return s->kind != KIND_RAW || s->domain == AF_INET;
+}
+
 static int proto_setopt(struct sock *s, int level, int name, const void *val, uint32_t len)
 {
     return sock_is_tcp(s) ? tcp_setopt(s->sh, sock_tcb(s), level, name, val, len)
@@ -362,7 +368,7 @@ static int set_ip6(struct sock *s, int name, const void *val, socklen_t len)
         return -EINVAL;
     memcpy(&v, val, sizeof v);
     if (name == IPV6_V6ONLY) {
-        if (s->pcb->flags & PCB_BOUND)
+        if ((s->pcb->flags & PCB_BOUND) || s->kind == KIND_RAW) /* whose number is its protocol */
             return -EINVAL;
         set_pcb_flag(s, PCB_V6ONLY, v);
         return 0;
@@ -390,6 +396,8 @@ static int set_any(struct stack *st, struct sock *s, int level, int name, const 
 
     if (s->kind == KIND_PACKET && level != SOL_SOCKET && level != SOL_PACKET)
         return -ENOPROTOOPT;
+    if (level == IPPROTO_IP && !has_ip_level(s))
+        return -ENOPROTOOPT;
     if (level == SOL_SOCKET)
         r = set_socket(st, s, name, val, len);
     else if (level == IPPROTO_IP)
@@ -408,7 +416,10 @@ static int set_any(struct stack *st, struct sock *s, int level, int name, const 
         r = sock_kept_setopt(s, name, val, len);
     if (group_of_the_kernel(s, level, name, r))
         return 0;
-    return r == -ENOPROTOOPT && level != s->protocol ? set_stored(s, level, name, val, len) : r;
+    return r == -ENOPROTOOPT &&
+                   (level == SOL_SOCKET || level != s->protocol) /* ICMP's number is SOL_SOCKET's */
+               ? set_stored(s, level, name, val, len)
+               : r;
 }
 
 /* Keeps the call; a repeated one takes its predecessor's place, group memberships add up. */
@@ -611,7 +622,7 @@ static int get_ip(struct stack *st, struct sock *s, int name, void *val, socklen
 static int get_ip6(struct stack *st, struct sock *s, int name, void *val, socklen_t *len)
 {
     if (s->domain != AF_INET6)
-        return -EOPNOTSUPP;
+        return sock_no_level(s);
     if (name == IPV6_V6ONLY)
         return put_int(!!(s->pcb->flags & PCB_V6ONLY), val, len);
     if (name == IPV6_UNICAST_HOPS && sock_is_tcp(s))
@@ -629,6 +640,11 @@ bool sock_knows_level(const struct sock *s, int level)
            (level == IPPROTO_IPV6 && s->domain == AF_INET6);
 }
 
+int sock_no_level(const struct sock *s)
+{
+    return s->domain == AF_INET ? -EOPNOTSUPP : -ENOPROTOOPT;
+}
+
 int sock_getsockopt(struct stack *st, struct sock *s, int level, int name, void *val, socklen_t *len)
 {
     int r = 1, i;
@@ -637,6 +653,8 @@ int sock_getsockopt(struct stack *st, struct sock *s, int level, int name, void 
         return -EINVAL;
     if (s->kind == KIND_PACKET && level != SOL_SOCKET && level != SOL_PACKET)
         return -ENOPROTOOPT;
+    if (level == IPPROTO_IP && !has_ip_level(s))
+        return -ENOPROTOOPT;
     if (level == SOL_SOCKET)
         r = get_socket(st, s, name, val, len);
     else if (level == IPPROTO_IP)
@@ -644,7 +662,7 @@ int sock_getsockopt(struct stack *st, struct sock *s, int level, int name, void 
     else if (level == IPPROTO_IPV6)
         r = get_ip6(st, s, name, val, len);
     else if (!level_known(s, level))
-        return -EOPNOTSUPP;
+        return sock_no_level(s);
     if (r <= 0)
         return r;
     r = proto_getopt(s, level, name, val, len);

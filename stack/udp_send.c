@@ -203,7 +203,9 @@ static int row_cut(struct shard *sh, struct udpcb *u, struct rte_mbuf *m, uint16
 static int send_begin(struct shard *sh, struct udpcb *u, const struct msghdr *msg, const struct endpoint *to,
                       int flags, struct endpoint *dst, struct dgram_tx *tx)
 {
-    if (flags & MSG_OOB)
+    bool v6 = u->d.pcb.flags & PCB_V6;
+
+    if ((flags & MSG_OOB) && !v6)
         return -EOPNOTSUPP;
     if (u->cork) {
         *dst = u->cork_to;
@@ -213,6 +215,8 @@ static int send_begin(struct shard *sh, struct udpcb *u, const struct msghdr *ms
     *dst = to ? *to : u->d.pcb.remote;
     if (!dst->port_be)
         return to ? -EINVAL : -EDESTADDRREQ;
+    if ((flags & MSG_OOB) && ipaddr_is_v4(&dst->addr)) /* udpv6_sendmsg passes it over */
+        return -EOPNOTSUPP;
     dgram_tx_init(&u->d, tx);
     tx->gso = u->gso;
     return dgram_ctl_parse(sh, &u->d, msg, ipaddr_is_v4(&dst->addr), tx);
