@@ -15,6 +15,7 @@
 #include "fdtab.h"
 #include "io.h"
 #include "libc.h"
+#include "pass.h"
 #include "place.h"
 #include "signals.h"
 #include "wait.h"
@@ -269,8 +270,12 @@ EXPORT ssize_t recvfrom(int fd, void *restrict buf, size_t n, int flags, __SOCKA
 
 EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 {
-    if (!fd_is_stack(fd))
-        return libc.recvmsg(fd, msg, flags);
+    if (!fd_is_stack(fd)) {
+        ssize_t n = libc.recvmsg(fd, msg, flags);
+        if (n >= 0 && fdtab && msg->msg_controllen)
+            pass_received(msg, flags);
+        return n;
+    }
     int r = check_msg(msg, true);
     return to_errno(r < 0 ? r : io_recv(fd, msg, flags));
 }
@@ -310,8 +315,13 @@ static int stack_recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, stru
 
 EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct timespec *timeout)
 {
-    if (!fd_is_stack(fd))
-        return libc.recvmmsg(fd, v, n, flags, timeout);
+    if (!fd_is_stack(fd)) {
+        int got = libc.recvmmsg(fd, v, n, flags, timeout);
+        for (int i = 0; fdtab && i < got; i++)
+            if (v[i].msg_hdr.msg_controllen)
+                pass_received(&v[i].msg_hdr, flags);
+        return got;
+    }
     return (int)to_errno(stack_recvmmsg(fd, v, n, flags, timeout));
 }
 
@@ -352,7 +362,7 @@ static ssize_t send_msghdr(int fd, const struct msghdr *msg, int flags)
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 {
     if (!fd_is_stack(fd))
-        return libc.sendmsg(fd, msg, flags);
+        return fdtab && !guard.vforked ? pass_sendmsg(fd, msg, flags) : libc.sendmsg(fd, msg, flags);
     int r = check_msg((struct msghdr *)msg, false);
     return to_errno(r < 0 ? r : send_msghdr(fd, msg, flags));
 }
@@ -379,6 +389,6 @@ static int stack_sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
 EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
 {
     if (!fd_is_stack(fd))
-        return libc.sendmmsg(fd, v, n, flags);
+        return fdtab && !guard.vforked ? pass_sendmmsg(fd, v, n, flags) : libc.sendmmsg(fd, v, n, flags);
     return (int)to_errno(stack_sendmmsg(fd, v, n, flags));
 }

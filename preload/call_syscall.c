@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/pidfd.h>
 #include <sys/select.h>
 #include <sys/sendfile.h>
 #include <unistd.h>
@@ -94,6 +95,10 @@ static long file_call(long nr, long a, long b, long c, long d, long e, long f, b
         return ioctl((int)a, (unsigned long)b, c);
     case SYS_sendfile:
         return sendfile((int)a, (int)b, P(c), (size_t)d);
+#ifdef SYS_pidfd_getfd
+    case SYS_pidfd_getfd:
+        return pidfd_getfd((int)a, (int)b, (unsigned)c);
+#endif
     case SYS_splice:
         return splice((int)a, P(b), (int)c, P(d), (size_t)e, (unsigned)f);
     }

@@ -106,6 +106,7 @@
     X(int, fexecve, -1, (int fd, char *const *a, char *const *e), (fd, a, e))                                \
     X(int, execveat, SYS_execveat, (int d, const char *p, char *const *a, char *const *e, int f),            \
       (d, p, a, e, f))                                                                                       \
+    X(int, pidfd_getfd, SYS_pidfd_getfd, (int p, int fd, unsigned f), (p, fd, f))                            \
     X(int, capset, SYS_capset, (void *h, const void *d), (h, d))                                             \
     X(int, setuid, -1, (uid_t u), (u))                                                                       \
     X(int, seteuid, -1, (uid_t e), (e))                                                                      \

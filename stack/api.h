@@ -66,6 +66,20 @@ struct shunt_api {
     /* next descriptor >= from of fd's file in this process, or -1 */
     int (*same_file)(int fd, int from);
 
+    /* --- descriptors that travel (parcel.h) --- */
+    const uint32_t *parcels; /* how many are on their way: with none a received descriptor is no ticket */
+    /* A ticket for fd's file, to be sent in its place: a descriptor of the engine's, closed by parcel_sent
+     * after the sending. bits: the sender's note. half: fd's kernel descriptor travels along. */
+    int (*parcel_make)(int fd, unsigned char bits, bool half);
+    void (*parcel_sent)(int ticket);
+    /* fd was received. A ticket: fd becomes a descriptor of its file, over the placeholder or the sender's
+     * kernel descriptor, with FD_CLOEXEC as told: 0 and the sender's note. -ENOENT: it is none; else -errno,
+     * fd stays what it is. again: the message will be received once more (MSG_PEEK). */
+    int (*parcel_open)(int fd, bool cloexec, bool again, unsigned char *bits);
+    /* newfd becomes another descriptor of the file at number fd of the family's process pid. -ENOENT: that is
+     * none of the stack's */
+    int (*fd_of)(int pid, int fd, int newfd);
+
     /* --- placement --- */
     int (*placement)(struct ref r); /* enum placement */
     /* enum placement to take; changes nothing; an already decided socket's own */

@@ -21,6 +21,7 @@ struct ready_state {
     struct eset_item **bucket; /* all items of all sets by (set, descriptor number) */
     uint32_t bucket_mask;
     struct family *family; /* family.c's own */
+    struct parcel_table *parcels;
 };
 
 struct eset {

@@ -13,6 +13,7 @@
 
 #include "family.h"
 #include "file.h"
+#include "parcel.h"
 #include "shard.h"
 #include "sock.h"
 
@@ -37,7 +38,7 @@ int ready_init(struct stack *st, uint32_t max_files)
         slab_init(&r->watches, st->seg, sizeof(struct watch), max_files) ||
         slab_init(&r->waiters, st->seg, sizeof(struct waiter), WAITERS_MAX))
         return -ENOMEM;
-    return family_init(st);
+    return family_init(st) || parcel_init(st) ? -ENOMEM : 0;
 }
 
 struct waiter *waiter_new(struct stack *st, int pid, int tid)

@@ -11,6 +11,7 @@
  * - keeper: the process that polls when nobody else does, and ends what a dead program left
  * - control: the keeper's Unix socket; ls: what it answers
  * - process: fork and exit
+ * - ticket: descriptors in messages
  *
  * struct engine is process-private and inherited by forks. struct engine_shared lies in the segment.
  */
@@ -49,6 +50,7 @@ struct engine_shared {
     uint32_t wake_next;                  /* where the search for a free one goes on */
     uint64_t rx_packets;                 /* ever received, as last seen by a leader, and when that changed */
     uint64_t last_rx_ns;
+    uint32_t parcels_max;      /* tickets that the keeper has descriptors for */
     uint32_t buffers_at_start; /* packet buffers in use before the program's first socket (leak.h) */
 };
 
@@ -136,6 +138,23 @@ unsigned process_slots(void);
 int process_pid(unsigned slot);
 /* Releases what a dead process held: descriptors, sleepers, the place. Context: shard 0's lock. */
 void process_reap(unsigned slot);
+
+/* --- ticket.c: descriptors in messages; api.h's parcel_* and fd_of --- */
+
+/* Makes the channel to the keeper, before it is forked. 0 or -errno. */
+int ticket_init(void);
+int ticket_make(int fd, unsigned char bits, bool half);
+void ticket_sent(int ticket);
+int ticket_open(int fd, bool cloexec, bool again, unsigned char *bits);
+int ticket_fd_of(int pid, int fd, int newfd);
+/* In the child of a fork: tickets that other threads were about to send are not the child's. */
+void ticket_child(void);
+/* In the keeper: its events come from epfd with data.u64 of TICKET_EVENT (then ticket_receive) or more (then
+ * ticket_gone, under the lock). */
+#define TICKET_EVENT (4ull << 40)
+void ticket_serve(int epfd);
+void ticket_receive(void);
+void ticket_gone(struct shard *sh, uint64_t data);
 
 /* --- keeper.c --- */
 

@@ -55,6 +55,7 @@
 #include "../../dpdk/fds.h"
 #include "../../stack/dhcp.h"
 #include "../../stack/log.h"
+#include "../../stack/parcel.h"
 #include "../../stack/tcp.h"
 #include "control.h"
 #include "engine.h"
@@ -220,6 +221,8 @@ static void look_at_processes(void)
         keeper.gone_ns = 0;
     else if (!keeper.gone_ns)
         keeper.gone_ns = now_ns();
+    if (!alive)
+        parcel_drop_all(engine.st);
     keeper.look_at_processes = false;
 }
 
@@ -595,7 +598,16 @@ static void finish(struct pollfd *p, nfds_t n)
 
 static void handle_event(uint64_t what, uint64_t now)
 {
-    if (what >= SIGNAL_EVENT) {
+    if (what > TICKET_EVENT) {
+        struct shard *sh = try_enter();
+
+        if (!sh)
+            return; /* level-triggered: comes again */
+        ticket_gone(sh, what);
+        shard_unlock(sh);
+    } else if (what == TICKET_EVENT) {
+        ticket_receive();
+    } else if (what >= SIGNAL_EVENT) {
         struct signalfd_siginfo si;
 
         /* Somebody wants this machine or container to end: don't stay for TIME_WAIT. A program that runs is
@@ -756,6 +768,7 @@ static _Noreturn void keeper_main(int ready_fd)
     keeper.epfd = (int)sys1(SYS_epoll_create1, EPOLL_CLOEXEC);
     sys4(SYS_epoll_ctl, keeper.epfd, EPOLL_CTL_ADD, keeper.sigfd, &ev);
     control_open(keeper.epfd);
+    ticket_serve(keeper.epfd);
     shard_lock(sh);
     keeper.w = waiter_new(engine.st, (int)sys0(SYS_getpid), (int)sys0(SYS_gettid));
     if (keeper.w) {

@@ -109,6 +109,7 @@ void process_fork_child(void)
     child = NULL;
     fds_after_fork();
     sleep_after_fork();
+    ticket_child();
     if (p) {
         sh = engine_enter();
         /* Stopped for so long that its place was given to another: it has none, and no stack. */

@@ -23,6 +23,7 @@
 #include "../../stack/log.h"
 #include "../../stack/vlan.h"
 #include "../../stack/nd.h"
+#include "../../stack/parcel.h"
 #include "control.h"
 #include "engine.h"
 #include "leak.h"
@@ -304,6 +305,11 @@ static int make_api(void)
     a->fork_parent = process_fork_parent;
     a->fork_child = process_fork_child;
     a->exit_process = process_exit;
+    a->parcels = parcel_count(engine.st);
+    a->parcel_make = ticket_make;
+    a->parcel_sent = ticket_sent;
+    a->parcel_open = ticket_open;
+    a->fd_of = ticket_fd_of;
     return 0;
 }
 
@@ -339,7 +345,7 @@ static int start_parts(void)
         rc = make_stack(pool);
     if (!rc)
         rc = add_links();
-    if (!rc && (rc = wake_init()))
+    if (!rc && ((rc = wake_init()) || (rc = ticket_init())))
         rc = failed(rc, "no descriptors left: raise the hard limit (ulimit -Hn)");
     if (rc)
         return rc;
