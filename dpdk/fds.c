@@ -80,11 +80,11 @@ void fds_shared_range(int *lo, int *hi)
     *lo = *hi - (*hi - *lo) / (FDS_RANGE / FDS_SHARED);
 }
 
-/* A system call that makes a descriptor of a high number: made again with the soft limit raised for the
- * moment when that stood in the way. */
-static long sys_high(long nr, long a, long b, long c)
+/* A system call that makes a descriptor of a high number, or has none below the soft limit: made again with
+ * the soft limit raised for the moment when that stood in the way. */
+static long sys_high(long nr, long a, long b, long c, long d)
 {
-    long up = sys6(nr, a, b, c, 0, 0, 0);
+    long up = sys6(nr, a, b, c, d, 0, 0);
     if (up != -EINVAL && up != -EMFILE && up != -EBADF)
         return up;
     struct rlimit old, lim;
@@ -94,7 +94,7 @@ static long sys_high(long nr, long a, long b, long c)
         lim = old;
         lim.rlim_cur = lim.rlim_max;
         sys4(SYS_prlimit64, 0, RLIMIT_NOFILE, &lim, NULL);
-        up = sys6(nr, a, b, c, 0, 0, 0);
+        up = sys6(nr, a, b, c, d, 0, 0);
         sys4(SYS_prlimit64, 0, RLIMIT_NOFILE, &old, NULL);
     }
     pthread_mutex_unlock(&move_lock);
@@ -167,7 +167,7 @@ static int dup_between(int fd, int lo, int hi)
     for (int n = lo; n < hi; n++) {
         if (!mark(n))
             continue;
-        long up = is_open(n) ? -EBUSY : sys_high(SYS_fcntl, fd, F_DUPFD_CLOEXEC, n);
+        long up = is_open(n) ? -EBUSY : sys_high(SYS_fcntl, fd, F_DUPFD_CLOEXEC, n, 0);
         if (up == n)
             return n;
         unmark(n); /* the program's */
@@ -189,7 +189,7 @@ int fds_dup_shared(int fd)
 int fds_dup_to(int fd, int number)
 {
     bool fresh = mark(number);
-    long r = fresh && is_open(number) ? -EBUSY : sys_high(SYS_dup3, fd, number, O_CLOEXEC);
+    long r = fresh && is_open(number) ? -EBUSY : sys_high(SYS_dup3, fd, number, O_CLOEXEC, 0);
     if (r < 0 && fresh)
         unmark(number);
     return (int)r;
@@ -361,7 +361,8 @@ static int ret_pair(long r, int fd[2])
 
 int __wrap_socketpair(int domain, int type, int protocol, int fd[2])
 {
-    return ret_pair(sys4(SYS_socketpair, domain, type | SOCK_CLOEXEC, protocol, fd), fd);
+    /* Also for a program that has used up its numbers (SCM_RIGHTS). */
+    return ret_pair(sys_high(SYS_socketpair, domain, type | SOCK_CLOEXEC, protocol, SYS_ARG(fd)), fd);
 }
 
 int __wrap_pipe(int fd[2])

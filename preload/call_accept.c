@@ -1,9 +1,11 @@
 /* call_accept.c: accept, accept4.
  *
  * Theory of operation. A descriptor is made before the connection is taken off the queue (EMFILE must leave
- * it there), and only when there is one to take: readiness is asked first. With several processes at one
- * queue another may be faster; then the descriptor is closed again and the call waits on. A listener with a
- * twin looks at both queues, in turns; a connection of the kernel's is an ordinary kernel descriptor.
+ * it there), and only when there is one to take: readiness is asked first. With nothing there a free number
+ * is looked for all the same, as Linux takes one before it looks at the queue: EMFILE is told at once. With
+ * several processes at one queue another may be faster; then the descriptor is closed again and the call
+ * waits on. A listener with a twin looks at both queues, in turns; a connection of the kernel's is an
+ * ordinary kernel descriptor.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,11 +15,23 @@
 #include "libc.h"
 #include "wait.h"
 
+/* What a try that gets nothing ends with: -EMFILE when no number is free, else e. */
+static int nothing(int e)
+{
+    if (e == -EBADF)
+        return e;
+    int fd = fdtab_number(true);
+    if (fd < 0)
+        return fd;
+    libc.close(fd);
+    return e;
+}
+
 static int from_stack(struct ref r, struct sockaddr *sa, socklen_t *len, int flags)
 {
     int e = API(accept(r, -1, NULL, NULL));
     if (e < 0)
-        return e;
+        return nothing(e);
     int fd = fdtab_number(flags & SOCK_CLOEXEC);
     if (fd < 0)
         return fd;

@@ -19,8 +19,10 @@ static int stack_socket(int domain, int type, int protocol)
     if (type & ~(0xf | SOCK_CLOEXEC | SOCK_NONBLOCK))
         return -EINVAL;
     int fd = fdtab_number(type & SOCK_CLOEXEC);
-    if (fd < 0)
-        return fd;
+    if (fd < 0) { /* Linux makes the socket first: what is wrong with that is told first */
+        int why = API(socket(-1, domain, type & 0xf, protocol));
+        return why == -EBADF ? fd : why;
+    }
     int r = API(socket(fd, domain, type & 0xf, protocol));
     if (r < 0) {
         libc.close(fd);

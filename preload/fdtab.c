@@ -39,7 +39,7 @@ int fdtab_number(bool cloexec)
 {
     int fd = libc.fcntl(api->placeholder, cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, NULL);
     if (fd < 0)
-        return -errno;
+        return errno == EINVAL ? -EMFILE : -errno; /* EINVAL: RLIMIT_NOFILE is 0 */
     if (fd >= (int)SHUNT_FD_MAX) {
         libc.close(fd);
         return -EMFILE;

@@ -52,6 +52,7 @@
 #define CLIENTS    16
 #define CLIENT_NS  (2ull * NS_IN_S)
 #define LINE_ROOM  512
+#define REST_NS    (100ull * NS_IN_MS)
 #define TEXT_FIRST (64u << 10)
 #define TEXT_LAST  (64u << 20)
 #define LEAVE_MS   2000 /* how long a starter waits for the stack that has its name or its link */
@@ -476,6 +477,7 @@ struct client {
 
 static struct client clients[CLIENTS];
 static int control_epfd;
+static uint64_t rest_ns; /* until then nobody is accepted: there are no descriptors; 0: all are */
 
 static void client_drop(struct client *c)
 {
@@ -507,8 +509,13 @@ static void client_accept(uint64_t now)
     struct client *c;
     int fd = accept4(engine.control_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-    if (fd < 0)
+    if (fd < 0) {
+        if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) { /* it stays readable */
+            sys4(SYS_epoll_ctl, control_epfd, EPOLL_CTL_DEL, engine.control_fd, NULL);
+            rest_ns = now + REST_NS;
+        }
         return;
+    }
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0 ||
         (cred.uid != geteuid() && cred.uid != 0)) {
         fds_close(fd);
@@ -563,15 +570,20 @@ static void client_read(struct client *c)
     client_write(c);
 }
 
-void control_open(int epfd)
+static void watch_listener(void)
 {
     struct epoll_event ev = {.events = EPOLLIN, .data.u64 = CONTROL_EVENT};
 
+    sys4(SYS_epoll_ctl, control_epfd, EPOLL_CTL_ADD, engine.control_fd, &ev);
+}
+
+void control_open(int epfd)
+{
     control_epfd = epfd;
     if (engine.control_fd < 0)
         return;
     listen(engine.control_fd, CLIENTS); /* again: clients see this process as the one that listens */
-    sys4(SYS_epoll_ctl, epfd, EPOLL_CTL_ADD, engine.control_fd, &ev);
+    watch_listener();
 }
 
 void control_event(uint64_t data, uint64_t now)
@@ -596,6 +608,12 @@ uint64_t control_expire(uint64_t now)
 {
     uint64_t next = UINT64_MAX;
 
+    if (rest_ns && now >= rest_ns) {
+        rest_ns = 0;
+        watch_listener();
+    }
+    if (rest_ns)
+        next = rest_ns;
     for (unsigned i = 0; i < CLIENTS; i++) {
         struct client *c = &clients[i];
 
