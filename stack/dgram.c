@@ -8,6 +8,7 @@
 
 #include "dgram_mc.h"
 #include "errq.h"
+#include "ifnet.h"
 #include "msg.h"
 #include "user.h"
 #include "wire_ip4.h"
@@ -17,6 +18,10 @@
 #define TRUESIZE_PACKET   256
 #define TRUESIZE_LEAST    576
 #define TRUESIZE_OVERHEAD 364
+#define LOOPBACK_LINEAR   16064 /* SKB_MAX_ALLOC, x86-64 */
+#define LOOPBACK_ROOM4    31    /* the link's header and its alignment (__ip_append_data) */
+#define LOOPBACK_ROOM6    24    /* and a fragment header (__ip6_append_data) */
+#define LOOPBACK_OVERHEAD 320   /* struct skb_shared_info */
 
 #define IP6_HDR_LEN 40
 
@@ -55,6 +60,18 @@ static uint32_t kmalloc_size(uint32_t n)
     return size;
 }
 
+/* A packet longer than one of our buffers, whose IP header stands back bytes before it, that came over
+ * loopback, whose MTU takes any: Linux has it in one piece, up to SKB_MAX_ALLOC, or beyond that in pages. */
+static uint32_t loopback_truesize(const struct rte_mbuf *m, uint32_t back)
+{
+    bool v4 = *(rte_pktmbuf_mtod(m, const uint8_t *) - back) >> 4 == 4;
+    uint32_t len = back + m->pkt_len + (v4 ? LOOPBACK_ROOM4 : LOOPBACK_ROOM6);
+
+    if (len >= LOOPBACK_LINEAR)
+        return TRUESIZE_PACKET + TRUESIZE_LEAST + m->pkt_len;
+    return TRUESIZE_PACKET + kmalloc_size(len + LOOPBACK_OVERHEAD);
+}
+
 uint32_t dgram_truesize(const struct rte_mbuf *m)
 {
     uint32_t n = TRUESIZE_PACKET + kmalloc_size(m->data_len + TRUESIZE_OVERHEAD);
@@ -67,7 +84,8 @@ uint32_t dgram_truesize(const struct rte_mbuf *m)
 bool dgram_queue(struct shard *sh, struct dgram *d, struct rte_mbuf *m, const struct rxinfo *ri,
                  uint32_t back, uint16_t sport_be, uint16_t dport_be)
 {
-    uint32_t cost = dgram_truesize(m);
+    bool whole = __builtin_expect(m->next != NULL, 0) && ri->ifindex == IFNET_LOOPBACK;
+    uint32_t cost = whole ? loopback_truesize(m, back) : dgram_truesize(m);
     struct pkt_meta *meta = pkt_meta(m);
 
     /* As Linux: one datagram is always taken, however large (__udp_enqueue_schedule_skb). */
@@ -236,12 +254,15 @@ static void peek_moves(struct dgram *d, bool peek, ssize_t n)
 /* Nothing to read: the pending error, the end, or -EAGAIN. */
 static ssize_t recv_nothing(struct dgram *d, struct msghdr *msg, int flags, int err)
 {
-    msg->msg_controllen = 0;
     if (err)
         return err;
-    msg->msg_namelen = 0;
     /* Linux tells a reader of the end only when it would wait. */
-    return (d->shut & 1) && !(flags & MSG_DONTWAIT) ? 0 : -EAGAIN;
+    if (!(d->shut & 1) || (flags & MSG_DONTWAIT))
+        return -EAGAIN;
+    msg->msg_flags = 0;
+    msg->msg_controllen = 0;
+    msg->msg_namelen = 0;
+    return 0;
 }
 
 /* What the socket wants to know about the packet that reported an error. */
@@ -278,9 +299,9 @@ ssize_t dgram_recv(struct shard *sh, struct dgram *d, struct msghdr *msg, int fl
         off = (uint32_t)d->peek_off;
         m = peek_at(d, &off);
     }
-    msg->msg_flags = 0;
     if (err || !m)
         return recv_nothing(d, msg, flags, err);
+    msg->msg_flags = 0;
     len = m->pkt_len;
     got = msg_scatter(m, off, msg);
     dgram_info(m, &info);

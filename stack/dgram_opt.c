@@ -183,7 +183,7 @@ int dgram_setopt(struct shard *sh, struct dgram *d, int level, int name, const v
     else
         return -EINVAL;
     if (bit) {
-        if ((bit & (DG_MC_ALL | DG_MC_ALL6)) && v != 0 && v != 1)
+        if ((bit & (DG_MC_ALL | DG_MC_LOOP6)) && v != 0 && v != 1)
             return -EINVAL;
         set_bit(d, bit, v);
         return 0;

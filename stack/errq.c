@@ -267,9 +267,9 @@ ssize_t errq_recv(struct shard *sh, struct pcb *pcb, struct msghdr *msg, const s
     size_t used = 0;
     ssize_t r;
 
-    msg->msg_flags = 0;
     if (!q)
         return -EAGAIN;
+    msg->msg_flags = 0;
     e = container_of(q->entries.next, struct errq_entry, node);
     take(sh, q, e);
     r = e->m ? msg_scatter(e->m, e->off, msg) : 0;

@@ -275,11 +275,9 @@ ssize_t packet_recv(struct shard *sh, struct packetcb *p, struct msghdr *msg, in
 
     if (flags & ~(MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC | MSG_ERRQUEUE | MSG_CMSG_CLOEXEC | MSG_NOSIGNAL))
         return -EINVAL;
-    msg->msg_flags = 0;
-    if (err || !m) {
-        msg->msg_controllen = 0;
+    if (err || !m)
         return err ? err : -EAGAIN;
-    }
+    msg->msg_flags = 0;
     len = m->pkt_len;
     got = msg_scatter(m, 0, msg);
     if (got >= 0 && !put_name(sh, msg, pkt_meta(m)))

@@ -61,6 +61,14 @@ int sock_kind_of(int domain, int type, int *protocol)
     }
 }
 
+/* inet6_create, unlike inet_create, leaves IP_MULTICAST_ALL off. */
+static struct pcb *dgram_made(struct dgram *d)
+{
+    if (d && (d->pcb.flags & PCB_V6))
+        d->flags &= ~(uint32_t)DG_MC_ALL;
+    return (struct pcb *)d;
+}
+
 struct pcb *sock_kind_open(struct shard *sh, enum sock_kind kind, int domain, int type, int protocol)
 {
     uint16_t flags = domain == AF_INET6 ? PCB_V6 | (sh->st->set.bindv6only ? PCB_V6ONLY : 0) : 0;
@@ -71,11 +79,11 @@ struct pcb *sock_kind_open(struct shard *sh, enum sock_kind kind, int domain, in
     case KIND_TCP:
         return (struct pcb *)tcp_open(sh, flags);
     case KIND_RAW:
-        return (struct pcb *)raw_open(sh, flags, protocol);
+        return dgram_made((struct dgram *)raw_open(sh, flags, protocol));
     case KIND_PING:
-        return (struct pcb *)ping_open(sh, flags);
+        return dgram_made((struct dgram *)ping_open(sh, flags));
     default:
-        return (struct pcb *)udp_open(sh, flags);
+        return dgram_made((struct dgram *)udp_open(sh, flags));
     }
 }
 

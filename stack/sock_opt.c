@@ -39,7 +39,8 @@
     X(SOL_SOCKET, SO_MAX_PACING_RATE, -1, INT_MIN, INT_MAX)                                                  \
     X(SOL_SOCKET, SO_KEEPALIVE, 0, 0, 1)                                                                     \
     X(SOL_SOCKET, SO_RCVLOWAT, 1, INT_MIN, INT_MAX)                                                          \
-    X(IPPROTO_IP, IP_RETOPTS, 0, 0, 1) /* no packet gets an answer of options here */                        \
+    X(SOL_SOCKET, SO_LINGER, -1, INT_MIN, INT_MAX) /* datagrams: seconds; off: their complement */           \
+    X(IPPROTO_IP, IP_RETOPTS, 0, 0, 1)             /* no packet gets an answer of options here */            \
     X(IPPROTO_IP, IP_FREEBIND, 0, 0, 1)                                                                      \
     X(IPPROTO_IP, IP_TRANSPARENT, 0, 0, 1)                                                                   \
     X(IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 0, 0, 1)                                                          \
@@ -50,8 +51,8 @@
     X(IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_WANT, IP_PMTUDISC_DONT, IP_PMTUDISC_OMIT)                     \
     X(IPPROTO_IP, IP_MULTICAST_LOOP, 1, 0, 1)                                                                \
     X(IPPROTO_IP, IP_MULTICAST_ALL, 1, 0, 1)                                                                 \
-    X(IPPROTO_IPV6, IPV6_MULTICAST_HOPS, 1, -1, 255)                                                         \
     X(IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 1, 0, 1)                                                            \
+    X(IPPROTO_IPV6, IPV6_MULTICAST_ALL, 1, 0, 1)                                                             \
     X(IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, -1, 0, 1)                                                            \
     X(IPPROTO_IPV6, OPT_IPV6_FLOWINFO_SEND, 0, 0, 1)                                                         \
     X(IPPROTO_IPV6, IPV6_RECVPKTINFO, 0, 0, 1)                                                               \
@@ -86,6 +87,8 @@ void sock_opt_init(struct sock *s)
 {
     for (unsigned i = 0; i < NSTORED; i++)
         s->stored[i] = stored_opts[i].def;
+    if (s->domain == AF_INET6) /* inet6_create, unlike inet_create, sets no such bit */
+        s->stored[find_stored(IPPROTO_IP, IP_MULTICAST_ALL)] = 0;
 }
 
 int sock_stored(const struct sock *s, int level, int name)
@@ -239,6 +242,30 @@ static int set_socket_int(struct sock *s, int name, int v)
     }
 }
 
+/* Kept and shown only: nothing is queued below a datagram socket. Its time outlives its being off. */
+static int set_dgram_linger(struct sock *s, const struct linger *val)
+{
+    int32_t *kept = &s->stored[find_stored(SOL_SOCKET, SO_LINGER)];
+    struct linger l;
+
+    memcpy(&l, val, sizeof l);
+    if (l.l_onoff)
+        *kept = l.l_linger < 0 ? INT_MAX : l.l_linger;
+    else if (*kept >= 0)
+        *kept = ~*kept;
+    return 0;
+}
+
+static int get_dgram_linger(const struct sock *s, void *val, socklen_t *len)
+{
+    int kept = sock_stored(s, SOL_SOCKET, SO_LINGER);
+    struct linger l = {kept >= 0, kept >= 0 ? kept : ~kept};
+
+    *len = RTE_MIN(*len, (socklen_t)sizeof l);
+    memcpy(val, &l, *len);
+    return 0;
+}
+
 static int set_socket(struct stack *st, struct sock *s, int name, const void *val, socklen_t len)
 {
     int v;
@@ -257,7 +284,7 @@ static int set_socket(struct stack *st, struct sock *s, int name, const void *va
     if (name == SO_LINGER && len < sizeof(struct linger))
         return -EINVAL;
     if (name == SO_LINGER && !sock_is_tcp(s))
-        return 0; /* nothing is queued below a datagram socket */
+        return set_dgram_linger(s, val);
     return name == SO_BINDTOIFINDEX ? set_ifindex(st, s, v) : set_socket_int(s, name, v);
 }
 
@@ -270,6 +297,13 @@ static void tell_without_effect(int level, int name)
         log_once(LOG_LEVEL_WARN, "IPV6_AUTOFLOWLABEL is accepted, but the setting auto_flowlabels decides");
     else if (level == IPPROTO_IPV6 && name == OPT_IPV6_FLOWINFO_SEND)
         log_once(LOG_LEVEL_WARN, "IPV6_FLOWINFO_SEND is accepted, but flow labels are the stack's own");
+}
+
+/* Linux takes no other number than these for true (do_ip_setsockopt, do_ipv6_setsockopt). */
+static bool only_0_or_1(int level, int name)
+{
+    return level == IPPROTO_IP ? name == IP_MULTICAST_ALL
+                               : level == IPPROTO_IPV6 && name == IPV6_MULTICAST_LOOP;
 }
 
 static int set_stored(struct sock *s, int level, int name, const void *val, socklen_t len)
@@ -286,7 +320,7 @@ static int set_stored(struct sock *s, int level, int name, const void *val, sock
         v = *(const uint8_t *)val;
     else
         return -EINVAL;
-    if (o->least == 0 && o->greatest == 1)
+    if (o->least == 0 && o->greatest == 1 && !only_0_or_1(level, name))
         v = !!v;
     if (v < o->least || v > o->greatest)
         return -EINVAL;
@@ -326,6 +360,9 @@ static int set_ip(struct stack *st, struct sock *s, int name, const void *val, s
         return 0;
     case IP_OPTIONS:
         return len ? -ENOPROTOOPT : 0;
+    case IP_MULTICAST_TTL:
+    case IP_MULTICAST_IF:
+        return sock_is_tcp(s) ? -EINVAL : 1;
     case IP_ADD_MEMBERSHIP:
     case IP_DROP_MEMBERSHIP:
         return sock_is_tcp(s) ? -EPROTO : 1;
@@ -362,7 +399,8 @@ static int set_ip6(struct sock *s, int name, const void *val, socklen_t len)
 {
     int v;
 
-    if (s->domain != AF_INET6)
+    if (s->domain != AF_INET6 ||
+        (sock_is_tcp(s) && (name == IPV6_MULTICAST_HOPS || name == IPV6_MULTICAST_IF)))
         return -ENOPROTOOPT;
     if (len < sizeof v)
         return -EINVAL;
@@ -570,11 +608,7 @@ static int get_socket(struct stack *st, struct sock *s, int name, void *val, soc
     case SO_COOKIE:
         return get_cookie(s, val, len);
     case SO_LINGER:
-        if (sock_is_tcp(s))
-            return 1;
-        *len = RTE_MIN(*len, (socklen_t)sizeof(struct linger));
-        memset(val, 0, *len);
-        return 0;
+        return sock_is_tcp(s) ? 1 : get_dgram_linger(s, val, len);
     default:
         return get_socket_id(s, name, val, len);
     }
@@ -614,6 +648,10 @@ static int get_ip(struct stack *st, struct sock *s, int name, void *val, socklen
         return 0;
     case IP_MTU:
         return sock_is_tcp(s) ? get_mtu(s, val, len) : 1;
+    case IP_MULTICAST_TTL: /* a stream's cannot be changed, and are shown all the same */
+        return sock_is_tcp(s) ? put_ip_int(1, val, len) : 1;
+    case IP_MULTICAST_IF:
+        return sock_is_tcp(s) ? put_int(0, val, len) : 1;
     default:
         return 1;
     }
@@ -631,6 +669,9 @@ static int get_ip6(struct stack *st, struct sock *s, int name, void *val, sockle
         return get_mtu(s, val, len);
     if (name == IPV6_TCLASS && sock_is_tcp(s))
         return put_int(s->pcb->tclass, val, len);
+    /* A stream's cannot be changed, and are shown all the same. */
+    if ((name == IPV6_MULTICAST_HOPS || name == IPV6_MULTICAST_IF) && sock_is_tcp(s))
+        return put_int(name == IPV6_MULTICAST_HOPS, val, len);
     return 1;
 }
 
