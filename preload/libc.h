@@ -77,6 +77,7 @@
     X(ssize_t, splice, SYS_splice, (int in, off_t *io, int out, off_t *oo, size_t n, unsigned f),            \
       (in, io, out, oo, n, f))                                                                               \
     X(ssize_t, tee, SYS_tee, (int in, int out, size_t n, unsigned f), (in, out, n, f))                       \
+    X(void *, mmap, SYS_mmap, (void *a, size_t n, int p, int f, int fd, off_t o), (a, n, p, f, fd, o))       \
     X(int, poll, -1, (struct pollfd * p, nfds_t n, int ms), (p, n, ms))                                      \
     X(int, ppoll, -1, (struct pollfd * p, nfds_t n, const struct timespec *t, const sigset_t *s),            \
       (p, n, t, s))                                                                                          \

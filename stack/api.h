@@ -21,7 +21,7 @@
 
 #include "kinds.h"
 
-#define SHUNT_API_VERSION 1
+#define SHUNT_API_VERSION 2
 #define SHUNT_FD_MAX      (1u << 20)
 #define SLEEP_FDS         (16 + 2) /* entries of a pollfd array that sleep_prepare may add */
 
@@ -108,6 +108,9 @@ struct shunt_api {
     /* skip: bytes of msg's iovecs already sent by earlier rounds of the same blocking call */
     ssize_t (*sendmsg)(struct ref r, const struct msghdr *msg, int flags, size_t skip);
     ssize_t (*recvmsg)(struct ref r, struct msghdr *msg, int flags, size_t skip);
+    /* mmap of r's descriptor: a packet socket's ring (packet_ring.h). *out: where it lies. -ENODEV: nothing
+     * of r can be mapped */
+    int (*map)(struct ref r, void *addr, size_t len, int prot, int flags, off_t off, void **out);
     /* off never NULL; reads by pread-like calls on in_fd */
     ssize_t (*sendfile)(struct ref r, int in_fd, off_t *off, size_t count);
     /* SO_RCVTIMEO, SO_SNDTIMEO; 0: none */

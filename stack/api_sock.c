@@ -1,7 +1,10 @@
 /* api_sock.c: placement, names, connections and options: each call is sock.h's, between enter and leave. */
 #include <errno.h>
+#include <sys/mman.h>
 
 #include "api_int.h"
+#include "packet.h"
+#include "sock_dgram.h"
 #include "sock_if.h"
 #include "user.h"
 
@@ -143,6 +146,14 @@ static int do_getpeername(struct ref r, struct sockaddr *sa, socklen_t *len)
     return WITH_SOCK(r, sock_getpeername(s, sa, len));
 }
 
+/* Options that say in the buffer what they are asked about. */
+static bool says_in_buffer(int level, int name)
+{
+    if (level == SOL_PACKET)
+        return name == PACKET_HDRLEN;
+    return (level == IPPROTO_IP || level == IPPROTO_IPV6) && (name == IP_MSFILTER || name == MCAST_MSFILTER);
+}
+
 static int do_getsockopt(struct ref r, int level, int name, void *val, socklen_t *len)
 {
     uint8_t own[OPT_MAX];
@@ -157,9 +168,7 @@ static int do_getsockopt(struct ref r, int level, int name, void *val, socklen_t
     }
     if ((int)n >= 0 && n > sizeof own)
         n = sizeof own;
-    /* These say in the buffer what they are asked about. */
-    if ((level == IPPROTO_IP || level == IPPROTO_IPV6) && (name == IP_MSFILTER || name == MCAST_MSFILTER) &&
-        (int)n > 0 && !user_copy(own, val, n))
+    if (says_in_buffer(level, name) && (int)n > 0 && !user_copy(own, val, n))
         return WITH_SOCK(r, sock_knows_level(s, level) ? -EFAULT : sock_no_level(s));
     err = WITH_SOCK(r, sock_getsockopt(api_self.st, s, level, name, own, &n));
     if (err)
@@ -197,6 +206,51 @@ static int do_get_owner(struct ref r, int *type, int *who)
     return WITH_SOCK(r, (*who = s->owner, *type = s->owner_type, 0));
 }
 
+/* The pieces of a ring, one behind the other. */
+static int map_pieces(const struct ring_piece piece[2], void *addr, int prot, int flags, void **out)
+{
+    const int fixed = MAP_FIXED | MAP_FIXED_NOREPLACE;
+    size_t total = piece[0].bytes + piece[1].bytes;
+    char *at;
+    int err = 0;
+
+    /* A place for all of it first. */
+    at = mmap(addr, total, PROT_NONE, (flags & fixed) | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at == MAP_FAILED)
+        return -errno;
+    *out = at;
+    flags = (flags & ~fixed) | MAP_FIXED;
+    for (int i = 0; i < 2 && !err; i++) {
+        if (piece[i].bytes)
+            seg_map(api_self.st->seg, piece[i].p, piece[i].bytes, at, prot, flags, &err);
+        at += piece[i].bytes;
+    }
+    if (err)
+        munmap(*out, total);
+    return err;
+}
+
+/* A socket that nothing has sent to the host yet is the stack's by this: its ring can't change sides. */
+static int map_sock(struct sock *s, void *addr, size_t len, int prot, int flags, off_t off, void **out)
+{
+    struct ring_piece piece[2];
+    int r;
+
+    if (s->kind != KIND_PACKET)
+        return -ENODEV;
+    r = off ? -EINVAL : packet_ring_pieces(sock_packet(s), len, piece);
+    if (!r)
+        r = map_pieces(piece, addr, prot, flags, out);
+    if (!r && s->file.placement == PLACE_UNDECIDED)
+        sock_set_placement(api_self.st, s, PLACE_STACK);
+    return r;
+}
+
+static int do_map(struct ref r, void *addr, size_t len, int prot, int flags, off_t off, void **out)
+{
+    return WITH_SOCK(r, map_sock(s, addr, len, prot, flags, off, out));
+}
+
 static int do_if_get(unsigned i, struct if_info *out)
 {
     struct shard *sh = api_enter();
@@ -209,6 +263,7 @@ static int do_if_get(unsigned i, struct if_info *out)
 void api_fill_sock(struct shunt_api *t)
 {
     t->if_get = do_if_get;
+    t->map = do_map;
     t->placement = do_placement;
     t->decide = do_decide;
     t->set_placement = do_set_placement;

@@ -11,6 +11,7 @@
 #include "cksum.h"
 #include "filter.h"
 #include "msg.h"
+#include "packet_table.h"
 #include "stamp.h"
 #include "user.h"
 #include "wire_eth.h"
@@ -18,20 +19,21 @@
 
 #define ETH_P_802_2_MIN 0x600 /* smaller: a length, not a type (IEEE 802.3) */
 
-struct packet_table {
-    struct slab pcbs;
-    struct list all; /* chain of pcb.hash */
-};
-
 int packet_init(struct shard *sh, uint32_t max_pcb)
 {
-    struct packet_table *t = seg_alloc(sh->st->seg, sizeof *t, 64);
+    struct seg *seg = sh->st->seg;
+    struct packet_table *t = seg_alloc(seg, sizeof *t, 64);
 
     if (!t)
         return -ENOMEM;
     list_init(&t->all);
+    list_init(&t->groups);
     sh->packet = t;
-    return slab_init(&t->pcbs, sh->st->seg, sizeof(struct packetcb), max_pcb);
+    if (slab_init(&t->pcbs, seg, sizeof(struct packetcb), max_pcb) ||
+        slab_init(&t->rings, seg, sizeof(struct packet_rings), max_pcb) ||
+        slab_init(&t->fanouts, seg, sizeof(struct packet_fanout), FANOUT_GROUPS))
+        return -ENOMEM;
+    return region_init(&t->region, seg, PACKET_RINGS_BYTES);
 }
 
 struct packetcb *packet_open(struct shard *sh, bool cooked, uint16_t proto_be, bool undecided)
@@ -60,6 +62,8 @@ void packet_decided(struct packetcb *p)
 
 void packet_close(struct shard *sh, struct packetcb *p)
 {
+    packet_fanout_leave(sh, p);
+    packet_ring_close(sh, p);
     list_del(&p->d.pcb.hash);
     sh->npacket--;
     dgram_close(sh, &p->d);
@@ -122,21 +126,35 @@ static uint16_t hatype(const struct shard *sh, unsigned ifindex)
     return sh->st->ifn[ifindex].caps & NETDEV_LOOPBACK ? ARPHRD_LOOPBACK : ARPHRD_ETHER;
 }
 
-/* Bytes of the frame that p is to get, counted from what it reads on; 0: its filter refuses. */
-static uint32_t snap_len(struct shard *sh, const struct packetcb *p, const struct rte_mbuf *m,
-                         const struct seen *s)
+static uint32_t skip_of(const struct packetcb *p)
 {
-    uint32_t skip = p->cooked ? ETH_HDR_LEN : 0, len = m->pkt_len - skip, keep = len;
+    return p->cooked ? ETH_HDR_LEN : 0;
+}
 
-    if (p->d.pcb.filter) {
-        struct filter_pkt f = {.m = m,
-                               .data = (int32_t)skip,
-                               .net = ETH_HDR_LEN - (int32_t)skip,
-                               .mac = -(int32_t)skip,
+/* The frame as programs of p's see it. */
+static struct filter_pkt as_filtered(const struct shard *sh, const struct packetcb *p,
+                                     const struct rte_mbuf *m, const struct seen *s)
+{
+    int32_t skip = (int32_t)skip_of(p);
+
+    return (struct filter_pkt){.m = m,
+                               .data = skip,
+                               .net = ETH_HDR_LEN - skip,
+                               .mac = -skip,
                                .proto = ntohs(s->proto_be),
                                .hatype = hatype(sh, s->ifindex),
                                .type = s->type,
                                .ifindex = (uint32_t)stack_if_shown(sh->st, s->ifindex)};
+}
+
+/* Bytes of the frame that p is to get, counted from what it reads on; 0: its filter refuses. */
+static uint32_t snap_len(struct shard *sh, const struct packetcb *p, const struct rte_mbuf *m,
+                         const struct seen *s)
+{
+    uint32_t len = m->pkt_len - skip_of(p), keep = len;
+
+    if (p->d.pcb.filter) {
+        struct filter_pkt f = as_filtered(sh, p, m, s);
 
         keep = filter_run(sh, p->d.pcb.filter, &f);
     }
@@ -167,11 +185,10 @@ static void finish_ip_cksum(struct rte_mbuf *c, const struct rte_mbuf *m, uint32
 static void queue(struct shard *sh, struct packetcb *p, const struct rte_mbuf *m, const struct seen *s,
                   uint32_t keep)
 {
-    uint32_t skip = p->cooked ? ETH_HDR_LEN : 0;
+    uint32_t skip = skip_of(p);
     struct pkt_meta *meta;
     struct rte_mbuf *c;
 
-    p->packets++;
     if (p->d.rcv_mem >= p->d.rcvbuf || !(c = rte_pktmbuf_copy(m, sh->pool, skip, keep))) {
         p->drops++;
         return;
@@ -197,6 +214,55 @@ static void queue(struct shard *sh, struct packetcb *p, const struct rte_mbuf *m
     pcb_event(sh, &p->d.pcb, EV_IN);
 }
 
+static struct sockaddr_ll name_of(const struct shard *sh, unsigned ifindex, uint16_t proto_be, uint8_t type)
+{
+    return (struct sockaddr_ll){.sll_family = AF_PACKET,
+                                .sll_protocol = proto_be,
+                                .sll_ifindex = stack_if_shown(sh->st, ifindex),
+                                .sll_hatype = hatype(sh, ifindex),
+                                .sll_pkttype = type,
+                                .sll_halen = ETH_ADDR_LEN};
+}
+
+/* Into p's ring. True: what is cut there is to be queued whole, too. */
+static bool to_ring(struct shard *sh, struct packetcb *p, const struct rte_mbuf *m, const struct seen *s,
+                    uint32_t keep)
+{
+    struct ring_frame f = {.m = m,
+                           .skip = skip_of(p),
+                           .len = m->pkt_len - skip_of(p),
+                           .keep = keep,
+                           .net = ETH_HDR_LEN - skip_of(p),
+                           .stamp_ns = stamp_now_ns(sh),
+                           .from = name_of(sh, s->ifindex, s->proto_be, s->type)};
+    uint16_t sum = sum_state(m, s);
+    enum ring_verdict v;
+
+    if (!f.stamp_ns)
+        f.stamp_ns = sh->now_ns;
+    if (sum & QUEUED_SUM_OPEN)
+        f.status = TP_STATUS_CSUMNOTREADY;
+    else if (sum & QUEUED_SUM_GOOD)
+        f.status = TP_STATUS_CSUM_VALID;
+    pkt_read(m, ETH_ADDR_LEN, ETH_ADDR_LEN, f.from.sll_addr);
+    v = packet_ring_put(sh, p, &f, p->d.rcv_mem < p->d.rcvbuf);
+    if (v == RING_FULL)
+        p->drops++;
+    return v == RING_COPY;
+}
+
+/* The frame to p, whose filter lets it in. */
+static void give(struct shard *sh, struct packetcb *p, const struct rte_mbuf *m, const struct seen *s)
+{
+    uint32_t keep = snap_len(sh, p, m, s);
+
+    if (!keep)
+        return;
+    p->packets++;
+    if (!p->rings || !p->rings->rx.mem || to_ring(sh, p, m, s, keep))
+        queue(sh, p, m, s, keep);
+}
+
 void packet_tap(struct shard *sh, unsigned ifindex, const struct rte_mbuf *m, bool out)
 {
     struct seen s;
@@ -206,13 +272,16 @@ void packet_tap(struct shard *sh, unsigned ifindex, const struct rte_mbuf *m, bo
     list_for_each(n, &sh->packet->all)
     {
         struct packetcb *p = (struct packetcb *)container_of(n, struct pcb, hash);
-        uint32_t keep;
-
         if (!wants(p, &s) || (out && p == sh->packet_from))
             continue;
-        keep = snap_len(sh, p, m, &s);
-        if (keep)
-            queue(sh, p, m, &s, keep);
+        if (p->fanout) {
+            struct filter_pkt f = as_filtered(sh, p, m, &s);
+
+            if (p != p->fanout->member[0] || (out && sh->packet_from && sh->packet_from->fanout == p->fanout))
+                continue;
+            p = packet_fanout_pick(sh, p, &f);
+        }
+        give(sh, p, m, &s);
     }
 }
 
@@ -220,12 +289,7 @@ void packet_tap(struct shard *sh, unsigned ifindex, const struct rte_mbuf *m, bo
 
 static bool put_name(const struct shard *sh, struct msghdr *msg, const struct pkt_meta *meta)
 {
-    struct sockaddr_ll ll = {.sll_family = AF_PACKET,
-                             .sll_protocol = (uint16_t)meta->seq,
-                             .sll_ifindex = stack_if_shown(sh->st, meta->flags),
-                             .sll_hatype = hatype(sh, meta->flags),
-                             .sll_pkttype = meta->retrans,
-                             .sll_halen = ETH_ADDR_LEN};
+    struct sockaddr_ll ll = name_of(sh, meta->flags, (uint16_t)meta->seq, meta->retrans);
 
     if (!msg->msg_name)
         return true;
@@ -295,7 +359,7 @@ unsigned packet_poll(const struct packetcb *p)
 {
     unsigned r = POLLOUT | POLLWRNORM | POLLWRBAND;
 
-    if (p->d.rcv_head)
+    if (p->d.rcv_head || packet_ring_readable(p))
         r |= POLLIN | POLLRDNORM;
     if (p->d.pcb.so_error)
         r |= POLLERR;
@@ -313,6 +377,8 @@ int packet_bind(struct shard *sh, struct packetcb *p, const struct sockaddr_ll *
     i = stack_if_of(sh->st, sa->sll_ifindex);
     if (sa->sll_ifindex && i < 0)
         return -ENODEV;
+    if (p->fanout)
+        return -EINVAL; /* packet_do_bind */
     p->bound = sa->sll_ifindex != 0;
     p->d.pcb.ifindex = p->bound ? (uint8_t)i : 0;
     p->proto_be = sa->sll_protocol;
@@ -399,6 +465,11 @@ int packet_setopt(struct shard *sh, struct packetcb *p, int level, int name, con
         return level == SOL_SOCKET ? dgram_setopt(sh, &p->d, level, name, val, len) : -ENOPROTOOPT;
     if (name == PACKET_ADD_MEMBERSHIP || name == PACKET_DROP_MEMBERSHIP)
         return set_membership(sh, p, name == PACKET_ADD_MEMBERSHIP, val, len);
+    v = packet_ring_setopt(sh, p, name, val, len);
+    if (v == 1)
+        v = packet_fanout_setopt(sh, p, name, val, len, false);
+    if (v != 1)
+        return v;
     b = bool_of(p, name);
     if (!b && name != PACKET_QDISC_BYPASS) /* nothing is queued above the port */
         return -ENOPROTOOPT;
@@ -423,10 +494,15 @@ static int put(const void *from, uint32_t size, void *val, uint32_t *len)
 /* Since last asked (packet_getsockopt); packets counts those that were dropped, too. */
 static int get_stats(struct packetcb *p, void *val, uint32_t *len)
 {
-    struct tpacket_stats st = {.tp_packets = p->packets, .tp_drops = p->drops};
+    struct tpacket_stats_v3 st = {.tp_packets = p->packets, .tp_drops = p->drops};
+    bool v3 = p->rings && p->rings->version == TPACKET_V3;
 
     p->packets = p->drops = 0;
-    return put(&st, sizeof st, val, len);
+    if (v3) {
+        st.tp_freeze_q_cnt = p->rings->b.freezes;
+        p->rings->b.freezes = 0;
+    }
+    return put(&st, v3 ? sizeof st : sizeof(struct tpacket_stats), val, len);
 }
 
 int packet_getopt(struct shard *sh, struct packetcb *p, int level, int name, void *val, uint32_t *len)
@@ -438,6 +514,11 @@ int packet_getopt(struct shard *sh, struct packetcb *p, int level, int name, voi
         return level == SOL_SOCKET ? dgram_getopt(sh, &p->d, level, name, val, len) : -ENOPROTOOPT;
     if (name == PACKET_STATISTICS)
         return get_stats(p, val, len);
+    v = packet_ring_getopt(p, name, val, len);
+    if (v == 1)
+        v = packet_fanout_getopt(p, name, val, len);
+    if (v != 1)
+        return v;
     b = bool_of(p, name);
     if (!b)
         return -ENOPROTOOPT;

@@ -12,7 +12,8 @@
  * SIOCGIFINDEX and its like, membership): a stack's interface, known by number or name, makes it the stack's,
  * any other the kernel's. Undecided it sees nothing.
  *
- * Rings, PACKET_FANOUT and PACKET_VNET_HDR are refused as by a kernel that lacks them.
+ * Rings: packet_ring.h. PACKET_FANOUT: packet_fanout.h. PACKET_VNET_HDR is refused as by a kernel that lacks
+ * it.
  *
  * Context and results as in udp.h.
  */
@@ -22,6 +23,8 @@
 #include <linux/if_packet.h>
 
 #include "dgram.h"
+#include "packet_fanout.h"
+#include "packet_ring.h"
 
 #define PACKET_MREQ_MAX 8 /* memberships a socket */
 
@@ -33,8 +36,10 @@ struct packetcb {
     uint8_t cooked; /* SOCK_DGRAM */
     uint8_t bound;  /* to d.pcb.ifindex */
     uint8_t auxdata, origdev, ignore_outgoing;
-    uint8_t closed;          /* not decided to be the stack's: sees nothing yet */
-    uint32_t packets, drops; /* PACKET_STATISTICS, since last asked */
+    uint8_t closed;               /* not decided to be the stack's: sees nothing yet */
+    uint32_t packets, drops;      /* PACKET_STATISTICS, since last asked */
+    struct packet_rings *rings;   /* NULL: no option of rings was set */
+    struct packet_fanout *fanout; /* NULL: in no group */
     uint32_t nmreq;
     struct {
         uint8_t ifindex, alen;

@@ -196,6 +196,9 @@ static void fire(void *arg, struct timer *t)
     case TIMER_DHCP:
         dhcp_timer(sh, t);
         break;
+    case TIMER_PACKET:
+        packet_ring_timer(sh, t);
+        break;
     case TIMER_NONE:
         break;
     }

@@ -18,6 +18,9 @@
 #define SEG_HEADER    4096
 #define SEG_ALIGN_MAX 4096
 
+/* The memfd's number in this process: seg.fd is the creator's. */
+static int own_fd = -1;
+
 #define SEG_PREFERRED 0x7e8000000000ULL
 #define SEG_STEP      (2 * SEG_BYTES)
 #define SEG_TRIES     8
@@ -74,6 +77,7 @@ int seg_create(const char *name, struct seg **out)
     seg->used = SEG_HEADER;
     seg->root = NULL;
     seg->magic = SEG_MAGIC;
+    own_fd = fd;
     *out = seg;
     return 0;
 }
@@ -94,6 +98,8 @@ int seg_attach(int fd, struct seg **out)
         head.bytes != (uint64_t)sb.st_size)
         return -EPROTO;
     err = map_at(fd, head.bytes, head.base, out);
+    if (!err)
+        own_fd = fd;
     return err == -EEXIST ? -EBUSY : err;
 }
 
@@ -119,4 +125,23 @@ void *seg_alloc(struct seg *seg, size_t bytes, size_t align)
     seg->used = at + bytes;
     /* Fresh memfd pages read as zero, and no range is handed out twice. */
     return (char *)seg->base + at;
+}
+
+void seg_forget(void *p, size_t bytes)
+{
+    if (madvise(p, bytes, MADV_REMOVE) != 0)
+        memset(p, 0, bytes); /* an emulator without it */
+}
+
+void *seg_map(const struct seg *seg, const void *p, size_t bytes, void *addr, int prot, int flags, int *err)
+{
+    off_t at = (const char *)p - (const char *)seg->base;
+    void *q;
+
+    flags &= ~(MAP_PRIVATE | MAP_SHARED_VALIDATE);
+    q = mmap(addr, bytes, prot, flags | MAP_SHARED, own_fd, at);
+    if (q != MAP_FAILED)
+        return q;
+    *err = -errno;
+    return NULL;
 }

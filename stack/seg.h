@@ -39,5 +39,10 @@ void seg_destroy(struct seg *seg);
 /* A zeroed range, aligned to align (a power of two, at most 4096). NULL when the segment is full.
  * Context: before the stack runs, or under the stack's shard 0 lock. */
 void *seg_alloc(struct seg *seg, size_t bytes, size_t align);
+/* Takes the pages of whole pages [p, p + bytes) of the segment away, in every mapping: they read as zero. */
+void seg_forget(void *p, size_t bytes);
+/* Maps [p, p + bytes) of the segment once more, for the program: addr, prot and flags as in mmap(2), which
+ * are the program's to say; always shared. The address, or NULL and *err = -errno. */
+void *seg_map(const struct seg *seg, const void *p, size_t bytes, void *addr, int prot, int flags, int *err);
 
 #endif

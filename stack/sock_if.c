@@ -4,6 +4,7 @@
  * Indexes are shown as stack_if_shown says: loopback, interface 0 inside, is 1 in profile isolate.
  */
 #include <errno.h>
+#include <linux/ethtool.h>
 #include <linux/if.h> /* not <net/if.h>: that has a struct ifaddr of its own */
 #include <linux/sockios.h>
 #include <net/if_arp.h>
@@ -139,6 +140,40 @@ static int get_name(const struct stack *st, struct ifreq *ifr)
     return 0;
 }
 
+/* SIOCETHTOOL: what of a port a program may want to know: does it segment, sum, gather, is it up. -EOPNOTSUPP
+ * as from a driver that lacks the rest. */
+static int ethtool(const struct ifnet *ifn, const struct ifreq *ifr)
+{
+    struct ethtool_value v;
+
+    if (!user_copy(&v.cmd, ifr->ifr_data, sizeof v.cmd))
+        return -EFAULT;
+    switch (v.cmd) {
+    case ETHTOOL_GTSO:
+    case ETHTOOL_GGSO:
+        v.data = !!(ifn->caps & NETDEV_TSO);
+        break;
+    case ETHTOOL_GSG:
+        v.data = !!(ifn->caps & NETDEV_SCATTER);
+        break;
+    case ETHTOOL_GRXCSUM:
+    case ETHTOOL_GTXCSUM:
+        v.data = 1; /* in software where the port can't */
+        break;
+    case ETHTOOL_GLINK:
+        v.data = ifn->up;
+        break;
+    case ETHTOOL_GUFO:
+    case ETHTOOL_GGRO:
+    case ETHTOOL_GFLAGS:
+        v.data = 0;
+        break;
+    default:
+        return -EOPNOTSUPP;
+    }
+    return user_copy(ifr->ifr_data, &v, sizeof v) ? 0 : -EFAULT;
+}
+
 /* Who asks what about an interface (dev_ioctl, inet_ioctl, inet6_ioctl). */
 enum asks { ASKS_NOTHING, ASKS_GET, ASKS_DEVICE, ASKS_SET, ASKS_SLAVE };
 
@@ -216,7 +251,7 @@ static int by_request(const struct stack *st, enum asks what, unsigned long req,
     case ASKS_SET:
         return -EPERM;
     default:
-        return -EOPNOTSUPP;
+        return req == SIOCETHTOOL ? ethtool(ifn, ifr) : -EOPNOTSUPP;
     }
 }
 

@@ -55,13 +55,16 @@ static bool tied(const struct sock *s)
 }
 
 /* A packet socket is where the interface that it names is (packet.h). */
-static enum placement place_packet(const struct stack *st, const struct sockaddr *sa, socklen_t len)
+static enum placement place_packet(const struct stack *st, enum sock_op op, const struct sockaddr *sa,
+                                   socklen_t len)
 {
     struct sockaddr_ll ll;
 
     if (!sa || len < sizeof ll)
         return PLACE_KERNEL;
     memcpy(&ll, sa, sizeof ll);
+    if (ll.sll_ifindex == 0 && op == SOCK_OP_BIND) /* all interfaces: those of the stack */
+        return st->nif > 1 ? PLACE_STACK : PLACE_KERNEL;
     return stack_if_of(st, ll.sll_ifindex) >= 0 ? PLACE_STACK : PLACE_KERNEL;
 }
 
@@ -76,7 +79,7 @@ int sock_decide(struct stack *st, struct sock *s, enum sock_op op, const struct 
         return (int)now;
     if (s->kind == KIND_PACKET)
         return now != PLACE_UNDECIDED || (op != SOCK_OP_BIND && !sa) ? (int)now
-                                                                     : (int)place_packet(st, sa, len);
+                                                                     : (int)place_packet(st, op, sa, len);
     if (op == SOCK_OP_LISTEN)
         return s->foreign_dev ? PLACE_KERNEL : PLACE_BOTH;
     if (remote && (!sa || (len >= sizeof sa->sa_family && sa->sa_family == AF_UNSPEC)))

@@ -30,6 +30,7 @@ enum timer_kind {
     TIMER_MC_GROUP,  /* to one about a group */
     TIMER_ND,        /* IPv6 addresses and routers: probes, solicitations, lifetimes */
     TIMER_DHCP,      /* the DHCP client of an interface */
+    TIMER_PACKET,    /* a block of a packet socket's ring */
 };
 
 struct timer {

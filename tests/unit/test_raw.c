@@ -8,6 +8,7 @@
 #include <netinet/ip_icmp.h>
 #include <poll.h>
 
+#include "../../stack/packet.h"
 #include "../../stack/shard.h"
 #include "../../stack/sock.h"
 #include "env.h"
@@ -268,5 +269,182 @@ Test(packet, sends_frames_and_does_not_see_its_own)
     cr_assert_eq(env_tx_count(e), 1);
     gone(e, s);
     gone(e, all);
+    cr_assert_eq(env_leaks(e), 0);
+}
+
+/* ---- rings (packet_ring.h) ---- */
+
+static int set_int(struct env *e, struct sock *s, int name, int v)
+{
+    return sock_setsockopt(e->st, s, SOL_PACKET, name, &v, sizeof v);
+}
+
+static struct packet_ring *rx_ring(struct sock *s)
+{
+    return &((struct packetcb *)s->pcb)->rings->rx;
+}
+
+static struct sock *ring_socket(struct env *e, int version, struct tpacket_req3 q)
+{
+    struct sock *s = make(e, AF_PACKET, SOCK_RAW, 0);
+
+    bind_ll(e, s, ETH_P_ARP);
+    cr_assert_eq(set_int(e, s, PACKET_VERSION, version), 0);
+    cr_assert_eq(sock_setsockopt(e->st, s, SOL_PACKET, PACKET_RX_RING, &q, sizeof q), 0);
+    return s;
+}
+
+static void arp_comes(struct env *e)
+{
+    env_inject(e, env_arp(e, ARP_REQUEST, ENV_PEER_MAC, ENV_PEER_IP, NULL, ENV_IP));
+    env_poll(e);
+}
+
+/* Time goes by, a millisecond at a time, as timers are run. */
+static void wait_ms(struct env *e, int ms)
+{
+    while (ms-- > 0) {
+        env_advance_ms(e, 1);
+        env_poll(e);
+    }
+}
+
+Test(ring, frames_come_until_it_is_full)
+{
+    struct env *e = env_stack(NULL);
+    struct sock *s = ring_socket(e, TPACKET_V2, (struct tpacket_req3){4096, 1, 1024, 4, 0, 0, 0});
+    struct tpacket_stats st;
+    socklen_t len = sizeof st;
+    uint8_t *mem = rx_ring(s)->mem;
+
+    cr_assert(!(sock_poll(s) & EPOLLIN));
+    for (int i = 0; i < 6; i++)
+        arp_comes(e);
+    cr_assert(sock_poll(s) & EPOLLIN);
+    for (int i = 0; i < 4; i++) {
+        struct tpacket2_hdr *h = (struct tpacket2_hdr *)(mem + i * 1024);
+
+        cr_assert(h->tp_status & TP_STATUS_USER);
+        cr_assert_eq(h->tp_len, 42);
+        cr_assert_arr_eq(mem + i * 1024 + h->tp_mac + 6, ENV_PEER_MAC, 6);
+        h->tp_status = TP_STATUS_KERNEL;
+    }
+    arp_comes(e);
+    cr_assert(((struct tpacket2_hdr *)mem)->tp_status & TP_STATUS_LOSING);
+    cr_assert_eq(sock_getsockopt(e->st, s, SOL_PACKET, PACKET_STATISTICS, &st, &len), 0);
+    cr_assert_eq(st.tp_packets, 7);
+    cr_assert_eq(st.tp_drops, 2);
+    gone(e, s);
+    cr_assert_eq(env_leaks(e), 0);
+}
+
+/* A block goes to the program when its time is up, and not before; an empty one never. */
+Test(ring, a_block_by_time)
+{
+    struct env *e = env_stack(NULL);
+    struct sock *s = ring_socket(e, TPACKET_V3, (struct tpacket_req3){4096, 2, 2048, 4, 100, 0, 0});
+    struct tpacket_hdr_v1 *h = &((struct tpacket_block_desc *)rx_ring(s)->mem)->hdr.bh1;
+
+    wait_ms(e, 1000);
+    cr_assert_eq(h->block_status, TP_STATUS_KERNEL);
+    arp_comes(e);
+    arp_comes(e);
+    cr_assert(!(sock_poll(s) & EPOLLIN));
+    wait_ms(e, 200);
+    cr_assert_eq(h->block_status, TP_STATUS_USER | TP_STATUS_BLK_TMO);
+    cr_assert_eq(h->num_pkts, 2);
+    cr_assert(sock_poll(s) & EPOLLIN);
+    gone(e, s);
+    cr_assert_eq(env_leaks(e), 0);
+}
+
+/* Whatever the program writes into the ring's memory, nothing is read or written beside it. */
+Test(ring, a_program_that_scribbles)
+{
+    struct env *e = env_stack(NULL);
+    struct sock *s = ring_socket(e, TPACKET_V3, (struct tpacket_req3){4096, 4, 2048, 8, 1, 100, 0});
+    struct sock *t = make(e, AF_PACKET, SOCK_RAW, 0);
+    struct tpacket_req q = {4096, 2, 1024, 8};
+    struct msghdr m = {0};
+    uint8_t *tx;
+
+    bind_ll(e, t, ETH_P_ARP);
+    cr_assert_eq(sock_setsockopt(e->st, t, SOL_PACKET, PACKET_TX_RING, &q, sizeof q), 0);
+    tx = ((struct packetcb *)t->pcb)->rings->tx.mem;
+    srand(1);
+    for (int i = 0; i < 3000; i++) {
+        for (int k = 0; k < 40; k++) {
+            rx_ring(s)->mem[rand() % (4 * 4096)] = (uint8_t)rand();
+            tx[rand() % (2 * 4096)] = (uint8_t)rand();
+        }
+        for (uint32_t k = 0; k < 8; k++) {
+            ((struct tpacket_hdr *)(tx + k * 1024))->tp_status = TP_STATUS_SEND_REQUEST;
+            if (rand() % 2)
+                ((struct tpacket_hdr *)(tx + k * 1024))->tp_len = (uint32_t)rand() % 1100;
+        }
+        for (uint32_t k = 0; k < 4; k++)
+            ((struct tpacket_block_desc *)(rx_ring(s)->mem + k * 4096))->hdr.bh1.block_status = 0;
+        arp_comes(e);
+        wait_ms(e, rand() % 3);
+        sock_sendmsg(e->st, t, &m, 0, 0);
+        shard_flush(e->sh);
+        while (env_seen(e, &seen))
+            ;
+    }
+    gone(e, s);
+    gone(e, t);
+    cr_assert_eq(env_leaks(e), 0);
+}
+
+Test(ring, memory_comes_back)
+{
+    struct env *e = env_stack(NULL);
+    struct tpacket_req q = {1 << 20, 512, 4096, 512 * 256};
+    struct ring_piece piece[2];
+
+    for (int i = 0; i < 20; i++) {
+        struct sock *s = make(e, AF_PACKET, SOCK_RAW, 0), *t = make(e, AF_PACKET, SOCK_RAW, 0),
+                    *u = make(e, AF_PACKET, SOCK_RAW, 0);
+
+        cr_assert_eq(sock_setsockopt(e->st, s, SOL_PACKET, PACKET_RX_RING, &q, sizeof q), 0);
+        cr_assert_eq(rx_ring(s)->mem[0], 0);
+        rx_ring(s)->mem[0] = 1;
+        cr_assert_eq(packet_ring_pieces((struct packetcb *)s->pcb, 1 << 29, piece), 0);
+        cr_assert_eq(packet_ring_pieces((struct packetcb *)s->pcb, 1 << 28, piece), -EINVAL);
+        cr_assert_eq(sock_setsockopt(e->st, t, SOL_PACKET, PACKET_TX_RING, &q, sizeof q), 0);
+        cr_assert_eq(sock_setsockopt(e->st, u, SOL_PACKET, PACKET_RX_RING, &q, sizeof q), -ENOMEM);
+        gone(e, s);
+        gone(e, t);
+        gone(e, u);
+    }
+    cr_assert_eq(e->st->stamps, 0);
+    cr_assert_eq(env_leaks(e), 0);
+}
+
+/* ---- groups (packet_fanout.h) ---- */
+
+Test(fanout, one_of_the_group_gets_it)
+{
+    struct env *e = env_stack(NULL);
+    struct sock *s[3];
+    uint8_t b[128];
+    int got[3] = {0};
+
+    for (int i = 0; i < 3; i++) {
+        s[i] = make(e, AF_PACKET, SOCK_RAW, 0);
+        bind_ll(e, s[i], ETH_P_ARP);
+        cr_assert_eq(set_int(e, s[i], PACKET_FANOUT, 5 | PACKET_FANOUT_LB << 16), 0);
+    }
+    for (int i = 0; i < 9; i++)
+        arp_comes(e);
+    for (int i = 0; i < 3; i++)
+        while (recv_some(e, s[i], b, sizeof b) > 0)
+            got[i]++;
+    cr_assert(got[0] == 3 && got[1] == 3 && got[2] == 3);
+    gone(e, s[0]);
+    gone(e, s[1]);
+    arp_comes(e);
+    cr_assert_eq(recv_some(e, s[2], b, sizeof b), 42);
+    gone(e, s[2]);
     cr_assert_eq(env_leaks(e), 0);
 }
