@@ -6,6 +6,7 @@
 #   stop NAME [STATUS...]      SIGTERM, then a check that it ended within 10 s with one of the statuses (default 0 143)
 #   check TEXT COMMAND...      one result: passed when COMMAND (a program or a function) ends with 0
 #   skip TEXT REASON           one result that is neither
+#   check_rest NAME            one result: the server is as if nothing had been asked of it
 #   eventually SECONDS COMMAND tries again until it succeeds
 #   "${ON_STACK[@]}" COMMAND   COMMAND on the stack (--kernel: on the kernel, in the namespace at the stack's place)
 #
@@ -189,6 +190,34 @@ others() {
         case $(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$pid/status" 2>/dev/null) in Z | '') continue ;; esac
         echo "$pid"
     done
+}
+
+# One result: the server started as $1 is at rest: no warning of the stack's among what it wrote, no connection left but in
+# TIME-WAIT, and no more than 1 % of a core for all that runs in the lab.
+check_rest() {
+    local out pids t0 used=0
+    out=$(rest_why "$1")
+    if [ -z "$out" ]; then
+        mapfile -t pids < <(others)
+        t0=$(cpu_ticks "${pids[@]}")
+        sleep 2
+        used=$(($(cpu_ticks "${pids[@]}") - t0))
+        [ $used -le 3 ] || out="$used ticks of 200 by ${#pids[@]} processes"
+    fi
+    [ -z "$out" ]
+    result $? "$1 at rest: no warning, no connection left, no processor time"
+    [ -z "$out" ] || diag "$out"
+}
+
+rest_why() {
+    grep '^shunt: ' "$T/$1.err" | head -n 3
+    [ "$SYSTEM_ON" = shunt ] || return
+    eventually 8 only_listens && return
+    "$SHUNT" ls
+}
+
+only_listens() {
+    ! "$SHUNT" ls | grep -E 'sockets.*(ESTAB|SYN|FIN|CLOSE|CLOSING|LAST-ACK)'
 }
 
 # --- files ---
