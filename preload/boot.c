@@ -15,6 +15,7 @@
 #include "fdtab.h"
 #include "fork.h"
 #include "libc.h"
+#include "limit.h"
 #include "signals.h"
 
 enum { NOT_YET, RUNNING, KERNEL };
@@ -38,7 +39,9 @@ static const struct shunt_api *start(void)
 static void start_once(void)
 {
     guard_enter();
+    limit_before_start();
     const struct shunt_api *a = start();
+    limit_after_start();
     if (a) {
         fdtab_follow(a);
         fork_hooks();

@@ -2,6 +2,7 @@
  * through the interposers, which pass on what is not the stack's. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include "diag.h"
 #include "fdtab.h"
 #include "fork.h"
+#include "forking.h"
 #include "libc.h"
 
 #define P(x) ((void *)(x))
@@ -137,8 +139,47 @@ static long wait_call(long nr, long a, long b, long c, long d, long e, long f, b
     return 0;
 }
 
-static long other_call(long nr, long a, bool *done)
+/* A fork by number: libc's hooks do not run, and the child goes on from here with a copy of this memory. With
+ * a stack or the memory shared it is a thread's, or the caller's own affair. */
+static bool forks(long nr, long a, long b)
 {
+    struct clone_args c;
+    unsigned long flags = (unsigned long)a;
+
+    if (nr == SYS_clone3) {
+        if ((size_t)b < CLONE_ARGS_SIZE_VER0 || !USER_COPY(&c, P(a), CLONE_ARGS_SIZE_VER0) || c.stack)
+            return false; /* the kernel's to refuse, or a thread */
+        flags = c.flags;
+    } else if (nr == SYS_clone) {
+        if (b)
+            return false;
+    } else {
+#ifdef SYS_fork
+        return nr == SYS_fork;
+#else
+        return false;
+#endif
+    }
+    return !(flags & (CLONE_VM | CLONE_THREAD | CLONE_FILES));
+}
+
+static long fork_call(long nr, const long *a)
+{
+    forking_prepare();
+    long pid = libc.syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+    int err = errno;
+    if (pid == 0)
+        forking_child();
+    else
+        forking_parent(pid > 0, (int)pid);
+    errno = err;
+    return pid;
+}
+
+static long other_call(long nr, const long *a, bool *done)
+{
+    if (fdtab && forks(nr, a[0], a[1]))
+        return fork_call(nr, a);
     if (nr == SYS_io_uring_setup && fdtab) { /* rings would bypass the stack; programs fall back to epoll */
         diag_unsupported(UNSUP_IO_URING);
         errno = ENOSYS;
@@ -172,7 +213,7 @@ EXPORT long syscall(long nr, ...)
         }
         if (!done) {
             done = true;
-            r = other_call(nr, a[0], &done);
+            r = other_call(nr, a, &done);
         }
     }
     return done ? r : libc.syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);

@@ -78,8 +78,7 @@ static void lock_taken(struct shard *sh, int r)
 {
     if (__builtin_expect(r != 0, 0)) {
         if (r != EOWNERDEAD) {
-            /* EDEADLK: this thread holds it. ENOTRECOVERABLE: an owner died in the recovery. Nothing can be
-             * saved. */
+            /* ENOTRECOVERABLE: an owner died in the recovery. Nothing can be saved. */
             log_error("shard %u: lock unusable (%d)", sh->id, r);
             abort();
         }
@@ -94,7 +93,17 @@ static void lock_taken(struct shard *sh, int r)
 
 void shard_lock(struct shard *sh)
 {
-    lock_taken(sh, pthread_mutex_lock(&sh->lock));
+    int r = pthread_mutex_trylock(&sh->lock);
+
+    if (r == EBUSY) {
+        /* Taking it twice in one thread is a bug that must not look like a hang. */
+        if (__builtin_expect(RTE_PER_LCORE(_lcore_id) == sh->id, 0)) {
+            log_error("shard %u: lock taken twice", sh->id);
+            abort();
+        }
+        r = pthread_mutex_lock(&sh->lock);
+    }
+    lock_taken(sh, r);
 }
 
 /* The leader sleeps until what was the next timer when it lay down: a timer due earlier must wake it, or

@@ -36,8 +36,10 @@ static int lock_init(pthread_mutex_t *m)
 
     if (r)
         return -r;
-    /* Error-checking: taking it twice in one thread is a bug that must not look like a hang. */
-    pthread_mutexattr_settype(&a, PTHREAD_MUTEX_ERRORCHECK);
+    /* Not an error-checking one: that one knows its owner by a thread's number alone, and two threads of a
+     * family have the same one where one of them lives in a PID namespace of its own, or was made by a clone
+     * past the C library. */
+    pthread_mutexattr_settype(&a, PTHREAD_MUTEX_NORMAL);
     pthread_mutexattr_setrobust(&a, PTHREAD_MUTEX_ROBUST);
     r = pthread_mutexattr_setpshared(&a, PTHREAD_PROCESS_SHARED);
     if (!r)

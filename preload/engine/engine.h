@@ -132,6 +132,8 @@ int process_first(void);
 void process_leave(void);
 /* This process's place; NULL: it has none. */
 struct proc *process_self(void);
+/* This process's number in the family's table: its pid as the keeper knows it. */
+int process_number(void);
 /* The family's table as the keeper sees it: places [0, process_slots()), a pid each, 0: free, -1: of a child
  * about to be made. Context: shard 0's lock. */
 unsigned process_slots(void);

@@ -5,6 +5,13 @@
  * everything the parent has; after it both say which pid it became, so that it does not matter which of them
  * is killed first. The keeper is told, to watch it.
  *
+ * Namespaces of processes. The table's numbers are the keeper's: it is the one who has to know that a process
+ * died. A program can make a child in a namespace of its own (clone, unshare: sandboxes, privilege
+ * separation), where getpid says 1. Such a child has no parent that it could name (getppid says 0), and its
+ * descendants inherit the knowledge. What the keeper calls them stands in /proc, which was mounted from
+ * outside; it is opened at once, before a chroot. Where /proc is another namespace's or not there, the parent
+ * alone names its child.
+ *
  * At exit the descriptors are released but the place stays: other threads may still be at work on the number
  * table, and the keeper frees it once the process is dead.
  */
@@ -23,6 +30,8 @@
 #define FORK_STALE_NS                                                                                        \
     (10ull * NS_IN_S) /* a fork that neither side finished: both were killed in the middle */
 
+#define NAMED_WAIT_MS 1000
+
 static struct proc *self; /* this process's place; NULL: it has none */
 
 /* The fork that this thread is at: between fork_prepare and fork_parent or fork_child. */
@@ -35,9 +44,47 @@ static void leave(struct shard *sh)
     shard_unlock(sh);
 }
 
-static int my_pid(void)
+/* What this process is called: by itself (own), and by the keeper (0: not yet known). proc_ok: /proc has the
+ * keeper's numbers; proc_dir: /proc, held by whose own number is another than the keeper's. */
+static struct {
+    int own, keeper;
+    bool foreign;
+    bool proc_ok;
+    int proc_dir;
+} me = {.proc_dir = -1};
+
+static int number_in_proc(int dir, const char *path)
 {
-    return (int)sys0(SYS_getpid);
+    char text[16];
+    int n = (int)sys4(SYS_readlinkat, dir, path, text, sizeof(text) - 1);
+
+    if (n <= 0)
+        return 0;
+    text[n] = 0;
+    return atoi(text);
+}
+
+static void name_first(void)
+{
+    me.own = me.keeper = (int)sys0(SYS_getpid);
+    me.proc_ok = number_in_proc(AT_FDCWD, "/proc/self") == me.own;
+}
+
+/* In the child of a fork. */
+static void name_child(void)
+{
+    me.own = me.keeper = (int)sys0(SYS_getpid);
+    if (!me.foreign && sys0(SYS_getppid) != 0)
+        return;
+    me.foreign = true;
+    if (me.proc_ok && me.proc_dir < 0)
+        me.proc_dir = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    me.keeper = me.proc_dir < 0 ? 0 : number_in_proc(me.proc_dir, "self");
+}
+
+int process_number(void)
+{
+    return me.keeper;
 }
 
 static void set_self(struct proc *p)
@@ -49,8 +96,12 @@ static void set_self(struct proc *p)
 
 int process_first(void)
 {
-    struct shard *sh = engine_enter();
-    struct proc *p = family_enter(engine.st, my_pid(), 0);
+    struct shard *sh;
+    struct proc *p;
+
+    name_first();
+    sh = engine_enter();
+    p = family_enter(engine.st, me.own, 0);
 
     leave(sh);
     if (!p) {
@@ -89,16 +140,30 @@ void process_fork_parent(bool ok, int child_pid)
         return;
     sh = engine_enter();
     /* The child may have named itself, died and been reaped by now, and its place be another's. */
-    if (child->state == PROC_FORKING && child->forker == my_pid() && child->since_ns == child_since_ns) {
-        if (ok)
-            family_child(child, child_pid, 0);
-        else
+    if (child->state == PROC_FORKING && child->forker == me.keeper && child->since_ns == child_since_ns) {
+        if (!ok)
             family_reap(engine.st, child);
+        else if (!me.foreign) /* else the number says nothing to the keeper */
+            family_child(child, child_pid, 0);
     }
     leave(sh);
     child = NULL;
     if (ok)
         keeper_kick();
+}
+
+/* The number that the parent gives the child's place p, which it does as soon as it goes on; else, or when it
+ * does not know better, the child's own number. */
+static int named_by_parent(const struct proc *p)
+{
+    struct timespec pause = {0, 1000000};
+
+    for (int i = 0; i < NAMED_WAIT_MS; i++) {
+        if (__atomic_load_n(&p->state, __ATOMIC_ACQUIRE) != PROC_FORKING)
+            return p->pid;
+        sys2(SYS_nanosleep, &pause, NULL);
+    }
+    return me.own;
 }
 
 void process_fork_child(void)
@@ -110,12 +175,15 @@ void process_fork_child(void)
     fds_after_fork();
     sleep_after_fork();
     ticket_child();
+    name_child();
+    if (p && !me.keeper)
+        me.keeper = named_by_parent(p);
     if (p) {
         sh = engine_enter();
         /* Stopped for so long that its place was given to another: it has none, and no stack. */
         if ((p->state == PROC_FORKING && p->since_ns == child_since_ns) ||
-            (p->state == PROC_LIVE && p->pid == my_pid()))
-            family_child(p, my_pid(), 0);
+            (p->state == PROC_LIVE && p->pid == me.keeper))
+            family_child(p, me.keeper, 0);
         else
             p = NULL;
         leave(sh);
@@ -128,7 +196,7 @@ void process_exit(void)
     struct proc *p = self;
     struct shard *sh;
 
-    if (!p || p->pid != my_pid())
+    if (!p || me.own != (int)sys0(SYS_getpid))
         return;
     sh = engine_enter();
     for (int fd = (int)p->fd_end - 1; fd >= 0; fd--)

@@ -51,7 +51,7 @@ static void thread_gone(void *arg)
     if (spare == w)
         spare = NULL;
     sh = engine_enter();
-    if (w->pid == (int)sys0(SYS_getpid)) {
+    if (w->pid == process_number()) {
         if (sh->leader == w) {
             sh->leader = NULL;
             sh->leader_until_ns = 0;
@@ -107,7 +107,7 @@ struct waiter *sleep_waiter_get(void)
         return w;
     }
     sh = engine_enter();
-    w = waiter_new(engine.st, (int)sys0(SYS_getpid), (int)sys0(SYS_gettid));
+    w = waiter_new(engine.st, process_number(), (int)sys0(SYS_gettid));
     shard_unlock(sh);
     if (w && !pthread_getspecific(engine.thread_key))
         pthread_setspecific(engine.thread_key, w);
