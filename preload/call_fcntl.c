@@ -97,7 +97,9 @@ static int stack_fcntl(int fd, int cmd, void *arg)
         r = API(get_flags(by_fd(fd)));
         return r < 0 ? r : O_RDWR | r;
     case F_SETFL:
-        return API(set_flags(by_fd(fd), (int)(long)arg & (O_NONBLOCK | O_ASYNC | O_APPEND)));
+        if ((int)(long)arg & O_DIRECT)
+            return -EINVAL;
+        return API(set_flags(by_fd(fd), (int)(long)arg & (O_NONBLOCK | O_ASYNC | O_APPEND | O_NOATIME)));
     case F_SETOWN:
         return owner_set(fd, (int)(long)arg);
     case F_SETOWN_EX:

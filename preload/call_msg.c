@@ -51,10 +51,14 @@ static int check_msg(struct msghdr *msg, bool in)
 {
     if (!(in ? USER_WRITABLE(msg, sizeof(*msg)) : USER_READABLE(msg, sizeof(*msg))))
         return -EFAULT;
+    if (msg->msg_name && (int)msg->msg_namelen < 0)
+        return -EINVAL;
     if (msg->msg_iovlen <= IOV_MAX && !USER_READABLE(msg->msg_iov, msg->msg_iovlen * sizeof(struct iovec)))
         return -EFAULT;
     return 0;
 }
+
+#define RW_COUNT_MAX 0x7ffff000u /* Linux moves at most this at once */
 
 /* Bytes in msg's buffers, or -errno as Linux's import_iovec. */
 static ssize_t total(const struct msghdr *msg)
@@ -63,9 +67,10 @@ static ssize_t total(const struct msghdr *msg)
     if (msg->msg_iovlen > IOV_MAX)
         return -EMSGSIZE;
     for (size_t i = 0; i < msg->msg_iovlen; i++) {
-        sum += msg->msg_iov[i].iov_len;
-        if (msg->msg_iov[i].iov_len > SSIZE_MAX || sum > SSIZE_MAX)
-            return -EINVAL;
+        const struct iovec *v = &msg->msg_iov[i];
+        if (__builtin_expect(!io_in_reach(v->iov_base, v->iov_len), 0))
+            return v->iov_len > SSIZE_MAX ? -EINVAL : -EFAULT;
+        sum += v->iov_len < RW_COUNT_MAX - sum ? v->iov_len : RW_COUNT_MAX - sum;
     }
     return (ssize_t)sum;
 }
@@ -161,10 +166,10 @@ ssize_t io_recv(int fd, struct msghdr *msg, int flags)
 static int place_send(int fd, const struct msghdr *msg)
 {
     if (!sockaddr_len_ok(msg->msg_namelen))
-        return -EINVAL;
+        return unless_set(fd, -EINVAL);
     int place = decide_ask(fd, DECIDE_SEND, msg->msg_name, msg->msg_namelen);
     if (place < 0)
-        return place;
+        return unless_set(fd, place);
     if (place == PLACE_KERNEL) {
         bool moves = is_stream(by_fd(fd)) || is_packet(by_fd(fd)); /* no datagram socket of both sides */
         int r = moves ? decide_to_kernel(fd) : twin_for_send(fd);
@@ -228,14 +233,14 @@ ssize_t io_send(int fd, const struct msghdr *msg, int flags)
 
 ssize_t io_recv_buf(int fd, void *buf, size_t n, int flags)
 {
-    struct iovec iov = {.iov_base = buf, .iov_len = n > SSIZE_MAX ? SSIZE_MAX : n};
+    struct iovec iov = {.iov_base = buf, .iov_len = n > RW_COUNT_MAX ? RW_COUNT_MAX : n};
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
     return io_recv(fd, &msg, flags);
 }
 
 ssize_t io_send_buf(int fd, const void *buf, size_t n, int flags)
 {
-    struct iovec iov = {.iov_base = (void *)buf, .iov_len = n > SSIZE_MAX ? SSIZE_MAX : n};
+    struct iovec iov = {.iov_base = (void *)buf, .iov_len = n > RW_COUNT_MAX ? RW_COUNT_MAX : n};
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
     return io_send(fd, &msg, flags);
 }
@@ -256,16 +261,40 @@ EXPORT ssize_t recvfrom(int fd, void *restrict buf, size_t n, int flags, __SOCKA
     if (!fd_is_stack(fd))
         return libc.recvfrom(fd, buf, n, flags, to, len);
     socklen_t room = 0;
+    int bad = 0; /* told when the data is taken, and lost (move_addr_to_user) */
     if (to && !USER_COPY(&room, len, sizeof(room)))
-        return to_errno(-EFAULT);
-    if (to && (int)room < 0)
-        return to_errno(-EINVAL);
-    struct iovec iov = {.iov_base = buf, .iov_len = n > SSIZE_MAX ? SSIZE_MAX : n};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_name = to, .msg_namelen = room};
+        bad = -EFAULT;
+    else if (to && (int)room < 0)
+        bad = -EINVAL;
+    struct iovec iov = {.iov_base = buf, .iov_len = n > RW_COUNT_MAX ? RW_COUNT_MAX : n};
+    struct msghdr msg = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_name = bad ? NULL : to, .msg_namelen = bad ? 0 : room};
     ssize_t r = io_recv(fd, &msg, flags);
-    if (r >= 0 && to && !USER_COPY(len, &msg.msg_namelen, sizeof(*len)))
+    if (__builtin_expect(bad, 0) && r >= 0)
+        r = bad;
+    else if (r >= 0 && to && !USER_COPY(len, &msg.msg_namelen, sizeof(*len)))
         r = -EFAULT;
     return to_errno(r);
+}
+
+/* The flag of 32-bit programs' calls, which no program may set. */
+#define CMSG_COMPAT INT_MIN
+
+/* msg_flags of a call that fails stays. */
+static ssize_t recv_msghdr(int fd, struct msghdr *msg, int flags)
+{
+    if (flags & CMSG_COMPAT)
+        return -EINVAL;
+    int was, r = check_msg(msg, true);
+    if (r < 0)
+        return unless_set(fd, r);
+    was = msg->msg_flags;
+    ssize_t n = io_recv(fd, msg, flags);
+    if (n < 0)
+        msg->msg_flags = was;
+    else if (flags & MSG_CMSG_CLOEXEC)
+        msg->msg_flags |= MSG_CMSG_CLOEXEC;
+    return n;
 }
 
 EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
@@ -276,8 +305,7 @@ EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
             pass_received(msg, flags);
         return n;
     }
-    int r = check_msg(msg, true);
-    return to_errno(r < 0 ? r : io_recv(fd, msg, flags));
+    return to_errno(recv_msghdr(fd, msg, flags));
 }
 
 /* Linux looks at the timeout only after each datagram, so that it does not end the wait for the first. */
@@ -287,14 +315,16 @@ static int stack_recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, stru
         return -EFAULT;
     uint64_t deadline = timeout ? wait_deadline(timeout) : NEVER;
     unsigned got = 0;
+    if (flags & CMSG_COMPAT)
+        return -EINVAL;
+    if (fd_has(fd, FD_EPSET))
+        return -ENOTSOCK;
     if (timeout && (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec > 999999999))
         return -EINVAL;
     while (got < n) {
-        ssize_t r = check_msg(&v[got].msg_hdr, true);
-        if (r == 0 && !USER_WRITABLE(&v[got].msg_len, sizeof(v[got].msg_len)))
-            r = -EFAULT;
+        ssize_t r = USER_WRITABLE(&v[got], sizeof(v[got])) ? 0 : -EFAULT;
         if (r == 0)
-            r = io_recv(fd, &v[got].msg_hdr, (flags & ~MSG_WAITFORONE) | (got ? RECV_KEEP_ERROR : 0));
+            r = recv_msghdr(fd, &v[got].msg_hdr, (flags & ~MSG_WAITFORONE) | (got ? RECV_KEEP_ERROR : 0));
         if (r < 0)
             return got ? (int)got : (int)r;
         v[got++].msg_len = (unsigned)r;
@@ -341,19 +371,34 @@ EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags, __CONST_SOCK
         return libc.sendto(fd, buf, n, flags, to, len);
     if (__builtin_expect(to && len == 0, 0) && is_named_by_pointer(by_fd(fd)))
         return to_errno(-EINVAL);
-    struct iovec iov = {.iov_base = (void *)buf, .iov_len = n > SSIZE_MAX ? SSIZE_MAX : n};
+    struct iovec iov = {.iov_base = (void *)buf, .iov_len = n > RW_COUNT_MAX ? RW_COUNT_MAX : n};
     struct msghdr msg = {
         .msg_iov = &iov, .msg_iovlen = 1, .msg_name = (void *)to, .msg_namelen = to ? len : 0};
     return to_errno(io_send(fd, &msg, flags));
 }
 
+#define OPTMEM_MAX 131072 /* net.core.optmem_max */
+
+/* Control messages that can't be taken (____sys_sendmsg). */
+static int check_control(const struct msghdr *msg)
+{
+    if (msg->msg_controllen > OPTMEM_MAX)
+        return -ENOBUFS;
+    return msg->msg_control && USER_READABLE(msg->msg_control, msg->msg_controllen) ? 0 : -EFAULT;
+}
+
 /* Linux (__copy_msghdr): of an address that is longer than any, what is beyond is not looked at. */
 static ssize_t send_msghdr(int fd, const struct msghdr *msg, int flags)
 {
+    if (flags & CMSG_COMPAT)
+        return -EINVAL;
+    if (msg->msg_controllen) {
+        int r = check_control(msg);
+        if (r < 0)
+            return unless_set(fd, r);
+    }
     if (__builtin_expect(sockaddr_len_ok(msg->msg_namelen), 1) || !msg->msg_name)
         return io_send(fd, msg, flags);
-    if ((int)msg->msg_namelen < 0)
-        return -EINVAL;
     struct msghdr cut = *msg;
     cut.msg_namelen = sizeof(struct sockaddr_storage);
     return io_send(fd, &cut, flags);
@@ -364,12 +409,16 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
     if (!fd_is_stack(fd))
         return fdtab && !guard.vforked ? pass_sendmsg(fd, msg, flags) : libc.sendmsg(fd, msg, flags);
     int r = check_msg((struct msghdr *)msg, false);
-    return to_errno(r < 0 ? r : send_msghdr(fd, msg, flags));
+    return to_errno(r < 0 ? unless_set(fd, r) : send_msghdr(fd, msg, flags));
 }
 
 static int stack_sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
 {
     unsigned sent = 0;
+    if (flags & CMSG_COMPAT)
+        return -EINVAL;
+    if (fd_has(fd, FD_EPSET))
+        return -ENOTSOCK;
     if (n > IOV_MAX)
         n = IOV_MAX;
     while (sent < n) {

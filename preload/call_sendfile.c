@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "diag.h"
@@ -22,6 +23,7 @@
 
 #define SENDFILE_MAX 0x7ffff000u /* Linux transfers at most this at once */
 #define CHUNK        65536u
+#define SPLICE_ALL   (SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT)
 
 static ssize_t send_pages(int out, int in, off_t *off, size_t n)
 {
@@ -72,12 +74,27 @@ static bool is_stream(int fd)
     return API(getsockopt(by_fd(fd), SOL_SOCKET, SO_TYPE, &type, &len)) < 0 || type == SOCK_STREAM;
 }
 
+/* Directories and the files behind eventfds, timers and the like can't be sent. Asked after the socket has
+ * refused: a call that works pays nothing. */
+static bool has_pages(int fd)
+{
+    struct stat sb;
+    return fstat(fd, &sb) < 0 || (!S_ISDIR(sb.st_mode) && (sb.st_mode & S_IFMT) != 0);
+}
+
+/* May the kernel's fd be read, or written, as far as it goes? */
+static bool may(int fd, int not_mode)
+{
+    int flags = libc.fcntl(fd, F_GETFL, NULL);
+    return flags >= 0 && (flags & O_ACCMODE) != not_mode && !(flags & O_PATH);
+}
+
 static ssize_t stack_sendfile(int out, int in, off_t *off, size_t n)
 {
     if (fd_is_stack(in) || fd_has(out, FD_EPSET))
         return -EINVAL;
     int flags = libc.fcntl(in, F_GETFL, NULL);
-    if (flags < 0 || (flags & O_ACCMODE) == O_WRONLY)
+    if (flags < 0 || (flags & O_ACCMODE) == O_WRONLY || (flags & O_PATH))
         return -EBADF;
     if (off && !USER_WRITABLE(off, sizeof(*off)))
         return -EFAULT;
@@ -91,6 +108,8 @@ static ssize_t stack_sendfile(int out, int in, off_t *off, size_t n)
         *off = at;
     else if (r > 0)
         lseek(in, at, SEEK_SET);
+    if (r < 0 && !has_pages(in))
+        return -EINVAL;
     if (r == -EPIPE && is_stream(out))
         signals_sigpipe();
     return r;
@@ -100,7 +119,7 @@ EXPORT ssize_t sendfile(int out, int in, off_t *off, size_t n)
 {
     if (!fd_is_stack(out)) {
         if (fd_is_stack(in)) /* Linux: a socket is no source of sendfile */
-            return to_errno(-EINVAL);
+            return to_errno(may(out, O_RDONLY) ? -EINVAL : -EBADF);
         return libc.sendfile(out, in, off, n);
     }
     return to_errno(stack_sendfile(out, in, off, n));
@@ -191,10 +210,14 @@ static bool is_pipe(int fd)
 
 static ssize_t stack_splice(int in, off_t *in_off, int out, off_t *out_off, size_t n, unsigned flags)
 {
-    if (in_off || out_off)
-        return -ESPIPE;
     if (n == 0)
         return 0;
+    if (flags & ~(unsigned)SPLICE_ALL)
+        return -EINVAL;
+    if ((!fd_is_stack(in) && !may(in, O_WRONLY)) || (!fd_is_stack(out) && !may(out, O_RDONLY)))
+        return -EBADF;
+    if (in_off || out_off)
+        return -ESPIPE;
     if (is_pipe(in))
         return pipe_to_socket(in, out, n, flags);
     if (is_pipe(out))

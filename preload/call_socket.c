@@ -48,6 +48,8 @@ EXPORT int socket(int domain, int type, int protocol)
 
 static int stack_bind(int fd, const struct sockaddr *sa, socklen_t len)
 {
+    if (fd_has(fd, FD_EPSET))
+        return -ENOTSOCK;
     if (!sockaddr_len_ok(len))
         return -EINVAL;
     int before = API(placement(by_fd(fd)));

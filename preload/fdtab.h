@@ -70,6 +70,12 @@ static inline ssize_t to_errno(ssize_t r)
     return r;
 }
 
+/* The errno of an argument of a call for sockets, on fd: that it is no socket at all comes first. */
+static inline int unless_set(int fd, int err)
+{
+    return fd_has(fd, FD_EPSET) ? -ENOTSOCK : err;
+}
+
 static inline struct ref by_fd(int fd)
 {
     return (struct ref){.fd = fd};

@@ -61,8 +61,9 @@ static int check_control(struct sock *s, const struct msghdr *msg)
     if (!user_readable(msg->msg_control, msg->msg_controllen))
         return -EFAULT;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR((struct msghdr *)msg, c)) {
-        if (c->cmsg_len < CMSG_LEN(0))
-            return -EINVAL;
+        if (c->cmsg_len < CMSG_LEN(0) ||
+            c->cmsg_len > msg->msg_controllen - (size_t)((char *)c - (char *)msg->msg_control))
+            return -EINVAL; /* CMSG_OK */
         r = c->cmsg_level == SOL_SOCKET ? socket_control(s, c) : 0;
         if (r)
             return r;
