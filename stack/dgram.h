@@ -167,6 +167,13 @@ int dgram_ctl_parse(const struct shard *sh, const struct dgram *d, const struct 
 int dgram_flow(struct shard *sh, struct dgram *d, const struct ipaddr *dst, const struct dgram_tx *tx);
 /* After a send with another source than the socket's own: the next one is resolved anew. */
 void dgram_flow_done(struct dgram *d, const struct dgram_tx *tx);
+/* The local address after a connect by tx: the chosen one, if there was none. Who is bound to a group goes on
+ * receiving there alone, and sends from flow.src (__ip4_datagram_connect). */
+static inline struct ipaddr dgram_name(const struct dgram *d, const struct dgram_tx *tx)
+{
+    return ipaddr_is_any(&tx->from) ? d->flow.src : tx->from;
+}
+
 /* Whether a packet of len bytes (with its IP header) to dst may go the way that dgram_flow found: sets
  * don't-fragment in d->flow. -EMSGSIZE: longer than the path and not to be fragmented, or than IP can say;
  * queued for who set IP_RECVERR. */

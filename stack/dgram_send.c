@@ -95,7 +95,9 @@ int dgram_flow(struct shard *sh, struct dgram *d, const struct ipaddr *dst, cons
     if (!ipaddr_eq(&fl->dst, dst) || fl->bound_if != ifindex || (own && !ipaddr_eq(&fl->src, from))) {
         memset(fl, 0, sizeof *fl);
         fl->dst = *dst;
-        fl->src = *from;
+        /* Who is bound to a group or broadcast receives there and sends from the interface's address
+         * (inet_bind: "Use device"). */
+        fl->src = ipaddr_is_multicast(from) || ip_is_broadcast(sh->st, from) ? IPADDR_ANY : *from;
         fl->proto = d->pcb.proto;
         fl->bound_if = (uint8_t)ifindex;
     }

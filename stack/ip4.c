@@ -60,7 +60,8 @@ static inline bool source_is_fine(const struct stack *st, unsigned ifindex, cons
 
 /* Fills in ri->dst and ri->bcast. False: not for this host (which does not forward, RFC 1122 section 3.3.1).
  */
-static bool dst_is_us(const struct shard *sh, unsigned ifindex, const struct ip4_hdr *ip, struct rxinfo *ri)
+static bool dst_is_us(const struct shard *sh, unsigned ifindex, const struct rte_mbuf *m,
+                      const struct ip4_hdr *ip, struct rxinfo *ri)
 {
     const struct stack *st = sh->st;
     const struct ifnet *ifn = &st->ifn[ifindex];
@@ -80,7 +81,10 @@ static bool dst_is_us(const struct shard *sh, unsigned ifindex, const struct ip4
 
         return ip->proto == IPPROTO_IGMP || mc_takes(sh, ifindex, &ri->dst, &src);
     }
-    return ip_is_broadcast(st, &ri->dst);
+    if (ip_is_broadcast(st, &ri->dst))
+        return true;
+    ri->bcast = 0;
+    return ifindex == IFNET_LOOPBACK && (m->packet_type & PKT_ROUTED);
 }
 
 static bool header_cksum_ok(const struct rte_mbuf *m, const struct ip4_hdr *ip)
@@ -195,7 +199,7 @@ enum ip_verdict ip4_input(struct shard *sh, unsigned ifindex, bool l2_multicast,
         return drop(sh, m, bad);
     ip = rte_pktmbuf_mtod(m, const struct ip4_hdr *);
     sh->count[COUNT_IP_IN_NOECT + (ip->tos & 3)]++;
-    if (!dst_is_us(sh, ifindex, ip, ri))
+    if (!dst_is_us(sh, ifindex, m, ip, ri))
         return drop(sh, m, ipaddr_is_multicast(&ri->dst) ? COUNT_IP_NOT_MEMBER : COUNT_IP_ADDR);
     if (!source_is_fine(sh->st, ifindex, m, ip))
         return drop(sh, m, COUNT_IP_ADDR);
@@ -405,6 +409,7 @@ int ip_output_hdrincl(struct shard *sh, struct flow *fl, struct rte_mbuf *m)
     ip->cksum = cksum(ip, ip4_hlen(ip));
     m->l2_len = ETH_HDR_LEN;
     m->l3_len = ip4_hlen(ip);
+    m->packet_type = PKT_ROUTED;
     sh->count[COUNT_IP_OUT]++;
     eth_output(sh, fl->neigh, m);
     return 0;

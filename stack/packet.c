@@ -381,7 +381,8 @@ int packet_bind(struct shard *sh, struct packetcb *p, const struct sockaddr_ll *
         return -EINVAL; /* packet_do_bind */
     p->bound = sa->sll_ifindex != 0;
     p->d.pcb.ifindex = p->bound ? (uint8_t)i : 0;
-    p->proto_be = sa->sll_protocol;
+    if (sa->sll_protocol) /* 0: it stays (packet_do_bind) */
+        p->proto_be = sa->sll_protocol;
     return 0;
 }
 

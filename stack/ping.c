@@ -145,7 +145,7 @@ int ping_connect(struct shard *sh, struct pingcb *p, const struct endpoint *remo
         err = dgram_flow(sh, &p->d, &remote->addr, &tx);
     if (err)
         return err;
-    p->d.pcb.local.addr = p->d.flow.src;
+    p->d.pcb.local.addr = dgram_name(&p->d, &tx);
     p->d.pcb.remote = *remote;
     return 0;
 }

@@ -57,6 +57,9 @@ static inline struct pkt_meta *pkt_meta(struct rte_mbuf *m)
 
 /* packet_type of a frame that this host sent to a group and hears itself (shard_loop); no port says this. */
 #define PKT_LOOPED 0xf5a17e00u
+/* Bit of packet_type of a frame on loopback that was routed there whatever its header says (IP_HDRINCL): the
+ * route stays with it, as with Linux's packet, so that it is not looked at again. */
+#define PKT_ROUTED 0x80000000u
 
 struct iovec;
 

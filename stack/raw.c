@@ -104,7 +104,7 @@ int raw_connect(struct shard *sh, struct rawcb *r, const struct endpoint *remote
     err = dgram_flow(sh, &r->d, &remote->addr, &tx);
     if (err)
         return err;
-    r->d.pcb.local.addr = r->d.flow.src;
+    r->d.pcb.local.addr = dgram_name(&r->d, &tx);
     r->d.pcb.remote = *remote;
     return 0;
 }

@@ -190,7 +190,7 @@ static void lo_enqueue(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
     if (whole) /* tso_segsz says of how many */
         m->ol_flags |= RTE_MBUF_F_RX_LRO;
     m->ol_flags |= RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
-    m->packet_type = 0;
+    m->packet_type &= PKT_ROUTED;
     m->port = (uint16_t)ifindex; /* rx_loopback's */
     ifn->tx_packets++;
     ifn->tx_bytes += m->pkt_len;

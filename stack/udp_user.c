@@ -52,7 +52,7 @@ int udp_connect(struct shard *sh, struct udpcb *u, const struct endpoint *remote
     if (r)
         return r;
     udp_unhash(sh, u);
-    u->d.pcb.local.addr = u->d.flow.src;
+    u->d.pcb.local.addr = dgram_name(&u->d, &tx);
     u->d.pcb.remote = *remote;
     udp_hash(sh, u);
     return 0;

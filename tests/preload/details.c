@@ -2,6 +2,9 @@
  * many long datagrams a receive buffer holds, what a failed recvmsg leaves alone. */
 #include "check.h"
 
+#include <net/ethernet.h>
+#include <netpacket/packet.h>
+
 static void one_option(int s, const char *name, int level, int opt)
 {
     static const int values[] = {3, 0, 1, -1};
@@ -125,4 +128,74 @@ CHECK(recvmsg_that_fails_leaves_the_header_alone)
     nothing_there(raw, 0);
     tcp_pair(t);
     nothing_there(t[0], 0);
+}
+
+CHECK(sender_bound_to_a_group_or_broadcast)
+{
+    static const char *const from[] = {"224.0.1.89", "255.255.255.255", "127.255.255.255"};
+
+    for (size_t i = 0; i < sizeof from / sizeof from[0]; i++) {
+        int r = udp4(), s = udp4();
+        struct sockaddr_in a, to = lo4(0), got = {0};
+        socklen_t len = sizeof to;
+        char buf[8];
+
+        R(bind(r, SA(to)));
+        getsockname(r, (struct sockaddr *)&to, &len);
+        a = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = inet_addr(from[i])};
+        R(bind(s, SA(a)));
+        for (int round = 0; round < 2; round++) {
+            R(sendto(s, "hello", 5, 0, SA(to)));
+            settle(r, POLLIN);
+            len = sizeof got;
+            R(recvfrom(r, buf, sizeof buf, MSG_DONTWAIT, (struct sockaddr *)&got, &len));
+            show("from", "%s", inet_ntoa(got.sin_addr));
+        }
+        R(connect(s, SA(to)));
+        R(send(s, "hello", 5, 0));
+        settle(r, POLLIN);
+        R(recvfrom(r, buf, sizeof buf, MSG_DONTWAIT, (struct sockaddr *)&got, &len));
+        show("from", "%s", inet_ntoa(got.sin_addr));
+        len = sizeof got;
+        R(getsockname(s, (struct sockaddr *)&got, &len));
+        show("name", "%s", inet_ntoa(got.sin_addr));
+    }
+}
+
+CHECK(packet_socket_bound_to_protocol_0)
+{
+    int p = socket(AF_PACKET, SOCK_RAW, 0);
+    struct sockaddr_ll ll = {.sll_family = AF_PACKET};
+    static const uint16_t protocols[] = {ETH_P_IP, 0, 255, 0};
+
+    for (size_t i = 0; i < sizeof protocols / sizeof protocols[0]; i++) {
+        socklen_t len = sizeof ll;
+
+        ll.sll_protocol = htons(protocols[i]);
+        R(bind(p, (struct sockaddr *)&ll, sizeof ll));
+        R(getsockname(p, (struct sockaddr *)&ll, &len));
+        show("protocol", "%d", ntohs(ll.sll_protocol));
+    }
+}
+
+CHECK(ip_hdrincl_goes_by_the_destination_of_sendto)
+{
+    int s = socket(AF_INET, SOCK_RAW, IPPROTO_RAW), r = socket(AF_INET, SOCK_RAW, 253);
+    struct sockaddr_in to = lo4(0), from = {0};
+    socklen_t len = sizeof from;
+    struct {
+        uint8_t vhl, tos;
+        uint16_t len, id, off;
+        uint8_t ttl, proto;
+        uint16_t sum;
+        uint32_t src, dst;
+        char data[8];
+    } p = {.vhl = 0x45, .ttl = 3, .proto = 253, .dst = inet_addr("42.0.0.1"), .data = "payload"}, got = {0};
+
+    R(sendto(s, &p, sizeof p, 0, SA(to)));
+    settle(r, POLLIN);
+    R(recvfrom(r, &got, sizeof got, MSG_DONTWAIT, (struct sockaddr *)&from, &len));
+    show("from", "%s", inet_ntoa(from.sin_addr));
+    show("to", "%s", inet_ntoa((struct in_addr){got.dst}));
+    show("data", "%s", got.data);
 }
