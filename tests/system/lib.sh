@@ -193,16 +193,16 @@ others() {
 }
 
 # One result: the server started as $1 is at rest: no warning of the stack's among what it wrote, no connection left but in
-# TIME-WAIT, and no more than 1 % of a core for all that runs in the lab.
+# TIME-WAIT, and no more than 2 % of a core for all that runs in the lab.
 check_rest() {
     local out pids t0 used=0
     out=$(rest_why "$1")
     if [ -z "$out" ]; then
         mapfile -t pids < <(others)
         t0=$(cpu_ticks "${pids[@]}")
-        sleep 2
+        sleep 1
         used=$(($(cpu_ticks "${pids[@]}") - t0))
-        [ $used -le 3 ] || out="$used ticks of 200 by ${#pids[@]} processes"
+        [ $used -le 2 ] || out="$used ticks of 100 by ${#pids[@]} processes"
     fi
     [ -z "$out" ]
     result $? "$1 at rest: no warning, no connection left, no processor time"
