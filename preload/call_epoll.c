@@ -156,7 +156,7 @@ static int stack_ctl(int epfd, int op, int fd, struct epoll_event *ev)
         if (r < 0)
             return r;
         if (op != EPOLL_CTL_ADD)
-            return -ENOENT;
+            return op == EPOLL_CTL_MOD || op == EPOLL_CTL_DEL ? -ENOENT : -EINVAL;
         r = attach(epfd, FD_KERNEL); /* older than the stack: what it has is not known here */
         if (r < 0)
             return r;
@@ -290,6 +290,8 @@ static int stack_epoll_wait(int epfd, struct epoll_event *ev, int max, uint64_t 
                             const sigset_t *mask)
 {
     struct set s = {.epfd = epfd, .ev = ev, .max = max};
+    if (mask && !USER_READABLE(mask, sizeof(uint64_t)))
+        return -EFAULT;
     if (!fd_has(epfd, FD_EPSET))
         return -EINVAL;
     if (max <= 0 || max > (int)(INT_MAX / sizeof(*ev)))

@@ -10,7 +10,7 @@ EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off
     void *out;
     if (__builtin_expect(!fd_is_stack(fd), 1) || (flags & MAP_ANONYMOUS) || fd_has(fd, FD_EPSET))
         return libc.mmap(addr, len, prot, flags, fd, off);
-    int r = API(map(by_fd(fd), addr, len, prot, flags, off, &out));
+    int r = len == 0 ? -EINVAL : API(map(by_fd(fd), addr, len, prot, flags, off, &out));
     if (r < 0) {
         errno = -r;
         return MAP_FAILED;

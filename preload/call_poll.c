@@ -20,7 +20,8 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
-#define ENOUGH_NS 20000
+#define ENOUGH_NS    20000
+#define POLL_UNASKED 64 /* entries for which the limit on descriptors is not looked at */
 
 void *scratch_get(struct scratch *s, size_t size)
 {
@@ -191,7 +192,9 @@ int many_poll(struct pollfd *p, nfds_t n, uint64_t deadline_ns, const sigset_t *
     struct scratch s __attribute__((cleanup(scratch_free)));
     struct rlimit lim;
     s.mapped = 0;
-    if (n > 1024 && getrlimit(RLIMIT_NOFILE, &lim) == 0 && n > lim.rlim_cur)
+    if (sigmask && !USER_READABLE(sigmask, sizeof(uint64_t)))
+        return -EFAULT;
+    if (n > POLL_UNASKED && getrlimit(RLIMIT_NOFILE, &lim) == 0 && n > lim.rlim_cur)
         return -EINVAL;
     struct pollfd *kernel = scratch_get(&s, (n + SLEEP_FDS) * sizeof(*kernel) + n * sizeof(int));
     if (!kernel)

@@ -17,6 +17,7 @@
 #include "fork.h"
 #include "forking.h"
 #include "libc.h"
+#include "wait.h"
 
 #define P(x) ((void *)(x))
 
@@ -108,7 +109,56 @@ static long file_call(long nr, long a, long b, long c, long d, long e, long f, b
     return 0;
 }
 
-/* The kernel's ppoll and pselect6 write back the time that is left; libc's don't, and neither does this. */
+/* The kernel's calls look at the size of a signal mask, which libc's don't have. */
+static bool mask_ok(const void *mask, long size)
+{
+    if (mask && size != sizeof(uint64_t))
+        errno = EINVAL;
+    return !mask || size == sizeof(uint64_t);
+}
+
+/* The kernel's ppoll and pselect6 write back the time that is left of what was asked at start; libc's work on
+ * a copy. */
+static long time_left(long r, struct timespec *t, uint64_t start_ns)
+{
+    int err = errno;
+    struct timespec left = {0};
+    uint64_t took = wait_now_ns() - start_ns;
+    if (t && USER_COPY(&left, t, sizeof(left)) && left.tv_sec < 1000000000) {
+        uint64_t asked = (uint64_t)left.tv_sec * 1000000000u + (uint64_t)left.tv_nsec;
+        asked = asked > took ? asked - took : 0;
+        left = (struct timespec){(time_t)(asked / 1000000000u), (long)(asked % 1000000000u)};
+        (void)USER_COPY(t, &left, sizeof(left)); /* read-only memory is no error */
+    }
+    errno = err;
+    return r;
+}
+
+static long raw_ppoll(long p, long n, long t, long mask, long size)
+{
+    struct timespec copy;
+    uint64_t start = wait_now_ns();
+    if (t && !USER_COPY(&copy, P(t), sizeof(copy))) /* libc's would crash */
+        return to_errno(-EFAULT);
+    if (!mask_ok(P(mask), size))
+        return -1;
+    long r = ppoll(P(p), (nfds_t)n, t ? &copy : NULL, P(mask));
+    return r < 0 && errno != EINTR ? r : time_left(r, P(t), start);
+}
+
+static long raw_pselect(long n, long in, long out, long ex, long t, long arg)
+{
+    struct mask_arg m = {0};
+    struct timespec copy;
+    uint64_t start = wait_now_ns();
+    if ((arg && !USER_COPY(&m, P(arg), sizeof(m))) || (t && !USER_COPY(&copy, P(t), sizeof(copy))))
+        return to_errno(-EFAULT);
+    if (!mask_ok(m.mask, (long)m.size))
+        return -1;
+    long r = pselect((int)n, P(in), P(out), P(ex), t ? &copy : NULL, m.mask);
+    return r < 0 && errno != EINTR ? r : time_left(r, P(t), start);
+}
+
 static long wait_call(long nr, long a, long b, long c, long d, long e, long f, bool *done)
 {
     switch (nr) {
@@ -123,17 +173,17 @@ static long wait_call(long nr, long a, long b, long c, long d, long e, long f, b
         return epoll_wait((int)a, P(b), (int)c, (int)d);
 #endif
     case SYS_ppoll:
-        return ppoll(P(a), (nfds_t)b, P(c), P(d));
+        return raw_ppoll(a, b, c, d, e);
     case SYS_pselect6:
-        return pselect((int)a, P(b), P(c), P(d), P(e), f ? ((struct mask_arg *)f)->mask : NULL);
+        return raw_pselect(a, b, c, d, e, f);
     case SYS_epoll_create1:
         return epoll_create1((int)a);
     case SYS_epoll_ctl:
         return epoll_ctl((int)a, (int)b, (int)c, P(d));
     case SYS_epoll_pwait:
-        return epoll_pwait((int)a, P(b), (int)c, (int)d, P(e));
+        return mask_ok(P(e), f) ? epoll_pwait((int)a, P(b), (int)c, (int)d, P(e)) : -1;
     case SYS_epoll_pwait2:
-        return epoll_pwait2((int)a, P(b), (int)c, P(d), P(e));
+        return mask_ok(P(e), f) ? epoll_pwait2((int)a, P(b), (int)c, P(d), P(e)) : -1;
     }
     *done = false;
     return 0;

@@ -15,10 +15,16 @@
 #include "rnd.h"
 #include "tcp.h"
 #include "tcp_cb.h"
+#include "tcp_tw.h"
+
+/* SO_REUSEADDR, SO_REUSEPORT or both, as TW_REUSEADDR and TW_REUSEPORT of tcp_tw.h lie side by side. */
+enum { TW_KINDS = 4 };
 
 struct port {
-    struct list owners;          /* next NULL: never used */
-    uint32_t tw_reuse, tw_fixed; /* TIME_WAIT entries of connections with and without SO_REUSEADDR */
+    struct list owners;    /* next NULL: never used */
+    uint32_t tw[TW_KINDS]; /* TIME_WAIT entries, by what their sockets had: enum tw_reuse */
+    struct ipaddr tw_addr; /* their address, as long as it is one and the same */
+    bool tw_mixed;         /* it is not: any address is in the way, until all are gone */
 };
 
 struct port_table {
@@ -41,9 +47,19 @@ static struct port *port_at(struct stack *st, uint8_t proto, uint16_t port_be)
     return p;
 }
 
+static unsigned tw_kind(unsigned tw_flags)
+{
+    return (tw_flags & (TW_REUSEADDR | TW_REUSEPORT)) / TW_REUSEADDR;
+}
+
+static bool tw_any(const struct port *p)
+{
+    return p->tw[0] | p->tw[1] | p->tw[2] | p->tw[3];
+}
+
 static bool is_free(const struct port *p)
 {
-    return list_empty(&p->owners) && !p->tw_reuse && !p->tw_fixed;
+    return list_empty(&p->owners) && !tw_any(p);
 }
 
 /* Does an address of family v6 take part in a wildcard of the other? any: the wildcard's owner. */
@@ -68,6 +84,10 @@ static bool overlap(const struct pcb *a, const struct ipaddr *a_addr, const stru
 
         return a6 == b6 || !((a6 ? a : b)->flags & PCB_V6ONLY);
     }
+    /* Linux: IPv4's wildcard meets every socket that took both, also when it has an IPv6 peer by now
+     * (ipv4_rcv_saddr_equal). */
+    if (a_any && !(a->flags & PCB_V6) && (b->flags & (PCB_V6 | PCB_V6ONLY | PCB_ADDR_LOCKED)) == PCB_V6)
+        return true;
     return a_any ? wildcard_covers(a, !ipaddr_is_v4(&b->local.addr))
                  : wildcard_covers(b, !ipaddr_is_v4(a_addr));
 }
@@ -82,10 +102,23 @@ static bool is_listening(const struct pcb *p)
     return p->proto == IPPROTO_TCP && ((const struct tcb *)p)->state == TCPS_LISTEN;
 }
 
+static bool tw_conflicts(const struct port *p, const struct pcb *pcb, const struct ipaddr *addr)
+{
+    bool v4 = ipaddr_is_v4(&p->tw_addr);
+    struct pcb gone = {.local.addr = p->tw_addr, .flags = v4 ? 0 : PCB_V6 | PCB_V6ONLY};
+    unsigned have =
+        (pcb->flags & PCB_REUSEADDR ? TW_REUSEADDR : 0) | (pcb->flags & PCB_REUSEPORT ? TW_REUSEPORT : 0);
+
+    for (unsigned i = 0; i < TW_KINDS; i++)
+        if (p->tw[i] && !(have & i * TW_REUSEADDR))
+            return p->tw_mixed || overlap(pcb, addr, &gone);
+    return false;
+}
+
 /* May pcb be bound to addr beside the port's owners? */
 static bool conflicts(const struct port *p, const struct pcb *pcb, const struct ipaddr *addr)
 {
-    if (p->tw_fixed || (p->tw_reuse && !(pcb->flags & PCB_REUSEADDR)))
+    if (tw_any(p) && tw_conflicts(p, pcb, addr))
         return true;
     list_for_each(n, &p->owners)
     {
@@ -210,28 +243,24 @@ void port_release(struct stack *st, struct pcb *pcb)
 
 int port_listen_check(struct stack *st, const struct pcb *pcb)
 {
-    const struct port *p = port_at(st, pcb->proto, pcb->local.port_be);
+    /* As Linux (inet_csk_listen_start): what bind would say now. */
+    return conflicts(port_at(st, pcb->proto, pcb->local.port_be), pcb, &pcb->local.addr) ? -EADDRINUSE : 0;
+}
 
-    list_for_each(n, &p->owners)
-    {
-        const struct pcb *o = container_of(n, struct pcb, port_node);
+void port_tw_hold(struct stack *st, const struct endpoint *local, unsigned tw_flags)
+{
+    struct port *p = port_at(st, IPPROTO_TCP, local->port_be);
 
-        if (o != pcb && is_listening(o) && !both(pcb, o, PCB_REUSEPORT) && overlap(pcb, &pcb->local.addr, o))
-            return -EADDRINUSE;
+    if (!tw_any(p)) {
+        p->tw_addr = local->addr;
+        p->tw_mixed = false;
+    } else if (!ipaddr_eq(&p->tw_addr, &local->addr)) {
+        p->tw_mixed = true;
     }
-    return 0;
+    p->tw[tw_kind(tw_flags)]++;
 }
 
-void port_tw_hold(struct stack *st, uint16_t port_be, bool reuse)
+void port_tw_release(struct stack *st, uint16_t port_be, unsigned tw_flags)
 {
-    struct port *p = port_at(st, IPPROTO_TCP, port_be);
-
-    *(reuse ? &p->tw_reuse : &p->tw_fixed) += 1;
-}
-
-void port_tw_release(struct stack *st, uint16_t port_be, bool reuse)
-{
-    struct port *p = port_at(st, IPPROTO_TCP, port_be);
-
-    *(reuse ? &p->tw_reuse : &p->tw_fixed) -= 1;
+    port_at(st, IPPROTO_TCP, port_be)->tw[tw_kind(tw_flags)]--;
 }

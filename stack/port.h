@@ -20,9 +20,9 @@ void port_inherit(struct stack *st, struct pcb *child, const struct pcb *parent)
 void port_release(struct stack *st, struct pcb *pcb);
 /* May pcb, bound, begin to listen? 0, or -EADDRINUSE: SO_REUSEADDR lets two sockets bind, not two listen. */
 int port_listen_check(struct stack *st, const struct pcb *pcb);
-/* A TIME_WAIT entry keeps its port from being bound without SO_REUSEADDR on both (reuse: its connection had
- * it). */
-void port_tw_hold(struct stack *st, uint16_t port_be, bool reuse);
-void port_tw_release(struct stack *st, uint16_t port_be, bool reuse);
+/* A TIME_WAIT entry keeps its port and address from being bound without SO_REUSEADDR, or SO_REUSEPORT, on
+ * both (tw_flags: TW_REUSEADDR, TW_REUSEPORT: its connection had it). */
+void port_tw_hold(struct stack *st, const struct endpoint *local, unsigned tw_flags);
+void port_tw_release(struct stack *st, uint16_t port_be, unsigned tw_flags);
 
 #endif

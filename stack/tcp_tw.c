@@ -114,7 +114,7 @@ static struct tw *replace(struct shard *sh, struct tcb *t, uint8_t kind)
     restart(sh, w);
     tcp_conn_remove(sh, t);
     tcp_hash_insert(&tt->timewait, sh->st, node_of(w), tw_hash(sh->st, node_of(w)), tw_hash);
-    port_tw_hold(sh->st, w->lport_be, w->flags & TW_REUSEADDR);
+    port_tw_hold(sh->st, &t->pcb.local, w->flags);
     return w;
 }
 
@@ -139,7 +139,7 @@ void tcp_tw_free(struct shard *sh, struct tw *w)
     list_del(&w->fifo);
     if (w->flags & TW_FIN_WAIT_2)
         sh->tcp->nfw2--;
-    port_tw_release(sh->st, w->lport_be, w->flags & TW_REUSEADDR);
+    port_tw_release(sh->st, w->lport_be, w->flags);
     tcp_md5_free(sh, key_of(sh, w));
     slab_free(&sh->tcp->tw, w);
 }

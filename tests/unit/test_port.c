@@ -4,6 +4,7 @@
 
 #include "../../stack/port.h"
 #include "../../stack/tcp.h"
+#include "../../stack/tcp_tw.h"
 #include "../../stack/udp.h"
 #include "env.h"
 
@@ -217,15 +218,41 @@ Test(port, privileged_ports)
 
 Test(port, time_wait_holds_the_port)
 {
-    struct pcb *plain = sock(0), *reuse = sock(PCB_REUSEADDR);
+    struct pcb *plain = sock(0), *reuse = sock(PCB_REUSEADDR), *port = sock(PCB_REUSEPORT);
+    struct endpoint tw = {any, htons(80)};
 
-    port_tw_hold(e->st, htons(80), true);
+    tw.addr = ipaddr_v4(htonl(0x0a000001));
+    port_tw_hold(e->st, &tw, TW_REUSEADDR | TW_TS);
     cr_assert_eq(bind_to(plain, any, 80), -EADDRINUSE);
+    cr_assert_eq(bind_to(port, any, 80), -EADDRINUSE);
     cr_assert_eq(bind_to(reuse, any, 80), 0);
     port_release(e->st, reuse);
-    port_tw_release(e->st, htons(80), true);
-    port_tw_hold(e->st, htons(80), false);
+    port_tw_release(e->st, htons(80), TW_REUSEADDR);
+    port_tw_hold(e->st, &tw, 0);
     cr_assert_eq(bind_to(reuse, any, 80), -EADDRINUSE);
-    port_tw_release(e->st, htons(80), false);
+    port_tw_release(e->st, htons(80), 0);
+    port_tw_hold(e->st, &tw, TW_REUSEADDR | TW_REUSEPORT);
+    cr_assert_eq(bind_to(port, any, 80), 0);
+    port_release(e->st, port);
+    port_tw_release(e->st, htons(80), TW_REUSEADDR | TW_REUSEPORT);
     cr_assert_eq(bind_to(plain, any, 80), 0);
+}
+
+/* Only its own address, until there is another one on the port. */
+Test(port, time_wait_holds_its_address)
+{
+    struct ipaddr one = ipaddr_v4(htonl(0x0a000001)), two = ipaddr_v4(htonl(0x0a000002)),
+                  three = ipaddr_v4(htonl(0x0a000003));
+    struct endpoint tw1 = {one, htons(80)}, tw2 = {two, htons(80)};
+    struct pcb *s = sock(0);
+
+    port_tw_hold(e->st, &tw1, 0);
+    cr_assert_eq(bind_to(s, one, 80), -EADDRINUSE);
+    cr_assert_eq(bind_to(s, three, 80), 0);
+    port_release(e->st, s);
+    port_tw_hold(e->st, &tw2, 0);
+    cr_assert_eq(bind_to(s, three, 80), -EADDRINUSE);
+    port_tw_release(e->st, htons(80), 0);
+    port_tw_release(e->st, htons(80), 0);
+    cr_assert_eq(bind_to(s, one, 80), 0);
 }
