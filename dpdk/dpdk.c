@@ -3,10 +3,14 @@
 
 #include <errno.h>
 #include <rte_eal.h>
+#include <rte_eal_memconfig.h>
 #include <rte_ethdev.h>
+#include <rte_memory.h>
+#include <rte_mempool.h>
 #include <rte_vhost.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "bpf_glue.h"
@@ -115,6 +119,32 @@ int dpdk_start(const struct dpdk_config *cfg, struct netdev **dev, struct rte_me
     if (rc < 0)
         dpdk_stop();
     return rc;
+}
+
+int dpdk_memory(struct rte_mempool *pool, void **addr, uint64_t *bytes)
+{
+    const struct rte_memseg_list *msl = rte_mem_virt2memseg_list(pool);
+    int fd = eal_memory_fd();
+    *addr = NULL;
+    if (fd < 0 || !msl || rte_eal_iova_mode() != RTE_IOVA_VA)
+        return -1;
+    *addr = msl->base_va;
+    *bytes = msl->len;
+    return fd;
+}
+
+int dpdk_join(int fd, void *addr, uint64_t bytes)
+{
+    long r = sys6(SYS_mmap, SYS_ARG(addr), (long)bytes, PROT_READ | PROT_WRITE,
+                  MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_NORESERVE, fd, 0);
+    if (r < 0 && r > -4096)
+        return r == -EEXIST ? -EBUSY : (int)r;
+    if (r != SYS_ARG(addr)) { /* a kernel that takes the address as a hint */
+        sys2(SYS_munmap, r, (long)bytes);
+        return -EBUSY;
+    }
+    pool_joined();
+    return 0;
 }
 
 void dpdk_stop(void)

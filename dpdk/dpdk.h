@@ -59,6 +59,11 @@ struct dpdk_config {
  * -rn'"). */
 int dpdk_start(const struct dpdk_config *cfg, struct netdev **dev, struct rte_mempool **pool, char *err,
                size_t err_len);
+/* Where pool and its packets are mapped, and the descriptor of that memory: what a process needs that joins
+ * without EAL. -1: it can't be shared so (*addr NULL). */
+int dpdk_memory(struct rte_mempool *pool, void **addr, uint64_t *bytes);
+/* In a process that joins: maps it. 0; -EBUSY: the addresses are taken; -errno. */
+int dpdk_join(int fd, void *addr, uint64_t bytes);
 /* For tests and failed starts: stops ports, removes what was created (tap, sockets). Only the last member of
  * a family may call it. */
 void dpdk_stop(void);

@@ -54,11 +54,20 @@ int eal_set_runtime_dir(const char *run_dir); /* EAL's own, in its archive but n
 #define SIGNALS 64
 #define TSC_NS  2000000 /* how long the TSC is measured when CPUID doesn't know its frequency */
 
+/* Where EAL maps what it shares: beside the segment (stack/seg.c), for the same reason. */
+#define BASE_ADDRESS "0x110000000000"
+
 static bool on_huge_pages;
+static int memory_fd = -1;
 static bool with_devices; /* a pci: link */
 static cpu_set_t usable_cpus;
 static bool log_all;
 static char last_error[256];
+
+int eal_memory_fd(void)
+{
+    return memory_fd;
+}
 
 bool eal_on_huge_pages(void)
 {
@@ -169,6 +178,7 @@ static int memory_prepare(uint64_t bytes)
         fd = memory_create(bytes, false);
     if (fd < 0)
         return fd;
+    memory_fd = fd;
     fds_divert_memfd("nohuge", fd);
     return 0;
 }
@@ -290,9 +300,9 @@ static int eal_init(const struct eal_config *cfg, const cpu_set_t *cpus)
     with_devices = cfg->npci > 0;
     usable_cpus = *cpus;
     char lcores[RTE_MAX_LCORE * 5], mem[16], prefix[64];
-    char *argv[ARGS_MAX] = {"shunt", "--no-telemetry", "--file-prefix", prefix, "--lcores", lcores, "-m",
-                            mem};
-    int argc = 8;
+    char *argv[ARGS_MAX] = {"shunt", "--no-telemetry",  "--file-prefix", prefix, "--lcores", lcores, "-m",
+                            mem,     "--base-virtaddr", BASE_ADDRESS};
+    int argc = 10;
     lcore_arg(cpus, lcores, sizeof(lcores));
     uint32_t mem_mb = RTE_ALIGN_CEIL(cfg->mem_mb, 2);
     snprintf(mem, sizeof(mem), "%u", mem_mb);

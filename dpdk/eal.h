@@ -23,6 +23,9 @@ int eal_start(const struct eal_config *cfg, char *err, size_t err_len);
 const char *eal_error(void);
 void eal_error_clear(void);
 
+/* The descriptor of packet memory; -1: EAL's own way of memory is used. */
+int eal_memory_fd(void);
+
 /* True when packet memory is on huge pages. */
 bool eal_on_huge_pages(void);
 

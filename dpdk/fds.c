@@ -203,6 +203,11 @@ static int dup_private(int fd)
     return dup_between(fd, lo, shared_lo);
 }
 
+int fds_dup(int fd)
+{
+    return dup_private(fd);
+}
+
 int fds_move(int fd)
 {
     if (in_range(fd)) { /* all below it are taken */

@@ -32,6 +32,9 @@ void fds_after_fork(void);
  * descriptor in the range stays where it is. */
 int fds_move(int fd);
 
+/* A duplicate of fd, any descriptor, in the private range, or -errno. */
+int fds_dup(int fd);
+
 /* A duplicate of fd in the shared part; a duplicate as the given number, in place of what the engine has
  * there
  * (-EBUSY: the program has something there). The number or -errno. */

@@ -31,6 +31,13 @@
                   */
 #define POOL_CACHE 256
 
+static bool joined; /* EAL does not run in this process */
+
+void pool_joined(void)
+{
+    joined = true;
+}
+
 struct store {
     uint32_t len; /* free objects */
     char *next;   /* of the range: not yet populated */
@@ -63,6 +70,26 @@ static int store_put(struct rte_mempool *mp, void *const *obj, unsigned n)
     return 0;
 }
 
+/* Makes packet buffers of the chunk. As rte_mempool_populate_iova, which wants EAL's heap and tables: a
+ * process that joined the family has none. The list of chunks that it keeps is for drivers that register a
+ * pool's memory with a device; those take pools that are whole. */
+static void store_add(struct rte_mempool *mp, char *chunk)
+{
+    struct store *s = mp->pool_data;
+    size_t elt = mp->header_size + mp->elt_size + mp->trailer_size;
+    rte_iova_t iova = joined ? (rte_iova_t)(uintptr_t)chunk : rte_mem_virt2iova(chunk);
+    for (size_t off = 0; off + elt <= POOL_CHUNK && mp->populated_size < mp->size; off += elt) {
+        void *obj = chunk + off + mp->header_size;
+        struct rte_mempool_objhdr *hdr = rte_mempool_get_header(obj);
+        hdr->mp = mp;
+        hdr->iova = iova + off + mp->header_size;
+        STAILQ_INSERT_TAIL(&mp->elt_list, hdr, next);
+        mp->populated_size++;
+        rte_pktmbuf_init(mp, NULL, obj, 0);
+        s->obj[s->len++] = obj;
+    }
+}
+
 /* Populates the next chunk of the range. False when there is none. */
 static bool store_grow(struct rte_mempool *mp)
 {
@@ -74,7 +101,8 @@ static bool store_grow(struct rte_mempool *mp)
 #ifdef MADV_POPULATE_WRITE
     sys3(SYS_madvise, chunk, POOL_CHUNK, MADV_POPULATE_WRITE); /* all page faults in one; only faster */
 #endif
-    return rte_mempool_populate_iova(mp, chunk, rte_mem_virt2iova(chunk), POOL_CHUNK, NULL, NULL) > 0;
+    store_add(mp, chunk);
+    return true;
 }
 
 static int store_get(struct rte_mempool *mp, void **obj, unsigned n)

@@ -11,4 +11,7 @@ struct rte_mempool;
  * as it runs low; whole: it has all its buffers from the start, in one piece. NULL: out of memory. */
 struct rte_mempool *pool_create(const char *name, uint64_t bytes, bool whole);
 
+/* This process uses a pool that another one made, without EAL: where addresses are IOVAs. */
+void pool_joined(void);
+
 #endif

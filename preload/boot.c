@@ -17,6 +17,7 @@
 #include "libc.h"
 #include "limit.h"
 #include "signals.h"
+#include "tree.h"
 
 enum { NOT_YET, RUNNING, KERNEL };
 
@@ -33,7 +34,7 @@ static const struct shunt_api *start(void)
         diag_line("error", "cannot load the engine: %s", why);
         return NULL;
     }
-    return engine_start(SHUNT_API_VERSION, &a) == 0 ? a : NULL;
+    return engine_start(SHUNT_API_VERSION, &tree, &a) == 0 ? a : NULL;
 }
 
 static void start_once(void)
@@ -44,6 +45,7 @@ static void start_once(void)
     limit_after_start();
     if (a) {
         fdtab_follow(a);
+        fdtab_passed();
         fork_hooks();
         diag_share();
         signals_faults();

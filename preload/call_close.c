@@ -7,6 +7,7 @@
 
 #include "fdtab.h"
 #include "libc.h"
+#include "tree.h"
 #include "wait.h"
 
 /* SO_LINGER: until the peer has everything, for a while at most, or a handler runs. The number is free
@@ -57,18 +58,20 @@ static int close_around(unsigned lo, unsigned hi, int flags)
     for (unsigned fd = lo > a ? lo : a; fd < b && fd <= hi; fd++) {
         if (!fd_is_private((int)fd))
             continue;
-        if (lo < fd && libc.close_range(lo, fd - 1, flags) < 0)
+        if (lo < fd && tree_close_range(lo, fd - 1, flags) < 0)
             return -1;
         lo = fd + 1;
     }
-    return lo <= hi ? libc.close_range(lo, hi, flags) : 0;
+    return lo <= hi ? tree_close_range(lo, hi, flags) : 0;
 }
 
 EXPORT int close_range(unsigned lo, unsigned hi, int flags)
 {
-    if (!api || lo > hi || guard.vforked)
+    if (lo > hi)
         return libc.close_range(lo, hi, flags);
-    if (!(flags & CLOSE_RANGE_CLOEXEC)) {
+    if (!api)
+        return tree_close_range(lo, hi, flags);
+    if (!(flags & CLOSE_RANGE_CLOEXEC) && !guard.vforked) {
         /* The stack first, as in close; but not when the kernel will refuse: asked with a range of nothing.
          */
         if (libc.close_range(UINT_MAX, UINT_MAX, flags) < 0)

@@ -1,14 +1,20 @@
-/* call_dup.c: dup, dup2, dup3. The kernel duplicates the number, then the stack follows. */
+/* call_dup.c: dup, dup2, dup3. The kernel duplicates the number, then the stack follows; in the child of a
+ * vfork, which has no table, it is noted (vfork.h). */
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
 #include "fdtab.h"
 #include "libc.h"
+#include "vfork.h"
 
 /* After a dup that worked: to names what fd names. */
 static int follow(int fd, int to)
 {
+    if (guard.vforked) {
+        vfork_dup(fd, to);
+        return to;
+    }
     int r = fdtab_dup(fd, to);
     if (r < 0) {
         libc.close(to);
@@ -25,7 +31,7 @@ static bool forbidden(int fd, int to)
 
 static bool concerns_us(int fd, int to)
 {
-    return fd_is_stack(fd) || fd_is_stack(to);
+    return fd_is_stack(fd) || fd_is_stack(to) || guard.vforked;
 }
 
 EXPORT int dup(int fd)
@@ -33,7 +39,7 @@ EXPORT int dup(int fd)
     if (fd_is_private(fd))
         return (int)to_errno(-EBADF);
     int to = libc.dup(fd);
-    return to >= 0 && fd_is_stack(fd) ? follow(fd, to) : to;
+    return to >= 0 && (fd_is_stack(fd) || guard.vforked) ? follow(fd, to) : to;
 }
 
 EXPORT int dup2(int fd, int to)

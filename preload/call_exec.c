@@ -1,64 +1,24 @@
-/* call_exec.c: the exec family.
- *
- * Theory of operation. An exec'ed program has none of this memory: what the process holds in the stack is
- * released before the exec, as the kernel closes what has FD_CLOEXEC, so that a child which execs does not
- * keep its parent's connections open. That can't be undone where the exec fails after all, so it is done only
- * when the file is there and may be executed. posix_spawn, system and popen need nothing: their child shares
- * the parent's place and execs at once (fork.c). Differs: a socket without FD_CLOEXEC is released as well;
- * the new program finds an unconnected socket on the number. Said once.
- */
+/* call_exec.c: the exec family. What an exec passes on: passing.c; the environment: tree.c. */
 #include <alloca.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include "diag.h"
-#include "fdtab.h"
-#include "fork.h"
 #include "libc.h"
-
-static bool inherits(void)
-{
-    int end = fdtab_end();
-    for (int fd = 0; fd < end; fd++)
-        if (fd_is_stack(fd) && !fd_has(fd, FD_EPSET) && libc.fcntl(fd, F_GETFD, NULL) == 0)
-            return true;
-    return false;
-}
-
-static void release(bool executable)
-{
-    if (!executable || !fdtab || guard.depth > 0 || guard.vforked)
-        return;
-    if (inherits())
-        diag_unsupported(UNSUP_EXEC);
-    fork_exit();
-}
-
-/* Whether execvp would find file: in itself or on PATH. */
-static bool on_path(const char *file)
-{
-    char full[PATH_MAX];
-    const char *path = getenv("PATH");
-    if (strchr(file, '/'))
-        return access(file, X_OK) == 0;
-    for (const char *p = path ? path : "/bin:/usr/bin", *end; p; p = *end ? end + 1 : NULL) {
-        end = strchrnul(p, ':');
-        int n = snprintf(full, sizeof(full), "%.*s%s%s", (int)(end - p), p, end > p ? "/" : "", file);
-        if (n < (int)sizeof(full) && access(full, X_OK) == 0)
-            return true;
-    }
-    return false;
-}
+#include "passing.h"
+#include "tree.h"
 
 EXPORT int execve(const char *path, char *const argv[], char *const envp[])
 {
-    release(access(path, X_OK) == 0);
-    return libc.execve(path, argv, envp);
+    struct passing p;
+    passing_begin(&p, access(path, X_OK) == 0 ? path : NULL);
+    int r = libc.execve(path, argv, TREE_ENV(envp, p.place));
+    passing_failed(&p);
+    return r;
 }
 
 EXPORT int execv(const char *path, char *const argv[])
@@ -68,8 +28,12 @@ EXPORT int execv(const char *path, char *const argv[])
 
 EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
 {
-    release(on_path(file));
-    return libc.execvpe(file, argv, envp);
+    char found[PATH_MAX];
+    struct passing p;
+    passing_begin(&p, passing_find(file, found));
+    int r = libc.execvpe(file, argv, TREE_ENV(envp, p.place));
+    passing_failed(&p);
+    return r;
 }
 
 EXPORT int execvp(const char *file, char *const argv[])
@@ -79,14 +43,38 @@ EXPORT int execvp(const char *file, char *const argv[])
 
 EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 {
-    release(fd >= 0);
-    return libc.fexecve(fd, argv, envp);
+    char path[32];
+    struct passing p;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    passing_begin(&p, fd >= 0 ? path : NULL);
+    int r = libc.fexecve(fd, argv, TREE_ENV(envp, p.place));
+    passing_failed(&p);
+    return r;
+}
+
+/* The file for a look into it; buf of PATH_MAX. */
+static const char *at_path(int dir, const char *path, int flags, char *buf)
+{
+    if (flags & AT_EMPTY_PATH && !*path) {
+        snprintf(buf, PATH_MAX, "/proc/self/fd/%d", dir);
+        return buf;
+    }
+    if (faccessat(dir, path, X_OK, 0) != 0)
+        return NULL;
+    if (*path == '/' || dir == AT_FDCWD)
+        return path;
+    snprintf(buf, PATH_MAX, "/proc/self/fd/%d/%s", dir, path);
+    return buf;
 }
 
 EXPORT int execveat(int dir, const char *path, char *const argv[], char *const envp[], int flags)
 {
-    release((flags & AT_EMPTY_PATH && !*path) || faccessat(dir, path, X_OK, 0) == 0);
-    return libc.execveat(dir, path, argv, envp, flags);
+    char buf[PATH_MAX];
+    struct passing p;
+    passing_begin(&p, at_path(dir, path, flags, buf));
+    int r = libc.execveat(dir, path, argv, TREE_ENV(envp, p.place), flags);
+    passing_failed(&p);
+    return r;
 }
 
 static size_t count(const char *first, va_list ap)

@@ -10,6 +10,7 @@
 #include "fdtab.h"
 #include "owner.h"
 #include "libc.h"
+#include "vfork.h"
 
 static int dup_from(int fd, int cmd, void *arg)
 {
@@ -136,7 +137,12 @@ static int any_fcntl(int fd, int cmd, void *arg)
         va_end(ap);                                                                                          \
         if (fd_is_private(fd))                                                                               \
             return (int)to_errno(-EBADF);                                                                    \
-        return fd_is_stack(fd) ? any_fcntl(fd, cmd, arg) : libc.name(fd, cmd, arg);                          \
+        if (fd_is_stack(fd))                                                                                 \
+            return any_fcntl(fd, cmd, arg);                                                                  \
+        int r = libc.name(fd, cmd, arg);                                                                     \
+        if (guard.vforked && (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC))                                     \
+            vfork_dup(fd, r);                                                                                \
+        return r;                                                                                            \
     }
 
 FCNTL(fcntl)

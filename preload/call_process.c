@@ -15,6 +15,7 @@
 #include "fork.h"
 #include "forking.h"
 #include "libc.h"
+#include "vfork.h"
 
 EXPORT pid_t fork(void)
 {
@@ -72,6 +73,8 @@ __asm__(".pushsection .text\n"
         "    movq guard@gottpoff(%rip), %rcx\n"
         "    testl %eax, %eax\n"
         "    sete %fs:VFORKED(%rcx)\n" /* the parent goes on when the child is gone, and clears it */
+        "    movq vfork_view@gottpoff(%rip), %rcx\n"
+        "    movw $0, %fs:(%rcx)\n"
         "    jns 1f\n"
         "    movl %eax, %edi\n"
         "    jmp vfork_failed\n"
@@ -82,6 +85,7 @@ __asm__(".pushsection .text\n"
         ".set VFORKED, 5\n"
         ".popsection\n");
 _Static_assert(offsetof(struct guard, vforked) == 5, "VFORKED above");
+_Static_assert(offsetof(struct view, n) == 0, "vfork_view above");
 #else
 /* Differs: the child has a copy of the memory, and the parent does not wait. */
 EXPORT pid_t vfork(void)
@@ -108,6 +112,7 @@ static int sharing_start(void *arg)
 {
     struct start s = *(struct start *)arg;
     guard.vforked = true;
+    vfork_view.n = 0;
     return s.fn(s.arg);
 }
 

@@ -228,6 +228,10 @@ static long fork_call(long nr, const long *a)
 
 static long other_call(long nr, const long *a, bool *done)
 {
+    if (nr == SYS_execve)
+        return execve(P(a[0]), P(a[1]), P(a[2]));
+    if (nr == SYS_execveat)
+        return execveat((int)a[0], P(a[1]), P(a[2]), P(a[3]), (int)a[4]);
     if (fdtab && forks(nr, a[0], a[1]))
         return fork_call(nr, a);
     if (nr == SYS_io_uring_setup && fdtab) { /* rings would bypass the stack; programs fall back to epoll */
@@ -249,8 +253,10 @@ EXPORT long syscall(long nr, ...)
     for (int i = 0; i < 6; i++)
         a[i] = va_arg(ap, long);
     va_end(ap);
-    bool done = false;
-    if ((fdtab || nr == SYS_socket) && guard.depth == 0 && !guard.vforked) {
+    bool done = nr == SYS_execve || nr == SYS_execveat;
+    if (done)
+        r = other_call(nr, a, &done);
+    else if ((fdtab || nr == SYS_socket) && guard.depth == 0 && !guard.vforked) {
         done = true;
         r = socket_call(nr, a[0], a[1], a[2], a[3], a[4], a[5], &done);
         if (!done) {

@@ -9,7 +9,6 @@ void diag_line(const char *level, const char *fmt, ...) __attribute__((format(pr
 enum unsupported {
     UNSUP_IO_URING,  /* io_uring_setup after a stack was started: ENOSYS */
     UNSUP_VMSPLICE,  /* vmsplice, tee on a socket */
-    UNSUP_EXEC,      /* a socket without FD_CLOEXEC at exec */
     UNSUP_RAW_CLONE, /* fork by a raw clone: the child has no stack */
     UNSUP_SYSCALL,   /* syscall(2) on a socket of the stack that has no interposer */
     UNSUP_SIGIO,     /* F_SETSIG, F_NOTIFY ... on a socket of the stack */

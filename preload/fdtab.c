@@ -7,6 +7,7 @@
 
 #include "libc.h"
 #include "place.h"
+#include "tree.h"
 
 struct file **fdtab;
 unsigned char fdtab_bits[SHUNT_FD_MAX];
@@ -16,6 +17,8 @@ static int end; /* grows only */
 
 bool fd_is_private(int fd)
 {
+    if (tree_has_fd(fd))
+        return true;
     if (!api || fd < api->private_lo || fd >= api->private_hi || guard.depth > 0)
         return false;
     unsigned i = (unsigned)(fd - api->private_lo);
@@ -70,20 +73,34 @@ int fdtab_close(int fd, struct ref *r)
     return s;
 }
 
-/* Whether what stands on fd, a number of the stack, can be what the stack put there. */
-static bool stands_for_stack(int fd)
+bool fdtab_stands(int fd, unsigned char bits)
 {
-    struct stat sb;
-    return fstat(fd, &sb) == 0 && (S_ISSOCK(sb.st_mode) || (fd_has(fd, FD_EPSET) && !(sb.st_mode & S_IFMT)));
+    struct stat sb, placeholder;
+    if (fstat(fd, &sb) != 0)
+        return false;
+    if (bits & FD_EPSET)
+        return !(sb.st_mode & S_IFMT);
+    if (bits & FD_TWIN)
+        return S_ISSOCK(sb.st_mode);
+    return fstat(api->placeholder, &placeholder) == 0 && sb.st_dev == placeholder.st_dev &&
+           sb.st_ino == placeholder.st_ino;
 }
 
 void fdtab_recheck(void)
 {
     int saved = errno;
     for (int fd = 0, e = fdtab_end(); fd < e; fd++)
-        if (fd_is_stack(fd) && !stands_for_stack(fd))
+        if (fd_is_stack(fd) && !fdtab_stands(fd, fdtab_bits[fd]))
             fdtab_forget(fd);
     errno = saved;
+}
+
+void fdtab_passed(void)
+{
+    for (int fd = 0; api->passed && fd < api->passed_end; fd++)
+        if (fd_is_stack(fd))
+            fdtab_set(fd, api->passed[fd] & (FD_TWIN | FD_KERNEL | FD_TURN | FD_EPSET));
+    fdtab_recheck();
 }
 
 int fdtab_dup(int fd, int to)

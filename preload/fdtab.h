@@ -86,9 +86,9 @@ int fdtab_number(bool cloexec);
 /* fd became a number of the stack: bits as given. */
 void fdtab_set(int fd, unsigned char bits);
 /* The kernel closed fd, or put something else there: the stack forgets it too. */
+void fdtab_forget(int fd);
 /* The same for the program's close: as api->close_linger. */
 int fdtab_close(int fd, struct ref *r);
-void fdtab_forget(int fd);
 /* dup family: to is now a duplicate of fd, whatever both were. -errno of the engine (then the caller closes
  * `to`). */
 int fdtab_dup(int fd, int to);
@@ -96,6 +96,11 @@ int fdtab_dup(int fd, int to);
 void fdtab_recheck(void);
 /* One past the highest number that ever was the stack's in this process: where a walk over the table ends. */
 int fdtab_end(void);
+/* In an image that was executed by a member of the family: takes over what it passed on and what is still
+ * there. */
+void fdtab_passed(void);
+/* Whether what stands on fd can be the stack's: bits as in fdtab_bits. */
+bool fdtab_stands(int fd, unsigned char bits);
 /* Follows the engine's table: after the start and in a forked child. NULL: the stack is out of reach for
  * good. */
 void fdtab_follow(const struct shunt_api *a);

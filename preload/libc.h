@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -108,6 +109,14 @@
     X(int, execveat, SYS_execveat, (int d, const char *p, char *const *a, char *const *e, int f),            \
       (d, p, a, e, f))                                                                                       \
     X(int, pidfd_getfd, SYS_pidfd_getfd, (int p, int fd, unsigned f), (p, fd, f))                            \
+    X(int, posix_spawn, -1,                                                                                  \
+      (pid_t * p, const char *f, const posix_spawn_file_actions_t *fa, const posix_spawnattr_t *at,          \
+       char *const *a, char *const *e),                                                                      \
+      (p, f, fa, at, a, e))                                                                                  \
+    X(int, posix_spawnp, -1,                                                                                 \
+      (pid_t * p, const char *f, const posix_spawn_file_actions_t *fa, const posix_spawnattr_t *at,          \
+       char *const *a, char *const *e),                                                                      \
+      (p, f, fa, at, a, e))                                                                                  \
     X(int, capset, SYS_capset, (void *h, const void *d), (h, d))                                             \
     X(int, setuid, -1, (uid_t u), (u))                                                                       \
     X(int, seteuid, -1, (uid_t e), (e))                                                                      \

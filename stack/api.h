@@ -39,6 +39,20 @@ struct ref {
  * on demand), unless it is bound to an address of one side. */
 enum decide_op { DECIDE_BIND, DECIDE_CONNECT, DECIDE_LISTEN, DECIDE_SEND };
 
+/* How a process finds the stack of its tree: preload/tree.c. */
+struct shunt_tree {
+    int fd[2];         /* the pair's ends; -1: lost */
+    uint64_t ino;      /* of end 0; 0: there is no tree */
+    const char *place; /* SHUNT_PLACE: which place its image before had; NULL: none */
+};
+
+/* An exec that is about to happen: what goes on is listed under this. */
+struct exec_place {
+    uint32_t slot;
+    uint64_t token;
+    bool own; /* this process's own place, else one made for a child */
+};
+
 struct shunt_api {
     uint32_t version;
 
@@ -153,6 +167,18 @@ struct shunt_api {
     int (*fork_prepare)(void);
     void (*fork_parent)(bool ok, int child_pid);
     void (*fork_child)(void);
+    /* Exec. Begin says that this process, or (own false) a child of pid that shares its memory, 0: not known
+     * yet, is about to execute another image; keep, once a descriptor that goes on, that fd will be what
+     * `from` is here, and what the new image's interposers are to know of it (below 0x80). Then either exec
+     * succeeds, which for a child of pid 0 its parent says by exec_child, or exec_failed. 0 or -errno: the
+     * image will have no sockets. */
+    int (*exec_begin)(bool own, int pid, struct exec_place *out);
+    int (*exec_keep)(const struct exec_place *x, int fd, int from, uint8_t bits);
+    void (*exec_failed)(const struct exec_place *x);
+    void (*exec_child)(const struct exec_place *x, int pid);
+    /* What the image before this one passed on: bits by number; NULL: nothing was. */
+    const uint8_t *passed;
+    int passed_end;
     /* profile isolate: a kind of IP socket that the stack lacks is refused, not left to the kernel */
     uint32_t isolate;
     /* --- memory of the program, which may not be there: user.h. Under the guard --- */
@@ -168,7 +194,7 @@ struct shunt_api {
 };
 
 /* libshunt-engine.so's one exported symbol: starts the stack as the environment says (or joins a running
- * one). Prints the reason of a failure, one line, to standard error. 0 or -errno. */
-int shunt_engine_start(uint32_t version, const struct shunt_api **out);
+ * one: the tree's). Prints the reason of a failure, one line, to standard error. 0 or -errno. */
+int shunt_engine_start(uint32_t version, const struct shunt_tree *tree, const struct shunt_api **out);
 
 #endif

@@ -15,19 +15,35 @@ struct pin {
 
 struct family {
     struct slab pins;
+    uint64_t next_token;
     struct proc proc[FAMILY_MAX];
 };
+
+static void exec_lock_init(struct proc *p)
+{
+    pthread_mutexattr_t a;
+
+    pthread_mutexattr_init(&a);
+    pthread_mutexattr_setpshared(&a, PTHREAD_PROCESS_SHARED);
+    pthread_mutexattr_setrobust(&a, PTHREAD_MUTEX_ROBUST);
+    pthread_mutex_init(&p->exec, &a);
+    pthread_mutexattr_destroy(&a);
+}
 
 int family_init(struct stack *st)
 {
     struct family *fam = seg_alloc(st->seg, sizeof *fam, 4096);
     size_t bytes = (size_t)SHUNT_FD_MAX * sizeof(struct file *);
     char *tables = seg_alloc(st->seg, bytes * FAMILY_MAX, 4096);
+    uint8_t *marks = seg_alloc(st->seg, (size_t)SHUNT_FD_MAX * FAMILY_MAX, 4096);
 
-    if (!fam || !tables || slab_init(&fam->pins, st->seg, sizeof(struct pin), PINS_MAX))
+    if (!fam || !tables || !marks || slab_init(&fam->pins, st->seg, sizeof(struct pin), PINS_MAX))
         return -ENOMEM;
-    for (unsigned i = 0; i < FAMILY_MAX; i++)
+    for (unsigned i = 0; i < FAMILY_MAX; i++) {
         fam->proc[i].fds = (struct file **)(void *)(tables + bytes * i);
+        fam->proc[i].marks = marks + (size_t)SHUNT_FD_MAX * i;
+        exec_lock_init(&fam->proc[i]);
+    }
     st->ready->family = fam;
     return 0;
 }
@@ -49,6 +65,8 @@ static struct proc *take_place(struct stack *st)
             family_reap(st, p);
         if (p->state == PROC_FREE) {
             p->nfds = p->fd_end = 0;
+            p->exec_begun = p->fresh = p->joined = p->portless = 0;
+            p->token = ++fam->next_token;
             for (unsigned b = 0; b < PIN_BUCKETS; b++)
                 list_init(&p->pins[b]);
             return p;
@@ -74,6 +92,14 @@ void family_child(struct proc *child, int pid, uint64_t start_time)
     child->state = PROC_LIVE;
 }
 
+void family_unborn(struct proc *p, int parent, uint64_t now_ns)
+{
+    p->pid = -1;
+    p->forker = parent;
+    p->since_ns = now_ns;
+    p->state = PROC_FORKING;
+}
+
 struct proc *family_fork(struct stack *st, struct proc *parent)
 {
     struct proc *c = take_place(st);
@@ -84,6 +110,8 @@ struct proc *family_fork(struct stack *st, struct proc *parent)
     c->forker = parent->pid;
     c->start_time = 0;
     c->since_ns = st->shard[0].now_ns;
+    c->joined = parent->joined;
+    c->portless = parent->portless;
     c->state = PROC_FORKING;
     for (uint32_t fd = 0; fd < parent->fd_end; fd++) {
         if (parent->fds[fd]) {
@@ -128,6 +156,12 @@ void family_reap(struct stack *st, struct proc *p)
     if (pid > 0)
         waiter_reap(st, pid);
     madvise(p->fds, bytes, MADV_REMOVE);
+    if (p->marked)
+        madvise(p->marks, SHUNT_FD_MAX, MADV_REMOVE);
+    p->marked = 0;
+    if (p->exec_begun)
+        exec_lock_init(p); /* its owner died executing */
+    p->exec_begun = p->fresh = 0;
     p->pid = 0;
     p->start_time = 0;
     p->state = PROC_FREE;
@@ -193,4 +227,65 @@ void proc_unpin(struct stack *st, struct proc *p, struct file *f)
             return;
         }
     }
+}
+
+void proc_mark(struct proc *p, int fd, uint8_t mark)
+{
+    if (!proc_file(p, fd))
+        return;
+    p->marks[fd] = mark;
+    p->marked = 1;
+}
+
+struct proc *family_find(struct stack *st, int pid)
+{
+    struct family *fam = st->ready->family;
+
+    for (unsigned i = 0; i < FAMILY_MAX; i++)
+        if (fam->proc[i].state == PROC_LIVE && fam->proc[i].pid == pid)
+            return &fam->proc[i];
+    return NULL;
+}
+
+int family_exec_begin(struct stack *st, struct proc *p)
+{
+    if (p->exec_begun)
+        return -EBUSY;
+    pthread_mutex_lock(&p->exec); /* free: whoever has it has exec_begun set */
+    p->exec_begun = 1;
+    for (uint32_t fd = 0; fd < p->fd_end; fd++)
+        proc_mark(p, (int)fd, PROC_MARK_CLOSE);
+    return 0;
+}
+
+void family_exec_failed(struct stack *st, struct proc *p)
+{
+    p->exec_begun = 0;
+    pthread_mutex_unlock(&p->exec);
+}
+
+bool family_exec_done(struct stack *st, struct proc *p, bool free_empty)
+{
+    if (p->state != PROC_LIVE || !p->exec_begun)
+        return true;
+    switch (pthread_mutex_trylock(&p->exec)) {
+    case EBUSY:
+        return false;
+    case EOWNERDEAD:
+        pthread_mutex_consistent(&p->exec);
+        break;
+    }
+    /* exec_begun goes last: a process killed in here leaves it to the next one to go on. */
+    for (int fd = (int)p->fd_end - 1; fd >= 0; fd--)
+        if (proc_file(p, fd) && p->marks[fd] & PROC_MARK_CLOSE)
+            proc_close(st, p, fd);
+    for (unsigned b = 0; b < PIN_BUCKETS; b++)
+        list_for_each_safe(n, &p->pins[b]) pin_free(st, container_of(n, struct pin, node));
+    waiter_reap(st, p->pid);
+    p->fresh = 1;
+    p->exec_begun = 0;
+    pthread_mutex_unlock(&p->exec);
+    if (free_empty && !p->nfds)
+        family_reap(st, p);
+    return true;
 }

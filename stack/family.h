@@ -10,9 +10,24 @@
  * The array is a sparse range of SHUNT_FD_MAX entries: pages come with the numbers used, and go with the
  * process. Context of all functions: shard 0's lock. Reading an entry (is this number the stack's?) needs
  * none.
+ *
+ * Exec. The place belongs to the pid and so outlives the program's image: what has no FD_CLOEXEC goes on, the
+ * rest must be released, but only once the exec has succeeded, for a failed one must leave everything as it
+ * was. Nobody of the old image is there then, and the new one may know nothing of us. So the thread that
+ * executes first marks each number (proc_mark: is it closed, else what the preload wants to know of it) and
+ * locks proc.exec, a robust mutex. At a successful exec the kernel treats the locks of the old image as those
+ * of a dead thread: whoever tries the lock next (the keeper, which was told to look, or the new image when it
+ * joins) gets EOWNERDEAD and does the rest (family_exec_done). After a failed one its owner unlocks it.
+ *
+ * A child of vfork or posix_spawn shares its parent's memory and has no place until it executes. It, or its
+ * parent for it, then makes one with what goes on alone (family_enter with pid -1, proc_install, proc_mark).
+ *
+ * A new image finds its place by its pid, or by number and token, which it is told in its environment.
  */
 #ifndef SHUNT_FAMILY_H
 #define SHUNT_FAMILY_H
+
+#include <pthread.h>
 
 #include "api.h"
 #include "ready.h"
@@ -28,14 +43,22 @@ enum proc_state {
 
 struct proc {
     int32_t pid;
-    uint8_t state;       /* enum proc_state */
-    int32_t forker;      /* FORKING: the parent's pid */
-    uint64_t start_time; /* of the process, as in /proc/PID/stat, so that a reused pid is found out; 0: not
-                            known */
-    uint64_t since_ns;   /* FORKING: when it began */
-    uint32_t nfds;       /* entries that are not NULL */
-    uint32_t fd_end;     /* one past the highest of them */
-    struct file **fds;   /* [SHUNT_FD_MAX] */
+    uint8_t state;        /* enum proc_state */
+    int32_t forker;       /* FORKING: the parent's pid */
+    uint64_t start_time;  /* of the process, as in /proc/PID/stat, so that a reused pid is found out; 0: not
+                             known */
+    uint64_t since_ns;    /* FORKING: when it began */
+    uint32_t nfds;        /* entries that are not NULL */
+    uint32_t fd_end;      /* one past the highest of them */
+    struct file **fds;    /* [SHUNT_FD_MAX] */
+    uint8_t *marks;       /* [SHUNT_FD_MAX]: proc_mark's; valid while exec_begun or fresh */
+    uint64_t token;       /* of this use of the place; never reused */
+    uint8_t exec_begun;   /* marks are set, exec is locked or its owner is gone */
+    uint8_t fresh;        /* made for an image that has not joined yet: marks are valid */
+    uint8_t marked;       /* marks has pages */
+    uint8_t joined;       /* by exec, not by fork */
+    uint8_t portless;     /* it has none of the stack's devices */
+    pthread_mutex_t exec; /* robust, process-shared: who holds it executes. Taken and given under the lock */
     struct list pins[PIN_BUCKETS]; /* struct pin, by file */
 };
 
@@ -45,11 +68,23 @@ struct proc *family_enter(struct stack *st, int pid, uint64_t start_time);
 /* A place with all the parent's references, before fork. NULL: no place or no memory. The child names itself
  * by family_child, or the parent takes the place back with family_reap when fork failed. */
 struct proc *family_fork(struct stack *st, struct proc *parent);
+/* A place that family_enter made is of a child that parent is about to make: its pid is not known. */
+void family_unborn(struct proc *p, int parent, uint64_t now_ns);
 /* The child is pid; parent and child may both say so. */
 void family_child(struct proc *child, int pid, uint64_t start_time);
 /* Drops what a process held (descriptors, pins, waiters) and frees its place. The process is dead, or ends by
  * this. */
 void family_reap(struct stack *st, struct proc *p);
+/* The process begins to execute another image: its numbers are marked from here on (PROC_MARK_CLOSE each),
+ * and p->exec is the calling thread's. 0, or -EBUSY: another thread is at it. */
+int family_exec_begin(struct stack *st, struct proc *p);
+/* It failed. Context: the thread that began. */
+void family_exec_failed(struct stack *st, struct proc *p);
+/* Releases what an exec that succeeded closed; a place that holds nothing then is freed with free_empty.
+ * True: nothing is to be waited for any more. */
+bool family_exec_done(struct stack *st, struct proc *p, bool free_empty);
+/* The place of process pid that is alive, NULL: none. */
+struct proc *family_find(struct stack *st, int pid);
 /* The place number slot, whatever is in it. */
 struct proc *family_at(struct stack *st, unsigned slot);
 
@@ -62,6 +97,10 @@ static inline struct file *proc_file(const struct proc *p, int fd)
 {
     return (unsigned)fd < SHUNT_FD_MAX ? p->fds[fd] : NULL;
 }
+/* What the image after this one is to know of fd (PROC_MARK_CLOSE: exec closes it; else the preload's own
+ * bits). */
+#define PROC_MARK_CLOSE 0x80
+void proc_mark(struct proc *p, int fd, uint8_t mark);
 /* One more reference by p, kept until proc_unpin. -ENOMEM. */
 int proc_pin(struct stack *st, struct proc *p, struct file *f);
 void proc_unpin(struct stack *st, struct proc *p, struct file *f);

@@ -10,10 +10,17 @@
  * the same call (shard_flush), as Linux runs loopback's softirq at the end of the send. A peer on the same
  * stack is thus woken by the sender's own call. What LO_ROUNDS don't finish is left for the next call:
  * shard_next_timer_ns says "now" meanwhile.
+ *
+ * Relay. A netdev is function pointers and a driver's private state, so that a process that joined the family
+ * by exec, not by fork, has none. What it sends goes on a list of the interface in the segment, whole batches
+ * in their order, and whoever has the device and polls next sends the list before anything else. The one who
+ * sleeps on the devices is woken for it as for a timer (shard_next_timer_ns); where nobody sleeps there
+ * relay_fn has the keeper do it.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <rte_lcore.h>
 
 #include "cksum.h"
@@ -35,6 +42,7 @@
 #define LO_ROUNDS    256   /* bursts of loopback frames a flush works off at most */
 #define LO_QUEUE_MAX 4096  /* frames; Linux's netdev_max_backlog is 1000 */
 #define TX_RETRY_NS  50000 /* how soon to try again when a port was full */
+#define RELAY_MAX    4096  /* frames an interface that wait for a member with the device */
 
 static void (*wake_fn)(unsigned wake_index);
 
@@ -48,6 +56,13 @@ static void (*signal_fn)(const struct sig_due *s);
 void shard_set_signal(void (*fn)(const struct sig_due *s))
 {
     signal_fn = fn;
+}
+
+static void (*relay_fn)(struct shard *sh);
+
+void shard_set_relay(void (*fn)(struct shard *sh))
+{
+    relay_fn = fn;
 }
 
 void shard_signal(struct shard *sh, int type, int who, int sig)
@@ -203,36 +218,124 @@ static void lo_enqueue(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
     sh->lo_len++;
 }
 
+/* Leaves the batch to a member that has the device. */
+static void relay_put(struct shard *sh, unsigned ifindex)
+{
+    struct txq *q = &sh->tx[ifindex];
+    uint32_t n = q->n;
+
+    q->n = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        struct rte_mbuf *m = q->m[i];
+
+        if (q->nrelay == RELAY_MAX) {
+            sh->st->ifn[ifindex].tx_dropped++;
+            sh->count[COUNT_TX_FULL]++;
+            rte_pktmbuf_free(m);
+            continue;
+        }
+        pkt_meta(m)->link = NULL;
+        if (q->relay_tail)
+            pkt_meta(q->relay_tail)->link = m;
+        else
+            q->relay_head = m;
+        q->relay_tail = m;
+        q->nrelay++;
+    }
+    if (relay_fn && q->nrelay)
+        relay_fn(sh);
+}
+
+/* The first frames of the list, at most TX_BATCH, off it. */
+static uint32_t relay_take(struct txq *q, struct rte_mbuf **m)
+{
+    uint32_t n = 0;
+
+    while (n < TX_BATCH && q->relay_head) {
+        m[n] = q->relay_head;
+        q->relay_head = pkt_meta(m[n])->link;
+        n++;
+    }
+    if (!q->relay_head)
+        q->relay_tail = NULL;
+    q->nrelay -= n;
+    return n;
+}
+
+/* The ones that the port did not take, back to its front. */
+static void relay_put_back(struct txq *q, struct rte_mbuf **m, uint32_t n)
+{
+    while (n--) {
+        pkt_meta(m[n])->link = q->relay_head;
+        q->relay_head = m[n];
+        if (!q->relay_tail)
+            q->relay_tail = m[n];
+        q->nrelay++;
+    }
+}
+
+/* Hands n frames to the port. Returns how many it took. */
+static uint32_t dev_tx(struct shard *sh, unsigned ifindex, struct netdev *dev, struct rte_mbuf **m,
+                       uint32_t n)
+{
+    struct ifnet *ifn = &sh->st->ifn[ifindex];
+    uint64_t bytes = 0;
+
+    for (uint32_t i = 0; i < n; i++)
+        bytes += m[i]->pkt_len;
+    uint32_t sent = dev->ops->tx(dev, (uint16_t)sh->id, m, (uint16_t)n);
+    for (uint32_t i = sent; i < n; i++)
+        bytes -= m[i]->pkt_len;
+    ifn->tx_packets += sent;
+    ifn->tx_bytes += bytes;
+    ifn->tx_dropped += dev->tx_lost;
+    sh->count[COUNT_TX_LOST] += dev->tx_lost;
+    dev->tx_lost = 0;
+    return sent;
+}
+
+/* True when the list is empty. */
+static bool relay_flush(struct shard *sh, unsigned ifindex, struct netdev *dev)
+{
+    struct txq *q = &sh->tx[ifindex];
+    struct rte_mbuf *m[TX_BATCH];
+
+    while (q->relay_head) {
+        uint32_t n = relay_take(q, m), sent = dev_tx(sh, ifindex, dev, m, n);
+
+        if (sent < n) {
+            relay_put_back(q, m + sent, n - sent);
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Hands the batch to the port and keeps what it doesn't take. The queue is empty while the port works: a
  * process killed in there leaks frames, but none is sent or freed twice. A member of the family without the
  * device leaves the frames to one that has it. */
 static void txq_flush(struct shard *sh, unsigned ifindex)
 {
     struct txq *q = &sh->tx[ifindex];
-    struct ifnet *ifn = &sh->st->ifn[ifindex];
     struct netdev *dev = netdev_get(ifindex);
     struct rte_mbuf *m[TX_BATCH];
-    uint32_t n = q->n;
-    uint64_t bytes = 0, unsent = 0;
+    uint32_t n;
 
-    if (!n || !dev)
+    if (__builtin_expect(!dev, 0)) {
+        relay_put(sh, ifindex);
         return;
-    for (uint32_t i = 0; i < n; i++) {
-        m[i] = q->m[i];
-        bytes += m[i]->pkt_len;
     }
+    if (__builtin_expect(q->nrelay != 0, 0) && !relay_flush(sh, ifindex, dev))
+        return;
+    n = q->n;
+    if (!n)
+        return;
+    memcpy(m, q->m, n * sizeof m[0]);
     q->n = 0;
-    uint32_t sent = dev->ops->tx(dev, (uint16_t)sh->id, m, (uint16_t)n);
-    for (uint32_t i = sent; i < n; i++) {
+    uint32_t sent = dev_tx(sh, ifindex, dev, m, n);
+    for (uint32_t i = sent; i < n; i++)
         q->m[i - sent] = m[i];
-        unsent += m[i]->pkt_len;
-    }
     q->n = n - sent;
-    ifn->tx_packets += sent;
-    ifn->tx_bytes += bytes - unsent;
-    ifn->tx_dropped += dev->tx_lost;
-    sh->count[COUNT_TX_LOST] += dev->tx_lost;
-    dev->tx_lost = 0;
 }
 
 /* Out by the interface that carries the VLAN. */
@@ -282,7 +385,7 @@ void shard_loop(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
 static void tx_flush_all(struct shard *sh)
 {
     for (unsigned i = 0; i < sh->st->nif; i++)
-        if (sh->tx[i].n)
+        if (sh->tx[i].n | sh->tx[i].nrelay)
             txq_flush(sh, i);
 }
 
@@ -302,7 +405,8 @@ unsigned shard_poll(struct shard *sh, uint64_t now_ns)
     /* CLOCK_MONOTONIC is one for all processes, but they read it before they get the lock. */
     if (now_ns > sh->now_ns)
         sh->now_ns = now_ns;
-    sh->last_poll_ns = sh->now_ns;
+    if (!relay_fn)
+        sh->last_poll_ns = sh->now_ns;
     unsigned n = rx_devices(sh);
     rx_timers(sh);
     shard_flush(sh);
@@ -318,7 +422,7 @@ uint64_t shard_next_timer_ns(const struct shard *sh)
     if (due_ms != WHEEL_NEVER)
         due_ns = due_ms * 1000000;
     for (unsigned i = 0; i < sh->st->nif; i++)
-        if (sh->tx[i].n && sh->now_ns + TX_RETRY_NS < due_ns)
+        if ((sh->tx[i].n | sh->tx[i].nrelay) && sh->now_ns + TX_RETRY_NS < due_ns)
             due_ns = sh->now_ns + TX_RETRY_NS;
     return due_ns;
 }

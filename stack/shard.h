@@ -41,6 +41,9 @@ uint64_t shard_next_timer_ns(const struct shard *sh);
 void shard_set_wake(void (*fn)(unsigned wake_index));
 /* The same for signals: SIGURG, SIGIO. */
 void shard_set_signal(void (*fn)(const struct sig_due *s));
+/* Process-private: this process has no devices, and fn is called (under the lock) when it leaves frames to
+ * those that have. Its polls do not count as polls of the devices (last_poll_ns). NULL: it has them. */
+void shard_set_relay(void (*fn)(struct shard *sh));
 /* Notes a signal for who (enum owner_type), to be sent by shard_unlock. Each at most once. */
 void shard_signal(struct shard *sh, int type, int who, int sig);
 

@@ -81,9 +81,12 @@ struct dhcp_table;
 struct ready_state;
 struct waiter;
 
-/* Frames that wait to be handed to a netdev. */
+/* Frames that wait to be handed to a netdev: first those on the list, which members of the family without the
+ * device left, then m. */
 struct txq {
     uint32_t n;
+    uint32_t nrelay;
+    struct rte_mbuf *relay_head, *relay_tail; /* linked by pkt_meta.link */
     struct rte_mbuf *m[TX_BATCH];
 };
 

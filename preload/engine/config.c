@@ -384,11 +384,12 @@ static int read_tunable(struct config *c, const char *var, size_t var_len, const
     }
 }
 
-/* The variables that are no tunables. ENGINE and BUILD are libshunt.so's and scripts/shunt's own. */
+/* The variables that are no tunables. ENGINE, JOIN and BUILD are libshunt.so's and scripts/shunt's own. */
 static bool is_option(const char *name, size_t len)
 {
-    static const char *const options[] = {"LINK", "ADDR",    "GATEWAY", "ROUTE",    "MAC",    "MTU",  "NAME",
-                                          "LOG",  "PROFILE", "CAPTURE", "FALLBACK", "ENGINE", "BUILD"};
+    static const char *const options[] = {"LINK",     "ADDR",   "GATEWAY", "ROUTE",   "MAC",
+                                          "MTU",      "NAME",   "LOG",     "PROFILE", "CAPTURE",
+                                          "FALLBACK", "ENGINE", "BUILD",   "JOIN"};
 
     for (unsigned i = 0; i < sizeof options / sizeof options[0]; i++)
         if (strlen(options[i]) == len && memcmp(options[i], name, len) == 0)

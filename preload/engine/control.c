@@ -548,6 +548,36 @@ static void client_write(struct client *c)
     client_drop(c);
 }
 
+/* "join", "join TREE": end 0 of a pair for who wants to become a member (join.c). */
+static void client_join(struct client *c)
+{
+    char control[CMSG_SPACE(sizeof(int))] = {0};
+    struct iovec iov = {(void *)"join\n", 5};
+    struct msghdr msg = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct cmsghdr *h = CMSG_FIRSTHDR(&msg);
+    uint64_t tree = strtoull(c->line + 4, NULL, 10);
+    struct stat sb;
+    int fd[2];
+
+    if (tree && !keeper_has_tree(tree)) {
+        client_drop(c);
+        return;
+    }
+    if (join_pair(fd) == 0) {
+        h->cmsg_level = SOL_SOCKET;
+        h->cmsg_type = SCM_RIGHTS;
+        h->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(h), &fd[0], sizeof(int));
+        if (fstat(fd[0], &sb) != 0 || !keeper_watch_tree(fd[1], tree ? tree : (uint64_t)sb.st_ino))
+            fds_close(fd[1]);
+        else
+            sys3(SYS_sendmsg, c->fd, &msg, MSG_NOSIGNAL);
+        fds_close(fd[0]);
+    }
+    client_drop(c);
+}
+
 static void client_read(struct client *c)
 {
     long n = sys3(SYS_read, c->fd, c->line + c->len, sizeof c->line - 1 - c->len);
@@ -566,6 +596,10 @@ static void client_read(struct client *c)
         return;
     if (end)
         *end = '\0';
+    if (strncmp(c->line, "join", 4) == 0) {
+        client_join(c);
+        return;
+    }
     ls_answer(&c->answer, c->line);
     client_write(c);
 }

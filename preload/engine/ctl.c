@@ -3,6 +3,8 @@
  *
  * - shunt-ctl ls: every stack of this user
  * - shunt-ctl ask NAME COMMAND: one command of the protocol in control.h
+ * - shunt-ctl exec LIBRARY NAME COMMAND ARG...: runs COMMAND as a member of the stack NAME, with LIBRARY
+ * (libshunt.so) preloaded
  * - shunt-ctl settings NAME...: 0 if all are settings of tunable.h, else 1 after one line
  * - shunt-ctl check PROGRAM: 0, or 1 after one line that says why not
  */
@@ -17,6 +19,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -27,6 +30,7 @@
 #include "ctldir.h"
 
 #define ANSWER_MS 1000
+#define JOIN_FD   2040
 
 /* --- asking --- */
 
@@ -174,6 +178,96 @@ static int ask_one(const char *name, const char *command)
     return 1;
 }
 
+/* --- joining --- */
+
+/* The descriptor by which one becomes a member of the stack at path (control.h, "join"), or -1. */
+static int ask_join(const char *path)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    char line[16], control[CMSG_SPACE(sizeof(int))];
+    struct iovec iov = {line, sizeof line};
+    struct msghdr msg = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct pollfd p = {.events = POLLIN};
+    struct cmsghdr *c;
+    int got = -1;
+
+    memcpy(a.sun_path, path, strnlen(path, sizeof a.sun_path - 1));
+    p.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (p.fd < 0)
+        return -1;
+    if (connect(p.fd, (struct sockaddr *)&a, sizeof a) == 0 && send(p.fd, "join\n", 5, MSG_NOSIGNAL) == 5 &&
+        poll(&p, 1, ANSWER_MS) > 0 && recvmsg(p.fd, &msg, 0) > 0 && (c = CMSG_FIRSTHDR(&msg)) &&
+        c->cmsg_type == SCM_RIGHTS)
+        memcpy(&got, CMSG_DATA(c), sizeof got);
+    close(p.fd);
+    return got;
+}
+
+/* A number out of the program's way (preload/tree.c). */
+static int move_up(int fd)
+{
+    struct rlimit old, up;
+    int r;
+
+    getrlimit(RLIMIT_NOFILE, &old);
+    up = old;
+    up.rlim_cur = up.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &up);
+    r = fcntl(fd, F_DUPFD, up.rlim_max < JOIN_FD + 8 ? (int)up.rlim_max - 8 : JOIN_FD);
+    setrlimit(RLIMIT_NOFILE, &old);
+    close(fd);
+    return r;
+}
+
+/* The settings of this shell are not the stack's. */
+static void forget_settings(void)
+{
+    extern char **environ;
+
+    for (char **e = environ; *e;) {
+        size_t n = strcspn(*e, "=");
+        char name[64];
+
+        if (strncmp(*e, "SHUNT_", 6) != 0 || n >= sizeof name || strncmp(*e, "SHUNT_LOG=", 10) == 0 ||
+            strncmp(*e, "SHUNT_BUILD=", 12) == 0) {
+            e++;
+            continue;
+        }
+        memcpy(name, *e, n);
+        name[n] = '\0';
+        unsetenv(name);
+    }
+}
+
+static int join_exec(const char *library, const char *name, char **command)
+{
+    char dir[CTLDIR_PATH], path[CTLDIR_PATH + 256], value[64];
+    const char *preload = getenv("LD_PRELOAD");
+    struct stat sb;
+    char *both;
+    int rc, fd = -1;
+
+    for (unsigned i = 0; fd < 0 && (rc = ctldir_get(i, dir)) != -ENOENT; i++) {
+        snprintf(path, sizeof path, "%s/%.200s%s", dir, name, CTLDIR_SUFFIX);
+        if (rc == 0 && ctldir_is_ours(dir))
+            fd = ask_join(path);
+    }
+    if (fd < 0 || (fd = move_up(fd)) < 0 || fstat(fd, &sb) != 0) {
+        fprintf(stderr, "shunt: no running stack %s that can be joined ('shunt ls' shows them)\n", name);
+        return 1;
+    }
+    forget_settings();
+    snprintf(value, sizeof value, "%d,-1,%llu,0", fd, (unsigned long long)sb.st_ino);
+    setenv("SHUNT_JOIN", value, 1);
+    if (asprintf(&both, "%s%s%s", library, preload && *preload ? ":" : "", preload ? preload : "") < 0)
+        return 1;
+    setenv("LD_PRELOAD", both, 1);
+    execvp(*command, command);
+    fprintf(stderr, "shunt: %s: %s\n", *command, strerror(errno));
+    return errno == ENOENT ? 127 : 126;
+}
+
 /* --- settings --- */
 
 static bool is_setting(const char *name)
@@ -301,10 +395,14 @@ int main(int argc, char **argv)
         return ls();
     if (argc == 4 && strcmp(argv[1], "ask") == 0)
         return ask_one(argv[2], argv[3]);
+    if (argc >= 5 && strcmp(argv[1], "exec") == 0)
+        return join_exec(argv[2], argv[3], argv + 4);
     if (argc >= 2 && strcmp(argv[1], "settings") == 0)
         return settings(argv + 2);
     if (argc == 3 && strcmp(argv[1], "check") == 0)
         return check(argv[2], 0);
-    fputs("usage: shunt-ctl ls | ask NAME COMMAND | settings NAME... | check PROGRAM\n", stderr);
+    fputs("usage: shunt-ctl ls | ask NAME COMMAND | exec LIBRARY NAME COMMAND ARG... | settings NAME... | "
+          "check PROGRAM\n",
+          stderr);
     return 2;
 }

@@ -10,8 +10,9 @@
  * - sleep: how a thread sleeps, and who sleeps on the devices
  * - keeper: the process that polls when nobody else does, and ends what a dead program left
  * - control: the keeper's Unix socket; ls: what it answers
- * - process: fork and exit
+ * - process: fork, exec and exit
  * - ticket: descriptors in messages
+ * - join: how a new image becomes a member of a running stack
  *
  * struct engine is process-private and inherited by forks. struct engine_shared lies in the segment.
  */
@@ -41,8 +42,18 @@ enum keeper_mode {
     KEEPER_POLL,  /* the keeper is the leader */
 };
 
+/* Written by the starter, read by who joins. */
+struct engine_common {
+    struct config cfg;
+    void *memory; /* packet memory: where it is mapped; NULL: nobody can join */
+    uint64_t memory_bytes;
+    bool has_ports;
+    int32_t log_level;
+};
+
 /* Context: shard 0's lock. */
 struct engine_shared {
+    struct engine_common common;
     struct waiter *keeper; /* the keeper's, armed whenever it sleeps; NULL before it runs and after it left */
     int32_t keeper_pid;
     uint8_t keeper_mode;                 /* enum keeper_mode */
@@ -61,7 +72,11 @@ struct engine {
     unsigned ndev;
     struct netdev *dev[CONFIG_LINKS]; /* the links, in the configuration's order */
     int wake_fd[WAKE_FDS];
-    int control_fd; /* listening; -1: none */
+    int memory_fd;     /* of packet memory; -1: has none */
+    int tree_fd;       /* end 1 of the tree's pair (preload/tree.c), -1: none */
+    uint64_t tree_ino; /* of end 0 */
+    bool portless;     /* joined a stack that has ports: they are others' */
+    int control_fd;    /* listening; -1: none */
     struct sockaddr_un control_addr;
     struct shunt_api api;
     pthread_key_t thread_key; /* its destructor gives a thread's waiter back */
@@ -117,6 +132,8 @@ void sleep_finish(struct waiter *w, struct pollfd *p, nfds_t n);
 int sleep_prepare_locked(struct shard *sh, struct waiter *w, struct pollfd *p, nfds_t *n,
                          uint64_t *deadline_ns);
 void sleep_finish_locked(struct shard *sh, struct waiter *w, struct pollfd *p, nfds_t n);
+/* shard_set_relay's: frames were left to who has the ports. */
+void sleep_relayed(struct shard *sh);
 /* In the child of a fork: the parent's threads and their waiters are not its own. */
 void sleep_after_fork(void);
 
@@ -126,6 +143,17 @@ int process_fork_prepare(void);
 void process_fork_parent(bool ok, int child_pid);
 void process_fork_child(void);
 void process_exit(void);
+/* Exec: api.h. */
+int process_exec_begin(bool own, int pid, struct exec_place *out);
+int process_exec_keep(const struct exec_place *x, int fd, int from, uint8_t bits);
+void process_exec_failed(const struct exec_place *x);
+void process_exec_child(const struct exec_place *x, int pid);
+/* Enters a process that joins: by its pid, by place (SHUNT_PLACE, or NULL), or anew. 0, -EAGAIN: no room. */
+int process_join(const char *place);
+/* Releases what an exec of the process in slot closed. True: look again, it is still about to execute.
+ * Context: shard 0's lock. */
+bool process_execs(unsigned slot);
+bool process_portless(unsigned slot);
 /* Enters the process that starts the stack. 0, or -errno after one line. */
 int process_first(void);
 /* Takes it away again: a start that failed late. */
@@ -145,6 +173,9 @@ void process_reap(unsigned slot);
 
 /* Makes the channel to the keeper, before it is forked. 0 or -errno. */
 int ticket_init(void);
+/* The family's end of it; in a process that joins: takes it. */
+int ticket_channel(void);
+void ticket_join(int fd);
 int ticket_make(int fd, unsigned char bits, bool half);
 void ticket_sent(int ticket);
 int ticket_open(int fd, bool cloexec, bool again, unsigned char *bits);
@@ -157,6 +188,24 @@ void ticket_child(void);
 void ticket_serve(int epfd);
 void ticket_receive(void);
 void ticket_gone(struct shard *sh, uint64_t data);
+/* --- start.c --- */
+
+/* Everything process-private: engine.api, wake and sleep. engine.st, .shared and the wake descriptors are
+ * there. placeholder: a socket to make the program's descriptors from. 0 or -errno. */
+int engine_open(int placeholder);
+
+/* --- join.c --- */
+
+/* Under the right to start, which join_lock takes and join_unlock gives back (tree without descriptors: 0,
+ * nothing is taken): joins the tree's stack. 1: joined. 0: none runs yet. -errno after one line. */
+int join_lock(const struct shunt_tree *tree);
+void join_unlock(const struct shunt_tree *tree);
+int join_tree(const struct shunt_tree *tree);
+/* The stack has started: tells the tree. Context: join_lock. */
+void join_publish(const struct shunt_tree *tree);
+/* A pair for processes that are not of the tree, with the same message: end 0 in fd[0] and end 1, both
+ * private. 0 or -errno. In the keeper. */
+int join_pair(int fd[2]);
 
 /* --- keeper.c --- */
 
@@ -170,6 +219,13 @@ void keeper_kick(void);
 bool keeper_is_leaving(void);
 /* The same, and if so leaves as soon as it can. */
 bool keeper_hurry(void);
+/* A process without ports wants somebody to sleep on them: the keeper, unless there is a leader. Context:
+ * shard 0's lock. */
+void keeper_appoint(void);
+/* Watches end 1 of a pair, the keeper's from now on: while end 0 is somewhere the stack stays. False: no
+ * room. */
+bool keeper_watch_tree(int fd, uint64_t ino);
+bool keeper_has_tree(uint64_t ino);
 /* Told by a leader that leaves: wakes the keeper if it dozes. Context: shard 0's lock. */
 void keeper_take_over(void);
 

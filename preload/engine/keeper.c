@@ -34,8 +34,10 @@
  * the lock, so that its socket answers.
  *
  * Processes. Each process of the family is watched by a pidfd; when it becomes readable the process's
- * descriptors in the segment are released, as the kernel does for its own. When the last one is gone, what
- * its connections still have to send is sent (orphans), TIME_WAIT and FIN_WAIT_2 are kept for keeper_linger
+ * descriptors in the segment are released, as the kernel does for its own. One that said that it is about to
+ * execute another image is looked at until it has, or has failed to (family.h). When the last one is gone,
+ * and nobody holds the other end of a tree's pair (preload/tree.c: who could still join), what its
+ * connections still have to send is sent (orphans), TIME_WAIT and FIN_WAIT_2 are kept for keeper_linger
  * seconds, what is left then is reset, and the keeper leaves and takes with it what would stay behind.
  */
 #include <errno.h>
@@ -81,6 +83,10 @@
 #define CONTROL_GRACE_NS (60ull * NS_IN_S)
 #define PROCESS_EVENT    (2ull << 40)
 #define SIGNAL_EVENT     (3ull << 40)
+#define TREE_EVENT       (5ull << 40)
+#define TREES            256
+#define EXEC_NS          (1ull * NS_IN_MS) /* how often an exec that was begun is looked at, at first */
+#define EXEC_MAX_NS      (64ull * NS_IN_MS)
 
 struct keeper {
     struct waiter *w;
@@ -104,6 +110,13 @@ struct keeper {
     uint64_t sent, sent_ns; /* frames sent by all links, and when that last changed */
     int pidfd[FAMILY_MAX];  /* by slot of the family's table; 0: none */
     int pid[FAMILY_MAX];
+    bool portless;    /* a process of the family has no ports */
+    uint64_t exec_ns; /* until the next look at who executes; 0: nobody does */
+    struct {
+        int fd; /* end 1 of a pair (preload/tree.c); 0: free place */
+        uint64_t ino;
+    } tree[TREES];
+    unsigned ntrees;
 };
 
 static struct keeper keeper;
@@ -117,6 +130,16 @@ void keeper_take_over(void)
     if (!s->keeper || s->keeper_mode != KEEPER_DOZE)
         return;
     s->keeper_mode = KEEPER_WATCH;
+    waiter_wake(engine.st, s->keeper);
+}
+
+void keeper_appoint(void)
+{
+    struct engine_shared *s = engine.shared;
+
+    if (!s->keeper || engine.st->shard[0].leader)
+        return;
+    s->keeper_mode = KEEPER_POLL;
     waiter_wake(engine.st, s->keeper);
 }
 
@@ -202,10 +225,16 @@ static void look_at_processes(void)
 {
     unsigned alive = 0;
 
-    keeper.unwatched = false;
+    bool execs = false;
+
+    keeper.unwatched = keeper.portless = false;
     keeper.look_ns = now_ns() + CHECK_NS;
     for (unsigned i = 0; i < process_slots(); i++) {
-        int pid = process_pid(i);
+        int pid;
+
+        execs |= process_execs(i);
+        pid = process_pid(i);
+        keeper.portless |= process_portless(i);
 
         if (pid > 0 && pid != keeper.pid[i])
             watch_process(i, pid);
@@ -217,7 +246,13 @@ static void look_at_processes(void)
         if (process_pid(i) != 0)
             alive++;
     }
-    if (alive)
+    if (!execs)
+        keeper.exec_ns = 0;
+    else
+        keeper.exec_ns = !keeper.exec_ns                ? EXEC_NS
+                         : keeper.exec_ns < EXEC_MAX_NS ? 2 * keeper.exec_ns
+                                                        : EXEC_MAX_NS;
+    if (alive || keeper.ntrees)
         keeper.gone_ns = 0;
     else if (!keeper.gone_ns)
         keeper.gone_ns = now_ns();
@@ -234,6 +269,58 @@ static void process_died(unsigned slot)
     if (process_pid(slot) == keeper.pid[slot])
         process_reap(slot);
     keeper.look_at_processes = true;
+}
+
+/* --- trees --- */
+
+bool keeper_watch_tree(int fd, uint64_t ino)
+{
+    struct epoll_event ev = {.events = EPOLLRDHUP};
+
+    for (unsigned i = 0; i < TREES; i++) {
+        if (keeper.tree[i].fd)
+            continue;
+        ev.data.u64 = TREE_EVENT + i;
+        if (sys4(SYS_epoll_ctl, keeper.epfd, EPOLL_CTL_ADD, fd, &ev) < 0)
+            return false;
+        keeper.tree[i].fd = fd;
+        keeper.tree[i].ino = ino;
+        keeper.ntrees++;
+        return true;
+    }
+    return false;
+}
+
+bool keeper_has_tree(uint64_t ino)
+{
+    for (unsigned i = 0; i < TREES; i++)
+        if (keeper.tree[i].fd && keeper.tree[i].ino == ino)
+            return true;
+    return false;
+}
+
+/* The last process that had end 0 is gone. */
+static void tree_gone(unsigned i)
+{
+    if (!keeper.tree[i].fd)
+        return;
+    fds_close(keeper.tree[i].fd);
+    keeper.tree[i].fd = 0;
+    keeper.ntrees--;
+    keeper.look_at_processes = true;
+}
+
+/* The same looked for, by who can't wait for the event. */
+static void look_at_trees(void)
+{
+    struct timespec zero = {0, 0};
+
+    for (unsigned i = 0; i < TREES; i++) {
+        struct pollfd p = {.fd = keeper.tree[i].fd, .events = POLLRDHUP};
+
+        if (p.fd > 0 && sys5(SYS_ppoll, &p, 1, &zero, NULL, 8) > 0)
+            tree_gone(i);
+    }
 }
 
 /* --- modes. Context: the lock. Each returns until when to sleep. --- */
@@ -289,7 +376,7 @@ static uint64_t do_watch(struct shard *sh, uint64_t now)
         return now + CHECK_NS;
     }
     if (!others) {
-        if (now - keeper.others_ns >= POLL_AFTER_NS)
+        if (keeper.portless || now - keeper.others_ns >= POLL_AFTER_NS)
             engine.shared->keeper_mode = KEEPER_POLL;
         poll_some(sh);
         keeper.seen_poll_ns = sh->last_poll_ns;
@@ -361,7 +448,7 @@ static uint64_t frames_sent(void)
 static bool anything_queued(const struct shard *sh)
 {
     for (unsigned i = 0; i < engine.st->nif; i++)
-        if (sh->tx[i].n)
+        if (sh->tx[i].n | sh->tx[i].nrelay)
             return true;
     return sh->lo_head != NULL;
 }
@@ -467,6 +554,7 @@ bool keeper_is_leaving(void)
         if (p.fd > 0 && sys5(SYS_ppoll, &p, 1, &zero, NULL, 8) > 0)
             process_died(i);
     }
+    look_at_trees();
     look_at_processes();
     shard_unlock(sh);
     return keeper.gone_ns != 0;
@@ -503,7 +591,7 @@ static bool all_is_well(uint64_t now, uint64_t *deadline_ns)
     const struct shard *sh = &engine.st->shard[0];
 
     if (__atomic_load_n(&engine.shared->keeper_mode, __ATOMIC_RELAXED) != KEEPER_WATCH ||
-        keeper.look_at_processes || keeper.unwatched || keeper.gone_ns ||
+        keeper.look_at_processes || keeper.unwatched || keeper.exec_ns || keeper.gone_ns ||
         __atomic_load_n(&sh->last_poll_ns, __ATOMIC_RELAXED) == keeper.seen_poll_ns)
         return false;
     keeper.seen_poll_ns = __atomic_load_n(&sh->last_poll_ns, __ATOMIC_RELAXED);
@@ -519,7 +607,7 @@ static bool prepare_locked(struct shard *sh, struct pollfd *p, nfds_t *n, uint64
     uint64_t now = now_ns();
     bool woken = false;
 
-    if (keeper.look_at_processes || (keeper.unwatched && now >= keeper.look_ns))
+    if (keeper.look_at_processes || keeper.exec_ns || (keeper.unwatched && now >= keeper.look_ns))
         look_at_processes();
     if (keeper.control_due || now >= keeper.control_ns)
         control_links(sh, now);
@@ -569,6 +657,8 @@ static bool prepare(struct pollfd *p, nfds_t *n, uint64_t *deadline_ns)
         *deadline_ns = keeper.control_ns;
     if (keeper.unwatched && keeper.look_ns < *deadline_ns)
         *deadline_ns = keeper.look_ns;
+    if (keeper.exec_ns && now + keeper.exec_ns < *deadline_ns)
+        *deadline_ns = now + keeper.exec_ns;
     return sleep;
 }
 
@@ -598,7 +688,9 @@ static void finish(struct pollfd *p, nfds_t n)
 
 static void handle_event(uint64_t what, uint64_t now)
 {
-    if (what > TICKET_EVENT) {
+    if (what >= TREE_EVENT) {
+        tree_gone((unsigned)(what - TREE_EVENT));
+    } else if (what > TICKET_EVENT) {
         struct shard *sh = try_enter();
 
         if (!sh)
@@ -769,6 +861,8 @@ static _Noreturn void keeper_main(int ready_fd)
     sys4(SYS_epoll_ctl, keeper.epfd, EPOLL_CTL_ADD, keeper.sigfd, &ev);
     control_open(keeper.epfd);
     ticket_serve(keeper.epfd);
+    if (engine.tree_fd >= 0)
+        keeper_watch_tree(engine.tree_fd, engine.tree_ino);
     shard_lock(sh);
     keeper.w = waiter_new(engine.st, (int)sys0(SYS_getpid), (int)sys0(SYS_gettid));
     if (keeper.w) {

@@ -1,4 +1,4 @@
-/* process.c: the processes of the family, seen from inside one of them: its first entry, fork and exit.
+/* process.c: the processes of the family, seen from inside one of them: its first entry, fork, exec and exit.
  *
  * Theory of operation. A process has a place in the family's table (stack/family.h), and this process's own
  * is known to the api functions (api_bind). Before a fork the child's place is made, with references to
@@ -12,6 +12,8 @@
  * outside; it is opened at once, before a chroot. Where /proc is another namespace's or not there, the parent
  * alone names its child.
  *
+ * An exec keeps the place (family.h); a new image finds it again when it joins.
+ *
  * At exit the descriptors are released but the place stays: other threads may still be at work on the number
  * table, and the keeper frees it once the process is dead.
  */
@@ -24,6 +26,7 @@
 #include "../../dpdk/fds.h"
 #include "../../stack/api_int.h"
 #include "../../stack/family.h"
+#include "../../stack/file.h"
 #include "../../stack/log.h"
 #include "engine.h"
 
@@ -80,6 +83,20 @@ static void name_child(void)
     if (me.proc_ok && me.proc_dir < 0)
         me.proc_dir = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
     me.keeper = me.proc_dir < 0 ? 0 : number_in_proc(me.proc_dir, "self");
+}
+
+/* In an image that joins: what /proc calls it, where that is the keeper's. */
+static void name_joined(void)
+{
+    int shown;
+
+    name_first();
+    shown = number_in_proc(AT_FDCWD, "/proc/self");
+    if (!shown || me.proc_ok)
+        return;
+    me.foreign = true;
+    me.keeper = shown;
+    me.proc_dir = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
 int process_number(void)
@@ -190,6 +207,161 @@ void process_fork_child(void)
     }
     set_self(p);
 }
+
+/* --- exec --- */
+
+/* x's place, if it still is what it was. */
+static struct proc *exec_proc(const struct exec_place *x)
+{
+    struct proc *p = x->slot < FAMILY_MAX ? family_at(engine.st, x->slot) : NULL;
+
+    return p && p->state != PROC_FREE && p->token == x->token ? p : NULL;
+}
+
+static unsigned slot_of(const struct proc *p)
+{
+    return (unsigned)(p - family_at(engine.st, 0));
+}
+
+int process_exec_begin(bool own, int pid, struct exec_place *out)
+{
+    struct shard *sh;
+    struct proc *p;
+    int rc = 0;
+
+    if (!self)
+        return -ESRCH;
+    sh = engine_enter();
+    if (own) {
+        p = self;
+        rc = me.own == (int)sys0(SYS_getpid) ? family_exec_begin(engine.st, p) : -ESRCH;
+    } else {
+        pid = me.foreign ? 0 : pid;
+        p = family_enter(engine.st, pid, 0);
+        if (!p)
+            rc = -EAGAIN;
+        else if (!pid)
+            family_unborn(p, me.keeper, sh->now_ns);
+        if (p)
+            p->fresh = 1;
+    }
+    if (!rc)
+        *out = (struct exec_place){.slot = slot_of(p), .token = p->token, .own = own};
+    leave(sh);
+    if (!rc && (own || pid))
+        keeper_kick();
+    return rc;
+}
+
+int process_exec_keep(const struct exec_place *x, int fd, int from, uint8_t bits)
+{
+    struct shard *sh = engine_enter();
+    struct proc *p = exec_proc(x);
+    struct file *f = proc_file(self, from);
+    int rc = p && f ? 0 : -EBADF;
+
+    if (!rc && !x->own) {
+        file_hold(f);
+        rc = proc_install(engine.st, p, fd, f);
+        if (rc)
+            file_put(engine.st, f);
+    }
+    if (!rc)
+        proc_mark(p, fd, bits);
+    leave(sh);
+    return rc;
+}
+
+void process_exec_failed(const struct exec_place *x)
+{
+    struct shard *sh = engine_enter();
+    struct proc *p = exec_proc(x);
+
+    if (p && x->own)
+        family_exec_failed(engine.st, p);
+    else if (p)
+        family_reap(engine.st, p);
+    leave(sh);
+}
+
+void process_exec_child(const struct exec_place *x, int pid)
+{
+    struct shard *sh = engine_enter();
+    struct proc *p = exec_proc(x);
+
+    /* It may have joined, and named itself, by now. */
+    if (p && p->state == PROC_FORKING && !me.foreign)
+        family_child(p, pid, 0);
+    leave(sh);
+    keeper_kick();
+}
+
+/* The place that SHUNT_PLACE names, for an image whose pid has none: made by its parent for it; or of a
+ * program that could not be preloaded, holds sockets and has executed or forked this one. */
+static struct proc *place_given(const char *text)
+{
+    unsigned slot;
+    unsigned long long token;
+    struct proc *p, *copy;
+
+    if (!text || sscanf(text, "%u:%llu", &slot, &token) != 2)
+        return NULL;
+    p = exec_proc(&(struct exec_place){.slot = slot, .token = token});
+    if (!p)
+        return NULL;
+    if (p->state == PROC_FORKING) {
+        family_child(p, me.keeper, 0);
+        return p;
+    }
+    if (!p->fresh || !(copy = family_fork(engine.st, p)))
+        return NULL;
+    for (uint32_t fd = 0; fd < p->fd_end; fd++)
+        proc_mark(copy, (int)fd, p->marks[fd]);
+    family_child(copy, me.keeper, 0);
+    return copy;
+}
+
+int process_join(const char *place)
+{
+    struct shard *sh;
+    struct proc *p;
+
+    name_joined();
+    sh = engine_enter();
+    p = family_find(engine.st, me.keeper);
+    if (p)
+        family_exec_done(engine.st, p, false);
+    else
+        p = place_given(place);
+    if (!p)
+        p = family_enter(engine.st, me.keeper, 0);
+    if (p) {
+        p->joined = 1;
+        p->fresh = 0;
+        p->portless = engine.portless;
+        engine.api.passed = p->marks;
+        engine.api.passed_end = (int)p->fd_end;
+    }
+    leave(sh);
+    if (!p)
+        return -EAGAIN;
+    self = p;
+    return 0;
+}
+
+bool process_execs(unsigned slot)
+{
+    struct proc *p = family_at(engine.st, slot);
+
+    return !family_exec_done(engine.st, p, true);
+}
+
+bool process_portless(unsigned slot)
+{
+    return family_at(engine.st, slot)->state == PROC_LIVE && family_at(engine.st, slot)->portless;
+}
+
+/* --- the end --- */
 
 void process_exit(void)
 {

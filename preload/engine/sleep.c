@@ -20,6 +20,9 @@
  * - The leader's death or an unclean leave (cancelled, longjmp out of a handler): the keeper reaps a dead
  * process's waiters and deposes a leader that lets a due timer or a readable port lie (keeper.c).
  *
+ * A process that joined by exec has no ports (join.c): its threads never lead where there are any, but see to
+ * it that the keeper does.
+ *
  * A thread may sleep twice at a time: a signal handler that runs inside ppoll may block in a socket call
  * itself. So a waiter is per sleep, not per thread; each thread keeps one at hand, and a nested sleep takes a
  * fresh one.
@@ -133,12 +136,22 @@ void sleep_waiter_put(struct waiter *w)
         spare = w;
 }
 
+void sleep_relayed(struct shard *sh)
+{
+    if (!sh->leader) /* else it is woken as for a timer */
+        keeper_appoint();
+}
+
 /* Makes w the leader when there is none, or only the keeper: a thread of the program that sleeps there itself
  * saves the detour over the keeper. */
 static bool lead(struct shard *sh, struct waiter *w)
 {
     struct waiter *keeper = engine.shared->keeper;
 
+    if (engine.portless) {
+        keeper_appoint();
+        return false;
+    }
     if (sh->leader && sh->leader != w) {
         if (sh->leader != keeper)
             return false;

@@ -31,7 +31,7 @@
 #define LINK_UP_NS (60ull * NS_IN_MS)  /* how long the other end of a memory link is waited for */
 #define PROBE_NS   (150ull * NS_IN_MS) /* how long address conflicts are looked for at most */
 
-struct engine engine = {.control_fd = -1};
+struct engine engine = {.control_fd = -1, .memory_fd = -1, .tree_fd = -1};
 
 /* One line, and the error. */
 #define failed(err, ...) (log_print(LOG_LEVEL_ERROR, __VA_ARGS__), (err))
@@ -284,16 +284,18 @@ static int make_placeholder(void)
     return fd < 0 ? -errno : fd;
 }
 
-static int make_api(void)
+int engine_open(int placeholder)
 {
     struct shunt_api *a = &engine.api;
-    int fd = make_placeholder(), rc = sleep_init();
+    int rc = sleep_init();
 
-    if (fd < 0 || rc)
-        return failed(fd < 0 ? fd : rc, "cannot make a socket: %s", strerror(fd < 0 ? -fd : -rc));
+    if (rc)
+        return rc;
+    shard_set_wake(wake_write);
+    shard_set_signal(wake_signal);
     api_bind(engine.st, process_self());
     api_fill(a);
-    a->placeholder = fd;
+    a->placeholder = placeholder;
     fds_range(&a->private_lo, &a->private_hi);
     a->private_map = fds_mine();
     a->waiter_get = sleep_waiter_get;
@@ -304,6 +306,10 @@ static int make_api(void)
     a->fork_prepare = process_fork_prepare;
     a->fork_parent = process_fork_parent;
     a->fork_child = process_fork_child;
+    a->exec_begin = process_exec_begin;
+    a->exec_keep = process_exec_keep;
+    a->exec_failed = process_exec_failed;
+    a->exec_child = process_exec_child;
     a->exit_process = process_exit;
     a->parcels = parcel_count(engine.st);
     a->parcel_make = ticket_make;
@@ -311,6 +317,24 @@ static int make_api(void)
     a->parcel_open = ticket_open;
     a->fd_of = ticket_fd_of;
     return 0;
+}
+
+static int make_api(void)
+{
+    int fd = make_placeholder(), rc = fd < 0 ? fd : engine_open(fd);
+
+    return rc ? failed(rc, "cannot make a socket: %s", strerror(-rc)) : 0;
+}
+
+/* What a process that joins must know. */
+static void fill_common(struct rte_mempool *pool)
+{
+    struct engine_common *c = &engine.shared->common;
+
+    c->cfg = engine.cfg;
+    c->has_ports = engine.ndev > 0;
+    c->log_level = log_level;
+    engine.memory_fd = dpdk_memory(pool, &c->memory, &c->memory_bytes);
 }
 
 static int open_links(struct rte_mempool **pool)
@@ -344,13 +368,13 @@ static int start_parts(void)
     if (!rc)
         rc = make_stack(pool);
     if (!rc)
+        fill_common(pool);
+    if (!rc)
         rc = add_links();
     if (!rc && ((rc = wake_init()) || (rc = ticket_init())))
         rc = failed(rc, "no descriptors left: raise the hard limit (ulimit -Hn)");
     if (rc)
         return rc;
-    shard_set_wake(wake_write);
-    shard_set_signal(wake_signal);
     rc = process_first();
     if (!rc)
         rc = make_api();
@@ -360,15 +384,11 @@ static int start_parts(void)
     return rc ? failed(rc, "the keeper process does not start: %s", strerror(-rc)) : 0;
 }
 
-__attribute__((visibility("default"))) int shunt_engine_start(uint32_t version, const struct shunt_api **out)
+/* The claim, the links and all else. */
+static int start(void)
 {
-    uint64_t begin = now_ns();
-    int rc;
+    int rc = config_read(&engine.cfg);
 
-    if (version != SHUNT_API_VERSION)
-        return failed(-EPROTO,
-                      "libshunt.so and libshunt-engine.so are of different builds: install both again");
-    rc = config_read(&engine.cfg);
     if (rc)
         return rc;
     rc = control_claim();
@@ -386,18 +406,34 @@ __attribute__((visibility("default"))) int shunt_engine_start(uint32_t version, 
     engine.control_fd = -1;
     wait_for_links();
     rc = probe_addresses();
-    if (rc) {
+    if (!rc)
+        rc = wait_for_leases();
+    if (rc)
         process_leave();
-        return rc;
+    return rc;
+}
+
+__attribute__((visibility("default"))) int shunt_engine_start(uint32_t version, const struct shunt_tree *tree,
+                                                              const struct shunt_api **out)
+{
+    uint64_t begin = now_ns();
+    int rc;
+
+    if (version != SHUNT_API_VERSION)
+        return failed(-EPROTO,
+                      "libshunt.so and libshunt-engine.so are of different builds: install both again");
+    rc = join_lock(tree);
+    if (!rc)
+        rc = join_tree(tree);
+    if (rc == 0 && (rc = start()) == 0) {
+        leak_baseline(&engine.st->shard[0]);
+        join_publish(tree);
     }
-    rc = wait_for_leases();
-    if (rc) {
-        process_leave();
+    join_unlock(tree);
+    if (rc < 0)
         return rc;
-    }
-    leak_baseline(&engine.st->shard[0]);
     *out = &engine.api;
-    log_info("stack %s is up after %llu ms", engine.cfg.name,
-             (unsigned long long)((now_ns() - begin) / NS_IN_MS));
+    log_info("stack %s is %s after %llu us", engine.st->name, rc ? "joined" : "up",
+             (unsigned long long)((now_ns() - begin) / 1000));
     return 0;
 }

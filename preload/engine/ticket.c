@@ -47,6 +47,16 @@ int ticket_init(void)
     return socketpair(AF_UNIX, SOCK_SEQPACKET, 0, channel) ? -errno : 0;
 }
 
+int ticket_channel(void)
+{
+    return channel[0];
+}
+
+void ticket_join(int fd)
+{
+    channel[0] = fd;
+}
+
 /* -ENOTSOCK ... for what is no socket. */
 static int key_of(int fd, struct parcel_key *key)
 {

@@ -1,0 +1,34 @@
+/* tree.h: the tree of processes that shares one stack, as libshunt.so knows it: the descriptors by which a
+ * new image finds the stack, and the environment that an exec must pass on. Theory of operation: tree.c. */
+#ifndef SHUNT_PRELOAD_TREE_H
+#define SHUNT_PRELOAD_TREE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "stack/api.h"
+
+/* What the constructor found or made; handed to the engine. */
+extern struct shunt_tree tree;
+
+/* The tree's descriptors are not there for the program, as the engine's (fd_is_private). */
+bool tree_has_fd(int fd);
+/* Lets the kernel close what lies in [lo, hi], with close_range's flags, but for the tree's descriptors. The
+ * result as close_range's, errno set. */
+int tree_close_range(unsigned lo, unsigned hi, int flags);
+
+/* The environment of a new image: envp, with what the tree needs and envp lacks. An envp that names another
+ * tree is left as it is. TREE_ENV gives one that lives as long as the caller's frame; place: of SHUNT_PLACE,
+ * "" without. */
+struct tree_room {
+    size_t pointers, bytes;
+};
+struct tree_room tree_env_room(char *const *envp);
+char *const *tree_env(char *const *envp, const char *place, char **pointers, char *bytes);
+#define TREE_ENV(envp, place)                                                                                \
+    ({                                                                                                       \
+        struct tree_room room_ = tree_env_room(envp);                                                        \
+        tree_env(envp, place, alloca(room_.pointers * sizeof(char *)), alloca(room_.bytes));                 \
+    })
+
+#endif
