@@ -39,8 +39,9 @@
 
 #define MAGIC     0x7368756e746a6f69ULL /* "shuntjoi" */
 #define BUILD_MAX 32
-#define FDS       (4 + WAKE_FDS) /* segment, packet memory, placeholder, channel to the keeper, wake descriptors \
-                                  */
+#define FDS                                                                                                  \
+    (4 + WAKE_FDS) /* segment, packet memory, placeholder, channel to the keeper, wake descriptors           \
+                    */
 #define ASK_MS 2000
 
 struct ticket {
