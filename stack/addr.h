@@ -18,11 +18,14 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Two words at once, at any multiple of four: so a port behind an address makes 20 bytes, not 24. */
+typedef uint64_t ipaddr_dword __attribute__((aligned(4)));
+
 struct ipaddr {
     union {
         uint8_t b[16];
         uint32_t w[4]; /* network order */
-        uint64_t d[2];
+        ipaddr_dword d[2];
     };
 };
 

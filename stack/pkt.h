@@ -27,16 +27,17 @@ struct pkt_meta {
         uint16_t aux;
         uint8_t rate_flags; /* TCP send unit */
     };
-    uint64_t time_us;   /* when last sent, or received */
-    uint32_t delivered; /* TCP send unit: tcb.delivered and delivered_us when it was last sent (tcp_rate.h) */
+    uint64_t time_us; /* when last sent, or received */
+    uint32_t
+        delivered; /* TCP send unit: tcp_tx.delivered and delivered_us when it was last sent (tcp_rate.h) */
     uint32_t delivered_us;
     union {
         void *user;
-        struct rte_mbuf *rtx_prev; /* TCP send unit sent again: tcb.rtx_first's list (tcp_rack.h) */
+        struct rte_mbuf *rtx_prev; /* TCP send unit sent again: tcp_tx.rtx_first's list (tcp_rack.h) */
         struct rte_mbuf *run_last; /* TCP send unit SACKed: one further up in the same run (tcp_sack.h) */
     };
     uint32_t truesize; /* TCP receive: bytes of buffers held, as accounted */
-    uint32_t first_us; /* TCP send unit: tcb.first_sent_us when it was last sent */
+    uint32_t first_us; /* TCP send unit: tcp_tx.first_sent_us when it was last sent */
     union {
         uint64_t stamp_ns;         /* received: by the wall clock, 0: nobody wanted to know (stamp.h) */
         struct rte_mbuf *rtx_next; /* TCP send unit sent again */

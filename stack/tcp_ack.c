@@ -76,7 +76,7 @@ static void expand_sndbuf(struct shard *sh, struct tcb *t)
 {
     uint64_t want = 2ULL * (t->cwnd / t->unit + 1) * TCP_UNIT_COST, max = (uint64_t)sh->st->set.tcp_wmem_max;
 
-    if (t->flags & TF_SNDBUF_LOCK)
+    if (t->opts & TO_SNDBUF_LOCK)
         return;
     if (want > max)
         want = max;
@@ -96,11 +96,13 @@ void tcp_wake_writer(struct shard *sh, struct tcb *t)
  * persist timer once the window has opened. */
 static void stop_timer(struct tcb *t)
 {
+    struct tcp_tx *x = t->tx;
+
     if (t->flags & TF_PROBING) {
-        if (!t->snd_wnd || (t->snd_next && t->snd_wnd < t->max_wnd / 2 && t->snd_wnd < t->mss))
+        if (!t->snd_wnd || (x->snd_next && t->snd_wnd < t->max_wnd / 2 && t->snd_wnd < t->mss))
             return;
         t->flags &= ~(uint32_t)TF_PROBING;
-        t->retries = t->backoff = 0;
+        x->retries = t->backoff = 0;
     }
     tcp_deadline_clear(t, DL_RTX);
 }
@@ -109,9 +111,9 @@ static void stop_timer(struct tcb *t)
  * put off for ever (Linux: tcp_clean_rtx_queue). */
 static bool sack_postpones(const struct tcb *t, const struct tcp_ack_info *a)
 {
-    struct rte_mbuf *u = t->snd_head;
+    struct rte_mbuf *u = t->tx->snd_head;
 
-    return a->first_sack_us && u && u != t->snd_next && a->first_sack_us < pkt_meta(u)->time_us;
+    return a->first_sack_us && u && u != t->tx->snd_next && a->first_sack_us < pkt_meta(u)->time_us;
 }
 
 /* What is acknowledged leaves the queue; RTT, order, and whether the timer starts anew. */
@@ -142,18 +144,19 @@ static void clean_queue(struct shard *sh, struct tcb *t, struct tcp_ack_info *a)
 /* cwnd, after everything else is known about the ACK. */
 static void set_cwnd(struct shard *sh, struct tcb *t, struct tcp_ack_info *a, uint32_t lost)
 {
+    struct tcp_tx *x = t->tx;
     uint32_t news = a->delivered + a->sacked;
     bool may_grow = a->flags & A_ADVANCED;
 
-    t->delivered += news;
+    x->delivered += news;
     if (a->flags & A_ECE)
         tcp_ecn_delivered(sh, t, news);
-    tcp_rate_gen(sh, t, news, t->lost_total - lost, &a->rs);
+    tcp_rate_gen(sh, t, news, x->lost_total - lost, &a->rs);
     tcp_cc_news(sh, t, &a->rs);
     if (tcp_cc_table[t->cc]->cong_control)
         return;
     if (tcp_in_reduction(t)) {
-        tcp_prr_ack(t, news, t->lost_total - lost, a->flags & A_ADVANCED);
+        tcp_prr_ack(t, news, x->lost_total - lost, a->flags & A_ADVANCED);
         return;
     }
     /* In order only, unless the path is known to reorder much. */
@@ -165,12 +168,14 @@ static void set_cwnd(struct shard *sh, struct tcb *t, struct tcp_ack_info *a, ui
 
 static void info_begin(struct shard *sh, struct tcb *t, const struct tcp_seg *s, struct tcp_ack_info *a)
 {
+    struct tcp_tx *x = t->tx;
+
     a->ack = s->h.ack;
     a->prior_una = t->snd_una;
     a->una = seq_max(s->h.ack, t->snd_una);
     a->prior_flight = tcp_flight(t);
-    a->prior_sacked = t->sacked;
-    a->prior_fack = t->sacked && (t->flags & TF_SACK) ? t->fack : t->snd_una;
+    a->prior_sacked = x->sacked;
+    a->prior_fack = x->sacked && (t->flags & TF_SACK) ? x->fack : t->snd_una;
     a->reord = t->snd_nxt;
     a->rs.rtt_us = -1;
     a->rs.prior_in_flight = tcp_pipe(t);
@@ -189,35 +194,41 @@ static void info_begin(struct shard *sh, struct tcb *t, const struct tcp_seg *s,
 void tcp_take_ack(struct shard *sh, struct tcb *t, const struct tcp_seg *s, bool wnd_changed)
 {
     struct tcp_ack_info a = {0};
-    uint32_t lost = t->lost_total;
+    uint32_t lost;
 
+    t->keep_probes = 0;
+    t->last_ack_ms = tcp_now_ms(sh);
+    if (!t->tx) { /* nothing it could be about */
+        if (t->flags & (TF_FIN_QUEUED | TF_OUTPUT))
+            tcp_at_burst_end(sh, t, TF_OUTPUT);
+        return;
+    }
+    lost = t->tx->lost_total;
     info_begin(sh, t, s, &a);
     if (wnd_changed)
         a.flags |= A_WINDOW;
-    t->keep_probes = 0;
-    t->last_ack_ms = tcp_now_ms(sh);
     if (s->o.nsack && (t->flags & TF_SACK))
         tcp_sack_take(sh, t, &s->o, &a);
     if (seq_gt(s->h.ack, t->snd_una)) {
         a.flags |= A_ADVANCED;
         t->snd_una = s->h.ack;
-        if (t->retries)
+        if (t->tx->retries)
             tcp_info_timeouts_end(sh, t);
-        t->retries = 0;
-        t->rtx_first_ms = 0;
+        t->tx->retries = 0;
+        t->tx->rtx_first_ms = 0;
     }
     a.rs.acked = s->h.ack - a.prior_una;
     if (!a.prior_flight) {
         if (a.flags & A_DSACK)
             tcp_recover_ack(sh, t, &a);
-        if (t->tlp_out)
+        if (t->tx->tlp_out)
             tcp_tlp_ack(sh, t, &a);
         stop_timer(t);
     } else {
         clean_queue(sh, t, &a);
         t->bytes_acked += a.rs.acked - (tcp_fin_sent(t) && t->snd_una == t->snd_nxt && a.rs.acked);
         tcp_rack_window(t, &a);
-        if (t->tlp_out)
+        if (t->tx->tlp_out)
             tcp_tlp_ack(sh, t, &a);
         /* RFC 5681 section 2: (a) data outstanding, (b) no data, (c) no SYN or FIN, (d) the same ACK, (e) the
          * same window. */
@@ -230,7 +241,7 @@ void tcp_take_ack(struct shard *sh, struct tcb *t, const struct tcp_seg *s, bool
             tcp_rtx_rearm(sh, t);
         set_cwnd(sh, t, &a, lost);
     }
-    if (t->sack_cache && !t->sacked)
+    if (t->tx->sack_cache && !t->tx->sacked)
         tcp_sack_cache_free(sh, t);
     if (a.flags & A_ADVANCED) {
         ip_confirm(sh, &t->flow);
@@ -238,12 +249,12 @@ void tcp_take_ack(struct shard *sh, struct tcb *t, const struct tcp_seg *s, bool
         if (t->flags & TF_TXSTAMP)
             tcp_stamp_acked(sh, t);
         tcp_wake_writer(sh, t);
-        if (t->chrono && (!t->snd_head || t->chrono == CHRONO_SNDBUF))
-            tcp_chrono_set(sh, t, t->snd_head ? CHRONO_BUSY : CHRONO_NONE);
+        if (t->chrono && (!t->tx->snd_head || t->chrono == CHRONO_SNDBUF))
+            tcp_chrono_set(sh, t, t->tx->snd_head ? CHRONO_BUSY : CHRONO_NONE);
     }
     /* MSG_MORE holds a short segment back until the next send or the next ACK, as Linux has it. */
     t->flags &= ~(uint32_t)TF_MORE;
-    if (t->snd_next || t->lost > t->retrans || (t->flags & (TF_FIN_QUEUED | TF_OUTPUT)))
+    if (t->tx->snd_next || t->tx->lost > t->tx->retrans || (t->flags & (TF_FIN_QUEUED | TF_OUTPUT)))
         tcp_at_burst_end(sh, t, TF_OUTPUT);
 }
 
@@ -272,7 +283,7 @@ static enum count syn_received_ack(struct shard *sh, struct tcb *t, struct tcp_s
         tcp_reset_segment(sh, s);
         return COUNT_TCP_ACK_UNSENT;
     }
-    t->snd_una = t->iss + 1; /* the rest of it is data's, below */
+    t->snd_una = t->tx->iss + 1; /* the rest of it is data's, below */
     if (t->flags & TF_TFO)
         tcp_tfo_child_open(sh, t, s);
     else
@@ -286,12 +297,12 @@ static void late_sack(struct shard *sh, struct tcb *t, const struct tcp_seg *s)
 {
     struct tcp_ack_info a = {0};
 
-    if (!s->o.nsack || !(t->flags & TF_SACK))
+    if (!s->o.nsack || !(t->flags & TF_SACK) || !t->tx)
         return;
     info_begin(sh, t, s, &a);
     tcp_sack_take(sh, t, &s->o, &a);
     tcp_recover_ack(sh, t, &a);
-    t->delivered += a.sacked;
+    t->tx->delivered += a.sacked;
     tcp_at_burst_end(sh, t, TF_OUTPUT);
 }
 

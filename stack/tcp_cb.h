@@ -14,6 +14,10 @@
  * later, as an orphan, by whoever ends it (tcp_done). A child waits in its listener's accept queue with
  * TF_ACCEPTQ: it is then freed by the listener's end at the earliest. While a socket is attached (pcb.user)
  * or TF_ACCEPTQ is set, a finished tcb stays as TCPS_CLOSE, so that the user can still read data and error.
+ *
+ * Size. A tcb is what an idle connection needs, at most 512 bytes. What it needs besides while it sends is a
+ * struct tcp_tx (tcp_tx.h), made for the first send and given back when nothing was sent for a while; what
+ * few connections need at all is in a struct tcp_ext (tcp_ext.h). Hot fields come first.
  */
 #ifndef SHUNT_TCP_CB_H
 #define SHUNT_TCP_CB_H
@@ -55,12 +59,8 @@ enum tcb_flag {
     TF_ACK_DELAYED = 1u << 8,   /* an ACK is due at delack_ms at the latest */
     TF_PINGPONG = 1u << 9,      /* request and response: ACKs ride on data */
     TF_CLOSED = 1u << 10,       /* the user's close was called */
-    TF_LINGER = 1u << 11,       /* SO_LINGER on */
-    TF_SNDBUF_LOCK = 1u << 12,  /* SO_SNDBUF set: no auto-tuning */
-    TF_RCVBUF_LOCK = 1u << 13,  /* SO_RCVBUF set */
     TF_NOSPACE = 1u << 14,      /* a writer met a full send buffer */
     TF_ACCEPTQ = 1u << 15,      /* waits in the listener's accept queue */
-    TF_KEEPALIVE = 1u << 16,    /* SO_KEEPALIVE */
     TF_PROBING = 1u << 17,      /* the retransmission deadline is a persist one (window probe) */
     TF_CWND_LIMITED = 1u << 18, /* the last output stopped at cwnd, so cwnd may grow */
     TF_CORK_DUE = 1u << 19,     /* the 200 ms of a cork are over: partial segments may go */
@@ -72,10 +72,20 @@ enum tcb_flag {
     TF_CTL = 1u << 25,          /* recvmsg gives control messages (tcp_stamp.h) */
     TF_TXSTAMP = 1u << 26,      /* what is sent gets time stamps (tcp_stamp.h) */
     TF_MD5 = 1u << 27,          /* segments are signed (tcp_md5.h) */
+    TF_LOWAT = 1u << 11,        /* SO_RCVLOWAT above 1 */
     TF_MTUP = 1u << 28,         /* searches the path's MTU (tcp_mtup.h) */
     TF_TFO = 1u << 29,          /* Fast Open under way (tcp_tfo.h): SYN_SENT, SYN_RECEIVED */
     TF_PACED = 1u << 31,        /* data leaves at a rate; tcb.ext->pace is there (tcp_pace.h) */
     TF_ECN = 1u << 30,          /* negotiated: ECN (tcp_ecn.h); in SYN_SENT: asked for */
+};
+
+/* tcb.opts: what options say that no segment's way asks for. */
+enum tcb_opt {
+    TO_LINGER = 1u << 0,      /* SO_LINGER on */
+    TO_SNDBUF_LOCK = 1u << 1, /* SO_SNDBUF set: no auto-tuning */
+    TO_RCVBUF_LOCK = 1u << 2, /* SO_RCVBUF set */
+    TO_KEEPALIVE = 1u << 3,   /* SO_KEEPALIVE */
+    TO_LOWAT = 1u << 4,       /* TCP_NOTSENT_LOWAT was set, it is not the setting's */
 };
 
 /* Congestion states, with TCP_INFO's numbers. */
@@ -83,11 +93,13 @@ enum tcp_ca { CA_OPEN, CA_DISORDER, CA_CWR, CA_RECOVERY, CA_LOSS };
 
 /* What the one wheel node stands for (tcp_timer.h). */
 enum tcp_deadline {
-    DL_RTX,    /* retransmission (enum tcp_rtx), or persist when TF_PROBING */
-    DL_DELACK, /* delayed ACK */
-    DL_KEEP,   /* keepalive; the end of an orphan's FIN_WAIT_2 */
-    DL_CORK,   /* the 200 ms of a cork */
-    DL_PACE,   /* the next packet of a paced connection */
+    DL_RTX,           /* retransmission (enum tcp_rtx), or persist when TF_PROBING */
+    DL_DELACK,        /* delayed ACK */
+    DL_KEEP,          /* keepalive; the end of an orphan's FIN_WAIT_2 */
+    DL_TCB,           /* those above are in the tcb, those below in its tx */
+    DL_CORK = DL_TCB, /* the 200 ms of a cork */
+    DL_PACE,          /* the next packet of a paced connection */
+    DL_IDLE,          /* tx may be given back, if nothing was sent since */
     DL_MAX
 };
 
@@ -108,9 +120,9 @@ enum tcp_rtx {
 #define TCP_QUICK_ACKS     16 /* ACKs sent at once at the start (Linux: TCP_MAX_QUICKACKS) */
 #define TCP_DUPTHRESH      3
 
-struct tcp_sack_cache; /* tcp_sack.h */
-struct tcp_ofo;        /* tcp_rcvq.h: out-of-order queue and what SACK says about it */
-struct tcp_ext;        /* tcp_ext.h: what few connections need */
+struct tcp_ofo; /* tcp_rcvq.h: out-of-order queue and what SACK says about it */
+struct tcp_ext; /* tcp_ext.h: what few connections need */
+struct tcp_tx;  /* tcp_tx.h: what a connection needs while it sends */
 
 struct tcb {
     struct pcb pcb;
@@ -122,21 +134,32 @@ struct tcb {
     uint32_t flags; /* enum tcb_flag */
     uint32_t rcv_nxt, rcv_wup, rcv_wnd, copied_seq;
     uint32_t snd_una, snd_nxt, snd_wnd, snd_wl1, snd_wl2, write_seq;
-    uint32_t ts_recent, ts_recent_s;   /* RFC 7323; when set, in seconds */
-    uint32_t ts_off;                   /* our timestamp is the millisecond clock plus this */
-    uint32_t cwnd, ssthresh;           /* bytes */
+    uint32_t cwnd, ssthresh; /* bytes */
+    union {
+        struct {                             /* with TF_TS */
+            uint32_t ts_recent, ts_recent_s; /* RFC 7323; when set, in seconds */
+            uint32_t ts_off;                 /* our timestamp is the millisecond clock plus this */
+        };
+        struct { /* without, once ESTABLISHED (tcp_rcvq.c) */
+            uint32_t rcv_rtt_seq, rcv_rtt_start_us;
+        };
+    };
     uint16_t mss;                      /* payload of a full segment, options taken off */
     uint16_t unit;                     /* payload of a full send unit: mss, or an even part of it */
     uint16_t rcv_mss;                  /* largest payload seen: the peer's full segment */
     uint16_t peer_mss;                 /* the MSS option received, or its default */
     uint32_t last_rcv_ms, last_snd_ms; /* data */
     uint32_t last_ack_ms;              /* any acceptable segment */
-    uint32_t oow_ms;                   /* last answer to one that was not (tcp_invalid_ratelimit), 0: never */
+    struct tcp_tx *tx;                 /* NULL: nothing to send, nothing in flight (tcp_tx.h) */
     union {
         struct {
-            struct rte_mbuf *snd_head, *snd_next, *snd_tail; /* tcp_sndq.h; snd_next: first unsent */
-            struct rte_mbuf *rcv_head, *rcv_tail;            /* tcp_rcvq.h */
-            struct tcp_ofo *ofo;                             /* NULL: nothing out of order */
+            struct rte_mbuf *rcv_head, *rcv_tail; /* tcp_rcvq.h */
+            struct tcp_ofo *ofo;                  /* NULL: nothing out of order */
+            uint32_t drs_us, drs_seq;             /* receive buffer auto-tuning (tcp_rcvq.c): when this */
+            union {                               /* measurement began, copied_seq then; bytes of the last */
+                uint32_t drs_space;
+                uint32_t syn_ms; /* until ESTABLISHED: when our SYN was sent */
+            };
         };
         struct {                             /* TCPS_LISTEN */
             struct tcb *acc_head, *acc_tail; /* accept queue */
@@ -146,104 +169,54 @@ struct tcb {
             uint32_t cookie_ms; /* when it sent a SYN cookie last, 0: never */
         };
     };
-    struct tcb *acc_next;     /* in the listener's accept queue */
-    uint32_t snd_mem, sndbuf; /* bytes of memory held and allowed, buffers counted whole */
-    uint32_t rcv_mem, rcvbuf;
-    uint32_t max_wnd; /* largest send window seen */
-    uint32_t snd_sml; /* Minshall: the end of the last small segment sent */
+    uint32_t sndbuf, rcvbuf, rcv_mem; /* bytes of memory allowed, and held */
+    uint32_t max_wnd;                 /* largest send window seen */
     struct flow flow;
     struct list acks; /* on shard->acks: something to do at the end of the burst */
 
     /* Timers. */
     struct timer timer;
-    uint32_t deadline_ms[DL_MAX];  /* low 32 bits of the millisecond clock, 0: not set */
-    uint32_t srtt_us8, min_rtt_us; /* RFC 6298, scaled by 8; the least in five minutes */
-    uint32_t mdev_us4, mdev_max_us4, rttvar_us4, rtt_seq; /* tcp_rtt.c; scaled by 4 */
-    uint32_t min_rtt_ms;                                  /* when min_rtt_us was taken */
-    uint32_t rto_ms;
-    uint32_t rtx_first_ms; /* when the oldest unacknowledged retransmission episode began */
-    uint8_t retries;       /* consecutive timeouts; probes when TF_PROBING */
-    uint8_t backoff;       /* times rto_ms is doubled; until the next RTT sample (RFC 6298 section 5.5) */
-    uint8_t dup_acks_sent; /* for segments behind the same hole (tcp_text.c) */
-    uint8_t rtx_kind;      /* enum tcp_rtx: what DL_RTX stands for */
-    uint8_t dupacks;
+    uint32_t deadline_ms[DL_TCB];              /* low 32 bits of the millisecond clock, 0: not set */
+    uint32_t srtt_us8, min_rtt_us;             /* RFC 6298, scaled by 8; the least in five minutes */
+    uint32_t mdev_us4, rttvar_us4;             /* tcp_rtt.c; scaled by 4 */
+    uint32_t rto_ms, rcv_rtt_us;               /* rcv_rtt_us: the receiver's own estimate (tcp_rcvq.c) */
+    uint32_t rate_delivered, rate_interval_us; /* the last sample worth showing (tcp_rate.h) */
+    bool rate_app_limited : 1;                 /* that sample's */
+    bool reord_seen : 1;                       /* of the path (tcp_rack.h) */
+    bool dsack_ever : 1;
+    uint8_t dup_acks_sent;                   /* for segments behind the same hole (tcp_text.c) */
     uint8_t ca_state;                        /* enum tcp_ca */
     uint8_t chrono;                          /* enum tcp_chrono (tcp_info.h) */
     uint8_t cc;                              /* index of tcp_cc_table */
     uint8_t quick;                           /* ACKs to send at once before delaying begins */
     uint8_t rcv_ratio;                       /* payload bytes per 256 bytes of receive memory */
     uint8_t ecn;                             /* enum tcp_ecn_bit */
+    uint8_t opts;                            /* enum tcb_opt */
     uint8_t keep_probes;                     /* sent and unanswered */
     uint8_t keep_cnt, syn_cnt, defer_accept; /* TCP_KEEPCNT, TCP_SYNCNT, TCP_DEFER_ACCEPT; 0: default */
-    uint16_t keep_idle_s, keep_intvl_s;      /* 0: the tunable */
-    uint16_t user_mss;                       /* TCP_MAXSEG, 0: none */
+    uint8_t rack_steps;                      /* RACK.reo_wnd_mult */
+    uint8_t rack_persist;                    /* RACK.reo_wnd_persist */
+    uint8_t backoff;     /* times rto_ms is doubled; until the next RTT sample (RFC 6298 section 5.5) */
+    uint16_t reordering; /* packets by which the path is known to reorder */
+    uint16_t keep_idle_s, keep_intvl_s; /* 0: the tunable */
+    uint16_t user_mss;                  /* TCP_MAXSEG, 0: none */
+    uint16_t min_rtt_s;                 /* when min_rtt_us was taken, low bits */
     uint16_t linger_s;
     int16_t linger2_s; /* TCP_LINGER2; 0: tcp_fin_timeout, -1: none */
-
-    /* Loss recovery (tcp_sack.h, tcp_rack.h, tcp_recover.h, tcp_prr.h, tcp_undo.h).
-     * pipe = snd_nxt - snd_una - sacked - lost + retrans. */
-    uint32_t sacked, lost, retrans;  /* bytes of units so marked; sacked also counts dup ACKs without SACK */
-    uint32_t sacked_pkts;            /* packets among them: units with UNIT_START */
-    uint32_t fack;                   /* the end of the highest unit SACKed, while sacked with SACK */
-    uint32_t recover;                /* RFC 6582: snd_nxt when recovery began */
-    uint32_t prior_cwnd;             /* when the last reduction of cwnd began */
-    uint32_t prior_ssthresh;         /* what undo goes back to; 0: it must not */
-    uint32_t prr_delivered, prr_out; /* RFC 6937: bytes since the reduction began */
-    uint32_t undo_marker;            /* snd_una then, when undo_on */
-    int32_t undo_retrans;            /* packets sent again and not found needless; -1: none sent yet */
-    uint32_t retrans_stamp_ms;       /* of the episode's first retransmission; 0: none */
-    uint32_t tlp_high_seq;           /* RFC 8985 TLP.end_seq, when tlp_out */
-    uint64_t rack_us;                /* RFC 8985 RACK.xmit_ts, and below RACK.end_seq, RACK.rtt */
-    uint32_t rack_end_seq, rack_rtt_us;
-    uint32_t rack_last_delivered; /* tcb.delivered when the window was last widened */
-    uint16_t reordering;          /* packets by which the path is known to reorder; DupThresh at first */
-    uint8_t rack_steps;           /* RACK.reo_wnd_mult */
-    uint8_t rack_persist;         /* RACK.reo_wnd_persist */
-    bool undo_on : 1;
-    bool lowat_set : 1; /* TCP_NOTSENT_LOWAT was set, it is not the setting's */
-    bool reord_seen : 1;
-    bool rack_advanced : 1;
-    bool dsack_seen : 1; /* a D-SACK this round that says the window was too small */
-    bool dsack_ever : 1;
-    bool tlp_out : 1;               /* a probe was sent and is not judged yet */
-    bool tlp_retrans : 1;           /* it was a retransmission */
-    bool frto : 1;                  /* RFC 5682 is under way */
-    bool frto_new : 1;              /* its step 2.b: new data goes before retransmissions */
-    bool sack_reneg : 1;            /* this episode began by reneging */
-    uint32_t max_out, cwnd_use_seq; /* most bytes in flight since snd_una passed cwnd_use_seq */
-    struct rte_mbuf *rtx_hint;      /* no unit before it is lost and unsent; NULL: start at the head */
-    struct rte_mbuf *rack_next;     /* no unit before it is judged by its first sending; NULL: the head */
-    struct rte_mbuf *rtx_first, *rtx_last; /* units sent again and in flight, by time (tcp_rack.h) */
-    struct tcp_sack_cache *sack_cache;     /* the last ACK's blocks (tcp_sack.h); NULL: none */
-    uint32_t cc_priv[8];
-
-    /* Delivery rate (tcp_rate.h). Bytes, and the low 32 bits of the microsecond clock. */
-    uint32_t delivered;     /* acknowledged or SACKed, ever */
-    uint32_t delivered_us;  /* when delivered last changed, or a flight began */
-    uint32_t first_sent_us; /* when the unit was sent that was delivered last, or a flight began */
-    uint32_t app_limited;   /* until delivered passes this the application is the limit; 0: it is not */
-    uint32_t lost_total;    /* marked as lost, ever */
-    uint32_t rate_delivered, rate_interval_us; /* the last sample worth showing */
-    bool rate_app_limited;
-
-    /* Receive buffer auto-tuning (tcp_rcvq.c). */
-    uint32_t drs_seq, drs_us,
-        drs_space; /* copied_seq and time at the start of this measurement, bytes of the last one */
-    uint32_t rcv_rtt_us, rcv_rtt_seq, rcv_rtt_start_us;
-
-    uint32_t iss, irs;
-    uint32_t window_clamp, rcvlowat, notsent_lowat;
-    uint32_t pmtu;    /* learnt by ICMP, 0: none */
-    uint32_t pmtu_ms; /* when */
-    uint32_t mss_mtu; /* flow.mtu that mss was computed from */
+    uint16_t pmtu;     /* learnt by ICMP, 0: none */
+    uint16_t mss_mtu;  /* low bits of flow.mtu that mss was computed from */
+    uint32_t window_clamp, notsent_lowat;
 
     struct tcp_ext *ext; /* NULL until something in it is used */
 
     /* TCP_INFO. */
-    uint32_t total_retrans, segs_in, segs_out, data_segs_in, data_segs_out, ofo_segs, dsack_dups;
-    uint64_t bytes_acked, bytes_received, bytes_retrans;
+    uint32_t segs_in, segs_out, data_segs_in, data_segs_out;
+    uint64_t bytes_acked, bytes_received;
     uint32_t chrono_ms[3], chrono_start_ms; /* tcp_info.h; the running one's since chrono_start_ms to come */
 };
+
+/* In a listener's accept queue; a connection's hash chain has no use for prev. */
+#define ACC_NEXT(t) (*(struct tcb **)&(t)->pcb.hash.prev)
 
 /* Chained hash table that grows a bucket at a time (linear hashing, Litwin 1980): memory is touched as
  * entries come, and no insertion pays for a whole rehash. Chains use the objects' first struct list's next
@@ -260,7 +233,7 @@ struct tcp_hash {
 struct tfo_peer;
 
 struct tcp_table {
-    struct slab tcb, synreq, tw, ofo, ext, saved_syn, sack_cache, txstamp, pace, md5;
+    struct slab tcb, synreq, tw, ofo, ext, tx, saved_syn, sack_cache, txstamp, pace, md5;
     struct tfo_peer *tfo; /* tcp_tfo.h: what is known of destinations */
     uint32_t tfo_holes, tfo_hole_ms;
     struct tcp_hash conn, half, timewait;   /* of struct tcb, synreq, tw */
@@ -281,14 +254,6 @@ static inline struct tcb *pcb_tcb(struct pcb *p)
 static inline bool state_in(const struct tcb *t, unsigned states)
 {
     return (1u << t->state) & states;
-}
-
-/* May cwnd grow, being used (Linux: tcp_is_cwnd_limited)? In slow start half of it is enough. */
-static inline bool tcp_cwnd_used(const struct tcb *t)
-{
-    if (t->flags & TF_CWND_LIMITED)
-        return true;
-    return t->cwnd < t->ssthresh && t->cwnd < 2 * t->max_out;
 }
 
 /* The millisecond clock that deadlines and timestamps use; never 0, so that 0 can mean "not set". */

@@ -2,6 +2,8 @@
  * section 3.1). */
 #include "tcp_cc.h"
 
+#include <errno.h>
+
 #include "tcp_ecn.h"
 #include "tcp_ext.h"
 #include "tcp_pace.h"
@@ -31,27 +33,36 @@ void tcp_cc_start(struct shard *sh, struct tcb *t)
     t->cwnd = iw * t->mss;
     t->ssthresh = UINT32_MAX;
     t->ca_state = CA_OPEN;
-    tcp_cc_table[t->cc]->init(sh, t);
+    if (tcp_cc_table[t->cc]->keeps && !tcp_tx_get(sh, t))
+        t->cc = TCP_CC_RENO; /* which needs nothing */
+    if (t->tx)               /* else tcp_tx_new does */
+        tcp_cc_table[t->cc]->init(sh, t);
 }
 
 void tcp_cc_release(struct tcb *t)
 {
-    memset(t->cc_priv, 0, sizeof t->cc_priv);
+    if (t->tx)
+        memset(t->tx->cc_priv, 0, sizeof t->tx->cc_priv);
     if (t->ext && t->ext->pace) {
         t->ext->pace->rate = t->ext->pace->next_ns = 0;
         memset(t->ext->pace->cc, 0, sizeof t->ext->pace->cc);
     }
 }
 
-void tcp_cc_set(struct shard *sh, struct tcb *t, uint8_t cc)
+int tcp_cc_set(struct shard *sh, struct tcb *t, uint8_t cc)
 {
+    bool open = !state_in(t, TCPF(CLOSE) | TCPF(LISTEN) | TCPF(SYN_SENT) | TCPF(SYN_RECEIVED));
+
     if (t->cc == cc)
-        return;
+        return 0;
+    if (open && tcp_cc_table[cc]->keeps && !tcp_tx_get(sh, t))
+        return -ENOBUFS;
     tcp_cc_release(t);
     t->cc = cc;
     t->ecn = (uint8_t)(tcp_cc_table[cc]->needs_ecn ? t->ecn | ECN_NEEDED : t->ecn & ~ECN_NEEDED);
-    if (!state_in(t, TCPF(CLOSE) | TCPF(LISTEN) | TCPF(SYN_SENT) | TCPF(SYN_RECEIVED)))
-        tcp_cc_table[cc]->init(sh, t); /* else when the handshake is through */
+    if (open && t->tx) /* else when the handshake is through, or by tcp_tx_new */
+        tcp_cc_table[cc]->init(sh, t);
+    return 0;
 }
 
 void tcp_cc_acked(struct shard *sh, struct tcb *t, uint32_t acked, uint32_t prior_flight)

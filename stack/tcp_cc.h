@@ -1,9 +1,10 @@
 /* tcp_cc.h: congestion control: the interface, the table of algorithms, and what they share.
  *
- * cubic and reno keep their state in tcb.cc_priv; one that needs more has it in tcp_pace.cc (tcp_pace.h).
+ * cubic and reno keep their state in tcp_tx.cc_priv, which long idle times void; one that needs more has it
+ * in tcp_pace.cc (tcp_pace.h).
  *
  * A tcb holds an index into tcp_cc_table (no function pointer may live in the segment); an algorithm keeps
- * its state in tcb.cc_priv. All windows are in bytes. Loss detection and recovery are not an algorithm's
+ * its state in tcp_tx.cc_priv. All windows are in bytes. Loss detection and recovery are not an algorithm's
  * business (tcp_recover.h).
  */
 #ifndef SHUNT_TCP_CC_H
@@ -11,11 +12,12 @@
 
 #include <linux/inet_diag.h> /* union tcp_cc_info */
 
-#include "tcp_cb.h"
+#include "tcp_tx.h"
 #include "tcp_rate.h"
 
 struct tcp_cc {
     const char *name; /* as TCP_CONGESTION shows it */
+    bool keeps;       /* its state must outlast idle times: tcb.tx stays (tcp_tx.h) */
     bool needs_ecn;   /* asks for ECN, and to be told of each mark (tcp_ecn.h) */
     void (*init)(struct shard *sh, struct tcb *t);
     /* cwnd was not reached by congestion so far and acked bytes were acknowledged: grow (slow start is the
@@ -34,7 +36,7 @@ struct tcp_cc {
     /* The algorithm sets cwnd itself after each such ACK, in all congestion states: neither slow start and
      * avoid, nor the reduction by PRR in recovery are done then. ssthresh is asked all the same. */
     void (*cong_control)(struct shard *sh, struct tcb *t, const struct tcp_rate_sample *rs);
-    /* The reduction was a mistake: the cwnd to go back to. NULL: the larger of cwnd and tcb.prior_cwnd. */
+    /* The reduction was a mistake: the cwnd to go back to. NULL: the larger of cwnd and tcp_tx.prior_cwnd. */
     uint32_t (*undo_cwnd)(struct shard *sh, struct tcb *t);
     /* TCP_CC_INFO: fills in its member, returns its length (linux/inet_diag.h). */
     uint32_t (*get_info)(const struct tcb *t, union tcp_cc_info *info);
@@ -52,8 +54,8 @@ enum { TCP_CC_CUBIC, TCP_CC_RENO, TCP_CC_BBR, TCP_CC_DCTCP, TCP_CC_DCTCP_RENO };
 
 /* Initial window and the algorithm's state; when the handshake is through. */
 void tcp_cc_start(struct shard *sh, struct tcb *t);
-/* Changes the algorithm, in any state; a connection goes on with its cwnd. */
-void tcp_cc_set(struct shard *sh, struct tcb *t, uint8_t cc);
+/* Changes the algorithm, in any state; a connection goes on with its cwnd. 0 or -ENOBUFS. */
+int tcp_cc_set(struct shard *sh, struct tcb *t, uint8_t cc);
 /* The algorithm's state is not needed any more. */
 void tcp_cc_release(struct tcb *t);
 /* bytes were newly acknowledged outside of fast recovery. */

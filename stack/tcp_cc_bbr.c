@@ -8,7 +8,7 @@
  * more than bw, a little less, then bw for six min_rtt; PROBE_RTT, each ten seconds, goes down to four
  * segments for 200 ms to see min_rtt without our own queue. A policer shows as loss at a steady rate: that
  * rate is then taken for bw for a while (long-term sampling). Rates are bytes/s, gains in 1/256, windows
- * bytes; a round trip is counted by tcb.delivered.
+ * bytes; a round trip is counted by tcp_tx.delivered.
  */
 #include "tcp_cc.h"
 #include "tcp_ext.h"
@@ -218,7 +218,7 @@ static bool recover_or_restore(struct tcb *t, const struct tcp_rate_sample *rs, 
         *cwnd = *cwnd > rs->losses + t->mss ? *cwnd - rs->losses : t->mss;
     if (t->ca_state == CA_RECOVERY && prev != CA_RECOVERY) {
         b->packet_conservation = true;
-        b->next_round_delivered = t->delivered;
+        b->next_round_delivered = t->tx->delivered;
         *cwnd = tcp_pipe(t) + acked;
     } else if (prev >= CA_RECOVERY && t->ca_state < CA_RECOVERY) {
         if (*cwnd < b->prior_cwnd)
@@ -240,7 +240,7 @@ static void set_cwnd(struct tcb *t, const struct tcp_rate_sample *rs, uint64_t b
         target = with_quanta(t, b, bdp(t, b, bw, b->cwnd_gain) + aggregation(b));
         if (b->full)
             cwnd = cwnd + acked < target ? cwnd + acked : target;
-        else if (cwnd < target || t->delivered < 10u * t->mss)
+        else if (cwnd < target || t->tx->delivered < 10u * t->mss)
             cwnd += acked;
         if (cwnd < MIN_SEGMENTS * t->mss)
             cwnd = MIN_SEGMENTS * t->mss;
@@ -255,7 +255,7 @@ static void set_cwnd(struct tcb *t, const struct tcp_rate_sample *rs, uint64_t b
 static void advance_cycle(struct tcb *t, struct bbr *b)
 {
     b->cycle = (b->cycle + 1) % CYCLE_LEN;
-    b->cycle_us = t->delivered_us;
+    b->cycle_us = t->tx->delivered_us;
 }
 
 /* Starts in any phase but the draining one, so that flows don't probe together. */
@@ -278,7 +278,7 @@ static void reset_mode(struct shard *sh, struct tcb *t, struct bbr *b)
 static bool phase_over(struct shard *sh, const struct tcb *t, const struct bbr *b,
                        const struct tcp_rate_sample *rs)
 {
-    bool long_enough = (int32_t)(t->delivered_us - b->cycle_us) > (int32_t)b->min_rtt_us;
+    bool long_enough = (int32_t)(t->tx->delivered_us - b->cycle_us) > (int32_t)b->min_rtt_us;
     uint32_t flight;
 
     if (b->pacing_gain == UNIT)
@@ -293,9 +293,11 @@ static bool phase_over(struct shard *sh, const struct tcb *t, const struct bbr *
 
 static void lt_interval(const struct tcb *t, struct bbr *b)
 {
-    b->lt_stamp_ms = t->delivered_us / 1000;
-    b->lt_delivered = t->delivered;
-    b->lt_lost = t->lost_total;
+    struct tcp_tx *x = t->tx;
+
+    b->lt_stamp_ms = x->delivered_us / 1000;
+    b->lt_delivered = x->delivered;
+    b->lt_lost = x->lost_total;
     b->lt_rounds = 0;
 }
 
@@ -323,6 +325,7 @@ static void lt_interval_done(const struct tcb *t, struct bbr *b, uint64_t bw)
 
 static void lt_sample(struct shard *sh, struct tcb *t, struct bbr *b, uint32_t losses, bool app_limited)
 {
+    struct tcp_tx *x = t->tx;
     uint32_t lost, delivered, ms;
 
     if (b->lt_use_bw) {
@@ -345,11 +348,11 @@ static void lt_sample(struct shard *sh, struct tcb *t, struct bbr *b, uint32_t l
     b->lt_rounds += b->round_start;
     if (b->lt_rounds < LT_INTERVAL_ROUNDS || !losses)
         return;
-    lost = t->lost_total - b->lt_lost;
-    delivered = t->delivered - b->lt_delivered;
+    lost = x->lost_total - b->lt_lost;
+    delivered = x->delivered - b->lt_delivered;
     if (!delivered || (uint64_t)lost * 256 < (uint64_t)LT_LOSS_THRESH * delivered)
         return;
-    ms = t->delivered_us / 1000 - b->lt_stamp_ms;
+    ms = x->delivered_us / 1000 - b->lt_stamp_ms;
     if ((int32_t)ms < 1) {
         if (ms) /* the clock's low bits went round */
             lt_reset(t, b);
@@ -368,7 +371,7 @@ static void update_bw(struct shard *sh, struct tcb *t, struct bbr *b, const stru
     if (rs->delivered < 0 || rs->interval_us <= 0)
         return;
     if (seq_geq(rs->prior_delivered, b->next_round_delivered)) {
-        b->next_round_delivered = t->delivered;
+        b->next_round_delivered = t->tx->delivered;
         b->rounds++;
         b->round_start = true;
         b->packet_conservation = false;
@@ -391,10 +394,10 @@ static void update_aggregation(struct tcb *t, struct bbr *b, const struct tcp_ra
         b->aggr_index ^= 1;
         b->aggr_extra[b->aggr_index] = 0;
     }
-    expected = bw_now(b) * (t->delivered_us - b->aggr_us) / 1000000;
+    expected = bw_now(b) * (t->tx->delivered_us - b->aggr_us) / 1000000;
     if (b->aggr_acked <= expected || b->aggr_acked + rs->acked_sacked >= AGGR_RESET_BYTES) {
         b->aggr_acked = 0;
-        b->aggr_us = t->delivered_us;
+        b->aggr_us = t->tx->delivered_us;
         expected = 0;
     }
     b->aggr_acked += rs->acked_sacked;
@@ -442,9 +445,10 @@ static void check_probe_rtt_done(struct shard *sh, struct tcb *t, struct bbr *b)
 
 static void in_probe_rtt(struct shard *sh, struct tcb *t, struct bbr *b)
 {
-    uint32_t limit = t->delivered + tcp_pipe(t);
+    struct tcp_tx *x = t->tx;
+    uint32_t limit = x->delivered + tcp_pipe(t);
 
-    t->app_limited = limit ? limit : 1; /* such samples say nothing about bw */
+    x->app_limited = limit ? limit : 1; /* such samples say nothing about bw */
     if (!b->probe_rtt_done_ms) {
         if (tcp_pipe(t) > MIN_SEGMENTS * t->mss)
             return;
@@ -452,7 +456,7 @@ static void in_probe_rtt(struct shard *sh, struct tcb *t, struct bbr *b)
         if (!b->probe_rtt_done_ms)
             b->probe_rtt_done_ms = 1;
         b->probe_rtt_round_done = false;
-        b->next_round_delivered = t->delivered;
+        b->next_round_delivered = x->delivered;
         return;
     }
     if (b->round_start)
@@ -531,7 +535,7 @@ static void bbr_init(struct shard *sh, struct tcb *t)
     b = priv(t);
     *b = (struct bbr){.min_rtt_us = t->min_rtt_us ? t->min_rtt_us : UINT32_MAX,
                       .min_rtt_stamp_ms = tcp_now_ms(sh),
-                      .next_round_delivered = t->delivered,
+                      .next_round_delivered = t->tx->delivered,
                       .aggr_us = tcp_now_us(sh),
                       .pacing_gain = HIGH_GAIN,
                       .cwnd_gain = HIGH_GAIN,
@@ -585,7 +589,7 @@ static void bbr_restart(struct shard *sh, struct tcb *t, uint32_t idle_ms)
     struct bbr *b = priv(t);
 
     (void)idle_ms;
-    if (!t->app_limited)
+    if (!t->tx->app_limited)
         return;
     b->idle_restart = true;
     b->aggr_us = tcp_now_us(sh);
@@ -611,6 +615,7 @@ static uint32_t bbr_info(const struct tcb *t, union tcp_cc_info *info)
 
 const struct tcp_cc tcp_cc_bbr = {
     .name = "bbr",
+    .keeps = true,
     .init = bbr_init,
     .avoid = bbr_avoid,
     .ssthresh = bbr_ssthresh,

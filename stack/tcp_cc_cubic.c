@@ -25,11 +25,11 @@ struct cubic {
         struct tcp_hystart h; /* as long as ssthresh is not known */
     };
 };
-_Static_assert(sizeof(struct cubic) <= sizeof(((struct tcb *)0)->cc_priv), "cubic's state fits into the tcb");
+_Static_assert(sizeof(struct cubic) <= sizeof(((struct tcp_tx *)0)->cc_priv), "cubic's state fits");
 
 static struct cubic *priv(struct tcb *t)
 {
-    return (struct cubic *)t->cc_priv;
+    return (struct cubic *)t->tx->cc_priv;
 }
 
 static bool first_start(const struct tcb *t)
@@ -86,7 +86,7 @@ static uint64_t w_cubic(const struct tcb *t, const struct epoch *e, uint32_t t_m
  * until the window before the reduction is reached, then 1. */
 static void w_est_advance(const struct tcb *t, struct epoch *e, uint32_t acked)
 {
-    uint64_t per_segment = e->w_est < t->prior_cwnd ? (uint64_t)t->cwnd * 17 / 9 : t->cwnd;
+    uint64_t per_segment = e->w_est < t->tx->prior_cwnd ? (uint64_t)t->cwnd * 17 / 9 : t->cwnd;
 
     e->est_acked += acked;
     while (e->est_acked >= per_segment) {
@@ -172,7 +172,7 @@ static uint32_t cubic_undo(struct shard *sh, struct tcb *t)
     (void)sh;
     c->w_max = c->w_max_prior;
     c->e = (struct epoch){0};
-    return t->cwnd > t->prior_cwnd ? t->cwnd : t->prior_cwnd;
+    return t->cwnd > t->tx->prior_cwnd ? t->cwnd : t->tx->prior_cwnd;
 }
 
 /* Section 4.8: after a timeout there is no plateau to go back to. */

@@ -14,11 +14,11 @@ struct dctcp {
     uint32_t delivered, delivered_marked; /* bytes in it */
     uint32_t loss_cwnd;                   /* before the last reduction */
 };
-_Static_assert(sizeof(struct dctcp) <= sizeof(((struct tcb *)0)->cc_priv), "dctcp's state fits into the tcb");
+_Static_assert(sizeof(struct dctcp) <= sizeof(((struct tcp_tx *)0)->cc_priv), "dctcp's state fits");
 
 static struct dctcp *priv(const struct tcb *t)
 {
-    return (struct dctcp *)t->cc_priv;
+    return (struct dctcp *)t->tx->cc_priv;
 }
 
 static void window_begin(const struct tcb *t, struct dctcp *d)
@@ -127,6 +127,7 @@ static uint32_t reno_ssthresh(struct shard *sh, struct tcb *t)
 
 const struct tcp_cc tcp_cc_dctcp = {
     .name = "dctcp",
+    .keeps = true,
     .needs_ecn = true,
     .init = dctcp_init,
     .avoid = dctcp_avoid,

@@ -6,15 +6,17 @@ enum { PRIV_ACKED }; /* bytes acknowledged since cwnd last grew */
 static void reno_init(struct shard *sh, struct tcb *t)
 {
     (void)sh;
-    t->cc_priv[PRIV_ACKED] = 0;
+    t->tx->cc_priv[PRIV_ACKED] = 0;
 }
 
 static void reno_avoid(struct shard *sh, struct tcb *t, uint32_t acked)
 {
+    struct tcp_tx *x = t->tx;
+
     (void)sh;
-    t->cc_priv[PRIV_ACKED] += acked;
-    while (t->cc_priv[PRIV_ACKED] >= t->cwnd) { /* a segment a window */
-        t->cc_priv[PRIV_ACKED] -= t->cwnd;
+    x->cc_priv[PRIV_ACKED] += acked;
+    while (x->cc_priv[PRIV_ACKED] >= t->cwnd) { /* a segment a window */
+        x->cc_priv[PRIV_ACKED] -= t->cwnd;
         t->cwnd += t->mss;
     }
 }
@@ -24,7 +26,7 @@ static uint32_t reno_ssthresh(struct shard *sh, struct tcb *t)
     uint32_t half = t->cwnd / 2;
 
     (void)sh;
-    t->cc_priv[PRIV_ACKED] = 0;
+    t->tx->cc_priv[PRIV_ACKED] = 0;
     return half > 2u * t->mss ? half : 2u * t->mss;
 }
 

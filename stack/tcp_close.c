@@ -153,7 +153,7 @@ bool tcp_lingers(const struct tcb *t)
 
 uint32_t tcp_linger_begin(struct shard *sh, struct tcb *t)
 {
-    if (!(t->flags & TF_LINGER) || t->linger_s == 0)
+    if (!(t->opts & TO_LINGER) || t->linger_s == 0)
         return 0;
     if (state_in(t, TCPF(LISTEN) | TCPF(SYN_SENT) | TCPF(CLOSE)) || t->rcv_head)
         return 0;
@@ -169,7 +169,7 @@ static bool close_resets(struct shard *sh, struct tcb *t)
         tcp_count(sh, COUNT_TCP_ABORT_CLOSE);
         return true;
     }
-    if ((t->flags & TF_LINGER) && t->linger_s == 0) {
+    if ((t->opts & TO_LINGER) && t->linger_s == 0) {
         tcp_count(sh, COUNT_TCP_ABORT_LINGER);
         return true;
     }
@@ -223,32 +223,34 @@ uint32_t tcp_orphans(const struct shard *sh)
 
 void tcp_reset_state(struct shard *sh, struct tcb *t)
 {
-    const uint32_t keep = TF_NODELAY | TF_CORK | TF_LINGER | TF_SNDBUF_LOCK | TF_RCVBUF_LOCK | TF_KEEPALIVE |
-                          TF_MD5 | TF_CTL | TF_TXSTAMP | TF_PACED;
+    const uint32_t keep = TF_NODELAY | TF_CORK | TF_LOWAT | TF_MD5 | TF_CTL | TF_TXSTAMP | TF_PACED;
 
     tcp_cc_release(t);
     tcp_sndq_free(sh, t);
+    tcp_tx_free(sh, t);
     tcp_rcvq_free(sh, t);
     tcp_stamp_drop(sh, t);
     t->flags &= keep;
     t->shut = 0;
     t->pcb.so_error = t->pcb.soft_error = 0;
     t->srtt_us8 = t->rttvar_us4 = 0;
-    t->retrans_stamp_ms = 0;
     t->ts_recent = t->ts_recent_s = 0;
     t->snd_wscale = t->rcv_wscale = 0;
     t->snd_wnd = t->max_wnd = 0;
-    t->dupacks = t->retries = t->keep_probes = 0;
+    t->keep_probes = 0;
     t->ca_state = CA_OPEN;
     t->ecn = 0;
     t->pmtu = 0;
     t->rcv_mem = 0;
-    t->last_rcv_ms = t->last_snd_ms = t->last_ack_ms = t->rtx_first_ms = 0;
-    t->total_retrans = t->segs_in = t->segs_out = t->data_segs_in = t->data_segs_out = 0;
-    t->ofo_segs = t->dsack_dups = 0;
+    t->last_rcv_ms = t->last_snd_ms = t->last_ack_ms = 0;
+    t->segs_in = t->segs_out = t->data_segs_in = t->data_segs_out = 0;
     t->chrono = CHRONO_NONE;
     memset(t->chrono_ms, 0, sizeof t->chrono_ms);
-    t->bytes_acked = t->bytes_received = t->bytes_retrans = 0;
+    t->bytes_acked = t->bytes_received = 0;
+    if (t->ext) {
+        t->ext->total_retrans = t->ext->ofo_segs = t->ext->dsack_dups = 0;
+        t->ext->bytes_retrans = 0;
+    }
 }
 
 int tcp_disconnect(struct shard *sh, struct tcb *t)

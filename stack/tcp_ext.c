@@ -30,6 +30,16 @@ void tcp_ext_free(struct shard *sh, struct tcb *t)
     t->ext = NULL;
 }
 
+void tcp_note_retrans(struct shard *sh, struct tcb *t, uint32_t n, uint32_t bytes)
+{
+    struct tcp_ext *x = tcp_ext_get(sh, t);
+
+    if (!x)
+        return;
+    x->total_retrans += n;
+    x->bytes_retrans += bytes;
+}
+
 void tcp_ext_inherit(struct shard *sh, struct tcb *c, const struct tcb *l)
 {
     const struct tcp_ext *from = l->ext;
@@ -40,7 +50,10 @@ void tcp_ext_inherit(struct shard *sh, struct tcb *c, const struct tcb *l)
         return;
     if (from->pace)
         tcp_pace_set_max(sh, c, from->pace->max_rate);
-    to = from->user_timeout_ms ? tcp_ext_get(sh, c) : NULL;
-    if (to)
-        to->user_timeout_ms = from->user_timeout_ms;
+    to = from->user_timeout_ms || (l->flags & TF_LOWAT) ? tcp_ext_get(sh, c) : NULL;
+    if (!to)
+        return;
+    to->user_timeout_ms = from->user_timeout_ms;
+    to->rcvlowat = from->rcvlowat;
+    c->flags |= l->flags & TF_LOWAT;
 }

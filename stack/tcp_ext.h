@@ -52,6 +52,13 @@ struct tcp_ext {
     struct list txstamps; /* struct txstamp */
     uint32_t tx_once;     /* SOF_TIMESTAMPING_TX_*: of the send call to come */
     uint64_t rx_stamp_ns; /* of the last byte that recv took, 0: none */
+    /* What went wrong so far, for TCP_INFO: segments and bytes sent again, received out of order, duplicates
+     * that D-SACKs told of. */
+    uint32_t total_retrans, ofo_segs, dsack_dups;
+    uint64_t bytes_retrans;
+    uint32_t oow_ms;   /* last answer to a segment out of place (tcp_invalid_ratelimit), 0: never */
+    uint32_t rcvlowat; /* SO_RCVLOWAT, with TF_LOWAT */
+    uint32_t pmtu_ms;  /* when tcb.pmtu was learnt */
     /* Retransmission timeouts (tcp_info.h): how many, in how many series, how long these took; the beginning
      * of the one that goes on, 0: none. */
     uint16_t rto_total, rto_series;
@@ -69,6 +76,8 @@ struct tcp_ext {
 struct tcp_ext *tcp_ext_get(struct shard *sh, struct tcb *t);
 /* tcb_free's. */
 void tcp_ext_free(struct shard *sh, struct tcb *t);
+/* n segments, of bytes of text, were sent again. */
+void tcp_note_retrans(struct shard *sh, struct tcb *t, uint32_t n, uint32_t bytes);
 /* What a child takes over from its listener. Without memory the child goes without. */
 void tcp_ext_inherit(struct shard *sh, struct tcb *child, const struct tcb *listener);
 
@@ -89,6 +98,17 @@ static inline uint32_t tcp_delack_ms(const struct shard *sh, const struct tcb *t
 
     return t->ext && t->ext->delack_max_us && t->ext->delack_max_us / 1000 < ms ? t->ext->delack_max_us / 1000
                                                                                 : ms;
+}
+
+/* SO_RCVLOWAT; at least 1. */
+static inline uint32_t tcp_rcvlowat(const struct tcb *t)
+{
+    return t->flags & TF_LOWAT ? t->ext->rcvlowat : 1;
+}
+
+static inline uint32_t tcp_total_retrans(const struct tcb *t)
+{
+    return t->ext ? t->ext->total_retrans : 0;
 }
 
 static inline uint32_t tcp_user_timeout_ms(const struct tcb *t)

@@ -11,7 +11,7 @@
 #ifndef SHUNT_TCP_HYSTART_H
 #define SHUNT_TCP_HYSTART_H
 
-#include "tcp_cb.h"
+#include "tcp_tx.h"
 
 /* All zero at the start. */
 struct tcp_hystart {

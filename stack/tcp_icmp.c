@@ -29,8 +29,9 @@ static void lower_mtu(struct shard *sh, struct tcb *t, uint32_t mtu)
         mtu = least;
     if (mtu >= have)
         return;
-    t->pmtu = mtu;
-    t->pmtu_ms = tcp_now_ms(sh);
+    t->pmtu = (uint16_t)mtu;
+    if (tcp_ext_get(sh, t)) /* else it stays for good */
+        t->ext->pmtu_ms = tcp_now_ms(sh);
     tcp_mss_update(sh, t);
     tcp_recover_too_long(sh, t);
     tcp_output(sh, t);
@@ -46,10 +47,10 @@ static void lower_syn_mtu(struct shard *sh, struct tcb *t, const struct icmp_err
     if (flow_resolve(sh, &t->flow) != 0 || t->flow.mtu >= was)
         return;
     tcp_mss_update(sh, t);
-    if (!t->ext || !t->ext->tfo.syn_data || t->snd_nxt == t->iss + 1)
+    if (!t->ext || !t->ext->tfo.syn_data || t->snd_nxt == t->tx->iss + 1)
         return;
     tcp_count(sh, COUNT_TCP_RETRANS);
-    t->total_retrans++;
+    tcp_note_retrans(sh, t, 1, 0);
     t->flags |= TF_SYN_RETRANS;
     tcp_send_syn(sh, t);
 }

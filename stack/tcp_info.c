@@ -50,7 +50,7 @@ static struct packets count_packets(const struct tcb *t)
     uint32_t len = 0;
     uint8_t flags = 0;
 
-    for (struct rte_mbuf *u = t->snd_head; u && u != t->snd_next; u = pkt_meta(u)->link) {
+    for (struct rte_mbuf *u = tcp_oldest_sent(t); u && u != t->tx->snd_next; u = pkt_meta(u)->link) {
         const struct pkt_meta *pm = pkt_meta(u);
 
         if (pm->flags & UNIT_START) {
@@ -62,8 +62,8 @@ static struct packets count_packets(const struct tcb *t)
         len += pm->len;
     }
     count_packet(t, &p, len, flags);
-    if (!(t->flags & TF_SACK)) /* duplicate ACKs */
-        p.sacked = segments(t, t->sacked);
+    if (t->tx && !(t->flags & TF_SACK)) /* duplicate ACKs */
+        p.sacked = segments(t, t->tx->sacked);
     return p;
 }
 
@@ -82,6 +82,7 @@ static void info_sender(const struct tcb *t, struct tcp_info *o)
 {
     struct packets p = count_packets(t);
     uint32_t flight = tcp_flight(t), extra = 0; /* the FIN, or the SYN */
+    uint64_t again = t->ext ? t->ext->bytes_retrans : 0;
     uint32_t syn_retrans = t->ext ? t->ext->tfo.syn_retrans : 0;
     bool syn_data =
         t->ext && t->ext->tfo.syn_data_acked && !(t->flags & TF_PASSIVE); /* one packet, not two */
@@ -94,17 +95,17 @@ static void info_sender(const struct tcb *t, struct tcp_info *o)
     o->tcpi_retrans = p.retrans;
     o->tcpi_snd_cwnd = t->cwnd / t->mss ? t->cwnd / t->mss : 1; /* parts of one count for nothing yet */
     o->tcpi_snd_ssthresh = t->ssthresh == UINT32_MAX ? INT32_MAX : t->ssthresh / t->mss;
-    o->tcpi_notsent_bytes = t->snd_next ? t->write_seq - t->snd_nxt : 0;
+    o->tcpi_notsent_bytes = tcp_has_unsent(t) ? t->write_seq - t->snd_nxt : 0;
     o->tcpi_snd_wnd = t->snd_wnd;
-    o->tcpi_total_retrans = t->total_retrans;
+    o->tcpi_total_retrans = tcp_total_retrans(t);
     o->tcpi_bytes_acked = t->bytes_acked + syn_acked(t) + fin_acked(t);
-    o->tcpi_bytes_sent = t->bytes_acked + (flight - extra) + t->bytes_retrans;
-    o->tcpi_bytes_retrans = t->bytes_retrans;
-    o->tcpi_dsack_dups = t->dsack_dups;
+    o->tcpi_bytes_sent = t->bytes_acked + (flight - extra) + again;
+    o->tcpi_bytes_retrans = again;
+    o->tcpi_dsack_dups = t->ext ? t->ext->dsack_dups : 0;
     o->tcpi_reord_seen = t->reord_seen;
     o->tcpi_delivered_ce = t->ext ? segments(t, t->ext->delivered_ce) : 0;
     /* Every packet, sent for the first time, that is in flight no more; the SYN, and the FIN. */
-    o->tcpi_delivered = t->data_segs_out - (t->bytes_retrans ? t->total_retrans - syn_retrans : 0) -
+    o->tcpi_delivered = t->data_segs_out - (again ? tcp_total_retrans(t) - syn_retrans : 0) -
                         (p.out - p.sacked) + !state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED)) +
                         fin_acked(t) - syn_data;
     if (t->rate_interval_us)
@@ -145,7 +146,7 @@ void tcp_info_timeout(struct shard *sh, struct tcb *t)
 
     if (!x)
         return;
-    if (!t->retries) {
+    if (!tcp_retries(t)) {
         x->rto_series++;
         x->rto_since_ms = tcp_now_ms(sh);
     }
@@ -168,9 +169,10 @@ static void info_receiver(const struct tcb *t, struct tcp_info *o)
         t->rcv_mss < o->tcpi_advmss ? t->rcv_mss : o->tcpi_advmss; /* links put segments together */
     o->tcpi_rcv_ssthresh = tcp_win_from_space(t, t->rcvbuf);
     o->tcpi_rcv_rtt = t->rcv_rtt_us;
-    o->tcpi_rcv_space = t->drs_space;
+    if ((t->flags & TF_PASSIVE) || !state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED)))
+        o->tcpi_rcv_space = t->drs_space;
     o->tcpi_bytes_received = t->bytes_received + !!(t->flags & TF_FIN_RCVD);
-    o->tcpi_rcv_ooopack = t->ofo_segs;
+    o->tcpi_rcv_ooopack = t->ext ? t->ext->ofo_segs : 0;
 }
 
 static void info_times(const struct shard *sh, const struct tcb *t, struct tcp_info *o)
@@ -218,9 +220,9 @@ void tcp_get_info(const struct shard *sh, const struct tcb *t, struct tcp_info *
         return;
     }
     o->tcpi_ca_state = t->ca_state;
-    o->tcpi_retransmits = t->flags & TF_PROBING ? 0 : t->retries;
+    o->tcpi_retransmits = t->flags & TF_PROBING ? 0 : tcp_retries(t);
     o->tcpi_probes = t->keep_probes;
-    o->tcpi_backoff = t->flags & TF_PROBING ? t->retries : t->backoff;
+    o->tcpi_backoff = t->flags & TF_PROBING ? tcp_retries(t) : t->backoff;
     info_options(t, o);
     o->tcpi_snd_mss = t->mss ? t->mss : TCP_MSS_DEFAULT;
     o->tcpi_segs_out = t->segs_out;

@@ -6,6 +6,8 @@
 #include "ip.h"
 #include "rnd.h"
 #include "tcp_close.h"
+#include "tcp_ext.h"
+#include "tcp_tx.h"
 #include "tcp_md5.h"
 #include "tcp_output.h"
 #include "tcp_rcvq.h"
@@ -41,13 +43,19 @@ bool tcp_oow_limited(struct shard *sh, const struct tcp_seg *s, uint32_t *last_m
     return too_early(sh, last_ms, skip);
 }
 
+/* The same for a connection; without memory to count in there is no answer. */
+static bool oow_limited(struct shard *sh, struct tcb *t, const struct tcp_seg *s, enum count skip)
+{
+    return !tcp_ext_get(sh, t) || tcp_oow_limited(sh, s, &t->ext->oow_ms, skip);
+}
+
 void tcp_challenge_ack(struct shard *sh, struct tcb *t)
 {
     struct tcp_table *tt = sh->tcp;
     uint32_t now_s = tcp_now_ms(sh) / 1000;
     int64_t limit = sh->st->set.tcp_challenge_ack_limit;
 
-    if (too_early(sh, &t->oow_ms, COUNT_TCP_SKIP_CHALLENGE))
+    if (!tcp_ext_get(sh, t) || too_early(sh, &t->ext->oow_ms, COUNT_TCP_SKIP_CHALLENGE))
         return;
     /* The stack's own limit is off by default: shared, it told an attacker of other connections (Cao et al.
      * 2016). Linux's remedy is kept for who sets one: half of it at random. */
@@ -81,7 +89,7 @@ static enum count step_paws(struct shard *sh, struct tcb *t, struct tcp_seg *s)
         s->h.seq == t->rcv_nxt && s->h.ack == t->snd_una &&
         (uint32_t)s->h.window << t->snd_wscale == t->snd_wnd)
         return COUNT_OK;
-    if (!tcp_oow_limited(sh, s, &t->oow_ms, COUNT_TCP_SKIP_PAWS))
+    if (!oow_limited(sh, t, s, COUNT_TCP_SKIP_PAWS))
         tcp_at_burst_end(sh, t, TF_ACK_NOW);
     if (s->len && seq_lt(s->h.seq, t->rcv_nxt))
         tcp_reass_dsack(sh, t, s->h.seq, s->h.seq + s->len);
@@ -102,7 +110,7 @@ static enum count step_seq(struct shard *sh, struct tcb *t, struct tcp_seg *s)
     }
     if (s->end != s->h.seq && seq_leq(s->end, t->rcv_nxt))
         tcp_reass_dsack(sh, t, s->h.seq, s->end);
-    if (!tcp_oow_limited(sh, s, &t->oow_ms, COUNT_TCP_SKIP_SEQ))
+    if (!oow_limited(sh, t, s, COUNT_TCP_SKIP_SEQ))
         tcp_at_burst_end(sh, t, TF_ACK_NOW);
     return COUNT_TCP_SEQ;
 }
@@ -136,16 +144,18 @@ static enum count step_rst(struct shard *sh, struct tcb *t, struct tcp_seg *s)
 /* Fourth, check the SYN bit (RFC 5961 section 4.2). (Third, security, is not there.) */
 static enum count step_syn(struct shard *sh, struct tcb *t, struct tcp_seg *s)
 {
+    struct tcp_tx *x = t->tx;
+
     if (!(s->h.flags & TCP_SYN))
         return COUNT_OK;
     /* Simultaneous open: the peer's SYN,ACK has its SYN at irs, which was taken already. Only its ACK is
      * news. */
-    if (t->state == TCPS_SYN_RECEIVED && s->h.seq == t->irs && (s->h.flags & TCP_ACK)) {
+    if (t->state == TCPS_SYN_RECEIVED && s->h.seq == x->irs && (s->h.flags & TCP_ACK)) {
         s->h.flags &= (uint8_t)~TCP_SYN;
         s->h.seq++;
         s->h.window =
             (uint16_t)(s->h.window >> t->snd_wscale); /* a SYN's is not scaled (RFC 7323 section 2.2) */
-        tcp_reass_dsack(sh, t, t->irs, t->irs + 1);
+        tcp_reass_dsack(sh, t, x->irs, x->irs + 1);
         tcp_at_burst_end(sh, t, TF_ACK_NOW);
         return COUNT_OK;
     }

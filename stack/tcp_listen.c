@@ -39,7 +39,7 @@ enum count tcp_listen_input(struct shard *sh, struct tcb *l, struct tcp_seg *s)
 
 void tcp_inherit(struct shard *sh, struct tcb *c, const struct tcb *l)
 {
-    const uint32_t keep = TF_NODELAY | TF_CORK | TF_LINGER | TF_SNDBUF_LOCK | TF_RCVBUF_LOCK | TF_KEEPALIVE;
+    const uint32_t keep = TF_NODELAY | TF_CORK; /* TF_LOWAT: tcp_ext_inherit */
 
     c->pcb.flags = l->pcb.flags & (PCB_REUSEADDR | PCB_REUSEPORT | PCB_V6ONLY | PCB_V6 | PCB_DONTROUTE |
                                    PCB_OOBINLINE | PCB_RECVERR | PCB_RECVERR6);
@@ -60,18 +60,17 @@ void tcp_inherit(struct shard *sh, struct tcb *c, const struct tcb *l)
     c->linger_s = l->linger_s;
     c->linger2_s = l->linger2_s;
     c->window_clamp = l->window_clamp;
-    c->rcvlowat = l->rcvlowat;
     c->notsent_lowat = l->notsent_lowat;
-    c->lowat_set = l->lowat_set;
+    c->opts = l->opts;
     tcp_ext_inherit(sh, c, l);
 }
 
 void tcp_accept_add(struct shard *sh, struct tcb *l, struct tcb *c)
 {
     c->flags |= TF_ACCEPTQ;
-    c->acc_next = NULL;
+    ACC_NEXT(c) = NULL;
     if (l->acc_tail)
-        l->acc_tail->acc_next = c;
+        ACC_NEXT(l->acc_tail) = c;
     else
         l->acc_head = c;
     l->acc_tail = c;
@@ -85,11 +84,11 @@ static struct tcb *accept_take(struct tcb *l)
 
     if (!c)
         return NULL;
-    l->acc_head = c->acc_next;
+    l->acc_head = ACC_NEXT(c);
     if (!l->acc_head)
         l->acc_tail = NULL;
     l->acc_len--;
-    c->acc_next = NULL;
+    ACC_NEXT(c) = NULL;
     c->flags &= ~(uint32_t)TF_ACCEPTQ;
     return c;
 }
@@ -145,7 +144,6 @@ void tcp_listen_stop(struct shard *sh, struct tcb *l)
         tcb_free(sh, c);
     }
     l->acc_head = l->acc_tail = NULL;
-    l->snd_head = l->snd_next = l->snd_tail = NULL;
     l->rcv_head = l->rcv_tail = NULL;
     l->ofo = NULL;
     l->state = TCPS_CLOSE;

@@ -77,11 +77,11 @@ static void choose_iss(struct shard *sh, struct tcb *t)
 {
     struct tw *w = tcp_tw_lookup(sh, &t->pcb.local, &t->pcb.remote);
 
-    t->iss = tcp_isn(sh, &t->pcb.local, &t->pcb.remote);
+    t->tx->iss = tcp_isn(sh, &t->pcb.local, &t->pcb.remote);
     t->ts_off = tcp_ts_offset(sh, &t->pcb.local.addr, &t->pcb.remote.addr);
     if (!w)
         return;
-    t->iss = w->snd_nxt + 65535 + 2;
+    t->tx->iss = w->snd_nxt + 65535 + 2;
     t->ts_recent = w->ts_recent;
     t->ts_recent_s = w->ts_recent_s;
     tcp_tw_free(sh, w);
@@ -90,18 +90,19 @@ static void choose_iss(struct shard *sh, struct tcb *t)
 /* Into SYN_SENT. True: the SYN is to leave now (not with TCP_FASTOPEN_CONNECT and a cookie at hand). */
 static bool syn_sent(struct shard *sh, struct tcb *t, bool with_data)
 {
+    struct tcp_tx *x = t->tx;
     bool deferred;
 
     choose_iss(sh, t);
-    t->snd_una = t->iss;
-    t->snd_nxt = t->write_seq = t->iss + 1;
-    t->snd_sml = t->snd_una;
+    t->snd_una = x->iss;
+    t->snd_nxt = t->write_seq = x->iss + 1;
+    x->snd_sml = t->snd_una;
     t->rcv_ratio = 128;
     t->peer_mss = TCP_MSS_DEFAULT;
     t->rcv_wscale = sh->st->set.tcp_window_scaling ? tcp_pick_wscale(sh, t) : 0;
     t->rcv_wnd = tcp_first_window(t, tcp_advertised_mss(&t->flow, t->user_mss));
-    t->retries = 0;
-    t->retrans_stamp_ms = tcp_now_ms(sh);
+    x->retries = 0;
+    t->syn_ms = tcp_now_ms(sh);
     tcp_rtt_init(sh, t);
     t->drs_us = tcp_now_us(sh); /* when the SYN left, until ESTABLISHED */
     t->state = TCPS_SYN_SENT;
@@ -123,7 +124,7 @@ static int do_connect(struct shard *sh, struct tcb *t, const struct endpoint *re
     if (t->state != TCPS_CLOSE)
         return -EISCONN;
     tcp_reset_state(sh, t);
-    err = connect_route(sh, t, remote);
+    err = tcp_tx_get(sh, t) ? connect_route(sh, t, remote) : -ENOBUFS;
     if (!err)
         err = connect_port(sh, t);
     if (err) {
@@ -155,7 +156,7 @@ static void judge_syn_retrans(struct shard *sh, struct tcb *t, const struct tcp_
     bool echo = (t->flags & TF_TS) && s->o.has_ts && s->o.tsecr;
     uint32_t sent_ms = s->o.tsecr - t->ts_off, age = tcp_now_ms(sh) - sent_ms;
 
-    if (t->total_retrans <= 1 || (echo && sent_ms == t->retrans_stamp_ms))
+    if (tcp_total_retrans(t) <= 1 || (echo && sent_ms == t->syn_ms))
         t->flags &= ~(uint32_t)TF_SYN_RETRANS;
     if (t->srtt_us8)
         return;
@@ -199,7 +200,7 @@ static void take_syn(struct shard *sh, struct tcb *t, const struct tcp_seg *s)
 {
     const struct tunables *set = &sh->st->set;
 
-    t->irs = s->h.seq;
+    t->tx->irs = s->h.seq;
     t->rcv_nxt = t->rcv_wup = t->copied_seq = s->h.seq + 1;
     if (s->o.mss)
         t->peer_mss = s->o.mss;
@@ -233,23 +234,26 @@ static void simultaneous(struct shard *sh, struct tcb *t, const struct tcp_seg *
 /* The data of our SYN was not taken: again, at once, with the ACK (RFC 7413 section 4.2.1). */
 static void resend_syn_data(struct shard *sh, struct tcb *t)
 {
-    for (struct rte_mbuf *u = t->snd_head; u && u != t->snd_next; u = pkt_meta(u)->link)
+    struct tcp_tx *x = t->tx;
+
+    for (struct rte_mbuf *u = x->snd_head; u && u != x->snd_next; u = pkt_meta(u)->link)
         tcp_mark_lost(sh, t, u);
-    t->rtx_hint = NULL;
+    x->rtx_hint = NULL;
     tcp_output(sh, t);
 }
 
 /* The SYN,ACK: the way is open. */
 static enum count syn_acked(struct shard *sh, struct tcb *t, struct tcp_seg *s)
 {
+    struct tcp_tx *x = t->tx;
     bool tfo = t->ext && t->ext->tfo.asked, again = false;
-    struct tcp_ack_info a = {.ack = s->h.ack, .prior_una = t->iss + 1};
+    struct tcp_ack_info a = {.ack = s->h.ack, .prior_una = x->iss + 1};
 
-    t->snd_una = t->iss + 1;
+    t->snd_una = x->iss + 1;
     if (seq_gt(s->h.ack, t->snd_una)) { /* data that the SYN carried */
         tcp_sndq_ack(sh, t, s->h.ack, &a);
         t->snd_una = s->h.ack;
-        t->bytes_acked += s->h.ack - t->iss - 1;
+        t->bytes_acked += s->h.ack - x->iss - 1;
     }
     if (tfo)
         again = tcp_tfo_syn_acked(sh, t, s);
@@ -280,10 +284,9 @@ static enum count syn_acked(struct shard *sh, struct tcb *t, struct tcp_seg *s)
  * tcp_rcv_synsent_state_process). */
 static bool echoes_another(const struct shard *sh, const struct tcb *t, const struct tcp_seg *s)
 {
-    uint32_t since_ms = s->o.tsecr - t->ts_off - t->retrans_stamp_ms;
+    uint32_t since_ms = s->o.tsecr - t->ts_off - t->syn_ms;
 
-    return sh->st->set.tcp_timestamps && s->o.has_ts && s->o.tsecr &&
-           since_ms > tcp_now_ms(sh) - t->retrans_stamp_ms;
+    return sh->st->set.tcp_timestamps && s->o.has_ts && s->o.tsecr && since_ms > tcp_now_ms(sh) - t->syn_ms;
 }
 
 enum count tcp_syn_sent_input(struct shard *sh, struct tcb *t, struct tcp_seg *s)
@@ -291,8 +294,9 @@ enum count tcp_syn_sent_input(struct shard *sh, struct tcb *t, struct tcp_seg *s
     bool ack = s->h.flags & TCP_ACK;
 
     /* First, check the ACK bit. */
-    if (ack && (seq_leq(s->h.ack, t->iss) || seq_gt(s->h.ack, t->snd_nxt))) {
-        if (t->retries == 0) /* what the peer thinks of is gone now: ask it again at once, as Linux does */
+    if (ack && (seq_leq(s->h.ack, t->tx->iss) || seq_gt(s->h.ack, t->snd_nxt))) {
+        if (t->tx->retries ==
+            0) /* what the peer thinks of is gone now: ask it again at once, as Linux does */
             tcp_deadline_set(sh, t, DL_RTX, TCP_TIMEOUT_MIN_MS);
         if (s->h.flags & TCP_RST)
             return COUNT_TCP_RST_SEQ;

@@ -30,6 +30,11 @@ static void flag_set(struct tcb *t, uint32_t flag, int on)
     t->flags = on ? t->flags | flag : t->flags & ~flag;
 }
 
+static void opt_set(struct tcb *t, uint8_t opt, int on)
+{
+    t->opts = (uint8_t)(on ? t->opts | opt : t->opts & ~opt);
+}
+
 static int set_congestion(struct shard *sh, struct tcb *t, const char *val, uint32_t len)
 {
     uint32_t n = (uint32_t)strnlen(val, len < 15 ? len : 15);
@@ -42,8 +47,7 @@ static int set_congestion(struct shard *sh, struct tcb *t, const char *val, uint
         return -ENOENT;
     if (!(sh->st->set.tcp_allowed_congestion_control >> i & 1))
         return -EPERM;
-    tcp_cc_set(sh, t, (uint8_t)i);
-    return 0;
+    return tcp_cc_set(sh, t, (uint8_t)i);
 }
 
 /* SO_MAX_PACING_RATE, of 32 bits (all ones: none) or 64. */
@@ -96,7 +100,7 @@ static int set_keepidle(struct shard *sh, struct tcb *t, int v)
 {
     int err = set_range(v, 1, 32767, 1, &t->keep_idle_s);
 
-    if (!err && (t->flags & TF_KEEPALIVE) && state_in(t, TCPF(ESTABLISHED) | TCPF(CLOSE_WAIT)))
+    if (!err && (t->opts & TO_KEEPALIVE) && state_in(t, TCPF(ESTABLISHED) | TCPF(CLOSE_WAIT)))
         tcp_keep_arm(sh, t);
     return err;
 }
@@ -191,7 +195,7 @@ static int set_tcp(struct shard *sh, struct tcb *t, int name, int v)
     case TCP_NODELAY:
         flag_set(t, TF_NODELAY, v);
         if (v) { /* what a cork holds back leaves too (Linux: TCP_NAGLE_PUSH) */
-            if (t->state != TCPS_LISTEN && t->snd_next)
+            if (tcp_has_unsent(t))
                 t->flags |= TF_CORK_DUE;
             tcp_output(sh, t);
         }
@@ -232,7 +236,7 @@ static int set_tcp(struct shard *sh, struct tcb *t, int name, int v)
     case TCP_USER_TIMEOUT:
         return set_user_timeout(sh, t, v);
     case TCP_NOTSENT_LOWAT:
-        t->lowat_set = v != 0;
+        opt_set(t, TO_LOWAT, v);
         t->notsent_lowat = v ? (uint32_t)v : tcp_default_lowat(&sh->st->set);
         space_changed(sh, t);
         return 0;
@@ -248,7 +252,7 @@ static int set_linger(struct tcb *t, const void *val, uint32_t len)
     if (len < sizeof l)
         return -EINVAL;
     memcpy(&l, val, sizeof l);
-    flag_set(t, TF_LINGER, l.l_onoff);
+    opt_set(t, TO_LINGER, l.l_onoff);
     if (l.l_onoff)
         t->linger_s = (uint16_t)(l.l_linger < 0 || l.l_linger > UINT16_MAX ? UINT16_MAX : l.l_linger);
     return 0;
@@ -264,39 +268,44 @@ static uint32_t buf_bytes(int v, int64_t max, uint32_t min)
 
 static void set_rcvbuf(struct shard *sh, struct tcb *t, int v)
 {
-    t->flags |= TF_RCVBUF_LOCK;
+    t->opts |= TO_RCVBUF_LOCK;
     t->rcvbuf = buf_bytes(v, sh->st->set.rmem_max, RCVBUF_MIN);
 }
 
 /* Linux: tcp_set_rcvlowat. The buffer grows so that so much can be there at all. */
-static void set_rcvlowat(struct shard *sh, struct tcb *t, int v)
+static int set_rcvlowat(struct shard *sh, struct tcb *t, int v)
 {
-    uint64_t cap = t->flags & TF_RCVBUF_LOCK ? t->rcvbuf : (uint64_t)sh->st->set.tcp_rmem_max, space;
+    uint64_t cap = t->opts & TO_RCVBUF_LOCK ? t->rcvbuf : (uint64_t)sh->st->set.tcp_rmem_max, space;
     uint32_t want = v < 0 ? INT32_MAX : (uint32_t)v;
 
     if (want > cap / 2)
         want = (uint32_t)(cap / 2);
-    t->rcvlowat = want ? want : 1;
+    if (want > 1 && !tcp_ext_get(sh, t))
+        return -ENOBUFS;
+    flag_set(t, TF_LOWAT, want > 1);
+    if (want > 1)
+        t->ext->rcvlowat = want;
     if (t->state != TCPS_LISTEN && tcp_readable(t))
         pcb_event(sh, &t->pcb, EV_IN);
     space = (uint64_t)want * 256 / (t->rcv_ratio ? t->rcv_ratio : 128);
-    if (t->flags & TF_RCVBUF_LOCK || space <= t->rcvbuf)
-        return;
+    if (t->opts & TO_RCVBUF_LOCK || space <= t->rcvbuf)
+        return 0;
     t->rcvbuf = (uint32_t)space;
     if (t->window_clamp && t->window_clamp < want)
         t->window_clamp = want;
+    return 0;
 }
 
 static int set_socket(struct shard *sh, struct tcb *t, int name, int v)
 {
     switch (name) {
     case SO_SNDBUF:
-        t->flags |= TF_SNDBUF_LOCK;
+        t->opts |= TO_SNDBUF_LOCK;
         t->sndbuf = buf_bytes(v, sh->st->set.wmem_max, SNDBUF_MIN);
         space_changed(sh, t);
         return 0;
     case SO_SNDBUFFORCE:
-        t->flags |= TF_SNDBUF_LOCK;
+        t->opts |= TO_SNDBUF_LOCK;
         t->sndbuf = buf_bytes(v, INT32_MAX / 2, SNDBUF_MIN);
         space_changed(sh, t);
         return 0;
@@ -304,22 +313,22 @@ static int set_socket(struct shard *sh, struct tcb *t, int name, int v)
         set_rcvbuf(sh, t, v);
         return 0;
     case SO_RCVBUFFORCE:
-        t->flags |= TF_RCVBUF_LOCK;
+        t->opts |= TO_RCVBUF_LOCK;
         t->rcvbuf = buf_bytes(v, INT32_MAX / 2, RCVBUF_MIN);
         return 0;
     case SO_KEEPALIVE:
-        flag_set(t, TF_KEEPALIVE, v);
+        opt_set(t, TO_KEEPALIVE, v);
         if (!state_in(t, TCPF(CLOSE) | TCPF(LISTEN) | TCPF(SYN_SENT)))
             tcp_keep_arm(sh, t);
         return 0;
     case SO_RCVLOWAT:
-        set_rcvlowat(sh, t, v);
+        return set_rcvlowat(sh, t, v);
         return 0;
     case OPT_BUF_LOCK:
         if (v & ~(SOCK_SNDBUF_LOCK | SOCK_RCVBUF_LOCK))
             return -EINVAL;
-        flag_set(t, TF_SNDBUF_LOCK, v & SOCK_SNDBUF_LOCK);
-        flag_set(t, TF_RCVBUF_LOCK, v & SOCK_RCVBUF_LOCK);
+        opt_set(t, TO_SNDBUF_LOCK, v & SOCK_SNDBUF_LOCK);
+        opt_set(t, TO_RCVBUF_LOCK, v & SOCK_RCVBUF_LOCK);
         return 0;
     default:
         return -ENOPROTOOPT;
@@ -411,7 +420,7 @@ static int get_tcp(struct shard *sh, const struct tcb *t, int name, int *v)
         *v = (int)tcp_user_timeout_ms(t);
         return 0;
     case TCP_NOTSENT_LOWAT:
-        *v = t->lowat_set ? (int)t->notsent_lowat : 0; /* as Linux: the setting does not show */
+        *v = t->opts & TO_LOWAT ? (int)t->notsent_lowat : 0; /* as Linux: the setting does not show */
         return 0;
     default:
         return tcp_rare_getopt(sh, t, name, v);
@@ -428,14 +437,14 @@ static int get_socket(const struct tcb *t, int name, int *v)
         *v = (int)t->rcvbuf;
         return 0;
     case SO_KEEPALIVE:
-        *v = !!(t->flags & TF_KEEPALIVE);
+        *v = !!(t->opts & TO_KEEPALIVE);
         return 0;
     case SO_RCVLOWAT:
-        *v = t->rcvlowat ? (int)t->rcvlowat : 1;
+        *v = (int)tcp_rcvlowat(t);
         return 0;
     case OPT_BUF_LOCK:
-        *v = (t->flags & TF_SNDBUF_LOCK ? SOCK_SNDBUF_LOCK : 0) |
-             (t->flags & TF_RCVBUF_LOCK ? SOCK_RCVBUF_LOCK : 0);
+        *v = (t->opts & TO_SNDBUF_LOCK ? SOCK_SNDBUF_LOCK : 0) |
+             (t->opts & TO_RCVBUF_LOCK ? SOCK_RCVBUF_LOCK : 0);
         return 0;
     default:
         return -ENOPROTOOPT;
@@ -485,7 +494,7 @@ static int get_meminfo(const struct tcb *t, void *val, uint32_t *len)
 
     if (t->state != TCPS_LISTEN) {
         mem[0] = t->rcv_mem;
-        mem[2] = mem[5] = t->snd_mem;
+        mem[2] = mem[5] = t->tx ? t->tx->snd_mem : 0;
     }
     return give(val, len, mem, sizeof mem);
 }
@@ -513,7 +522,7 @@ static int take_saved_syn(struct shard *sh, struct tcb *t, void *val, uint32_t *
 int tcp_getopt(struct shard *sh, struct tcb *t, int level, int name, void *val, uint32_t *len)
 {
     struct tcp_info_full info;
-    struct linger l = {!!(t->flags & TF_LINGER), t->linger_s};
+    struct linger l = {!!(t->opts & TO_LINGER), t->linger_s};
     int v = 0, err;
 
     if (level == IPPROTO_TCP && name == TCP_INFO) {

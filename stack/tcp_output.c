@@ -53,7 +53,7 @@ void tcp_mss_update(struct shard *sh, struct tcb *t)
     uint32_t mtu = t->flow.mtu, mss, parts;
 
     (void)sh;
-    t->mss_mtu = mtu;
+    t->mss_mtu = (uint16_t)mtu;
     if (t->pmtu && t->pmtu < mtu)
         mtu = t->pmtu;
     if (t->flags & TF_MTUP)
@@ -88,7 +88,7 @@ uint8_t tcp_pick_wscale(const struct shard *sh, const struct tcb *t)
 
     if (t->rcvbuf > space)
         space = t->rcvbuf;
-    if ((t->flags & TF_RCVBUF_LOCK) && space > t->rcvbuf / 2) /* it will not grow */
+    if ((t->opts & TO_RCVBUF_LOCK) && space > t->rcvbuf / 2) /* it will not grow */
         space = t->rcvbuf / 2;
     if (t->window_clamp && space > t->window_clamp)
         space = t->window_clamp;
@@ -291,7 +291,7 @@ static int tcp_emit(struct shard *sh, struct tcb *t, const struct segment *s, st
     if ((t->flags & TF_PACED) && s->len)
         tcp_pace_sent(sh, t, s->len);
     ip_output(sh, &t->flow, m);
-    if (t->flow.mtu != t->mss_mtu) /* another route, or the path's MTU became known */
+    if ((uint16_t)t->flow.mtu != t->mss_mtu) /* another route, or the path's MTU became known */
         tcp_mss_update(sh, t);
     return 0;
 }
@@ -344,7 +344,8 @@ void tcp_send_reset(struct shard *sh, struct tcb *t)
 
 void tcp_send_syn(struct shard *sh, struct tcb *t)
 {
-    struct segment s = {.seq = t->iss, .flags = TCP_SYN};
+    struct tcp_tx *x = t->tx;
+    struct segment s = {.seq = x->iss, .flags = TCP_SYN};
     struct tcp_opts o;
 
     s.flags |= tcp_ecn_syn_flags(sh, t);
@@ -366,12 +367,12 @@ void tcp_send_syn(struct shard *sh, struct tcb *t)
         o.tsval = tcp_tsval(sh, t);
     if (t->flags & TF_TFO)
         tcp_tfo_syn_opt(t, &o);
-    if (t->state == TCPS_SYN_SENT && t->snd_next) { /* Fast Open: its data with the first SYN */
-        s.first = t->snd_next;
+    if (t->state == TCPS_SYN_SENT && x->snd_next) { /* Fast Open: its data with the first SYN */
+        s.first = x->snd_next;
         s.len = t->write_seq - t->snd_nxt;
     }
     if (tcp_emit(sh, t, &s, &o) == 0 && s.len) {
-        t->snd_next = stamp(sh, t, t->snd_next, s.len);
+        x->snd_next = stamp(sh, t, x->snd_next, s.len);
         t->snd_nxt += s.len;
         t->last_snd_ms = tcp_now_ms(sh);
     }
@@ -403,14 +404,16 @@ static void restart_after_idle(struct shard *sh, struct tcb *t)
 /* May a segment of len bytes that ends the queue leave, being short (len < mss)? */
 static bool short_may_go(const struct tcb *t)
 {
+    struct tcp_tx *x = t->tx;
+
     if (t->flags & TF_FIN_QUEUED || tcp_urg_sending(t))
         return true;
     if ((t->flags & (TF_CORK | TF_MORE)) && !(t->flags & TF_CORK_DUE))
         return false;
-    if ((t->flags & TF_NODELAY) || t->frto_new)
+    if ((t->flags & TF_NODELAY) || x->frto_new)
         return true;
     /* Minshall: hold only while an earlier short segment is unacknowledged. */
-    return tcp_flight(t) == 0 || seq_leq(t->snd_sml, t->snd_una) || seq_gt(t->snd_sml, t->snd_nxt);
+    return tcp_flight(t) == 0 || seq_leq(x->snd_sml, t->snd_una) || seq_gt(x->snd_sml, t->snd_nxt);
 }
 
 /* Whole units from snd_next on that fit into limit bytes; the unit that would not fit is cut when a segment
@@ -419,7 +422,7 @@ static uint32_t gather(struct shard *sh, struct tcb *t, uint32_t limit)
 {
     uint32_t len = 0;
 
-    for (struct rte_mbuf *u = t->snd_next; u && len < limit; u = pkt_meta(u)->link) {
+    for (struct rte_mbuf *u = t->tx->snd_next; u && len < limit; u = pkt_meta(u)->link) {
         uint32_t n = pkt_meta(u)->len;
         bool ends = pkt_meta(u)->flags & UNIT_EOR;
 
@@ -469,7 +472,8 @@ static struct rte_mbuf *stamp(struct shard *sh, struct tcb *t, struct rte_mbuf *
 /* Sends len bytes of whole units as one packet and advances snd_nxt, over the FIN too when it comes along. */
 static int send_new(struct shard *sh, struct tcb *t, uint32_t len, bool push)
 {
-    struct segment s = {.seq = t->snd_nxt, .len = len, .first = t->snd_next};
+    struct tcp_tx *x = t->tx;
+    struct segment s = {.seq = t->snd_nxt, .len = len, .first = x->snd_next};
     bool ends = t->snd_nxt + len == t->write_seq;
     uint32_t now_ms = tcp_now_ms(sh);
     bool first = !tcp_flight(t);
@@ -483,11 +487,11 @@ static int send_new(struct shard *sh, struct tcb *t, uint32_t len, bool push)
     if (err)
         return err;
     if (len) {
-        t->snd_next = stamp(sh, t, t->snd_next, len);
+        x->snd_next = stamp(sh, t, x->snd_next, len);
         if (t->flags & TF_TXSTAMP)
             tcp_stamp_sent(sh, t, t->snd_nxt, t->snd_nxt + len);
         if (len < t->mss)
-            t->snd_sml = t->snd_nxt + len;
+            x->snd_sml = t->snd_nxt + len;
         if (t->data_segs_in && now_ms - t->last_rcv_ms < (uint32_t)sh->st->set.tcp_delack_min)
             t->flags |= TF_PINGPONG;
         t->last_snd_ms = now_ms;
@@ -495,7 +499,7 @@ static int send_new(struct shard *sh, struct tcb *t, uint32_t len, bool push)
     t->snd_nxt += len + (s.flags & TCP_FIN ? 1 : 0);
     if (t->flags & TF_PROBING) {
         t->flags &= ~(uint32_t)TF_PROBING;
-        t->retries = t->backoff = 0;
+        x->retries = t->backoff = 0;
         tcp_rtx_arm(sh, t);
     } else if (first || !tcp_deadline_isset(t, DL_RTX)) {
         tcp_rtx_arm(sh, t);
@@ -507,7 +511,7 @@ int tcp_output_forced(struct shard *sh, struct tcb *t, uint32_t max, bool push)
 {
     uint32_t len;
 
-    if (!t->snd_next)
+    if (!t->tx->snd_next)
         return -EAGAIN;
     if (max > t->mss)
         max = t->mss;
@@ -515,7 +519,7 @@ int tcp_output_forced(struct shard *sh, struct tcb *t, uint32_t max, bool push)
     if (!len)
         return -ENOBUFS;
     if (push)
-        pkt_meta(last_unit(t->snd_next, len))->flags |= UNIT_PSH;
+        pkt_meta(last_unit(t->tx->snd_next, len))->flags |= UNIT_PSH;
     return send_new(sh, t, len, false);
 }
 
@@ -632,7 +636,7 @@ static bool send_mtu_probe(struct shard *sh, struct tcb *t, uint32_t size)
     uint32_t len = 0, seq = t->snd_nxt;
     bool sent;
 
-    for (struct rte_mbuf *u = t->snd_next; u && len < size; u = pkt_meta(u)->link) {
+    for (struct rte_mbuf *u = t->tx->snd_next; u && len < size; u = pkt_meta(u)->link) {
         uint32_t n = pkt_meta(u)->len;
 
         if ((pkt_meta(u)->flags & UNIT_EOR) || (len + n > size && tcp_sndq_split(sh, t, u, size - len)))
@@ -653,7 +657,7 @@ static enum stop send_unsent(struct shard *sh, struct tcb *t)
 
     if (probe)
         send_mtu_probe(sh, t, probe);
-    while (t->snd_next) {
+    while (t->tx->snd_next) {
         enum stop why = STOP_NOTHING;
         uint32_t len = next_len(sh, t, &why);
 
@@ -674,18 +678,20 @@ static enum stop send_unsent(struct shard *sh, struct tcb *t)
  * as Linux's tcp_cwnd_validate). */
 static void note_cwnd_use(struct shard *sh, struct tcb *t, bool limited)
 {
+    struct tcp_tx *x = t->tx;
     bool was = t->flags & TF_CWND_LIMITED;
 
-    if (!limited && seq_lt(t->snd_una, t->cwnd_use_seq) && (was || tcp_flight(t) <= t->max_out))
+    if (!limited && seq_lt(t->snd_una, x->cwnd_use_seq) && (was || tcp_flight(t) <= x->max_out))
         return;
-    if (t->pmtu && tcp_now_ms(sh) - t->pmtu_ms > PMTU_AGE_MS) { /* RFC 1191 section 6.3: try more again */
+    if (t->pmtu && t->ext &&
+        tcp_now_ms(sh) - t->ext->pmtu_ms > PMTU_AGE_MS) { /* RFC 1191 section 6.3: try more again */
         t->pmtu = 0;
         t->flow.gen = 0;
         tcp_mss_update(sh, t);
     }
     t->flags = limited ? t->flags | TF_CWND_LIMITED : t->flags & ~(uint32_t)TF_CWND_LIMITED;
-    t->max_out = tcp_flight(t);
-    t->cwnd_use_seq = t->snd_nxt;
+    x->max_out = tcp_flight(t);
+    x->cwnd_use_seq = t->snd_nxt;
 }
 
 /* bytes of new data have left: accounts, and a loss probe watches over them. */
@@ -693,8 +699,8 @@ static void sent_new(struct shard *sh, struct tcb *t, uint32_t bytes, bool limit
 {
     note_cwnd_use(sh, t, limited);
     if (tcp_in_reduction(t))
-        t->prr_out += bytes;
-    if (!tcp_tlp_schedule(sh, t, false) && t->rtx_kind == RTX_TLP)
+        t->tx->prr_out += bytes;
+    if (!tcp_tlp_schedule(sh, t, false) && t->tx->rtx_kind == RTX_TLP)
         tcp_rtx_rearm(sh, t);
 }
 
@@ -705,10 +711,22 @@ static void note_limit(const struct shard *sh, struct tcb *t, enum stop why)
 
     if (why == STOP_WND)
         c = CHRONO_RWND;
-    else if (why != STOP_CWND && !t->snd_next && (t->flags & TF_NOSPACE) &&
+    else if (why != STOP_CWND && !t->tx->snd_next && (t->flags & TF_NOSPACE) &&
              state_in(t, TCPF(ESTABLISHED) | TCPF(CLOSE_WAIT)))
         c = CHRONO_SNDBUF;
-    tcp_chrono_set(sh, t, t->snd_head ? c : CHRONO_NONE);
+    tcp_chrono_set(sh, t, t->tx->snd_head ? c : CHRONO_NONE);
+}
+
+/* There is no tx, so no data: is a FIN to be sent? Without memory for it (tcp_tx.h) it is tried again. */
+static bool fin_can_begin(struct shard *sh, struct tcb *t)
+{
+    if (!(t->flags & TF_FIN_QUEUED) || t->snd_nxt != t->write_seq)
+        return false;
+    if (tcp_tx_get(sh, t))
+        return true;
+    t->flags |= TF_OUTPUT;
+    tcp_deadline_set(sh, t, DL_DELACK, (uint32_t)sh->st->set.tcp_delack_min);
+    return false;
 }
 
 void tcp_output(struct shard *sh, struct tcb *t)
@@ -721,9 +739,11 @@ void tcp_output(struct shard *sh, struct tcb *t)
                   TCPF(ESTABLISHED) | TCPF(CLOSE_WAIT) | TCPF(FIN_WAIT_1) | TCPF(CLOSING) | TCPF(LAST_ACK)) &&
         !tcp_tfo_passive(t))
         return;
-    if (t->lost > t->retrans && !t->frto_new)
+    if (!t->tx && !fin_can_begin(sh, t))
+        return;
+    if (t->tx->lost > t->tx->retrans && !t->tx->frto_new)
         tcp_recover_output(sh, t);
-    if (!t->snd_next && !t->frto_new && !((t->flags & TF_FIN_QUEUED) && t->snd_nxt == t->write_seq))
+    if (!t->tx->snd_next && !t->tx->frto_new && !((t->flags & TF_FIN_QUEUED) && t->snd_nxt == t->write_seq))
         return;
     if (t->ca_state == CA_OPEN)
         restart_after_idle(sh, t);
@@ -735,10 +755,10 @@ void tcp_output(struct shard *sh, struct tcb *t)
         sent_new(sh, t, t->snd_nxt - before, why == STOP_CWND);
     if ((t->flags & TF_NOSPACE) && t->notsent_lowat)
         tcp_wake_writer(sh, t);
-    if (t->frto_new) { /* RFC 5682 step 2.b: nothing new could go: conventional recovery */
-        t->frto_new = false;
-        if (seq_leq(t->snd_nxt, t->recover)) {
-            t->frto = false;
+    if (t->tx->frto_new) { /* RFC 5682 step 2.b: nothing new could go: conventional recovery */
+        t->tx->frto_new = false;
+        if (seq_leq(t->snd_nxt, t->tx->recover)) {
+            t->tx->frto = false;
             tcp_recover_output(sh, t);
         }
     }
@@ -773,7 +793,7 @@ static int send_again(struct shard *sh, struct tcb *t, struct rte_mbuf *u, struc
 
     if (pkt_meta(u)->len > t->mss && tcp_sndq_split(sh, t, u, t->mss))
         return -ENOBUFS;
-    for (n = u; n && n != t->snd_next && s.len + pkt_meta(n)->len <= t->mss; n = pkt_meta(n)->link) {
+    for (n = u; n && n != t->tx->snd_next && s.len + pkt_meta(n)->len <= t->mss; n = pkt_meta(n)->link) {
         if (n != u && (pkt_meta(n)->flags & (UNIT_LOST | UNIT_SACKED | UNIT_RETRANS)) != lost)
             break;
         s.len += pkt_meta(n)->len;
@@ -796,8 +816,7 @@ static int send_again(struct shard *sh, struct tcb *t, struct rte_mbuf *u, struc
         tcp_rack_list(t, u);
     }
     *end = n;
-    t->total_retrans++;
-    t->bytes_retrans += s.len;
+    tcp_note_retrans(sh, t, 1, s.len);
     t->last_snd_ms = tcp_now_ms(sh);
     tcp_count(sh, COUNT_TCP_RETRANS);
     return 0;
@@ -815,12 +834,12 @@ int tcp_retransmit(struct shard *sh, struct tcb *t, struct rte_mbuf *u)
 
         if (!(pm->flags & UNIT_RETRANS)) {
             pm->flags |= UNIT_RETRANS;
-            t->retrans += pm->len;
+            t->tx->retrans += pm->len;
         }
     }
-    if (!t->retrans_stamp_ms)
-        t->retrans_stamp_ms = tcp_now_ms(sh);
-    t->undo_retrans = t->undo_retrans < 0 ? 1 : t->undo_retrans + 1;
+    if (!t->tx->retrans_stamp_ms)
+        t->tx->retrans_stamp_ms = tcp_now_ms(sh);
+    t->tx->undo_retrans = t->tx->undo_retrans < 0 ? 1 : t->tx->undo_retrans + 1;
     return 0;
 }
 
@@ -835,7 +854,7 @@ struct rte_mbuf *tcp_last_sent(const struct tcb *t)
 {
     struct rte_mbuf *last = NULL;
 
-    for (struct rte_mbuf *u = t->snd_head; u && u != t->snd_next; u = pkt_meta(u)->link) {
+    for (struct rte_mbuf *u = tcp_oldest_sent(t); u && u != t->tx->snd_next; u = pkt_meta(u)->link) {
         const struct pkt_meta *pm = pkt_meta(u);
 
         if (!last || (pm->flags & UNIT_START) || pm->seq + pm->len - pkt_meta(last)->seq > t->mss)
@@ -849,7 +868,7 @@ void tcp_retransmit_fin(struct shard *sh, struct tcb *t)
     struct segment s = {.seq = t->write_seq, .flags = TCP_FIN};
 
     send_segment(sh, t, &s);
-    t->total_retrans++;
+    tcp_note_retrans(sh, t, 1, 0);
     tcp_count(sh, COUNT_TCP_RETRANS);
 }
 

@@ -3,7 +3,7 @@
 #ifndef SHUNT_TCP_OUTPUT_H
 #define SHUNT_TCP_OUTPUT_H
 
-#include "tcp_cb.h"
+#include "tcp_tx.h"
 
 /* Sends what RFC 9293's windows, cwnd, Nagle and the cork allow: lost units first, then new data, then the
  * FIN. */
@@ -53,7 +53,8 @@ static inline uint32_t tcp_flight(const struct tcb *t)
 /* RFC 6675's pipe: bytes taken to be in the network. */
 static inline uint32_t tcp_pipe(const struct tcb *t)
 {
-    uint32_t out = tcp_flight(t) + t->retrans, gone = t->sacked + t->lost;
+    struct tcp_tx *x = t->tx;
+    uint32_t out = tcp_flight(t) + x->retrans, gone = x->sacked + x->lost;
 
     return out > gone ? out - gone : 0;
 }

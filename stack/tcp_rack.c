@@ -20,26 +20,27 @@ void tcp_rack_unlist(struct tcb *t, struct rte_mbuf *u)
     if (pm->rtx_prev)
         pkt_meta(pm->rtx_prev)->rtx_next = pm->rtx_next;
     else
-        t->rtx_first = pm->rtx_next;
+        t->tx->rtx_first = pm->rtx_next;
     if (pm->rtx_next)
         pkt_meta(pm->rtx_next)->rtx_prev = pm->rtx_prev;
     else
-        t->rtx_last = pm->rtx_prev;
+        t->tx->rtx_last = pm->rtx_prev;
 }
 
 void tcp_rack_list(struct tcb *t, struct rte_mbuf *u)
 {
+    struct tcp_tx *x = t->tx;
     struct pkt_meta *pm = pkt_meta(u);
 
     tcp_rack_unlist(t, u);
     pm->flags |= UNIT_LISTED;
-    pm->rtx_prev = t->rtx_last;
+    pm->rtx_prev = x->rtx_last;
     pm->rtx_next = NULL;
-    if (t->rtx_last)
-        pkt_meta(t->rtx_last)->rtx_next = u;
+    if (x->rtx_last)
+        pkt_meta(x->rtx_last)->rtx_next = u;
     else
-        t->rtx_first = u;
-    t->rtx_last = u;
+        x->rtx_first = u;
+    x->rtx_last = u;
 }
 
 void tcp_rack_list_after(struct tcb *t, struct rte_mbuf *u, struct rte_mbuf *q)
@@ -52,7 +53,7 @@ void tcp_rack_list_after(struct tcb *t, struct rte_mbuf *u, struct rte_mbuf *q)
     if (pm->rtx_next)
         pkt_meta(pm->rtx_next)->rtx_prev = q;
     else
-        t->rtx_last = q;
+        t->tx->rtx_last = q;
     pm->rtx_next = q;
 }
 
@@ -60,31 +61,34 @@ void tcp_rack_list_after(struct tcb *t, struct rte_mbuf *u, struct rte_mbuf *q)
 
 void tcp_rack_advance(struct shard *sh, struct tcb *t, const struct pkt_meta *pm)
 {
+    struct tcp_tx *x = t->tx;
     uint32_t rtt_us = (uint32_t)(shard_us(sh) - pm->time_us), end = pm->seq + pm->len;
 
     /* Step 2: faster than the path can be: the first copy was delivered, not this one. */
     if (pm->retrans && rtt_us < t->min_rtt_us)
         return;
-    t->rack_advanced = true;
-    t->rack_rtt_us = rtt_us;
-    if (pm->time_us > t->rack_us || (pm->time_us == t->rack_us && seq_gt(end, t->rack_end_seq))) {
-        t->rack_us = pm->time_us;
-        t->rack_end_seq = end;
+    x->rack_advanced = true;
+    x->rack_rtt_us = rtt_us;
+    if (pm->time_us > x->rack_us || (pm->time_us == x->rack_us && seq_gt(end, x->rack_end_seq))) {
+        x->rack_us = pm->time_us;
+        x->rack_end_seq = end;
     }
 }
 
 void tcp_rack_window(struct tcb *t, const struct tcp_ack_info *a)
 {
+    struct tcp_tx *x = t->tx;
+
     if (!a->rs.valid)
         return;
     /* Once a round trip: what was sent before the last change says nothing about it. */
-    if (seq_lt(a->rs.prior_delivered, t->rack_last_delivered))
-        t->dsack_seen = false;
-    if (t->dsack_seen) {
+    if (seq_lt(a->rs.prior_delivered, x->rack_last_delivered))
+        x->dsack_seen = false;
+    if (x->dsack_seen) {
         if (t->rack_steps < UINT8_MAX)
             t->rack_steps++;
-        t->dsack_seen = false;
-        t->rack_last_delivered = t->delivered;
+        x->dsack_seen = false;
+        x->rack_last_delivered = x->delivered;
         t->rack_persist = RACK_PERSIST;
     } else if (!t->rack_persist) {
         t->rack_steps = 1;
@@ -105,13 +109,15 @@ static uint32_t window_us(const struct tcb *t)
 int64_t tcp_rack_left_us(const struct shard *sh, const struct tcb *t, const struct pkt_meta *pm,
                          uint32_t wnd_us)
 {
-    return (int64_t)t->rack_rtt_us + wnd_us - (int64_t)(shard_us(sh) - pm->time_us);
+    return (int64_t)t->tx->rack_rtt_us + wnd_us - (int64_t)(shard_us(sh) - pm->time_us);
 }
 
 static bool sent_before(const struct tcb *t, const struct pkt_meta *pm)
 {
-    return pm->time_us < t->rack_us ||
-           (pm->time_us == t->rack_us && seq_lt(pm->seq + pm->len, t->rack_end_seq));
+    struct tcp_tx *x = t->tx;
+
+    return pm->time_us < x->rack_us ||
+           (pm->time_us == x->rack_us && seq_lt(pm->seq + pm->len, x->rack_end_seq));
 }
 
 /* Judges u: marks it, or makes *wait_us the longest wait. True: it must wait. */
@@ -130,9 +136,10 @@ static bool judge(struct shard *sh, struct tcb *t, struct rte_mbuf *u, uint32_t 
 
 static void judge_first_sendings(struct shard *sh, struct tcb *t, uint32_t wnd_us, uint32_t *wait_us)
 {
-    struct rte_mbuf *u = t->rack_next ? t->rack_next : t->snd_head, *waits = NULL, *last = u;
+    struct tcp_tx *x = t->tx;
+    struct rte_mbuf *u = x->rack_next ? x->rack_next : x->snd_head, *waits = NULL, *last = u;
 
-    while (u && u != t->snd_next) {
+    while (u && u != x->snd_next) {
         struct pkt_meta *pm = pkt_meta(u);
 
         last = u;
@@ -148,7 +155,7 @@ static void judge_first_sendings(struct shard *sh, struct tcb *t, uint32_t wnd_u
         }
         u = pm->link;
     }
-    t->rack_next = waits ? waits : last;
+    x->rack_next = waits ? waits : last;
 }
 
 /* Step 5. The wait in microseconds, 0: none. */
@@ -158,7 +165,7 @@ static uint32_t detect_loss(struct shard *sh, struct tcb *t)
     struct rte_mbuf *next;
 
     judge_first_sendings(sh, t, wnd_us, &wait_us);
-    for (struct rte_mbuf *u = t->rtx_first; u && sent_before(t, pkt_meta(u)); u = next) {
+    for (struct rte_mbuf *u = t->tx->rtx_first; u && sent_before(t, pkt_meta(u)); u = next) {
         next = pkt_meta(u)->rtx_next;
         judge(sh, t, u, wnd_us, &wait_us);
     }
@@ -169,30 +176,31 @@ bool tcp_rack_mark(struct shard *sh, struct tcb *t)
 {
     uint32_t wait_us;
 
-    if (!t->rack_advanced)
+    if (!t->tx->rack_advanced)
         return false;
-    t->rack_advanced = false;
+    t->tx->rack_advanced = false;
     wait_us = detect_loss(sh, t);
     if (!wait_us)
         return false;
-    t->rtx_kind = RTX_REO;
+    t->tx->rtx_kind = RTX_REO;
     tcp_deadline_set_us(sh, t, DL_RTX, (uint64_t)wait_us + TCP_TIMEOUT_MIN_US);
     return true;
 }
 
 void tcp_rack_timeout(struct shard *sh, struct tcb *t)
 {
-    uint32_t before = tcp_pipe(t), lost = t->lost_total;
+    struct tcp_tx *x = t->tx;
+    uint32_t before = tcp_pipe(t), lost = x->lost_total;
 
     detect_loss(sh, t);
     if (before != tcp_pipe(t)) {
         if (t->ca_state != CA_RECOVERY) {
             tcp_recover_enter(sh, t, false);
             if (!tcp_cc_table[t->cc]->cong_control)
-                tcp_prr_ack(t, t->mss, t->lost_total - lost, false);
+                tcp_prr_ack(t, t->mss, x->lost_total - lost, false);
         }
         tcp_recover_output(sh, t);
     }
-    if (t->rtx_kind != RTX_RTO || !tcp_deadline_isset(t, DL_RTX))
+    if (x->rtx_kind != RTX_RTO || !tcp_deadline_isset(t, DL_RTX))
         tcp_rtx_rearm(sh, t);
 }

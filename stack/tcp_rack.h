@@ -1,17 +1,17 @@
 /* tcp_rack.h: loss detection by time (RACK, RFC 8985).
  *
  * Theory of operation. A unit is lost when another one, sent later, has been delivered, and a round trip plus
- * a reordering window has passed since it was sent. RACK.xmit_ts, RACK.end_seq and RACK.rtt (tcb.rack_us,
+ * a reordering window has passed since it was sent. RACK.xmit_ts, RACK.end_seq and RACK.rtt (tcp_tx.rack_us,
  * rack_end_seq, rack_rtt_us) are of the latest unit delivered. While the path has shown no reordering the
  * window is 0 once DupThresh packets are SACKed or recovery is under way; then, or when it has, it is a
  * quarter of the least RTT, and a quarter more for each round trip in which a D-SACK says that this was too
  * small, up to SRTT, for 16 recoveries.
  *
  * What is to be judged is found without looking at the rest of the queue. Units sent once were sent in the
- * order of their numbers: tcb.rack_next is the first of them that is neither SACKed nor lost, all before it
- * are done with; the look goes from there up to the first one sent after RACK.xmit_ts, and jumps over runs of
- * SACKed units (tcp_sack.h). Each unit is passed once, but for those inside the reordering window, which are
- * looked at again. Units sent again are on a list of their own (rtx_first, rtx_last: UNIT_LISTED), in the
+ * order of their numbers: tcp_tx.rack_next is the first of them that is neither SACKed nor lost, all before
+ * it are done with; the look goes from there up to the first one sent after RACK.xmit_ts, and jumps over runs
+ * of SACKed units (tcp_sack.h). Each unit is passed once, but for those inside the reordering window, which
+ * are looked at again. Units sent again are on a list of their own (rtx_first, rtx_last: UNIT_LISTED), in the
  * order of their last sending, until they are delivered or lost again.
  */
 #ifndef SHUNT_TCP_RACK_H

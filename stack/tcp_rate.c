@@ -15,14 +15,14 @@ void tcp_rate_delivered(struct tcb *t, struct pkt_meta *pm, struct tcp_rate_samp
 
     if (!(pm->rate_flags & PKT_RATE_SENT))
         return;
-    if (!rs->valid || sent_after(sent_us, t->first_sent_us, end, rs->last_end_seq)) {
+    if (!rs->valid || sent_after(sent_us, t->tx->first_sent_us, end, rs->last_end_seq)) {
         rs->valid = true;
         rs->prior_delivered = pm->delivered;
         rs->prior_us = pm->delivered_us;
         rs->is_app_limited = pm->rate_flags & PKT_RATE_APP_LIMITED;
         rs->is_retrans = pm->retrans != 0;
         rs->last_end_seq = end;
-        t->first_sent_us = sent_us; /* the send phase of the next sample starts here */
+        t->tx->first_sent_us = sent_us; /* the send phase of the next sample starts here */
         rs->snd_interval_us = sent_us - pm->first_us;
     }
     pm->rate_flags = 0; /* SACKed now, acknowledged later: counts once */
@@ -31,18 +31,19 @@ void tcp_rate_delivered(struct tcb *t, struct pkt_meta *pm, struct tcp_rate_samp
 void tcp_rate_gen(struct shard *sh, struct tcb *t, uint32_t delivered, uint32_t lost,
                   struct tcp_rate_sample *rs)
 {
+    struct tcp_tx *x = t->tx;
     uint32_t now_us = tcp_now_us(sh);
 
-    if (t->app_limited && seq_gt(t->delivered, t->app_limited)) /* the bubble is gone */
-        t->app_limited = 0;
+    if (x->app_limited && seq_gt(x->delivered, x->app_limited)) /* the bubble is gone */
+        x->app_limited = 0;
     if (delivered)
-        t->delivered_us = now_us;
+        x->delivered_us = now_us;
     rs->acked_sacked = delivered;
     rs->losses = lost;
     rs->delivered = rs->interval_us = -1;
     if (!rs->valid)
         return;
-    rs->delivered = (int32_t)(t->delivered - rs->prior_delivered);
+    rs->delivered = (int32_t)(x->delivered - rs->prior_delivered);
     rs->rcv_interval_us = now_us - rs->prior_us;
     rs->interval_us =
         (int32_t)(rs->snd_interval_us > rs->rcv_interval_us ? rs->snd_interval_us : rs->rcv_interval_us);
@@ -62,11 +63,12 @@ void tcp_rate_gen(struct shard *sh, struct tcb *t, uint32_t delivered, uint32_t 
 
 void tcp_rate_check_app_limited(struct tcb *t)
 {
+    struct tcp_tx *x = t->tx;
     uint32_t end;
 
     /* Section 3.4: less than a segment waits, cwnd has room, and what was lost has been sent again. */
-    if (t->write_seq - t->snd_nxt >= t->mss || tcp_pipe(t) >= t->cwnd || t->lost > t->retrans)
+    if (t->write_seq - t->snd_nxt >= t->mss || tcp_pipe(t) >= t->cwnd || x->lost > x->retrans)
         return;
-    end = t->delivered + tcp_pipe(t);
-    t->app_limited = end ? end : 1;
+    end = x->delivered + tcp_pipe(t);
+    x->app_limited = end ? end : 1;
 }

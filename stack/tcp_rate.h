@@ -1,7 +1,7 @@
 /* tcp_rate.h: how fast data is delivered (draft-cheng-iccrg-delivery-rate-estimation), measured on each ACK
  * for congestion control and TCP_INFO.
  *
- * Theory of operation. tcb.delivered counts the bytes that the peer is known to have, cumulatively
+ * Theory of operation. tcp_tx.delivered counts the bytes that the peer is known to have, cumulatively
  * acknowledged or SACKed. A unit remembers, when it is sent, what that count and its time were (pkt_meta's
  * delivered, delivered_us) and when the unit was sent whose delivery was the last known then (first_us). When
  * it is delivered itself, the difference of the counts over the longer of the two intervals, that of sending
@@ -13,12 +13,12 @@
 #ifndef SHUNT_TCP_RATE_H
 #define SHUNT_TCP_RATE_H
 
-#include "tcp_cb.h"
+#include "tcp_tx.h"
 
 /* What one ACK tells congestion control (Linux: struct rate_sample). It is filled in while the ACK is worked
  * on; whole when tcp_cc's on_ack and cong_control get it. */
 struct tcp_rate_sample {
-    uint32_t prior_delivered; /* tcb.delivered when the unit measured was sent */
+    uint32_t prior_delivered; /* tcp_tx.delivered when the unit measured was sent */
     uint32_t prior_us;        /* and its time */
     uint32_t last_end_seq;    /* the end of that unit */
     int32_t delivered;        /* bytes delivered over the interval, -1: no sample */
@@ -39,16 +39,18 @@ struct tcp_rate_sample {
 /* A unit leaves: called before snd_nxt, retrans and such change. */
 static inline void tcp_rate_sent(const struct tcb *t, struct pkt_meta *pm)
 {
-    pm->delivered = t->delivered;
-    pm->delivered_us = t->delivered_us;
-    pm->first_us = t->first_sent_us;
-    pm->rate_flags = PKT_RATE_SENT | (t->app_limited ? PKT_RATE_APP_LIMITED : 0);
+    struct tcp_tx *x = t->tx;
+
+    pm->delivered = x->delivered;
+    pm->delivered_us = x->delivered_us;
+    pm->first_us = x->first_sent_us;
+    pm->rate_flags = PKT_RATE_SENT | (x->app_limited ? PKT_RATE_APP_LIMITED : 0);
 }
 
 /* The first of a flight leaves after silence: intervals start here. */
 static inline void tcp_rate_flight_starts(struct tcb *t, uint32_t now_us)
 {
-    t->first_sent_us = t->delivered_us = now_us;
+    t->tx->first_sent_us = t->tx->delivered_us = now_us;
 }
 
 /* Unit pm is delivered (SACKed or acknowledged): takes it as the sample if it was sent later than the last

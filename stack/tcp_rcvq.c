@@ -22,6 +22,8 @@ void tcp_rcvq_init(struct shard *sh, struct tcb *t)
     t->drs_us = tcp_now_us(sh);
     t->drs_space = 10u * t->mss < t->rcv_wnd ? 10u * t->mss : t->rcv_wnd;
     t->rcv_rtt_us = 0;
+    if (t->flags & TF_TS)
+        return;
     t->rcv_rtt_seq = t->rcv_nxt + t->rcv_wnd;
     t->rcv_rtt_start_us = t->drs_us;
 }
@@ -126,7 +128,7 @@ static void right_size(struct shard *sh, struct tcb *t)
         return;
     copied = t->copied_seq - t->drs_seq;
     if (copied > t->drs_space) {
-        if (!(t->flags & TF_RCVBUF_LOCK) && t->drs_space && sh->st->set.tcp_moderate_rcvbuf) {
+        if (!(t->opts & TO_RCVBUF_LOCK) && t->drs_space && sh->st->set.tcp_moderate_rcvbuf) {
             win = 2ULL * copied + 16u * t->mss;
             win += 2 * (win * (copied - t->drs_space) / t->drs_space);
             buf = win * 256 / t->rcv_ratio;

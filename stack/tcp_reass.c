@@ -5,6 +5,7 @@
  * loses what is there already at both ends, and packets that it covers are dropped. Insertion looks at the
  * queue's end first, where nearly every packet after a loss belongs.
  */
+#include "tcp_ext.h"
 #include "tcp_rcvq.h"
 
 static struct tcp_ofo *ofo_get(struct shard *sh, struct tcb *t)
@@ -125,7 +126,8 @@ enum count tcp_reass_insert(struct shard *sh, struct tcb *t, struct rte_mbuf *m)
     if (!next)
         o->tail = m;
     t->rcv_mem += pm->truesize;
-    t->ofo_segs++;
+    if (tcp_ext_get(sh, t))
+        t->ext->ofo_segs++;
     tcp_count(sh, COUNT_TCP_OFO);
     if (pm->len || (pm->flags & RCV_FIN)) /* the FIN has a sequence number too */
         sack_note(o, pm->seq, pm->seq + pm->len + !!(pm->flags & RCV_FIN));

@@ -27,37 +27,46 @@ void tcp_set_ca_state(struct shard *sh, struct tcb *t, enum tcp_ca state)
 
 void tcp_recover_init(struct shard *sh, struct tcb *t)
 {
+    struct tcp_tx *x = t->tx;
+
     t->ca_state = CA_OPEN;
     t->reordering = (uint16_t)sh->st->set.tcp_reordering;
     t->rack_steps = 1;
     t->rack_persist = 0;
-    t->rack_us = 0;
-    t->rack_rtt_us = t->rack_last_delivered = 0;
     t->reord_seen = t->dsack_ever = false;
-    t->dupacks = t->retries = t->backoff = 0;
-    t->retrans_stamp_ms = t->rtx_first_ms = 0;
-    t->delivered = t->lost_total = t->app_limited = t->rate_delivered = t->rate_interval_us = 0;
+    t->rate_delivered = t->rate_interval_us = 0;
+    if (!x)
+        return;
+    x->rack_us = 0;
+    x->rack_rtt_us = x->rack_last_delivered = 0;
+    x->dupacks = x->retries = t->backoff = 0;
+    x->retrans_stamp_ms = x->rtx_first_ms = 0;
+    x->delivered = x->lost_total = x->app_limited = 0;
+    tcp_deadline_set(sh, t, DL_IDLE, TX_IDLE_MS);
 }
 
 void tcp_recover_reset(struct shard *sh, struct tcb *t)
 {
-    t->sacked = t->lost = t->retrans = t->sacked_pkts = 0;
-    t->rtx_hint = t->rack_next = t->rtx_first = t->rtx_last = NULL;
-    t->undo_on = t->tlp_out = t->frto = t->frto_new = t->sack_reneg = false;
-    t->rack_advanced = t->dsack_seen = false;
-    t->rtx_kind = RTX_RTO;
-    if (t->sack_cache)
+    struct tcp_tx *x = t->tx;
+
+    x->sacked = x->lost = x->retrans = x->sacked_pkts = 0;
+    x->rtx_hint = x->rack_next = x->rtx_first = x->rtx_last = NULL;
+    x->undo_on = x->tlp_out = x->frto = x->frto_new = x->sack_reneg = false;
+    x->rack_advanced = x->dsack_seen = false;
+    x->rtx_kind = RTX_RTO;
+    if (x->sack_cache)
         tcp_sack_cache_free(sh, t);
 }
 
 void tcp_recover_keep_open(struct shard *sh, struct tcb *t)
 {
-    enum tcp_ca state = t->sacked || t->lost || tcp_any_retrans(t) ? CA_DISORDER : CA_OPEN;
+    struct tcp_tx *x = t->tx;
+    enum tcp_ca state = x->sacked || x->lost || tcp_any_retrans(t) ? CA_DISORDER : CA_OPEN;
 
     if (t->ca_state == state)
         return;
     tcp_set_ca_state(sh, t, state);
-    t->recover = t->snd_nxt;
+    x->recover = t->snd_nxt;
     tcp_ecn_queue_cwr(t);
 }
 
@@ -66,28 +75,30 @@ void tcp_recover_keep_open(struct shard *sh, struct tcb *t)
 /* More segments can't have left the network than were sent, less those that must be missing. */
 static bool reno_limit(struct tcb *t)
 {
-    uint32_t holes = t->lost > t->mss ? t->lost : t->mss, flight = tcp_flight(t);
+    struct tcp_tx *x = t->tx;
+    uint32_t holes = x->lost > t->mss ? x->lost : t->mss, flight = tcp_flight(t);
 
     holes = holes < flight ? holes : flight;
-    if (t->sacked + holes <= flight)
+    if (x->sacked + holes <= flight)
         return false;
-    t->sacked = flight - holes;
+    x->sacked = flight - holes;
     return true;
 }
 
 static void reno_add(struct shard *sh, struct tcb *t, struct tcp_ack_info *a)
 {
-    uint32_t most = (uint32_t)sh->st->set.tcp_max_reordering, before = t->sacked, out;
+    struct tcp_tx *x = t->tx;
+    uint32_t most = (uint32_t)sh->st->set.tcp_max_reordering, before = x->sacked, out;
     bool limited;
 
     if (!a->dup)
         return;
-    if (t->dupacks < UINT8_MAX)
-        t->dupacks++;
-    t->sacked += t->mss;
+    if (x->dupacks < UINT8_MAX)
+        x->dupacks++;
+    x->sacked += t->mss;
     limited = reno_limit(t);
-    if (t->sacked > before)
-        a->sacked += t->sacked - before;
+    if (x->sacked > before)
+        a->sacked += x->sacked - before;
     if (!limited)
         return;
     out = tcp_flight(t) / t->mss + 1;
@@ -99,9 +110,10 @@ static void reno_add(struct shard *sh, struct tcb *t, struct tcp_ack_info *a)
 /* One ACK closed the hole, and with it what duplicate ACKs had told of. */
 void tcp_reno_acked(struct tcb *t, uint32_t acked)
 {
+    struct tcp_tx *x = t->tx;
     uint32_t gone = acked > t->mss ? acked - t->mss : 0;
 
-    t->sacked = t->sacked > gone ? t->sacked - gone : 0;
+    x->sacked = x->sacked > gone ? x->sacked - gone : 0;
     reno_limit(t);
 }
 
@@ -110,7 +122,7 @@ static void newreno_mark(struct shard *sh, struct tcb *t, bool advanced)
 {
     if ((t->ca_state < CA_RECOVERY && tcp_sacked_packets(t) >= t->reordering) ||
         (t->ca_state == CA_RECOVERY && advanced)) {
-        struct rte_mbuf *u = t->snd_head;
+        struct rte_mbuf *u = t->tx->snd_head;
 
         if (pkt_meta(u)->flags & UNIT_LOST)
             return;
@@ -124,9 +136,9 @@ static void newreno_mark(struct shard *sh, struct tcb *t, bool advanced)
 
 static void identify_loss(struct shard *sh, struct tcb *t, struct tcp_ack_info *a)
 {
-    uint32_t retrans = t->retrans;
+    uint32_t retrans = t->tx->retrans;
 
-    if (!t->snd_head || t->snd_head == t->snd_next)
+    if (!t->tx->snd_head || t->tx->snd_head == t->tx->snd_next)
         return;
     if (!has_sack(t)) {
         newreno_mark(sh, t, a->flags & A_ADVANCED);
@@ -134,20 +146,22 @@ static void identify_loss(struct shard *sh, struct tcb *t, struct tcp_ack_info *
     }
     if (tcp_rack_mark(sh, t))
         a->flags = (a->flags & ~(uint32_t)A_SET_TIMER) | A_REO_TIMER;
-    if (retrans > t->retrans)
+    if (retrans > t->tx->retrans)
         a->flags |= A_LOST_RETRANS;
 }
 
 void tcp_recover_enter(struct shard *sh, struct tcb *t, bool ece)
 {
+    struct tcp_tx *x = t->tx;
+
     if (!tcp_any_retrans(t))
-        t->retrans_stamp_ms = 0;
+        x->retrans_stamp_ms = 0;
     tcp_count(sh, has_sack(t) ? COUNT_TCP_SACK_RECOVERY : COUNT_TCP_RENO_RECOVERY);
-    t->prior_ssthresh = 0;
+    x->prior_ssthresh = 0;
     tcp_undo_begin(t);
     if (!tcp_in_reduction(t)) {
         if (!ece)
-            t->prior_ssthresh = tcp_undo_ssthresh(t);
+            x->prior_ssthresh = tcp_undo_ssthresh(t);
         tcp_prr_start(sh, t);
     }
     tcp_set_ca_state(sh, t, CA_RECOVERY);
@@ -156,7 +170,7 @@ void tcp_recover_enter(struct shard *sh, struct tcb *t, bool ece)
 static void try_open(struct shard *sh, struct tcb *t, const struct tcp_ack_info *a)
 {
     if (!tcp_any_retrans(t))
-        t->retrans_stamp_ms = 0;
+        t->tx->retrans_stamp_ms = 0;
     if (a->flags & A_ECE)
         tcp_enter_cwr(sh, t);
     if (t->ca_state != CA_CWR)
@@ -168,13 +182,13 @@ static void look_for_loss(struct shard *sh, struct tcb *t, struct tcp_ack_info *
 {
     if (!has_sack(t)) {
         if (a->flags & A_ADVANCED)
-            t->sacked = 0;
+            t->tx->sacked = 0;
         reno_add(sh, t, a);
     }
     if (t->ca_state <= CA_DISORDER)
         tcp_undo_dsack(sh, t);
     identify_loss(sh, t, a);
-    if (!t->lost) {
+    if (!t->tx->lost) {
         try_open(sh, t, a);
         return;
     }
@@ -195,38 +209,41 @@ static void in_recovery(struct shard *sh, struct tcb *t, struct tcp_ack_info *a)
         try_open(sh, t, a);
     identify_loss(sh, t, a);
     /* Undone, and yet something is lost: another episode. */
-    if (t->ca_state != CA_RECOVERY && t->lost)
+    if (t->ca_state != CA_RECOVERY && t->tx->lost)
         tcp_recover_enter(sh, t, a->flags & A_ECE);
 }
 
 /* F-RTO (RFC 5682 section 3.1). True: nothing more is to be done about this ACK. */
 static bool frto(struct shard *sh, struct tcb *t, struct tcp_ack_info *a, bool recovered)
 {
+    struct tcp_tx *x = t->tx;
+
     /* Step 3.b: an original arrives after the timeout: it was spurious. */
     if ((a->flags & A_ORIG_ACKED) && tcp_undo_loss(sh, t, a, true))
         return true;
-    if (seq_gt(t->snd_nxt, t->recover)) {
+    if (seq_gt(t->snd_nxt, x->recover)) {
         if ((a->flags & A_SACKED) || a->dup)
-            t->frto = false; /* step 3.a: the loss was real */
+            x->frto = false; /* step 3.a: the loss was real */
     } else if ((a->flags & A_ADVANCED) && !recovered) {
-        t->recover = t->snd_nxt;
+        x->recover = t->snd_nxt;
         /* Step 2.b: new data, instead of what is lost perhaps. */
-        if (t->snd_next && seq_gt(t->snd_una + t->snd_wnd, t->snd_nxt)) {
-            t->frto_new = true;
+        if (x->snd_next && seq_gt(t->snd_una + t->snd_wnd, t->snd_nxt)) {
+            x->frto_new = true;
             return true;
         }
-        t->frto = false;
+        x->frto = false;
     }
     return false;
 }
 
 static void in_loss(struct shard *sh, struct tcb *t, struct tcp_ack_info *a)
 {
-    bool recovered = seq_geq(t->snd_una, t->recover);
+    struct tcp_tx *x = t->tx;
+    bool recovered = seq_geq(t->snd_una, x->recover);
 
     if ((a->flags & A_ADVANCED) && tcp_undo_loss(sh, t, a, false))
         return;
-    if (t->frto && frto(sh, t, a, recovered))
+    if (x->frto && frto(sh, t, a, recovered))
         return;
     if (recovered) { /* steps 2.a and 3.a as well */
         tcp_undo_recovery(sh, t, a);
@@ -234,28 +251,30 @@ static void in_loss(struct shard *sh, struct tcb *t, struct tcp_ack_info *a)
     }
     if (has_sack(t))
         return;
-    if (seq_gt(t->snd_nxt, t->recover) && a->dup)
+    if (seq_gt(t->snd_nxt, x->recover) && a->dup)
         reno_add(sh, t, a);
     else if (a->flags & A_ADVANCED)
-        t->sacked = 0;
+        x->sacked = 0;
 }
 
 /* Is the episode over? True: nothing more is to be done. */
 static bool check_exit(struct shard *sh, struct tcb *t, const struct tcp_ack_info *a)
 {
+    struct tcp_tx *x = t->tx;
+
     if (t->ca_state == CA_OPEN) {
-        t->retrans_stamp_ms = 0;
+        x->retrans_stamp_ms = 0;
         return false;
     }
-    if (seq_lt(t->snd_una, t->recover))
+    if (seq_lt(t->snd_una, x->recover))
         return false;
-    if (t->ca_state == CA_CWR && t->snd_una != t->recover) {
+    if (t->ca_state == CA_CWR && t->snd_una != x->recover) {
         /* Held until something above recover is acknowledged, so that CWR has reached the receiver. */
         tcp_prr_end(t);
         tcp_set_ca_state(sh, t, CA_OPEN);
     } else if (t->ca_state == CA_RECOVERY) {
         if (!has_sack(t))
-            t->sacked = 0;
+            x->sacked = 0;
         if (tcp_undo_recovery(sh, t, a))
             return true;
         tcp_prr_end(t);
@@ -269,12 +288,12 @@ static bool check_reneging(struct shard *sh, struct tcb *t, struct tcp_ack_info 
 {
     uint32_t ms;
 
-    if (!(a->flags & A_ADVANCED) || !t->snd_head || t->snd_head == t->snd_next ||
-        !(pkt_meta(t->snd_head)->flags & UNIT_SACKED))
+    if (!(a->flags & A_ADVANCED) || !t->tx->snd_head || t->tx->snd_head == t->tx->snd_next ||
+        !(pkt_meta(t->tx->snd_head)->flags & UNIT_SACKED))
         return false;
     ms = t->srtt_us8 >> 4; /* half a round trip, in microseconds */
     ms = ms / 1000 > 10 ? ms / 1000 : 10;
-    t->rtx_kind = RTX_RTO;
+    t->tx->rtx_kind = RTX_RTO;
     tcp_deadline_set(sh, t, DL_RTX, ms);
     a->flags = (a->flags & ~(uint32_t)A_SET_TIMER) | A_REO_TIMER;
     return true;
@@ -282,12 +301,14 @@ static bool check_reneging(struct shard *sh, struct tcb *t, struct tcp_ack_info 
 
 void tcp_recover_ack(struct shard *sh, struct tcb *t, struct tcp_ack_info *a)
 {
+    struct tcp_tx *x = t->tx;
+
     if (!tcp_flight(t) && !has_sack(t))
-        t->sacked = 0;
+        x->sacked = 0;
     if (a->flags & A_ADVANCED)
-        t->dupacks = 0;
+        x->dupacks = 0;
     if (a->flags & A_ECE)
-        t->prior_ssthresh = 0;
+        x->prior_ssthresh = 0;
     if (check_reneging(sh, t, a) || check_exit(sh, t, a))
         return;
     switch (t->ca_state) {
@@ -311,42 +332,44 @@ void tcp_recover_ack(struct shard *sh, struct tcb *t, struct tcp_ack_info *a)
 /* What is lost by a timeout: all, but what was sent less than a round trip ago. */
 static void mark_timeout(struct shard *sh, struct tcb *t)
 {
-    bool renege = t->snd_head && t->snd_head != t->snd_next && (pkt_meta(t->snd_head)->flags & UNIT_SACKED);
+    struct tcp_tx *x = t->tx;
+    bool renege = x->snd_head && x->snd_head != x->snd_next && (pkt_meta(x->snd_head)->flags & UNIT_SACKED);
 
     if (renege) {
         tcp_count(sh, COUNT_TCP_SACK_RENEGING);
-        t->sacked = t->sacked_pkts = 0;
-        t->sack_reneg = true;
-        if (t->sack_cache)
+        x->sacked = x->sacked_pkts = 0;
+        x->sack_reneg = true;
+        if (x->sack_cache)
             tcp_sack_cache_free(sh, t);
     } else if (!has_sack(t)) {
-        t->sacked = 0;
+        x->sacked = 0;
     }
-    for (struct rte_mbuf *u = t->snd_head; u && u != t->snd_next; u = pkt_meta(u)->link) {
+    for (struct rte_mbuf *u = x->snd_head; u && u != x->snd_next; u = pkt_meta(u)->link) {
         struct pkt_meta *pm = pkt_meta(u);
 
         if (renege && (pm->flags & UNIT_SACKED)) {
             pm->flags &= (uint8_t)~UNIT_SACKED;
             pm->rtx_prev = NULL;
-        } else if (!renege && u != t->snd_head && has_sack(t) && tcp_rack_left_us(sh, t, pm, 0) > 0) {
+        } else if (!renege && u != x->snd_head && has_sack(t) && tcp_rack_left_us(sh, t, pm, 0) > 0) {
             continue;
         }
         tcp_mark_lost(sh, t, u);
     }
-    t->rtx_hint = NULL;
+    x->rtx_hint = NULL;
 }
 
 void tcp_recover_timeout(struct shard *sh, struct tcb *t)
 {
+    struct tcp_tx *x = t->tx;
     bool fresh = t->ca_state < CA_RECOVERY;
     uint32_t thresh = (uint32_t)sh->st->set.tcp_reordering;
 
     mark_timeout(sh, t);
     /* RFC 5681 section 3.1 equation 4; once a window of data. */
-    if (t->ca_state <= CA_DISORDER || seq_geq(t->snd_una, t->recover) ||
-        (t->ca_state == CA_LOSS && t->retries == 0)) {
-        t->prior_ssthresh = tcp_undo_ssthresh(t);
-        t->prior_cwnd = t->cwnd;
+    if (t->ca_state <= CA_DISORDER || seq_geq(t->snd_una, x->recover) ||
+        (t->ca_state == CA_LOSS && x->retries == 0)) {
+        x->prior_ssthresh = tcp_undo_ssthresh(t);
+        x->prior_cwnd = t->cwnd;
         t->ssthresh = tcp_cc_table[t->cc]->ssthresh(sh, t);
         tcp_undo_begin(t);
     }
@@ -355,35 +378,40 @@ void tcp_recover_timeout(struct shard *sh, struct tcb *t)
     if (t->ca_state <= CA_DISORDER && tcp_sacked_packets(t) >= thresh && t->reordering > thresh)
         t->reordering = (uint16_t)thresh;
     tcp_set_ca_state(sh, t, CA_LOSS);
-    t->recover = t->snd_nxt;
-    t->tlp_out = false;
-    t->dupacks = 0;
+    x->recover = t->snd_nxt;
+    x->tlp_out = false;
+    x->dupacks = 0;
     tcp_ecn_queue_cwr(t);
-    t->frto_new = false;
-    t->frto = sh->st->set.tcp_frto && (fresh || t->retries) && !tcp_mtup_probing(t);
+    x->frto_new = false;
+    x->frto = sh->st->set.tcp_frto && (fresh || x->retries) && !tcp_mtup_probing(t);
 }
 
 void tcp_recover_no_congestion(struct shard *sh, struct tcb *t)
 {
+    struct tcp_tx *x = t->tx;
+
     /* What follows until all of it is acknowledged counts as recovery. */
     if (t->ca_state == CA_LOSS)
         return;
-    t->recover = t->snd_nxt;
+    x->recover = t->snd_nxt;
     t->ssthresh = tcp_undo_ssthresh(t);
-    t->prior_ssthresh = 0;
-    t->undo_on = false;
+    x->prior_ssthresh = 0;
+    x->undo_on = false;
     tcp_set_ca_state(sh, t, CA_LOSS);
 }
 
 void tcp_recover_too_long(struct shard *sh, struct tcb *t)
 {
-    uint32_t lost = t->lost;
+    uint32_t lost;
 
-    for (struct rte_mbuf *u = t->snd_head; u && u != t->snd_next; u = pkt_meta(u)->link)
+    if (!t->tx)
+        return;
+    lost = t->tx->lost;
+    for (struct rte_mbuf *u = tcp_oldest_sent(t); u && u != t->tx->snd_next; u = pkt_meta(u)->link)
         if (pkt_meta(u)->len > t->mss)
             tcp_mark_lost(sh, t, u);
-    t->rtx_hint = NULL;
-    if (t->lost == lost)
+    t->tx->rtx_hint = NULL;
+    if (t->tx->lost == lost)
         return;
     if (!has_sack(t))
         reno_limit(t);
@@ -394,11 +422,12 @@ void tcp_recover_too_long(struct shard *sh, struct tcb *t)
 
 void tcp_recover_output(struct shard *sh, struct tcb *t)
 {
+    struct tcp_tx *x = t->tx;
     uint32_t wnd_end = t->snd_una + t->snd_wnd;
-    struct rte_mbuf *u = t->rtx_hint ? t->rtx_hint : t->snd_head, *next;
+    struct rte_mbuf *u = x->rtx_hint ? x->rtx_hint : x->snd_head, *next;
     bool head_sent = false;
 
-    while (u && u != t->snd_next && t->lost > t->retrans) {
+    while (u && u != x->snd_next && x->lost > x->retrans) {
         struct pkt_meta *pm = pkt_meta(u);
         uint32_t pipe = tcp_pipe(t);
 
@@ -407,20 +436,20 @@ void tcp_recover_output(struct shard *sh, struct tcb *t)
             u = next;
             continue;
         }
-        t->rtx_hint = u;
+        x->rtx_hint = u;
         if (pipe && pipe + (pm->len < t->mss ? pm->len : t->mss) > t->cwnd)
             break;
-        if (u != t->snd_head && seq_gt(pm->seq + pm->len, wnd_end)) /* it shrank: the head alone probes */
+        if (u != x->snd_head && seq_gt(pm->seq + pm->len, wnd_end)) /* it shrank: the head alone probes */
             break;
         if ((t->flags & TF_PACED) && tcp_pace_blocked(sh, t))
             break;
         if (tcp_retransmit(sh, t, u))
             break;
         if (tcp_in_reduction(t))
-            t->prr_out += tcp_pipe(t) - pipe;
+            x->prr_out += tcp_pipe(t) - pipe;
         tcp_count(sh, t->ca_state == CA_LOSS ? COUNT_TCP_SLOW_START_RETRANS : COUNT_TCP_FAST_RETRANS);
-        head_sent |= u == t->snd_head;
+        head_sent |= u == x->snd_head;
     }
-    if (head_sent && t->rtx_kind != RTX_REO)
+    if (head_sent && x->rtx_kind != RTX_REO)
         tcp_rtx_arm(sh, t);
 }

@@ -13,7 +13,7 @@
  * Then cwnd is set: in CWR and RECOVERY by tcp_prr.c, else by tcp_cc.c. Sending is left to tcp_output, which
  * keeps RFC 6675's pipe below cwnd: lost units first, then new data. Units that were SACKed or are lost are
  * not in the pipe, so limited transmit (RFC 3042) needs no code of its own. Without SACK each duplicate ACK
- * stands for one segment that has left the network: tcb.sacked counts it, and RFC 6582's inflating and
+ * stands for one segment that has left the network: tcp_tx.sacked counts it, and RFC 6582's inflating and
  * deflating of cwnd follows from that.
  *
  * The decisions are Linux's, so that its packet scripts see the same segments; numbers are bytes where
@@ -22,7 +22,7 @@
 #ifndef SHUNT_TCP_RECOVER_H
 #define SHUNT_TCP_RECOVER_H
 
-#include "tcp_cb.h"
+#include "tcp_tx.h"
 #include "tcp_rate.h"
 
 enum tcp_ack_flag {
@@ -95,7 +95,7 @@ static inline bool tcp_in_reduction(const struct tcb *t)
 /* Was anything that is outstanding sent again? */
 static inline bool tcp_any_retrans(const struct tcb *t)
 {
-    return t->retrans || (t->snd_head && t->snd_head != t->snd_next && pkt_meta(t->snd_head)->retrans);
+    return t->tx->retrans || (tcp_oldest_sent(t) && pkt_meta(t->tx->snd_head)->retrans);
 }
 
 #endif

@@ -3,31 +3,35 @@
  * once a round trip; a falling RTT moves the deviation by an eighth of its weight only. */
 #include "tcp_ext.h"
 #include "tcp_rtt.h"
+#include "tcp_tx.h"
 
-#define MIN_RTT_WINDOW_MS 300000
+#define MIN_RTT_WINDOW_S 300
 
 void tcp_rtt_init(struct shard *sh, struct tcb *t)
 {
     (void)sh;
-    t->srtt_us8 = t->mdev_us4 = t->mdev_max_us4 = t->rttvar_us4 = 0;
+    t->srtt_us8 = t->mdev_us4 = t->rttvar_us4 = 0;
     t->min_rtt_us = UINT32_MAX;
     t->rto_ms = TCP_RTO_INIT_MS;
     t->backoff = 0;
+    if (t->tx)
+        t->tx->mdev_max_us4 = 0;
 }
 
 void tcp_rtt_min_sample(struct shard *sh, struct tcb *t, uint32_t rtt_us)
 {
-    uint32_t now_ms = tcp_now_ms(sh);
+    uint16_t now_s = (uint16_t)(tcp_now_ms(sh) >> 10); /* nearly */
 
-    if (rtt_us <= t->min_rtt_us || now_ms - t->min_rtt_ms > MIN_RTT_WINDOW_MS) {
+    if (rtt_us <= t->min_rtt_us || (uint16_t)(now_s - t->min_rtt_s) > MIN_RTT_WINDOW_S) {
         t->min_rtt_us = rtt_us;
-        t->min_rtt_ms = now_ms;
+        t->min_rtt_s = now_s;
     }
 }
 
 /* Section 2.3. */
 static void update(struct tcb *t, uint32_t rtt_us, uint32_t min_us)
 {
+    struct tcp_tx *x = t->tx;
     int32_t err = (int32_t)(rtt_us - (t->srtt_us8 >> 3)), dev;
 
     t->srtt_us8 += (uint32_t)err;
@@ -35,16 +39,16 @@ static void update(struct tcb *t, uint32_t rtt_us, uint32_t min_us)
     if (err < 0 && dev > 0)
         dev >>= 3;
     t->mdev_us4 += (uint32_t)dev;
-    if (t->mdev_us4 > t->mdev_max_us4) {
-        t->mdev_max_us4 = t->mdev_us4;
-        if (t->mdev_max_us4 > t->rttvar_us4)
-            t->rttvar_us4 = t->mdev_max_us4;
+    if (t->mdev_us4 > x->mdev_max_us4) {
+        x->mdev_max_us4 = t->mdev_us4;
+        if (x->mdev_max_us4 > t->rttvar_us4)
+            t->rttvar_us4 = x->mdev_max_us4;
     }
-    if (seq_gt(t->snd_una, t->rtt_seq)) { /* a round trip is over */
-        if (t->mdev_max_us4 < t->rttvar_us4)
-            t->rttvar_us4 -= (t->rttvar_us4 - t->mdev_max_us4) >> 2;
-        t->rtt_seq = t->snd_nxt;
-        t->mdev_max_us4 = min_us;
+    if (seq_gt(t->snd_una, x->rtt_seq)) { /* a round trip is over */
+        if (x->mdev_max_us4 < t->rttvar_us4)
+            t->rttvar_us4 -= (t->rttvar_us4 - x->mdev_max_us4) >> 2;
+        x->rtt_seq = t->snd_nxt;
+        x->mdev_max_us4 = min_us;
     }
 }
 
@@ -64,8 +68,10 @@ void tcp_rtt_sample(struct shard *sh, struct tcb *t, uint32_t rtt_us)
         t->srtt_us8 = rtt_us << 3;
         t->mdev_us4 = rtt_us << 1;
         t->rttvar_us4 = t->mdev_us4 > min_us ? t->mdev_us4 : min_us;
-        t->mdev_max_us4 = t->rttvar_us4;
-        t->rtt_seq = t->snd_nxt;
+        if (t->tx) { /* tcp_tx_new does the same later */
+            t->tx->mdev_max_us4 = t->rttvar_us4;
+            t->tx->rtt_seq = t->snd_nxt;
+        }
     }
     if (t->srtt_us8 == 0)
         t->srtt_us8 = 1;

@@ -1,6 +1,7 @@
 /* tcp_sack.c: see tcp_sack.h. */
 #include "tcp_sack.h"
 
+#include "tcp_ext.h"
 #include "tcp_output.h"
 #include "tcp_rack.h"
 #include "tcp_table.h"
@@ -15,7 +16,7 @@ struct rte_mbuf *tcp_sack_run_end(struct tcb *t, struct rte_mbuf *u)
         if (pkt_meta(last)->run_last)
             last = pkt_meta(last)->run_last;
         n = pkt_meta(last)->link;
-        if (!n || n == t->snd_next || !(pkt_meta(n)->flags & UNIT_SACKED))
+        if (!n || n == t->tx->snd_next || !(pkt_meta(n)->flags & UNIT_SACKED))
             break;
         last = n;
     }
@@ -28,7 +29,7 @@ struct rte_mbuf *tcp_sack_run_end(struct tcb *t, struct rte_mbuf *u)
 
 void tcp_sack_reordered(struct shard *sh, struct tcb *t, uint32_t low, bool by_ts)
 {
-    uint32_t high = !t->sacked ? t->snd_una : (t->flags & TF_SACK) ? t->fack : t->snd_nxt;
+    uint32_t high = !t->tx->sacked ? t->snd_una : (t->flags & TF_SACK) ? t->tx->fack : t->snd_nxt;
     uint32_t packets, most = (uint32_t)sh->st->set.tcp_max_reordering;
 
     if (!seq_lt(low, high))
@@ -44,6 +45,7 @@ void tcp_sack_reordered(struct shard *sh, struct tcb *t, uint32_t low, bool by_t
 
 void tcp_mark_lost(struct shard *sh, struct tcb *t, struct rte_mbuf *u)
 {
+    struct tcp_tx *x = t->tx;
     struct pkt_meta *pm = pkt_meta(u);
 
     if (pm->flags & UNIT_SACKED)
@@ -53,24 +55,26 @@ void tcp_mark_lost(struct shard *sh, struct tcb *t, struct rte_mbuf *u)
     if (pm->flags & UNIT_LOST)
         tcp_count(sh, COUNT_TCP_LOST_RETRANSMIT);
     else
-        t->lost += pm->len;
+        x->lost += pm->len;
     if (pm->flags & UNIT_RETRANS)
-        t->retrans -= pm->len;
+        x->retrans -= pm->len;
     pm->flags = (uint8_t)((pm->flags & ~UNIT_RETRANS) | UNIT_LOST);
-    t->lost_total += pm->len;
+    x->lost_total += pm->len;
     tcp_rack_unlist(t, u);
-    if (t->rtx_hint && seq_lt(pm->seq, pkt_meta(t->rtx_hint)->seq))
-        t->rtx_hint = u;
+    if (x->rtx_hint && seq_lt(pm->seq, pkt_meta(x->rtx_hint)->seq))
+        x->rtx_hint = u;
 }
 
 /* A D-SACK covers unit pm: one of its retransmissions was needless. */
 static void take_dsack(struct tcb *t, const struct pkt_meta *pm, struct tcp_ack_info *a)
 {
+    struct tcp_tx *x = t->tx;
+
     if (!pm->retrans)
         return;
-    if (t->undo_on && t->undo_retrans > 0 && (pm->flags & UNIT_START) &&
-        seq_gt(pm->seq + pm->len, t->undo_marker))
-        t->undo_retrans--;
+    if (x->undo_on && x->undo_retrans > 0 && (pm->flags & UNIT_START) &&
+        seq_gt(pm->seq + pm->len, x->undo_marker))
+        x->undo_retrans--;
     if ((pm->flags & UNIT_SACKED) && seq_lt(pm->seq, a->reord))
         a->reord = pm->seq;
 }
@@ -78,31 +82,32 @@ static void take_dsack(struct tcb *t, const struct pkt_meta *pm, struct tcp_ack_
 /* Unit u has arrived. */
 static void mark_sacked(struct shard *sh, struct tcb *t, struct rte_mbuf *u, struct tcp_ack_info *a)
 {
+    struct tcp_tx *x = t->tx;
     struct pkt_meta *pm = pkt_meta(u);
     uint32_t end = pm->seq + pm->len;
 
     tcp_rack_advance(sh, t, pm);
     if (!pm->retrans) {
         /* Sent once, and higher ones came before: reordering. */
-        if (t->sacked && seq_lt(pm->seq, t->fack) && seq_lt(pm->seq, a->reord))
+        if (x->sacked && seq_lt(pm->seq, x->fack) && seq_lt(pm->seq, a->reord))
             a->reord = pm->seq;
-        if (seq_leq(end, t->recover))
+        if (seq_leq(end, x->recover))
             a->flags |= A_ORIG_ACKED;
         if (!a->first_sack_us)
             a->first_sack_us = pm->time_us;
         a->last_sack_us = pm->time_us;
     }
     if (pm->flags & UNIT_LOST) {
-        t->lost -= pm->len;
-        t->retrans -= pm->flags & UNIT_RETRANS ? pm->len : 0;
+        x->lost -= pm->len;
+        x->retrans -= pm->flags & UNIT_RETRANS ? pm->len : 0;
         pm->flags &= (uint8_t) ~(UNIT_LOST | UNIT_RETRANS);
     }
     tcp_rack_unlist(t, u);
     pm->flags |= UNIT_SACKED;
     pm->run_last = NULL;
-    t->fack = t->sacked ? seq_max(t->fack, end) : end;
-    t->sacked += pm->len;
-    t->sacked_pkts += (pm->flags & UNIT_START) != 0;
+    x->fack = x->sacked ? seq_max(x->fack, end) : end;
+    x->sacked += pm->len;
+    x->sacked_pkts += (pm->flags & UNIT_START) != 0;
     a->sacked += pm->len;
     a->flags |= A_SACKED;
     tcp_rate_delivered(t, pm, &a->rs);
@@ -115,6 +120,7 @@ static void mark_sacked(struct shard *sh, struct tcb *t, struct rte_mbuf *u, str
 static bool take_dsack_block(struct shard *sh, struct tcb *t, const struct tcp_opts *o,
                              struct tcp_ack_info *a)
 {
+    struct tcp_tx *x = t->tx;
     const struct tcp_sack_block *b = o->sack;
     uint32_t len = b->right - b->left, packets;
 
@@ -125,23 +131,25 @@ static bool take_dsack_block(struct shard *sh, struct tcb *t, const struct tcp_o
     else
         return false;
     packets = (len + t->mss - 1) / t->mss;
-    t->dsack_dups += seq_lt(b->left, b->right) && len <= t->max_wnd ? packets : 0;
+    if (seq_lt(b->left, b->right) && len <= t->max_wnd && tcp_ext_get(sh, t))
+        t->ext->dsack_dups += packets;
     /* More than was ever offered, or than was sent again: a lie, or the network's own duplicate. */
-    if (!seq_lt(b->left, b->right) || len > t->max_wnd || t->dsack_dups > t->total_retrans) {
+    if (!seq_lt(b->left, b->right) || len > t->max_wnd || !t->ext ||
+        t->ext->dsack_dups > t->ext->total_retrans) {
         tcp_count(sh, COUNT_TCP_DSACK_IGNORED_DUBIOUS);
         return true;
     }
-    if (len <= t->mss && t->tlp_out && b->right == t->tlp_high_seq)
+    if (len <= t->mss && x->tlp_out && b->right == x->tlp_high_seq)
         a->flags |= A_DSACK_TLP;
     t->dsack_ever = true;
     /* RACK's window was too small if it sent again what was merely late; a probe says nothing about it. */
     if (t->reord_seen && !(a->flags & A_DSACK_TLP))
-        t->dsack_seen = true;
+        x->dsack_seen = true;
     a->flags |= A_DSACK;
     a->sacked += len;
-    if (t->undo_on && t->undo_retrans > 0 && seq_leq(b->right, a->prior_una) &&
-        seq_gt(b->right, t->undo_marker)) /* what it is about is gone from the queue */
-        t->undo_retrans = t->undo_retrans > (int32_t)packets ? t->undo_retrans - (int32_t)packets : 0;
+    if (x->undo_on && x->undo_retrans > 0 && seq_leq(b->right, a->prior_una) &&
+        seq_gt(b->right, x->undo_marker)) /* what it is about is gone from the queue */
+        x->undo_retrans = x->undo_retrans > (int32_t)packets ? x->undo_retrans - (int32_t)packets : 0;
     return true;
 }
 
@@ -152,10 +160,10 @@ static bool is_valid(const struct tcb *t, const struct tcp_sack_block *b, bool d
         return false;
     if (seq_gt(b->left, una))
         return true;
-    if (!dsack || !t->undo_on || seq_gt(b->right, una))
+    if (!dsack || !t->tx->undo_on || seq_gt(b->right, una))
         return false;
-    return seq_geq(b->left, t->undo_marker) ||
-           (seq_gt(b->right, t->undo_marker) && seq_geq(b->left, b->right - t->max_wnd));
+    return seq_geq(b->left, t->tx->undo_marker) ||
+           (seq_gt(b->right, t->tx->undo_marker) && seq_geq(b->left, b->right - t->max_wnd));
 }
 
 struct block {
@@ -175,7 +183,7 @@ static unsigned usable_blocks(struct shard *sh, struct tcb *t, const struct tcp_
 
         if (!is_valid(t, &o->sack[i], x.dsack, a->una)) {
             if (x.dsack)
-                tcp_count(sh, t->undo_on ? COUNT_TCP_DSACK_IGNORED_OLD : COUNT_TCP_DSACK_IGNORED_NO_UNDO);
+                tcp_count(sh, t->tx->undo_on ? COUNT_TCP_DSACK_IGNORED_OLD : COUNT_TCP_DSACK_IGNORED_NO_UNDO);
             else if (seq_gt(x.right, a->una) || a->ack == a->una) /* an old ACK's are merely old */
                 tcp_count(sh, COUNT_TCP_SACK_BAD);
             continue;
@@ -194,13 +202,13 @@ static unsigned usable_blocks(struct shard *sh, struct tcb *t, const struct tcp_
 
 void tcp_sack_cache_free(struct shard *sh, struct tcb *t)
 {
-    slab_free(&sh->tcp->sack_cache, t->sack_cache);
-    t->sack_cache = NULL;
+    slab_free(&sh->tcp->sack_cache, t->tx->sack_cache);
+    t->tx->sack_cache = NULL;
 }
 
 static bool is_known(const struct tcb *t, const struct block *b)
 {
-    const struct tcp_sack_cache *c = t->sack_cache;
+    const struct tcp_sack_cache *c = t->tx->sack_cache;
 
     for (uint32_t i = 0; c && i < c->n && !b->dsack; i++)
         if (seq_leq(c->e[i].left, b->left) && seq_geq(c->e[i].right, b->right))
@@ -211,7 +219,7 @@ static bool is_known(const struct tcb *t, const struct block *b)
 /* Where to look for b from: u, or a cached place between it and b. */
 static struct rte_mbuf *nearest(const struct tcb *t, struct rte_mbuf *u, const struct block *b)
 {
-    const struct tcp_sack_cache *c = t->sack_cache;
+    const struct tcp_sack_cache *c = t->tx->sack_cache;
 
     for (uint32_t i = 0; c && i < c->n; i++) {
         uint32_t left = c->e[i].left;
@@ -237,7 +245,7 @@ static void take_unit(struct shard *sh, struct tcb *t, struct rte_mbuf *u, const
         return;
     if (b->dsack && (pm->flags & (UNIT_SACKED | UNIT_RETRANS)) == (UNIT_SACKED | UNIT_RETRANS)) {
         pm->flags &= (uint8_t)~UNIT_RETRANS;
-        t->retrans -= pm->len;
+        t->tx->retrans -= pm->len;
     }
     if (pm->flags & UNIT_SACKED)
         return;
@@ -252,7 +260,7 @@ static struct rte_mbuf *walk(struct shard *sh, struct tcb *t, struct rte_mbuf *u
 {
     struct rte_mbuf *at = u;
 
-    for (; u && u != t->snd_next && *steps < SACK_WALK_MAX; u = pkt_meta(u)->link) {
+    for (; u && u != t->tx->snd_next && *steps < SACK_WALK_MAX; u = pkt_meta(u)->link) {
         struct pkt_meta *pm = pkt_meta(u);
 
         if (seq_geq(pm->seq, b->right))
@@ -277,23 +285,24 @@ static struct rte_mbuf *walk(struct shard *sh, struct tcb *t, struct rte_mbuf *u
 
 uint32_t tcp_sack_take(struct shard *sh, struct tcb *t, const struct tcp_opts *o, struct tcp_ack_info *a)
 {
+    struct tcp_tx *x = t->tx;
     bool dsack = take_dsack_block(sh, t, o, a);
     struct tcp_sack_cache now = {0};
-    struct rte_mbuf *u = t->snd_head;
+    struct rte_mbuf *u = x->snd_head;
     struct block b[TCP_SACK_MAX];
     uint32_t n, steps = 0;
 
     if (!tcp_flight(t))
         return 0;
     n = usable_blocks(sh, t, o, dsack, a, b);
-    for (uint32_t i = 0; i < n && u && u != t->snd_next; i++) {
+    for (uint32_t i = 0; i < n && u && u != x->snd_next; i++) {
         struct rte_mbuf *first = NULL;
 
         if (is_known(t, &b[i])) {
-            for (uint32_t k = 0; k < t->sack_cache->n; k++) /* it stays known */
-                if (seq_leq(t->sack_cache->e[k].left, b[i].left) &&
-                    seq_geq(t->sack_cache->e[k].right, b[i].right))
-                    now.e[now.n] = t->sack_cache->e[k];
+            for (uint32_t k = 0; k < x->sack_cache->n; k++) /* it stays known */
+                if (seq_leq(x->sack_cache->e[k].left, b[i].left) &&
+                    seq_geq(x->sack_cache->e[k].right, b[i].right))
+                    now.e[now.n] = x->sack_cache->e[k];
             now.n++;
             continue;
         }
@@ -305,9 +314,9 @@ uint32_t tcp_sack_take(struct shard *sh, struct tcb *t, const struct tcp_opts *o
             now.e[now.n++].u = first;
         }
     }
-    if (n && t->sacked && (t->sack_cache || (t->sack_cache = slab_alloc(&sh->tcp->sack_cache))))
-        *t->sack_cache = now;
-    if (t->ca_state != CA_LOSS || t->undo_on)
+    if (n && x->sacked && (x->sack_cache || (x->sack_cache = slab_alloc(&sh->tcp->sack_cache))))
+        *x->sack_cache = now;
+    if (t->ca_state != CA_LOSS || x->undo_on)
         tcp_sack_reordered(sh, t, a->reord, false);
     return steps;
 }

@@ -1,6 +1,6 @@
 /* tcp_sack.h: the sender's scoreboard: what SACK blocks say about the send queue (RFC 2018, 2883, 6675).
  *
- * Theory of operation. The marks are on the send units (UNIT_SACKED, UNIT_LOST, UNIT_RETRANS); tcb.sacked,
+ * Theory of operation. The marks are on the send units (UNIT_SACKED, UNIT_LOST, UNIT_RETRANS); tcp_tx.sacked,
  * lost and retrans are the sums of their bytes. An ACK must not cost a walk of the whole queue:
  *  - A run of SACKed units is passed in one step: each of them may point further up in its run
  *    (pkt_meta.run_last), and who follows that leaves behind a pointer to where he came (tcp_sack_run_end).
@@ -46,9 +46,10 @@ void tcp_sack_cache_free(struct shard *sh, struct tcb *t);
 /* Packets SACKed, or duplicate ACKs counted. */
 static inline uint32_t tcp_sacked_packets(const struct tcb *t)
 {
-    uint32_t n = t->sacked / t->mss;
+    struct tcp_tx *x = t->tx;
+    uint32_t n = x->sacked / t->mss;
 
-    return n > t->sacked_pkts ? n : t->sacked_pkts;
+    return n > x->sacked_pkts ? n : x->sacked_pkts;
 }
 
 #endif

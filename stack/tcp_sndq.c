@@ -15,10 +15,13 @@
  * a buffer of its own. */
 static struct rte_mbuf *tail_with_room(const struct tcb *t)
 {
-    struct rte_mbuf *u = t->snd_tail;
+    struct rte_mbuf *u;
 
-    if (!u || !t->snd_next || !RTE_MBUF_DIRECT(u) || pkt_meta(u)->len >= t->unit ||
-        rte_pktmbuf_tailroom(u) == 0 || (pkt_meta(u)->flags & UNIT_EOR))
+    if (!tcp_has_unsent(t))
+        return NULL;
+    u = t->tx->snd_tail;
+    if (!RTE_MBUF_DIRECT(u) || pkt_meta(u)->len >= t->unit || rte_pktmbuf_tailroom(u) == 0 ||
+        (pkt_meta(u)->flags & UNIT_EOR))
         return NULL;
     return u;
 }
@@ -44,14 +47,14 @@ static void queue_unit(struct tcb *t, struct rte_mbuf *u)
     pm->rate_flags = 0;
     pm->time_us = 0;
     pm->truesize = tcp_mbuf_cost(u);
-    t->snd_mem += pm->truesize;
-    if (t->snd_tail)
-        pkt_meta(t->snd_tail)->link = u;
+    t->tx->snd_mem += pm->truesize;
+    if (t->tx->snd_tail)
+        pkt_meta(t->tx->snd_tail)->link = u;
     else
-        t->snd_head = u;
-    t->snd_tail = u;
-    if (!t->snd_next)
-        t->snd_next = u;
+        t->tx->snd_head = u;
+    t->tx->snd_tail = u;
+    if (!t->tx->snd_next)
+        t->tx->snd_next = u;
     t->write_seq += pm->len;
 }
 
@@ -69,7 +72,7 @@ static struct rte_mbuf *stock_take(struct shard *sh, const struct tcb *t, struct
 
     if (st->n == 0) {
         want = left / t->unit < RTE_DIM(st->m) ? (uint32_t)(left / t->unit) : RTE_DIM(st->m);
-        room = (t->sndbuf - t->snd_mem) / TCP_UNIT_COST;
+        room = (t->sndbuf - t->tx->snd_mem) / TCP_UNIT_COST;
         want = want < room ? want : room;
         if (want < 2 || rte_pktmbuf_alloc_bulk(sh->pool, st->m, want))
             return pkt_alloc(sh);
@@ -83,22 +86,23 @@ static struct rte_mbuf *stock_take(struct shard *sh, const struct tcb *t, struct
 static ssize_t append(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, size_t off,
                       struct stock *st)
 {
+    struct tcp_tx *x = t->tx;
     size_t done = 0;
     bool fault = false;
     int i = 0;
 
     while (i < iovcnt && off >= iov[i].iov_len)
         off -= iov[i++].iov_len;
-    if (i < iovcnt && t->snd_next && !(pkt_meta(t->snd_tail)->flags & UNIT_EOR))
-        pkt_meta(t->snd_tail)->flags &= (uint8_t)~UNIT_PSH; /* it goes on */
+    if (i < iovcnt && x->snd_next && !(pkt_meta(x->snd_tail)->flags & UNIT_EOR))
+        pkt_meta(x->snd_tail)->flags &= (uint8_t)~UNIT_PSH; /* it goes on */
     while (i < iovcnt) {
         struct rte_mbuf *u = tail_with_room(t);
         bool fresh = !u;
         uint32_t room, n = 0;
 
         if (fresh) {
-            if (t->snd_mem >= t->sndbuf || tcp_lowat_full(t) ||
-                (t->snd_mem > TCP_MEM_FREE_HAND && tcp_memory_tight(sh)))
+            if (x->snd_mem >= t->sndbuf || tcp_lowat_full(t) ||
+                (x->snd_mem > TCP_MEM_FREE_HAND && tcp_memory_tight(sh)))
                 break;
             u = stock_take(sh, t, st, iov[i].iov_len - off);
             if (!u)
@@ -140,6 +144,8 @@ ssize_t tcp_sndq_append(struct shard *sh, struct tcb *t, const struct iovec *iov
     struct stock st;
     ssize_t n;
 
+    if (!tcp_tx_get(sh, t))
+        return -ENOBUFS;
     st.n = 0;
     n = append(sh, t, iov, iovcnt, off, &st);
     if (st.n)
@@ -152,7 +158,8 @@ ssize_t tcp_sndq_append_mbuf(struct shard *sh, struct tcb *t, struct rte_mbuf *m
     ssize_t done = 0;
     struct rte_mbuf *next;
 
-    (void)sh;
+    if (!tcp_tx_get(sh, t))
+        return -ENOBUFS;
     for (; m; m = next) {
         next = m->next;
         m->next = NULL;
@@ -172,26 +179,29 @@ size_t tcp_sndq_space(const struct tcb *t)
 {
     struct rte_mbuf *u = tail_with_room(t);
     size_t room = u ? unit_room(t, u) : 0;
+    uint32_t held = t->tx ? t->tx->snd_mem : 0;
 
     if (tcp_lowat_full(t))
         return room;
 
-    if (t->snd_mem < t->sndbuf)
-        room += (size_t)((t->sndbuf - t->snd_mem + TCP_UNIT_COST - 1) / TCP_UNIT_COST) * t->unit;
+    if (held < t->sndbuf)
+        room += (size_t)((t->sndbuf - held + TCP_UNIT_COST - 1) / TCP_UNIT_COST) * t->unit;
     return room;
 }
 
 /* n bytes of u are acknowledged: takes them out of the loss accounting. */
 static void uncount(struct tcb *t, const struct pkt_meta *pm, uint32_t n)
 {
+    struct tcp_tx *x = t->tx;
+
     if (pm->flags & UNIT_SACKED) {
-        t->sacked -= n;
-        t->sacked_pkts -= n == pm->len && (pm->flags & UNIT_START);
+        x->sacked -= n;
+        x->sacked_pkts -= n == pm->len && (pm->flags & UNIT_START);
     }
     if (pm->flags & UNIT_LOST)
-        t->lost -= n;
+        x->lost -= n;
     if (pm->flags & UNIT_RETRANS)
-        t->retrans -= n;
+        x->retrans -= n;
 }
 
 /* Unit pm, of which n bytes are acknowledged, tells when it was sent and whether it was overtaken. */
@@ -206,7 +216,7 @@ static void note_acked(struct shard *sh, struct tcb *t, struct pkt_meta *pm, uin
             a->first_ack_us = pm->time_us;
         if (seq_lt(pm->seq, a->reord))
             a->reord = pm->seq;
-        if (seq_leq(pm->seq + pm->len, t->recover))
+        if (seq_leq(pm->seq + pm->len, t->tx->recover))
             a->flags |= A_ORIG_ACKED;
     }
     if (!(pm->flags & UNIT_SACKED)) {
@@ -219,8 +229,8 @@ static void note_acked(struct shard *sh, struct tcb *t, struct pkt_meta *pm, uin
 
 void tcp_sndq_ack(struct shard *sh, struct tcb *t, uint32_t ack, struct tcp_ack_info *a)
 {
-    while (t->snd_head && t->snd_head != t->snd_next) {
-        struct rte_mbuf *u = t->snd_head;
+    while (t->tx->snd_head && t->tx->snd_head != t->tx->snd_next) {
+        struct rte_mbuf *u = t->tx->snd_head;
         struct pkt_meta *pm = pkt_meta(u);
         uint32_t n = pm->len;
 
@@ -242,20 +252,21 @@ void tcp_sndq_ack(struct shard *sh, struct tcb *t, uint32_t ack, struct tcp_ack_
         }
         if (pm->flags & UNIT_LISTED)
             tcp_rack_unlist(t, u);
-        if (u == t->rtx_hint)
-            t->rtx_hint = NULL;
-        if (u == t->rack_next)
-            t->rack_next = NULL;
-        t->snd_head = pm->link;
-        t->snd_mem -= pm->truesize;
+        if (u == t->tx->rtx_hint)
+            t->tx->rtx_hint = NULL;
+        if (u == t->tx->rack_next)
+            t->tx->rack_next = NULL;
+        t->tx->snd_head = pm->link;
+        t->tx->snd_mem -= pm->truesize;
         rte_pktmbuf_free_seg(u);
     }
-    if (!t->snd_head)
-        t->snd_tail = NULL;
+    if (!t->tx->snd_head)
+        t->tx->snd_tail = NULL;
 }
 
 int tcp_sndq_split(struct shard *sh, struct tcb *t, struct rte_mbuf *u, uint32_t len)
 {
+    struct tcp_tx *x = t->tx;
     struct pkt_meta *pm = pkt_meta(u), *qm;
     struct rte_mbuf *q = rte_pktmbuf_alloc(sh->pool);
 
@@ -274,13 +285,13 @@ int tcp_sndq_split(struct shard *sh, struct tcb *t, struct rte_mbuf *u, uint32_t
         tcp_rack_list_after(t, u, q);
     pm->flags &= (uint8_t) ~(UNIT_PSH | UNIT_EOR);
     qm->truesize = TCP_UNIT_COST;
-    t->snd_mem += TCP_UNIT_COST;
+    x->snd_mem += TCP_UNIT_COST;
     if (!tcp_writeable(t)) /* it was when the writer looked: the next poll says no, and waits to be told */
         t->flags |= TF_NOSPACE;
     pm->len = len;
     pm->link = q;
-    if (t->snd_tail == u)
-        t->snd_tail = q;
+    if (x->snd_tail == u)
+        x->snd_tail = q;
     return 0;
 }
 
@@ -288,11 +299,13 @@ void tcp_sndq_free(struct shard *sh, struct tcb *t)
 {
     struct rte_mbuf *u, *next;
 
-    for (u = t->snd_head; u; u = next) {
+    if (!t->tx)
+        return;
+    for (u = t->tx->snd_head; u; u = next) {
         next = pkt_meta(u)->link;
         rte_pktmbuf_free_seg(u);
     }
-    t->snd_head = t->snd_next = t->snd_tail = NULL;
-    t->snd_mem = 0;
+    t->tx->snd_head = t->tx->snd_next = t->tx->snd_tail = NULL;
+    t->tx->snd_mem = 0;
     tcp_recover_reset(sh, t);
 }

@@ -6,15 +6,15 @@
  * MTU fell, window too small, SACK edge inside) is split first, without copying. Packets are built from one
  * or more units by reference (tcp_output.c), so a unit's bytes and its mbuf's fields never change once sent:
  * what is left of a unit that was split or acknowledged in part is len bytes from pkt_meta's off on, and a
- * unit is freed by rte_pktmbuf_free_seg, because mbuf->next may be a packet's. tcb.snd_head is the
+ * unit is freed by rte_pktmbuf_free_seg, because mbuf->next may be a packet's. tcp_tx.snd_head is the
  * oldest unacknowledged unit, snd_next the first one not sent yet (NULL: all sent), snd_tail the newest.
- * Memory is accounted in whole buffers (tcb.snd_mem), so that a writer of single bytes can't take more of the
- * pool than SO_SNDBUF says.
+ * Memory is accounted in whole buffers (tcp_tx.snd_mem), so that a writer of single bytes can't take more of
+ * the pool than SO_SNDBUF says.
  */
 #ifndef SHUNT_TCP_SNDQ_H
 #define SHUNT_TCP_SNDQ_H
 
-#include "tcp_cb.h"
+#include "tcp_tx.h"
 
 struct tcp_ack_info;
 
@@ -25,13 +25,14 @@ enum tcp_unit_flag {
     UNIT_START = 1u << 3,   /* was the first of its packet */
     UNIT_PSH = 1u << 4,     /* the packet it ends has PSH */
     UNIT_EOR = 1u << 5,     /* MSG_EOR: nothing is appended, and no packet goes on behind it */
-    UNIT_LISTED = 1u << 6,  /* on tcb.rtx_first's list */
+    UNIT_LISTED = 1u << 6,  /* on tcp_tx.rtx_first's list */
 };
 
 /* Copies bytes from the iovecs, starting at off, as far as the buffer goes. Bytes taken, 0 when the buffer is
  * full, -ENOBUFS when the pool is empty. */
 ssize_t tcp_sndq_append(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, size_t off);
-/* Takes a filled packet; each segment of a chain becomes a unit. Bytes; ownership of m passes. */
+/* Takes a filled packet; each segment of a chain becomes a unit. Bytes; ownership of m passes. -ENOBUFS: out
+ * of memory, m stays the caller's. */
 ssize_t tcp_sndq_append_mbuf(struct shard *sh, struct tcb *t, struct rte_mbuf *m);
 /* Payload bytes that tcp_sndq_append would take. */
 size_t tcp_sndq_space(const struct tcb *t);
@@ -63,7 +64,7 @@ static inline bool tcp_lowat_full(const struct tcb *t)
 {
     uint32_t unsent = t->write_seq - t->snd_nxt, goal = t->max_wnd / 2;
 
-    if (!t->notsent_lowat || !t->snd_next || unsent < t->notsent_lowat || unsent < t->mss)
+    if (!t->notsent_lowat || !tcp_has_unsent(t) || unsent < t->notsent_lowat || unsent < t->mss)
         return false;
     if (goal > 65000)
         goal = 65000;
@@ -75,10 +76,12 @@ static inline bool tcp_lowat_full(const struct tcb *t)
  * TCP_NOTSENT_LOWAT allows. */
 static inline bool tcp_writeable(const struct tcb *t)
 {
+    if (!t->tx)
+        return true;
     /* Half of it, so that who is woken has something to do (Linux: tcp_stream_memory_free). */
-    if (t->notsent_lowat && t->snd_next && 2ULL * (t->write_seq - t->snd_nxt) >= t->notsent_lowat)
+    if (t->notsent_lowat && t->tx->snd_next && 2ULL * (t->write_seq - t->snd_nxt) >= t->notsent_lowat)
         return false;
-    return t->snd_mem + t->snd_mem / 2 <= t->sndbuf;
+    return t->tx->snd_mem + t->tx->snd_mem / 2 <= t->sndbuf;
 }
 
 #define TCP_UNIT_COST ((uint32_t)(sizeof(struct rte_mbuf) + PKT_PRIV_SIZE + PKT_HEADROOM + PKT_DATA_ROOM))

@@ -6,6 +6,7 @@
 #include "errq.h"
 #include "msg.h"
 #include "tcp_rcvq.h"
+#include "tcp_tx.h"
 
 enum { TSTAMP_SND, TSTAMP_SCHED, TSTAMP_ACK }; /* SCM_TSTAMP_*, ee_info */
 
@@ -127,7 +128,7 @@ void tcp_stamp_request(struct shard *sh, struct tcb *t)
     s->sched = !!(want & SOF_TIMESTAMPING_TX_SCHED);
     s->snd = !!(want & SOF_TIMESTAMPING_TX_SOFTWARE);
     s->ack = !!(want & SOF_TIMESTAMPING_TX_ACK);
-    s->m = x->stamp.flags & SOF_TIMESTAMPING_OPT_TSONLY ? NULL : data_ref(sh, t->snd_tail);
+    s->m = x->stamp.flags & SOF_TIMESTAMPING_OPT_TSONLY ? NULL : data_ref(sh, t->tx->snd_tail);
     list_add_tail(&x->txstamps, &s->node);
     t->flags |= TF_TXSTAMP;
 }

@@ -231,10 +231,7 @@ static void child_fill(struct shard *sh, struct tcb *c, const struct synreq *r, 
     c->pcb.local = (struct endpoint){r->laddr, r->lport_be};
     c->pcb.remote = (struct endpoint){r->raddr, r->rport_be};
     c->flow = flow_of(r, l);
-    c->iss = r->iss;
-    c->irs = r->irs;
     c->snd_una = c->snd_nxt = c->write_seq = r->iss + 1;
-    c->snd_sml = c->snd_una;
     c->rcv_nxt = c->rcv_wup = c->copied_seq = r->irs + 1;
     c->rcv_wnd = r->rcv_wnd;
     c->peer_mss = r->peer_mss;
@@ -243,8 +240,9 @@ static void child_fill(struct shard *sh, struct tcb *c, const struct synreq *r, 
     c->ts_off = r->ts_off;
     c->snd_wscale = r->snd_wscale;
     c->rcv_wscale = r->rcv_wscale;
-    c->retrans_stamp_ms = r->sent_ms;
-    c->total_retrans = r->retries;
+    c->syn_ms = r->sent_ms;
+    if (r->retries)
+        tcp_note_retrans(sh, c, r->retries, 0);
     c->flags |= TF_PASSIVE | (r->flags & SYNREQ_TS ? TF_TS : 0) | (r->flags & SYNREQ_SACK ? TF_SACK : 0) |
                 (r->flags & SYNREQ_WSCALE ? TF_WSCALE : 0) | (r->retries ? TF_SYN_RETRANS : 0) |
                 (r->flags & SYNREQ_ECN ? TF_ECN : 0);
@@ -308,7 +306,7 @@ static struct tcb *open_at_once(struct shard *sh, struct synreq *r, struct tcb *
     struct tcp_opts o;
     struct tcb *c = our_offer(sh, r, l, &fl, &o) ? make_child(sh, r, l) : NULL;
 
-    if (c && !tcp_ext_get(sh, c)) {
+    if (c && !(tcp_ext_get(sh, c) && tcp_tx_get(sh, c))) {
         tcb_free(sh, c);
         c = NULL;
     }
@@ -316,6 +314,8 @@ static struct tcb *open_at_once(struct shard *sh, struct synreq *r, struct tcb *
         tcp_count(sh, COUNT_TFO_PASSIVE_FAIL);
         return NULL;
     }
+    c->tx->iss = r->iss;
+    c->tx->irs = r->irs;
     if (r->saved)
         slab_free(&sh->tcp->saved_syn, r->saved);
     slab_free(&sh->tcp->synreq, r);

@@ -115,6 +115,7 @@ int tcp_init(struct shard *sh, uint32_t max_tcb)
         return -ENOMEM;
     if (slab_init(&tt->tcb, sh->st->seg, sizeof(struct tcb), max_tcb) ||
         slab_init(&tt->ofo, sh->st->seg, sizeof(struct tcp_ofo), max_tcb) ||
+        slab_init(&tt->tx, sh->st->seg, sizeof(struct tcp_tx), max_tcb) ||
         slab_init(&tt->sack_cache, sh->st->seg, sizeof(struct tcp_sack_cache), max_tcb) ||
         slab_init(&tt->txstamp, sh->st->seg, sizeof(struct txstamp), TXSTAMPS_MAX) ||
         slab_init(&tt->pace, sh->st->seg, sizeof(struct tcp_pace), max_tcb) ||
@@ -177,6 +178,7 @@ void tcb_free(struct shard *sh, struct tcb *t)
     port_release(sh->st, &t->pcb);
     if (tcp_tfo_passive(t))
         tcp_tfo_child_ends(sh, t, false);
+    tcp_tx_free(sh, t);
     tcp_ext_free(sh, t);
     filter_put(sh, t->pcb.filter);
     list_del(&t->pcb.dirty);

@@ -76,7 +76,7 @@ enum count tcp_take_text(struct shard *sh, struct tcb *t, struct tcp_seg *s)
     t->last_rcv_ms = tcp_now_ms(sh);
     measure_rtt(sh, t, s);
     schedule_ack(sh, t, s->h.flags & TCP_FIN);
-    if (t->rcvlowat <= 1 || tcp_readable(t))
+    if (!(t->flags & TF_LOWAT) || tcp_readable(t))
         pcb_event(sh, &t->pcb, EV_IN);
     return COUNT_OK;
 }

@@ -143,8 +143,8 @@ enum count tcp_tfo_child(struct shard *sh, struct tcb *l, struct tcb *c, struct 
     tcp_established(sh, c, s); /* all but the state */
     c->state = TCPS_SYN_RECEIVED;
     c->flags |= TF_TFO;
-    c->snd_una = c->snd_sml = c->iss;
-    c->rcv_nxt = c->rcv_wup = c->copied_seq = c->irs + 1;
+    c->snd_una = c->tx->snd_sml = c->tx->iss;
+    c->rcv_nxt = c->rcv_wup = c->copied_seq = c->tx->irs + 1;
     tcp_count(sh, COUNT_TFO_PASSIVE);
     if (s->len) {
         s->h.flags &= (uint8_t)~TCP_SYN; /* the text, as that of any segment */
@@ -163,8 +163,8 @@ void tcp_tfo_child_open(struct shard *sh, struct tcb *c, const struct tcp_seg *s
 {
     tcp_tfo_child_ends(sh, c, false);
     c->state = c->flags & TF_FIN_QUEUED ? TCPS_FIN_WAIT_1 : TCPS_ESTABLISHED;
-    c->retries = c->backoff = 0;
-    c->rtx_first_ms = 0;
+    c->tx->retries = c->backoff = 0;
+    c->tx->rtx_first_ms = 0;
     c->snd_wnd = (uint32_t)s->h.window << c->snd_wscale;
     if (c->snd_wnd > c->max_wnd)
         c->max_wnd = c->snd_wnd;
@@ -351,7 +351,7 @@ static ssize_t send_syn_data(struct shard *sh, struct tcb *t, const struct iovec
             n = 0;
     }
     if (n)
-        pkt_meta(t->snd_tail)->flags |= UNIT_PSH;
+        pkt_meta(t->tx->snd_tail)->flags |= UNIT_PSH;
     x->syn_data = (uint32_t)n;
     if (x->cookie_len >= 0)
         t->flags |= TF_TFO;
@@ -421,7 +421,7 @@ bool tcp_tfo_syn_acked(struct shard *sh, struct tcb *t, const struct tcp_seg *s)
     if (!x->asked)
         return false;
     x->asked = 0;
-    x->syn_retrans = t->total_retrans < UINT8_MAX ? (uint8_t)t->total_retrans : UINT8_MAX;
+    x->syn_retrans = tcp_total_retrans(t) < UINT8_MAX ? (uint8_t)tcp_total_retrans(t) : UINT8_MAX;
     learn(sh, t, s, optioned);
     if (x->syn_data && t->snd_una != t->snd_nxt) {
         x->fail = t->flags & TF_SYN_RETRANS ? TFO_FAIL_SYN_RETRANS : TFO_FAIL_DATA_NOT_ACKED;
@@ -440,7 +440,7 @@ void tcp_tfo_timeout(struct shard *sh, struct tcb *t)
 {
     struct tcp_tfo *x = &t->ext->tfo;
 
-    if ((!x->asked && !x->syn_data) || t->retries != 2 || !sh->st->set.tcp_fastopen_blackhole_timeout)
+    if ((!x->asked && !x->syn_data) || t->tx->retries != 2 || !sh->st->set.tcp_fastopen_blackhole_timeout)
         return;
     sh->tcp->tfo_holes++;
     sh->tcp->tfo_hole_ms = tcp_now_ms(sh);

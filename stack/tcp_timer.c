@@ -22,8 +22,9 @@
 void tcp_deadline_set(struct shard *sh, struct tcb *t, enum tcp_deadline d, uint32_t in_ms)
 {
     uint64_t at = shard_ms(sh) + (in_ms ? in_ms : 1);
+    uint32_t *slot = d < DL_TCB ? &t->deadline_ms[d] : &t->tx->deadline_ms[d - DL_TCB];
 
-    t->deadline_ms[d] = (uint32_t)at ? (uint32_t)at : 1;
+    *slot = (uint32_t)at ? (uint32_t)at : 1;
     if (!t->timer.armed || t->timer.expires_ms > at)
         timer_arm(&sh->wheel, &t->timer, at);
 }
@@ -31,7 +32,7 @@ void tcp_deadline_set(struct shard *sh, struct tcb *t, enum tcp_deadline d, uint
 void tcp_timer_stop(struct shard *sh, struct tcb *t)
 {
     for (int d = 0; d < DL_MAX; d++)
-        t->deadline_ms[d] = 0;
+        tcp_deadline_clear(t, (enum tcp_deadline)d);
     timer_cancel(&sh->wheel, &t->timer);
 }
 
@@ -48,9 +49,9 @@ static uint32_t clamp_to_user(const struct shard *sh, const struct tcb *t, uint3
 {
     uint32_t most = tcp_user_timeout_ms(t), gone;
 
-    if (!most || !t->rtx_first_ms)
+    if (!most || !t->tx->rtx_first_ms)
         return ms;
-    gone = tcp_now_ms(sh) - t->rtx_first_ms;
+    gone = tcp_now_ms(sh) - t->tx->rtx_first_ms;
     if (gone >= most)
         return 1;
     return ms < most - gone ? ms : most - gone;
@@ -58,7 +59,7 @@ static uint32_t clamp_to_user(const struct shard *sh, const struct tcb *t, uint3
 
 void tcp_rtx_arm(struct shard *sh, struct tcb *t)
 {
-    t->rtx_kind = RTX_RTO;
+    t->tx->rtx_kind = RTX_RTO;
     tcp_deadline_set(sh, t, DL_RTX, clamp_to_user(sh, t, tcp_rto_backed_off(t)));
 }
 
@@ -66,8 +67,8 @@ int64_t tcp_rto_left_us(const struct shard *sh, const struct tcb *t)
 {
     uint64_t sent_us = (uint64_t)shard_us(sh);
 
-    if (t->snd_head && t->snd_head != t->snd_next)
-        sent_us = pkt_meta(t->snd_head)->time_us;
+    if (tcp_oldest_sent(t))
+        sent_us = pkt_meta(t->tx->snd_head)->time_us;
     return (int64_t)(sent_us + 1000ULL * tcp_rto_backed_off(t)) - (int64_t)shard_us(sh);
 }
 
@@ -79,12 +80,12 @@ void tcp_rtx_rearm(struct shard *sh, struct tcb *t)
         tcp_deadline_clear(t, DL_RTX);
         return;
     }
-    if (t->rtx_kind == RTX_RTO) {
+    if (t->tx->rtx_kind == RTX_RTO) {
         tcp_rtx_arm(sh, t);
         return;
     }
     left = tcp_rto_left_us(sh, t);
-    t->rtx_kind = RTX_RTO;
+    t->tx->rtx_kind = RTX_RTO;
     tcp_deadline_set_us(sh, t, DL_RTX, left > 0 ? (uint64_t)left : 1);
 }
 
@@ -92,7 +93,8 @@ void tcp_rtx_revert(struct shard *sh, struct tcb *t)
 {
     int64_t left;
 
-    if (!t->retries || !t->backoff || t->rtx_kind != RTX_RTO || (t->flags & TF_PROBING) || !tcp_flight(t))
+    if (!t->tx || !t->tx->retries || !t->backoff || t->tx->rtx_kind != RTX_RTO || (t->flags & TF_PROBING) ||
+        !tcp_flight(t))
         return;
     t->backoff--;
     left = tcp_rto_left_us(sh, t);
@@ -113,7 +115,7 @@ void tcp_keep_arm(struct shard *sh, struct tcb *t)
 {
     if (t->flags & TF_CLOSED)
         return;
-    if (t->flags & TF_KEEPALIVE)
+    if (t->opts & TO_KEEPALIVE)
         tcp_deadline_set(sh, t, DL_KEEP, keep_idle_ms(sh, t));
     else
         tcp_deadline_clear(t, DL_KEEP);
@@ -130,16 +132,17 @@ static bool is_late(struct shard *sh, const struct tcb *t)
 {
     uint32_t limit_ms = tcp_user_timeout_ms(t);
 
-    return limit_ms && t->rtx_first_ms && tcp_now_ms(sh) - t->rtx_first_ms >= limit_ms;
+    return limit_ms && t->tx->rtx_first_ms && tcp_now_ms(sh) - t->tx->rtx_first_ms >= limit_ms;
 }
 
 /* Have timeouts of the same data gone on for as long as n of them take from the minimum RTO on, or, given
  * one, for timeout_ms (Linux: retransmits_timed_out)? */
 static bool timed_out(const struct shard *sh, const struct tcb *t, unsigned n, uint32_t timeout_ms)
 {
+    struct tcp_tx *x = t->tx;
     uint64_t most = timeout_ms ? timeout_ms : tcp_rto_model_ms(n, (uint32_t)sh->st->set.tcp_rto_min);
 
-    return t->retries && t->rtx_first_ms && tcp_now_ms(sh) - t->rtx_first_ms >= most;
+    return x->retries && x->rtx_first_ms && tcp_now_ms(sh) - x->rtx_first_ms >= most;
 }
 
 /* The same for the window probes and retransmissions of an orphan: fewer, and none once ICMP said that the
@@ -166,7 +169,7 @@ static bool is_hopeless(struct shard *sh, const struct tcb *t)
         uint64_t whole_ms = tcp_rto_model_ms(max, TCP_RTO_INIT_MS);
 
         /* With timeouts that do not back off there are more of them in the same time. */
-        if (t->retries >= max + linear || (user_ms && timed_out(sh, t, 0, user_ms)))
+        if (t->tx->retries >= max + linear || (user_ms && timed_out(sh, t, 0, user_ms)))
             return true;
         return !user_ms && (tcp_now_us(sh) - t->drs_us) / 1000 >= whole_ms;
     }
@@ -180,13 +183,15 @@ static bool is_hopeless(struct shard *sh, const struct tcb *t)
 static bool is_linear(const struct tcb *t)
 {
     return t->ext && t->ext->thin_lto && t->state == TCPS_ESTABLISHED && tcp_flight(t) < 4u * t->mss &&
-           t->retries <= 6;
+           t->tx->retries <= 6;
 }
 
 static void back_off(struct shard *sh, struct tcb *t)
 {
-    if (t->retries < UINT8_MAX)
-        t->retries++;
+    struct tcp_tx *x = t->tx;
+
+    if (x->retries < UINT8_MAX)
+        x->retries++;
     if (t->backoff < UINT8_MAX && !is_linear(t))
         t->backoff++;
     tcp_rtx_arm(sh, t);
@@ -199,14 +204,14 @@ static void on_persist(struct shard *sh, struct tcb *t)
     uint32_t room = t->snd_una + t->snd_wnd - t->snd_nxt;
     unsigned max =
         (unsigned)(t->flags & TF_CLOSED ? sh->st->set.tcp_orphan_retries : sh->st->set.tcp_retries2);
-    bool orphan_stuck = (t->flags & TF_CLOSED) && t->retries >= max;
+    bool orphan_stuck = (t->flags & TF_CLOSED) && t->tx->retries >= max;
 
     if (t->keep_probes >= max || orphan_stuck || is_late(sh, t)) {
         give_up(sh, t);
         return;
     }
-    if (!t->rtx_first_ms)
-        t->rtx_first_ms = tcp_now_ms(sh);
+    if (!t->tx->rtx_first_ms)
+        t->tx->rtx_first_ms = tcp_now_ms(sh);
     if ((int32_t)room > 0 && tcp_output_forced(sh, t, room, true) == 0)
         return; /* now it is data in flight, with a timer of its own */
     tcp_send_probe(sh, t);
@@ -217,15 +222,17 @@ static void on_persist(struct shard *sh, struct tcb *t)
 
 static void on_syn_timeout(struct shard *sh, struct tcb *t)
 {
+    struct tcp_tx *x = t->tx;
+
     tcp_count(sh, COUNT_TCP_TIMEOUT);
     tcp_count(sh, COUNT_TCP_RETRANS);
-    t->total_retrans++;
+    tcp_note_retrans(sh, t, 1, 0);
     t->flags |= TF_SYN_RETRANS;
     tcp_info_timeout(sh, t);
-    if (t->retries < UINT8_MAX)
-        t->retries++;
+    if (x->retries < UINT8_MAX)
+        x->retries++;
     /* The first few at equal distances (Linux: tcp_syn_linear_timeouts), then doubling. */
-    if ((t->state != TCPS_SYN_SENT || t->retries > sh->st->set.tcp_syn_linear_timeouts) &&
+    if ((t->state != TCPS_SYN_SENT || x->retries > sh->st->set.tcp_syn_linear_timeouts) &&
         t->backoff < UINT8_MAX)
         t->backoff++;
     if (t->ext)
@@ -243,26 +250,26 @@ static void on_data_timeout(struct shard *sh, struct tcb *t)
         tcp_mtup_black_hole(sh, t);
         t->flow.gen = 0; /* the route is doubted: look it up again */
     }
-    if (t->snd_head && t->snd_head != t->snd_next)
-        tcp_retransmit(sh, t, t->snd_head);
+    if (tcp_oldest_sent(t))
+        tcp_retransmit(sh, t, t->tx->snd_head);
     else
         tcp_retransmit_fin(sh, t);
-    if (!t->rtx_first_ms)
-        t->rtx_first_ms = tcp_now_ms(sh);
+    if (!t->tx->rtx_first_ms)
+        t->tx->rtx_first_ms = tcp_now_ms(sh);
     back_off(sh, t);
 }
 
 static void on_rtx(struct shard *sh, struct tcb *t)
 {
     bool syn = state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED));
-    uint8_t kind = t->rtx_kind;
+    uint8_t kind = t->tx->rtx_kind;
 
     if (t->flags & TF_PROBING) {
         on_persist(sh, t);
         return;
     }
     if (!tcp_flight(t)) { /* buffers had run out */
-        t->rtx_kind = RTX_RTO;
+        t->tx->rtx_kind = RTX_RTO;
         tcp_output(sh, t);
         return;
     }
@@ -282,13 +289,15 @@ static void on_rtx(struct shard *sh, struct tcb *t)
         on_data_timeout(sh, t);
         return;
     }
-    if (!t->rtx_first_ms)
-        t->rtx_first_ms = tcp_now_ms(sh);
+    if (!t->tx->rtx_first_ms)
+        t->tx->rtx_first_ms = tcp_now_ms(sh);
     on_syn_timeout(sh, t);
 }
 
 static void on_delack(struct shard *sh, struct tcb *t)
 {
+    if (t->flags & TF_OUTPUT) /* a FIN that there was no memory for */
+        tcp_output(sh, t);
     if (!(t->flags & (TF_ACK_DELAYED | TF_ACK_NOW)))
         return;
     tcp_count(sh, COUNT_TCP_DELACK);
@@ -306,9 +315,9 @@ static void on_keep(struct shard *sh, struct tcb *t)
         tcp_done(sh, t);
         return;
     }
-    if (!(t->flags & TF_KEEPALIVE))
+    if (!(t->opts & TO_KEEPALIVE))
         return;
-    if (tcp_flight(t) || t->snd_next) { /* retransmission watches over it */
+    if (tcp_flight(t) || tcp_has_unsent(t)) { /* retransmission watches over it */
         tcp_deadline_set(sh, t, DL_KEEP, limit);
         return;
     }
@@ -331,8 +340,8 @@ static void on_keep(struct shard *sh, struct tcb *t)
 static void on_cork(struct shard *sh, struct tcb *t)
 {
     t->flags |= TF_CORK_DUE;
-    if (t->snd_next) /* the peer should not wait for more (Linux: tcp_write_wakeup) */
-        pkt_meta(t->snd_tail)->flags |= UNIT_PSH;
+    if (t->tx->snd_next) /* the peer should not wait for more (Linux: tcp_write_wakeup) */
+        pkt_meta(t->tx->snd_tail)->flags |= UNIT_PSH;
     tcp_output(sh, t);
 }
 
@@ -349,8 +358,10 @@ static void rearm(struct shard *sh, struct tcb *t)
     int32_t best = INT32_MAX;
 
     for (int d = 0; d < DL_MAX; d++) {
-        if (t->deadline_ms[d] && (int32_t)(t->deadline_ms[d] - now_ms) < best)
-            best = (int32_t)(t->deadline_ms[d] - now_ms);
+        uint32_t at_ms = tcp_deadline_ms(t, (enum tcp_deadline)d);
+
+        if (at_ms && (int32_t)(at_ms - now_ms) < best)
+            best = (int32_t)(at_ms - now_ms);
     }
     if (best == INT32_MAX)
         return;
@@ -359,16 +370,22 @@ static void rearm(struct shard *sh, struct tcb *t)
 
 static void tcb_timer(struct shard *sh, struct tcb *t)
 {
-    static void (*const handler[DL_MAX])(struct shard *, struct tcb *) = {on_rtx, on_delack, on_keep, on_cork,
-                                                                          on_pace};
+    static const struct {
+        enum tcp_deadline d;
+        void (*fn)(struct shard *, struct tcb *);
+    } handler[DL_MAX] = {{DL_RTX, on_rtx},   {DL_DELACK, on_delack}, {DL_KEEP, on_keep},
+                         {DL_CORK, on_cork}, {DL_PACE, on_pace},     {DL_IDLE, tcp_tx_idle}};
     uint32_t now_ms = (uint32_t)shard_ms(sh);
     bool gone = false;
 
-    for (int d = 0; d < DL_MAX && !gone; d++) {
-        if (!t->deadline_ms[d] || (int32_t)(t->deadline_ms[d] - now_ms) > 0)
+    for (int i = 0; i < DL_MAX && !gone; i++) {
+        enum tcp_deadline d = handler[i].d;
+        uint32_t at_ms = tcp_deadline_ms(t, d);
+
+        if (!at_ms || (int32_t)(at_ms - now_ms) > 0)
             continue;
-        t->deadline_ms[d] = 0;
-        handler[d](sh, t);
+        tcp_deadline_clear(t, d);
+        handler[i].fn(sh, t);
         gone =
             t->state == TCPS_CLOSE; /* slabs are type-stable: an orphan freed just now still reads as CLOSE */
     }

@@ -8,22 +8,33 @@
 #ifndef SHUNT_TCP_TIMER_H
 #define SHUNT_TCP_TIMER_H
 
-#include "tcp_cb.h"
+#include "tcp_tx.h"
 
 /* Shortest wait of RACK's and the probe's timer (Linux: 2 jiffies). */
 #define TCP_TIMEOUT_MIN_US 2000u
 
-/* Sets deadline d to now + in_ms (at least 1). */
+/* Sets deadline d to now + in_ms (at least 1). Those below DL_TCB need tcb.tx. */
 void tcp_deadline_set(struct shard *sh, struct tcb *t, enum tcp_deadline d, uint32_t in_ms);
 
 static inline void tcp_deadline_clear(struct tcb *t, enum tcp_deadline d)
 {
-    t->deadline_ms[d] = 0;
+    if (d < DL_TCB)
+        t->deadline_ms[d] = 0;
+    else if (t->tx)
+        t->tx->deadline_ms[d - DL_TCB] = 0;
+}
+
+/* When it is due, on the millisecond clock; 0: not set. */
+static inline uint32_t tcp_deadline_ms(const struct tcb *t, enum tcp_deadline d)
+{
+    if (d < DL_TCB)
+        return t->deadline_ms[d];
+    return t->tx ? t->tx->deadline_ms[d - DL_TCB] : 0;
 }
 
 static inline bool tcp_deadline_isset(const struct tcb *t, enum tcp_deadline d)
 {
-    return t->deadline_ms[d] != 0;
+    return tcp_deadline_ms(t, d) != 0;
 }
 
 /* Until the SYN or SYN,ACK sent for the nth time (from 0) is sent again: doubling, bounded. */

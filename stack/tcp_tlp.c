@@ -10,13 +10,14 @@
 /* Is a single packet outstanding? Its ACK may then be delayed. */
 static bool one_packet_out(const struct tcb *t)
 {
-    struct rte_mbuf *u = t->snd_head;
+    struct tcp_tx *x = t->tx;
+    struct rte_mbuf *u = x->snd_head;
 
     if (tcp_flight(t) > t->mss)
         return false;
-    if (!u || u == t->snd_next)
+    if (!u || u == x->snd_next)
         return true;
-    for (u = pkt_meta(u)->link; u && u != t->snd_next; u = pkt_meta(u)->link)
+    for (u = pkt_meta(u)->link; u && u != x->snd_next; u = pkt_meta(u)->link)
         if (pkt_meta(u)->flags & UNIT_START)
             return false;
     return true;
@@ -39,7 +40,7 @@ bool tcp_tlp_schedule(struct shard *sh, struct tcb *t, bool anew)
         rto_us = tcp_rto_left_us(sh, t);
     if (rto_us > 0 && rto_us < us)
         us = rto_us;
-    t->rtx_kind = RTX_TLP;
+    t->tx->rtx_kind = RTX_TLP;
     tcp_deadline_set_us(sh, t, DL_RTX, (uint64_t)us);
     return true;
 }
@@ -58,46 +59,47 @@ static bool repeat_last(struct shard *sh, struct tcb *t)
 
 void tcp_tlp_timeout(struct shard *sh, struct tcb *t)
 {
+    struct tcp_tx *x = t->tx;
     uint32_t nxt = t->snd_nxt;
     bool sent;
 
-    if (t->tlp_out) { /* one at a time */
+    if (x->tlp_out) { /* one at a time */
         tcp_rtx_rearm(sh, t);
         return;
     }
-    t->tlp_retrans = false;
+    x->tlp_retrans = false;
     /* Section 7.3: new data if there is any and the window takes it, whatever cwnd says. */
-    if (t->snd_next &&
+    if (x->snd_next &&
         seq_leq(t->snd_nxt + (t->write_seq - t->snd_nxt < t->mss ? t->write_seq - t->snd_nxt : t->mss),
                 t->snd_una + t->snd_wnd)) {
         tcp_output_forced(sh, t, t->mss, false);
         sent = t->snd_nxt != nxt;
     } else {
         sent = repeat_last(sh, t);
-        t->tlp_retrans = sent;
+        x->tlp_retrans = sent;
     }
     if (sent) {
-        t->tlp_out = true;
-        t->tlp_high_seq = t->snd_nxt;
+        x->tlp_out = true;
+        x->tlp_high_seq = t->snd_nxt;
         tcp_count(sh, COUNT_TCP_LOSS_PROBES);
-        t->rtx_kind = RTX_RTO; /* from now on */
+        x->rtx_kind = RTX_RTO; /* from now on */
     }
     tcp_rtx_rearm(sh, t);
 }
 
 void tcp_tlp_ack(struct shard *sh, struct tcb *t, const struct tcp_ack_info *a)
 {
-    if (seq_lt(a->ack, t->tlp_high_seq))
+    if (seq_lt(a->ack, t->tx->tlp_high_seq))
         return;
-    if (!t->tlp_retrans || (a->flags & A_DSACK_TLP)) { /* new data arrived, or both copies did */
-        t->tlp_out = false;
-    } else if (seq_gt(a->ack, t->tlp_high_seq)) { /* section 7.4.2: only one did, the other was lost */
+    if (!t->tx->tlp_retrans || (a->flags & A_DSACK_TLP)) { /* new data arrived, or both copies did */
+        t->tx->tlp_out = false;
+    } else if (seq_gt(a->ack, t->tx->tlp_high_seq)) { /* section 7.4.2: only one did, the other was lost */
         tcp_prr_start(sh, t);
         tcp_set_ca_state(sh, t, CA_CWR);
         tcp_prr_end(t);
         tcp_recover_keep_open(sh, t);
         tcp_count(sh, COUNT_TCP_LOSS_PROBE_RECOVERY);
     } else if (!(a->flags & (A_ADVANCED | A_TEXT | A_WINDOW | A_SACKED))) {
-        t->tlp_out = false; /* a pure duplicate ACK: both copies arrived */
+        t->tx->tlp_out = false; /* a pure duplicate ACK: both copies arrived */
     }
 }

@@ -2,8 +2,9 @@
  *
  * Theory of operation. When the end of a flight is lost, no ACK tells of it. Two round trips after the last
  * ACK or sending, long before the retransmission timeout, a probe goes out: new data, or the last segment
- * again. Its ACK brings the SACK that RACK needs. tcb.tlp_high_seq is the snd_nxt of the probe: once that is
- * acknowledged without a sign that both copies arrived, the probe has repaired a loss, and cwnd pays for it.
+ * again. Its ACK brings the SACK that RACK needs. tcp_tx.tlp_high_seq is the snd_nxt of the probe: once that
+ * is acknowledged without a sign that both copies arrived, the probe has repaired a loss, and cwnd pays for
+ * it.
  */
 #ifndef SHUNT_TCP_TLP_H
 #define SHUNT_TCP_TLP_H

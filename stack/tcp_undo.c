@@ -10,15 +10,17 @@
 
 void tcp_undo_begin(struct tcb *t)
 {
-    t->undo_on = true;
-    t->undo_marker = t->snd_una;
+    struct tcp_tx *x = t->tx;
+
+    x->undo_on = true;
+    x->undo_marker = t->snd_una;
     /* What is under way already may bring D-SACKs, too: retransmissions, and a probe. 0 would mean "all were
      * needless". */
-    t->undo_retrans = (int32_t)((t->retrans + t->mss - 1) / t->mss);
-    if (t->tlp_out && t->tlp_retrans)
-        t->undo_retrans++;
-    if (t->undo_retrans == 0)
-        t->undo_retrans = -1;
+    x->undo_retrans = (int32_t)((x->retrans + t->mss - 1) / t->mss);
+    if (x->tlp_out && x->tlp_retrans)
+        x->undo_retrans++;
+    if (x->undo_retrans == 0)
+        x->undo_retrans = -1;
 }
 
 uint32_t tcp_undo_ssthresh(const struct tcb *t)
@@ -34,57 +36,62 @@ uint32_t tcp_undo_ssthresh(const struct tcb *t)
  * when nothing was sent again at all; but hold_without_sack forgets the time. */
 static bool originals_arrive(const struct tcb *t, const struct tcp_ack_info *a)
 {
-    if (t->retrans_stamp_ms)
-        return tcp_echo_before(a, t->retrans_stamp_ms);
-    return (t->flags & TF_SACK) || seq_lt(t->snd_una, t->recover);
+    struct tcp_tx *x = t->tx;
+
+    if (x->retrans_stamp_ms)
+        return tcp_echo_before(a, x->retrans_stamp_ms);
+    return (t->flags & TF_SACK) || seq_lt(t->snd_una, x->recover);
 }
 
 static bool may_undo(const struct tcb *t, const struct tcp_ack_info *a)
 {
-    return t->undo_on && (t->undo_retrans == 0 || originals_arrive(t, a));
+    return t->tx->undo_on && (t->tx->undo_retrans == 0 || originals_arrive(t, a));
 }
 
 /* What is marked lost was not. */
 static void unmark(struct tcb *t)
 {
-    for (struct rte_mbuf *u = t->snd_head; u && u != t->snd_next && t->lost; u = pkt_meta(u)->link) {
+    struct tcp_tx *x = t->tx;
+
+    for (struct rte_mbuf *u = x->snd_head; u && u != x->snd_next && x->lost; u = pkt_meta(u)->link) {
         struct pkt_meta *pm = pkt_meta(u);
 
         if (pm->flags & UNIT_LOST)
-            t->lost -= pm->len;
+            x->lost -= pm->len;
         pm->flags &= (uint8_t)~UNIT_LOST;
     }
-    t->lost = 0;
-    t->rtx_hint = t->rack_next = NULL;
+    x->lost = 0;
+    x->rtx_hint = x->rack_next = NULL;
 }
 
 static void undo(struct shard *sh, struct tcb *t, bool unmark_loss)
 {
+    struct tcp_tx *x = t->tx;
     const struct tcp_cc *cc = tcp_cc_table[t->cc];
 
     if (unmark_loss)
         unmark(t);
-    if (t->prior_ssthresh) {
+    if (x->prior_ssthresh) {
         if (cc->undo_cwnd)
             t->cwnd = cc->undo_cwnd(sh, t);
-        else if (t->cwnd < t->prior_cwnd)
-            t->cwnd = t->prior_cwnd;
-        if (t->prior_ssthresh > t->ssthresh) {
-            t->ssthresh = t->prior_ssthresh;
+        else if (t->cwnd < x->prior_cwnd)
+            t->cwnd = x->prior_cwnd;
+        if (x->prior_ssthresh > t->ssthresh) {
+            t->ssthresh = x->prior_ssthresh;
             tcp_ecn_withdraw_cwr(t);
         }
     }
-    t->undo_on = false;
-    t->rack_advanced = true; /* losses are judged anew */
+    x->undo_on = false;
+    x->rack_advanced = true; /* losses are judged anew */
 }
 
 /* RFC 6582 section 3.2 step 1: see tcp_undo_recovery. */
 static bool hold_without_sack(struct tcb *t)
 {
-    if ((t->flags & TF_SACK) || t->snd_una != t->recover)
+    if ((t->flags & TF_SACK) || t->snd_una != t->tx->recover)
         return false;
     if (!tcp_any_retrans(t))
-        t->retrans_stamp_ms = 0;
+        t->tx->retrans_stamp_ms = 0;
     return true;
 }
 
@@ -99,13 +106,13 @@ bool tcp_undo_recovery(struct shard *sh, struct tcb *t, const struct tcp_ack_inf
     if (hold_without_sack(t))
         return true;
     tcp_set_ca_state(sh, t, CA_OPEN);
-    t->sack_reneg = false;
+    t->tx->sack_reneg = false;
     return false;
 }
 
 bool tcp_undo_dsack(struct shard *sh, struct tcb *t)
 {
-    if (!t->undo_on || t->undo_retrans != 0)
+    if (!t->tx->undo_on || t->tx->undo_retrans != 0)
         return false;
     if (t->rack_persist < RACK_PERSIST)
         t->rack_persist++;
@@ -122,26 +129,26 @@ bool tcp_undo_loss(struct shard *sh, struct tcb *t, const struct tcp_ack_info *a
     tcp_count(sh, COUNT_TCP_LOSS_UNDO);
     if (frto)
         tcp_count(sh, COUNT_TCP_SPURIOUS_RTOS);
-    t->retries = 0;
+    t->tx->retries = 0;
     if (hold_without_sack(t))
         return true;
     if (frto || (t->flags & TF_SACK)) {
         tcp_set_ca_state(sh, t, CA_OPEN);
-        t->sack_reneg = false;
+        t->tx->sack_reneg = false;
     }
     return true;
 }
 
 bool tcp_undo_partial(struct shard *sh, struct tcb *t, const struct tcp_ack_info *a)
 {
-    if (!t->undo_on || !originals_arrive(t, a))
+    if (!t->tx->undo_on || !originals_arrive(t, a))
         return false;
     /* The hole was filled by a late packet: the path reorders more than was known. */
     tcp_sack_reordered(sh, t, a->prior_una, true);
-    if (t->retrans) /* the episode goes on as long as a retransmission is under way: new data alone */
+    if (t->tx->retrans) /* the episode goes on as long as a retransmission is under way: new data alone */
         return true;
     if (!tcp_any_retrans(t))
-        t->retrans_stamp_ms = 0;
+        t->tx->retrans_stamp_ms = 0;
     undo(sh, t, true);
     tcp_count(sh, COUNT_TCP_PARTIAL_UNDO);
     tcp_recover_keep_open(sh, t);

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "errq.h"
+#include "tcp_ext.h"
 #include "tcp_cb.h"
 #include "tcp_output.h"
 #include "tcp_rate.h"
@@ -54,12 +55,12 @@ static ssize_t queued(struct shard *sh, struct tcb *t, ssize_t n, int flags)
     if (n > 0) {
         t->flags = flags & MSG_MORE ? t->flags | TF_MORE : t->flags & ~(uint32_t)TF_MORE;
         if (!(flags & MSG_MORE)) /* the end of what the user gave at once (RFC 9293 section 3.9.1) */
-            pkt_meta(t->snd_tail)->flags |= UNIT_PSH;
+            pkt_meta(t->tx->snd_tail)->flags |= UNIT_PSH;
         if (t->flags & TF_TXSTAMP)
             tcp_stamp_request(sh, t);
         if (flags & (MSG_OOB | MSG_EOR)) {
             if (flags & MSG_EOR)
-                pkt_meta(t->snd_tail)->flags |= UNIT_EOR;
+                pkt_meta(t->tx->snd_tail)->flags |= UNIT_EOR;
             if (flags & MSG_OOB)
                 tcp_urg_send(sh, t);
         }
@@ -103,13 +104,14 @@ ssize_t tcp_send_msg(struct shard *sh, struct tcb *t, const struct iovec *iov, i
         want += iov[i].iov_len;
     if (off >= want)
         return 0;
-    tcp_rate_check_app_limited(t);
+    if (t->tx)
+        tcp_rate_check_app_limited(t);
     n = tcp_sndq_append(sh, t, iov, iovcnt, off);
     if (n == -EFAULT)
         return n;
     if (n <= 0) { /* full, or no packet buffers: both end when something is acknowledged */
         t->flags |= TF_NOSPACE;
-        return n == -ENOBUFS && !t->snd_head ? -ENOBUFS : -EAGAIN;
+        return n == -ENOBUFS && (!t->tx || !t->tx->snd_head) ? -ENOBUFS : -EAGAIN;
     }
     if (t->notsent_lowat)
         n = append_more(sh, t, iov, iovcnt, off, want, n);
@@ -129,7 +131,7 @@ ssize_t tcp_send_mbufs(struct shard *sh, struct tcb *t, struct rte_mbuf **m, uns
     *taken = 0;
     if (err || n == 0)
         return err;
-    while (*taken < n && t->snd_mem < t->sndbuf && !tcp_lowat_full(t)) {
+    while (*taken < n && (!t->tx || t->tx->snd_mem < t->sndbuf) && !tcp_lowat_full(t)) {
         r = tcp_sndq_append_mbuf(sh, t, m[*taken]);
         if (r < 0)
             break;
@@ -159,7 +161,7 @@ size_t tcp_send_unacked(const struct tcb *t)
 
 size_t tcp_send_unsent(const struct tcb *t)
 {
-    return state_in(t, TCPF(LISTEN) | TCPF(CLOSE)) || !t->snd_next ? 0 : t->write_seq - t->snd_nxt;
+    return state_in(t, TCPF(LISTEN) | TCPF(CLOSE)) || !tcp_has_unsent(t) ? 0 : t->write_seq - t->snd_nxt;
 }
 
 /* Bytes in the receive queue. */
@@ -179,12 +181,12 @@ size_t tcp_recv_avail(const struct tcb *t)
 
 bool tcp_readable(const struct tcb *t)
 {
-    size_t want = t->rcvlowat ? t->rcvlowat : 1, n = in_queue(t);
+    size_t want = tcp_rcvlowat(t), n = in_queue(t);
 
     if (t->flags & TF_URG) /* the urgent byte by itself is nothing to read */
         want += tcp_at_mark(t, 0) && !(t->pcb.flags & PCB_OOBINLINE);
     /* What the window has no room for won't come before something is read (Linux: tcp_epollin_ready). */
-    return n >= want || (n && t->rcvlowat > 1 && tcp_rcv_offered(t) <= t->rcv_mss);
+    return n >= want || (n && (t->flags & TF_LOWAT) && tcp_rcv_offered(t) <= t->rcv_mss);
 }
 
 /* The reader took data: tells the peer when the window opens by much (RFC 9293 section 3.8.6.2.2; Linux:
@@ -206,12 +208,12 @@ static void reader_drained(struct shard *sh, struct tcb *t)
 
 bool tcp_has_lowat(const struct tcb *t)
 {
-    return t->rcvlowat > 1;
+    return t->flags & TF_LOWAT;
 }
 
 bool tcp_recv_waits(const struct tcb *t, size_t want, bool all)
 {
-    size_t n = in_queue(t), target = all ? want : t->rcvlowat < want ? t->rcvlowat : want;
+    size_t n = in_queue(t), target = all ? want : tcp_rcvlowat(t) < want ? tcp_rcvlowat(t) : want;
 
     if (n >= target || n == 0) /* nothing at all: tcp_recv says what that means */
         return false;

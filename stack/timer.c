@@ -33,7 +33,7 @@ void timer_init(struct timer *t, enum timer_kind kind)
 {
     list_init(&t->node);
     t->expires_ms = 0;
-    t->kind = (uint8_t)kind;
+    t->kind = (unsigned)kind & 0x3f;
     t->armed = false;
     t->level = t->slot = 0;
 }
@@ -51,8 +51,8 @@ static void place(struct wheel *w, struct timer *t)
         if (ahead > SLOT_MASK)
             when = ((w->now_ms >> SHIFT(TOP)) + SLOT_MASK) << SHIFT(TOP);
     }
-    t->level = (uint8_t)level;
-    t->slot = (uint8_t)((when >> SHIFT(level)) & SLOT_MASK);
+    t->level = (unsigned)level & 7;
+    t->slot = (when >> SHIFT(level)) & SLOT_MASK;
     list_add_tail(&w->slot[level][t->slot], &t->node);
     w->occupied[level] |= 1ULL << t->slot;
 }

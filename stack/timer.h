@@ -35,10 +35,10 @@ enum timer_kind {
 
 struct timer {
     struct list node;
-    uint64_t expires_ms;
-    uint8_t kind;
-    bool armed;
-    uint8_t level, slot;
+    uint64_t expires_ms : 48; /* in one word with what it is: connections hold many timers */
+    uint64_t kind : 6;
+    uint64_t armed : 1;
+    uint64_t level : 3, slot : 6;
 };
 
 struct wheel {

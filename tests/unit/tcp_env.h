@@ -13,6 +13,8 @@
 #include "../../stack/shard.h"
 #include "../../stack/tcp.h"
 #include "../../stack/tcp_cb.h"
+#include "../../stack/tcp_ext.h"
+#include "../../stack/tcp_tx.h"
 
 #define PAIR_WIRE_MAX 8192
 

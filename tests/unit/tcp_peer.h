@@ -11,6 +11,8 @@
 #include "../../stack/shard.h"
 #include "../../stack/tcp.h"
 #include "../../stack/tcp_cb.h"
+#include "../../stack/tcp_ext.h"
+#include "../../stack/tcp_tx.h"
 
 #define PEER_PORT 40000
 #define OWN_PORT  80

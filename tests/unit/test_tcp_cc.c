@@ -8,12 +8,14 @@
 #define MSS 1000u
 
 static struct env *e;
+static struct tcp_tx tx;
 static struct tcb t;
 
 static void setup(void)
 {
     e = env_stack(NULL);
-    t = (struct tcb){.mss = MSS, .unit = MSS, .flags = TF_CWND_LIMITED, .srtt_us8 = 100000 * 8};
+    tx = (struct tcp_tx){0};
+    t = (struct tcb){.tx = &tx, .mss = MSS, .unit = MSS, .flags = TF_CWND_LIMITED, .srtt_us8 = 100000 * 8};
 }
 
 TestSuite(tcp_cc, .init = setup);
@@ -119,9 +121,9 @@ Test(tcp_cc, cubic_fast_convergence)
     start("cubic");
     t.cwnd = 1000 * MSS;
     t.cwnd = tcp_cc_table[t.cc]->ssthresh(e->sh, &t);
-    cr_assert_eq(t.cc_priv[0], 1000 * MSS);
+    cr_assert_eq(tx.cc_priv[0], 1000 * MSS);
     tcp_cc_table[t.cc]->ssthresh(e->sh, &t);
-    cr_assert_eq(t.cc_priv[0], 700 * MSS * 17 / 20, "W_max is lowered further when it was not reached");
+    cr_assert_eq(tx.cc_priv[0], 700 * MSS * 17 / 20, "W_max is lowered further when it was not reached");
 }
 
 /* Short round trips: not slower than Reno (section 4.3). */

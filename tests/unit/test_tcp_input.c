@@ -253,7 +253,8 @@ Test(tcp_input, challenges_are_limited_for_all)
     p->sh->st->set.tcp_challenge_ack_limit = 100;
     peer_open_passive(p, NULL);
     for (int i = 0; i < 500; i++) {
-        p->t->oow_ms = 0;
+        if (p->t->ext)
+            p->t->ext->oow_ms = 0;
         peer_send(p, (struct peer_seg){.flags = TCP_RST, .seq = 100});
     }
     cr_assert_geq(peer_count(p), 50);

@@ -357,6 +357,6 @@ Test(tcp_output, send_buffer_bounds_memory_not_bytes)
     while (peer_app_send(p, 1, false) == 1 && n < 100000)
         n++;
     cr_assert_lt(n, 100000);
-    cr_assert_leq(p->t->snd_mem, 40000 + 4096);
+    cr_assert_leq(p->t->tx->snd_mem, 40000 + 4096);
     cr_assert_eq(tcp_send_space(p->t), 0);
 }

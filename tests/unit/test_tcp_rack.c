@@ -76,7 +76,7 @@ Test(tcp_rack, waits_a_quarter_of_the_rtt_for_what_may_be_late)
     SACK(p, 0, {1, 2});
     peer_expect_none(p);
     cr_assert_eq(p->t->ca_state, CA_DISORDER);
-    cr_assert_eq(p->t->rtx_kind, RTX_REO);
+    cr_assert_eq(p->t->tx->rtx_kind, RTX_REO);
     peer_wait_ms(p, RTT_MS / 4 - 2);
     peer_expect_none(p);
     peer_wait_ms(p, 6);
@@ -104,7 +104,7 @@ Test(tcp_rack, late_packets_make_it_patient)
     ack(p, 3);
     cr_assert(p->t->reord_seen);
     cr_assert_eq(p->t->ca_state, CA_OPEN);
-    cr_assert_eq(p->t->total_retrans, 0);
+    cr_assert_eq(tcp_total_retrans(p->t), 0);
     SACK(p, 3, {4, 8}); /* four above: DupThresh counts no more */
     peer_expect_none(p);
     cr_assert_eq(p->t->ca_state, CA_DISORDER);
@@ -168,7 +168,7 @@ Test(tcp_rack, probe_sends_new_data_whatever_cwnd_says)
 
     peer_wait_ms(p, 3 * 1000); /* no RTT yet: an initial RTO */
     peer_expect(p, TCP_ACK, at(4), 1, MSS);
-    cr_assert_not(p->t->tlp_retrans);
+    cr_assert_not(p->t->tx->tlp_retrans);
 }
 
 Test(tcp_rack, probe_that_repaired_a_loss_reduces)
@@ -196,7 +196,7 @@ Test(tcp_rack, probe_that_was_needless_does_not)
     peer_wait_ms(p, 400);
     cwnd = p->t->cwnd;
     SACK(p, 4, {3, 4}); /* D-SACK */
-    cr_assert_not(p->t->tlp_out);
+    cr_assert_not(p->t->tx->tlp_out);
     cr_assert_eq(p->sh->count[COUNT_TCP_LOSS_PROBE_RECOVERY], 0);
     cr_assert_geq(p->t->cwnd, cwnd);
 }
@@ -242,14 +242,14 @@ Test(tcp_rack, frto_undoes_a_spurious_timeout)
     cr_assert_eq(p->t->ca_state, CA_LOSS);
     cr_assert_gt(p->sh->count[COUNT_TCP_TIMEOUT], 0);
     peer_clear(p);
-    cwnd = p->t->prior_cwnd;
+    cwnd = p->t->tx->prior_cwnd;
     ack(p, 2); /* step 2.b: new data */
     cr_assert(peer_recv(p));
     cr_assert_geq(seen_seq(p), at(11), "not a retransmission: %u", seen_seq(p));
     ack(p, 4); /* 2 and 3 were never sent again: they are the originals */
     cr_assert_eq(p->sh->count[COUNT_TCP_SPURIOUS_RTOS], 1);
     cr_assert_eq(p->t->ca_state, CA_OPEN);
-    cr_assert_eq(p->t->lost, 0);
+    cr_assert_eq(p->t->tx->lost, 0);
     cr_assert_geq(p->t->cwnd, cwnd);
 }
 
@@ -296,7 +296,7 @@ Test(tcp_rack, a_hole_at_the_head_costs_nothing)
         cr_assert_leq(steps, 4, "%u steps for segment %u", steps, i);
         cr_assert_eq(a.sacked, MSS);
     }
-    cr_assert_eq(p->t->sacked, 2998 * MSS);
+    cr_assert_eq(p->t->tx->sacked, 2998 * MSS);
     cr_assert_eq(tcp_sacked_packets(p->t), 2998);
 }
 
@@ -317,9 +317,9 @@ Test(tcp_rack, hostile_blocks_are_bounded)
         }
         cr_assert_leq(tcp_sack_take(p->sh, p->t, &o, &a), SACK_WALK_MAX);
     }
-    cr_assert_leq(p->t->snd_mem, 3000 * TCP_UNIT_COST, "nothing was split");
+    cr_assert_leq(p->t->tx->snd_mem, 3000 * TCP_UNIT_COST, "nothing was split");
     ack(p, 3000);
-    cr_assert_eq(p->t->sacked, 0);
-    cr_assert_eq(p->t->sacked_pkts, 0);
-    cr_assert_null(p->t->sack_cache);
+    cr_assert_eq(p->t->tx->sacked, 0);
+    cr_assert_eq(p->t->tx->sacked_pkts, 0);
+    cr_assert_null(p->t->tx->sack_cache);
 }

@@ -108,7 +108,7 @@ Test(tcp_recover, reordering_below_three_is_no_loss)
     ack(p, 0);
     ack(p, 3);
     cr_assert_eq(p->t->ca_state, CA_OPEN);
-    cr_assert_eq(p->t->total_retrans, 0);
+    cr_assert_eq(tcp_total_retrans(p->t), 0);
     cr_assert_geq(p->t->cwnd, 10 * MSS);
 }
 
@@ -120,7 +120,7 @@ Test(tcp_recover, window_updates_are_no_duplicate_acks)
         peer_send(
             p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 1, .window = i ? 60000 + i * 10 : ~0u});
     cr_assert_eq(p->t->ca_state, CA_OPEN);
-    cr_assert_eq(p->t->total_retrans, 0);
+    cr_assert_eq(tcp_total_retrans(p->t), 0);
 }
 
 Test(tcp_recover, text_with_the_same_ack_is_no_duplicate)
@@ -129,7 +129,7 @@ Test(tcp_recover, text_with_the_same_ack_is_no_duplicate)
 
     for (uint32_t i = 0; i < 5; i++)
         peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1 + i * 10, .ack = 1, .len = 10});
-    cr_assert_eq(p->t->dupacks, 0);
+    cr_assert_eq(p->t->tx->dupacks, 0);
 }
 
 /* --- with SACK --- */
@@ -139,20 +139,20 @@ Test(tcp_recover, sack_marks_and_retransmits_the_holes)
     struct peer *p = in_flight(true, 10);
 
     sack(p, 0, (const uint32_t[][2]){{1, 2}}, 1);
-    cr_assert_eq(p->t->sacked, MSS);
+    cr_assert_eq(p->t->tx->sacked, MSS);
     cr_assert_eq(p->t->ca_state, CA_DISORDER);
     peer_clear(p);
     /* 0 and 2 are missing; three segments above both */
     sack(p, 0, (const uint32_t[][2]){{3, 6}, {1, 2}}, 2);
     cr_assert_eq(p->t->ca_state, CA_RECOVERY);
     peer_expect(p, TCP_ACK, at(0), 1, MSS);
-    cr_assert_eq(p->t->lost, 2 * MSS);
-    cr_assert_eq(p->t->sacked, 4 * MSS);
+    cr_assert_eq(p->t->tx->lost, 2 * MSS);
+    cr_assert_eq(p->t->tx->sacked, 4 * MSS);
     /* pipe drains: 2 goes, and nothing that was SACKed */
     sack(p, 0, (const uint32_t[][2]){{3, 10}, {1, 2}}, 2);
     peer_expect(p, TCP_ACK, at(2), 1, MSS);
     ack(p, 10 + 1);
-    cr_assert_eq(p->t->sacked + p->t->lost + p->t->retrans, 0);
+    cr_assert_eq(p->t->tx->sacked + p->t->tx->lost + p->t->tx->retrans, 0);
     cr_assert_eq(p->t->ca_state, CA_OPEN);
 }
 
@@ -172,7 +172,7 @@ Test(tcp_recover, late_ack_with_news_starts_recovery)
     ack(p, 2);
     peer_clear(p);
     sack(p, 1, (const uint32_t[][2]){{3, 6}}, 1); /* overtaken by the ACK of 2 */
-    cr_assert_eq(p->t->sacked, 3 * MSS);
+    cr_assert_eq(p->t->tx->sacked, 3 * MSS);
     peer_expect(p, TCP_ACK, at(2), 1, MSS);
     cr_assert_eq(p->t->ca_state, CA_RECOVERY);
 }
@@ -185,12 +185,12 @@ Test(tcp_recover, sack_of_parts_of_segments_is_no_sack)
 
     o.sack[0] = (struct tcp_sack_block){p->irs + at(2) + 100, p->irs + at(3) + 50};
     peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 1, .opts = &o});
-    cr_assert_eq(p->t->sacked, 0);
+    cr_assert_eq(p->t->tx->sacked, 0);
     o.sack[0] = (struct tcp_sack_block){p->irs + at(2) + 100, p->irs + at(4) + 50};
     peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 1, .opts = &o});
-    cr_assert_eq(p->t->sacked, MSS, "the one in the middle");
+    cr_assert_eq(p->t->tx->sacked, MSS, "the one in the middle");
     ack(p, 10);
-    cr_assert_eq(p->t->sacked, 0);
+    cr_assert_eq(p->t->tx->sacked, 0);
     cr_assert_eq(p->t->snd_una, p->irs + at(10));
 }
 
@@ -203,7 +203,7 @@ Test(tcp_recover, bad_sack_blocks_are_ignored)
     o.sack[1] = (struct tcp_sack_block){p->irs + at(5), p->irs + at(4)};   /* the wrong way round */
     o.sack[2] = (struct tcp_sack_block){p->irs + at(9), p->irs + at(200)}; /* half of it */
     peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 1, .opts = &o});
-    cr_assert_eq(p->t->sacked, 0);
+    cr_assert_eq(p->t->tx->sacked, 0);
     cr_assert_eq(p->sh->count[COUNT_TCP_SACK_BAD], 3);
 }
 
@@ -213,11 +213,11 @@ Test(tcp_recover, dsack_is_counted_and_marks_nothing)
 
     ack(p, 4);
     sack(p, 4, (const uint32_t[][2]){{1, 2}}, 1);
-    cr_assert_eq(p->t->dsack_dups, 1);
-    cr_assert_eq(p->t->sacked, 0);
+    cr_assert_eq(p->t->ext->dsack_dups, 1);
+    cr_assert_eq(p->t->tx->sacked, 0);
     sack(p, 4, (const uint32_t[][2]){{6, 7}, {5, 8}}, 2); /* inside the second block */
-    cr_assert_eq(p->t->dsack_dups, 2);
-    cr_assert_eq(p->t->sacked, 3 * MSS);
+    cr_assert_eq(p->t->ext->dsack_dups, 2);
+    cr_assert_eq(p->t->tx->sacked, 3 * MSS);
 }
 
 Test(tcp_recover, recovery_reduces_once)
@@ -269,7 +269,7 @@ Test(tcp_recover, timeout_when_the_head_was_sacked_forgets_the_blocks)
     peer_clear(p);
     peer_wait_ms(p, p->t->rto_ms + 2);
     peer_expect(p, TCP_ACK, at(1), 1, MSS);
-    cr_assert_eq(p->t->sacked, 0);
+    cr_assert_eq(p->t->tx->sacked, 0);
 }
 
 Test(tcp_recover, second_timeout_does_not_halve_again)
@@ -280,7 +280,7 @@ Test(tcp_recover, second_timeout_does_not_halve_again)
     cr_assert_eq(p->t->ssthresh, 10 * MSS);
     peer_wait_ms(p, 2 * p->t->rto_ms + 2);
     cr_assert_eq(p->t->ssthresh, 10 * MSS);
-    cr_assert_eq(p->t->retries, 2);
+    cr_assert_eq(p->t->tx->retries, 2);
 }
 
 /* The accounting holds whatever comes: sums of flags equal the counters. */
@@ -288,7 +288,7 @@ static void audit(const struct tcb *t, uint64_t seed)
 {
     uint32_t sacked = 0, lost = 0, retrans = 0, seq = t->snd_una;
 
-    for (struct rte_mbuf *u = t->snd_head; u; u = pkt_meta(u)->link) {
+    for (struct rte_mbuf *u = t->tx->snd_head; u; u = pkt_meta(u)->link) {
         const struct pkt_meta *pm = pkt_meta(u);
 
         cr_assert_eq(pm->seq, seq, "seed %lu: the queue has no gaps", seed);
@@ -301,9 +301,9 @@ static void audit(const struct tcb *t, uint64_t seed)
             cr_assert_eq(pm->flags & 7, 0);
     }
     cr_assert_eq(seq, t->write_seq);
-    cr_assert_eq(sacked, t->sacked, "seed %lu: %u %u", seed, sacked, t->sacked);
-    cr_assert_eq(lost, t->lost, "seed %lu", seed);
-    cr_assert_eq(retrans, t->retrans, "seed %lu", seed);
+    cr_assert_eq(sacked, t->tx->sacked, "seed %lu: %u %u", seed, sacked, t->tx->sacked);
+    cr_assert_eq(lost, t->tx->lost, "seed %lu", seed);
+    cr_assert_eq(retrans, t->tx->retrans, "seed %lu", seed);
 }
 
 Test(tcp_recover, random_sacks_keep_the_books)

@@ -2,10 +2,12 @@
 #include <criterion/criterion.h>
 
 #include "../../stack/tcp_rtt.h"
+#include "../../stack/tcp_tx.h"
 #include "env.h"
 
 static struct env *e;
-static struct tcb t;
+static struct tcp_tx tx;
+static struct tcb t = {.tx = &tx};
 
 static void setup(void)
 {
@@ -43,7 +45,7 @@ Test(tcp_rtt, converges)
 Test(tcp_rtt, backs_off_to_a_bound)
 {
     t.rto_ms = 200;
-    for (t.backoff = 0; t.retries < 9; t.retries++)
+    for (t.backoff = 0; t.backoff < 9; t.backoff++)
         cr_assert_eq(tcp_rto_backed_off(&t), 200u << t.backoff);
     t.backoff = 255;
     cr_assert_eq(tcp_rto_backed_off(&t), 120000);

@@ -543,7 +543,7 @@ static void echo_of_no_syn_of_ours(struct peer *p, const struct place *w, ssize_
 
     (void)w;
     (void)ret;
-    o.tsecr = p->t->retrans_stamp_ms + p->t->ts_off + 100000;
+    o.tsecr = p->t->tx->retrans_stamp_ms + p->t->ts_off + 100000;
     peer_send(p, (struct peer_seg){.flags = TCP_SYN | TCP_ACK, .ack = 1, .opts = &o});
     cr_expect_eq(p->t->state, TCPS_SYN_SENT);
 }

@@ -219,7 +219,7 @@ Test(tcp_tfo, client_sends_data_with_its_cookie)
     tcp_get_info(p->sh, p->t, &i);
     cr_assert(i.tcpi_options & TCPI_OPT_SYN_DATA);
     cr_assert_eq(p->t->snd_una, p->t->snd_nxt);
-    cr_assert_null(p->t->snd_head);
+    cr_assert_null(p->t->tx->snd_head);
     cr_assert_eq(p->sh->count[COUNT_TFO_ACTIVE], 1);
 }
 
@@ -230,8 +230,8 @@ Test(tcp_tfo, client_sends_again_what_was_not_taken)
     client_open(p, &gives, 500, 0);
     peer_expect(p, TCP_ACK | TCP_PSH, 1, 1, 500);
     peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 501});
-    cr_assert_null(p->t->snd_head);
-    cr_assert_eq(p->t->lost, 0);
+    cr_assert_null(p->t->tx->snd_head);
+    cr_assert_eq(p->t->tx->lost, 0);
     cr_assert_eq(p->t->ext->tfo.fail, TFO_FAIL_DATA_NOT_ACKED);
     cr_assert_eq(p->sh->count[COUNT_TFO_ACTIVE_FAIL], 1);
 }

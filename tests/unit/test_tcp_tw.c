@@ -204,7 +204,7 @@ Test(tcp_tw, active_open_reuses)
     peer_wait_ms(p, 2500);
     cr_assert_eq(tcp_connect(p->sh, p->t, &remote), -EINPROGRESS);
     cr_assert_eq(tcp_timewaits(p->sh), 0);
-    cr_assert_eq(p->t->iss, old + 65535 + 2);
+    cr_assert_eq(p->t->tx->iss, old + 65535 + 2);
     list_del(&p->t->pcb.port_node);
 }
 
