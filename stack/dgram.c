@@ -89,7 +89,8 @@ bool dgram_queue(struct shard *sh, struct dgram *d, struct rte_mbuf *m, const st
     struct pkt_meta *meta = pkt_meta(m);
 
     /* As Linux: one datagram is always taken, however large (__udp_enqueue_schedule_skb). */
-    if (__builtin_expect(d->rcv_mem + cost > d->rcvbuf, 0) && d->rcv_head) {
+    if (__builtin_expect(d->rcv_mem + cost > d->rcvbuf, 0) && d->rcv_head &&
+        (!(d->flags & DG_PLAIN_QUEUE) || d->rcv_mem >= d->rcvbuf)) {
         d->drops++;
         return false;
     }

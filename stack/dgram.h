@@ -51,6 +51,9 @@ enum dgram_flag {
     DG_MC_ALL6 = 1u << 20,    /* IPV6_MULTICAST_ALL, on at first */
     DG_PEEK_MOVES = 1u << 21, /* SO_PEEK_OFF is not -1 */
     DG_ERRQ_PRI = 1u << 22,   /* SO_SELECT_ERR_QUEUE */
+    DG_PLAIN_QUEUE =
+        1u << 24, /* not UDP: a packet is taken while the buffer is not full (sock_queue_rcv_skb) */
+    DG_NO_SPEC_DST = 1u << 25, /* IP_PKTINFO shows none (ping sockets: Linux's do not look for it) */
 };
 
 struct dgram {

@@ -14,11 +14,11 @@
 
 /* The local address to answer a packet from: its destination, unless that was everybody's or a group's
  * (fib_compute_spec_dst). */
-static uint32_t spec_dst_be(const struct shard *sh, const struct dgram_info *info)
+static uint32_t spec_dst_be(const struct shard *sh, const struct dgram *d, const struct dgram_info *info)
 {
     const struct ifaddr *a;
 
-    if (info->is_error)
+    if (info->is_error || (d->flags & DG_NO_SPEC_DST))
         return 0;
     if (!info->bcast && !ipaddr_is_multicast(&info->to.addr))
         return ipaddr_get_v4(&info->to.addr);
@@ -39,7 +39,7 @@ static void put_ip4(struct shard *sh, const struct dgram *d, struct msghdr *msg,
 {
     if (d->flags & DG_PKTINFO) {
         struct in_pktinfo pi = {.ipi_ifindex = stack_if_shown(sh->st, info->ifindex),
-                                .ipi_spec_dst.s_addr = spec_dst_be(sh, info),
+                                .ipi_spec_dst.s_addr = spec_dst_be(sh, d, info),
                                 .ipi_addr.s_addr = ipaddr_get_v4(&info->to.addr)};
 
         msg_put_ctl(msg, used, IPPROTO_IP, IP_PKTINFO, &pi, sizeof pi);

@@ -65,6 +65,20 @@ static void flow_marks(struct dgram *d, const struct dgram_tx *tx)
     fl->tos = tos < 0 ? 0 : (uint8_t)tos;
 }
 
+/* from, or any. Who is bound to a group or broadcast receives there and sends from the interface's address
+ * (inet_bind: "Use device"); the IPv6 address that connect chose is no source for an IPv4 peer
+ * (udpv6_sendmsg). */
+static struct ipaddr usable_source(const struct shard *sh, const struct dgram *d, const struct ipaddr *from,
+                                   const struct ipaddr *dst)
+{
+    if (ipaddr_is_multicast(from) || ip_is_broadcast(sh->st, from))
+        return IPADDR_ANY;
+    if (ipaddr_is_v4(from) != ipaddr_is_v4(dst) && !(d->pcb.flags & PCB_ADDR_LOCKED) &&
+        ipaddr_eq(from, &d->pcb.local.addr))
+        return IPADDR_ANY;
+    return *from;
+}
+
 int dgram_flow(struct shard *sh, struct dgram *d, const struct ipaddr *dst, const struct dgram_tx *tx)
 {
     const struct ipaddr *from = &tx->from;
@@ -95,9 +109,7 @@ int dgram_flow(struct shard *sh, struct dgram *d, const struct ipaddr *dst, cons
     if (!ipaddr_eq(&fl->dst, dst) || fl->bound_if != ifindex || (own && !ipaddr_eq(&fl->src, from))) {
         memset(fl, 0, sizeof *fl);
         fl->dst = *dst;
-        /* Who is bound to a group or broadcast receives there and sends from the interface's address
-         * (inet_bind: "Use device"). */
-        fl->src = ipaddr_is_multicast(from) || ip_is_broadcast(sh->st, from) ? IPADDR_ANY : *from;
+        fl->src = usable_source(sh, d, from, dst);
         fl->proto = d->pcb.proto;
         fl->bound_if = (uint8_t)ifindex;
     }

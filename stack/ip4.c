@@ -145,7 +145,7 @@ bool ip_l4_is_good(const struct shard *sh, unsigned ifindex, const struct rte_mb
     uint64_t state = m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
 
     return state == RTE_MBUF_F_RX_L4_CKSUM_GOOD || state == RTE_MBUF_F_RX_L4_CKSUM_NONE ||
-           (sh->st->ifn[ifindex].caps & NETDEV_LOOPBACK);
+           ((sh->st->ifn[ifindex].caps & NETDEV_LOOPBACK) && !(m->packet_type & PKT_UNSUMMED));
 }
 
 static enum ip_verdict drop(struct shard *sh, struct rte_mbuf *m, enum count why)
@@ -377,6 +377,7 @@ static int output_hdrincl6(struct shard *sh, struct flow *fl, struct rte_mbuf *m
     }
     m->l2_len = ETH_HDR_LEN;
     m->l3_len = IP6_HDR_LEN;
+    m->packet_type = PKT_ROUTED | PKT_UNSUMMED;
     sh->count[COUNT_IP6_OUT]++;
     eth_output(sh, fl->neigh, m);
     return 0;
@@ -409,7 +410,7 @@ int ip_output_hdrincl(struct shard *sh, struct flow *fl, struct rte_mbuf *m)
     ip->cksum = cksum(ip, ip4_hlen(ip));
     m->l2_len = ETH_HDR_LEN;
     m->l3_len = ip4_hlen(ip);
-    m->packet_type = PKT_ROUTED;
+    m->packet_type = PKT_ROUTED | PKT_UNSUMMED;
     sh->count[COUNT_IP_OUT]++;
     eth_output(sh, fl->neigh, m);
     return 0;

@@ -106,10 +106,11 @@ bool ip6_joined(const struct stack *st, unsigned ifindex, const struct ipaddr *g
 }
 
 /* Fills in ri->src, dst, bcast. False: not for this host, or not from one. */
-static bool addresses_ok(const struct shard *sh, unsigned ifindex, bool looped, const struct ip6_head *ip,
-                         struct rxinfo *ri)
+static bool addresses_ok(const struct shard *sh, unsigned ifindex, const struct rte_mbuf *m,
+                         const struct ip6_head *ip, struct rxinfo *ri)
 {
     const struct stack *st = sh->st;
+    bool looped = m->packet_type == PKT_LOOPED;
 
     if (!read_addr(st, &ri->src, ip->src, ifindex) || !read_addr(st, &ri->dst, ip->dst, ifindex) ||
         !source_is_fine(st, looped ? IFNET_LOOPBACK : ifindex, &ri->src))
@@ -118,7 +119,7 @@ static bool addresses_ok(const struct shard *sh, unsigned ifindex, bool looped, 
     if (ri->bcast)
         return ip6_joined(st, ifindex, &ri->dst) || mc_takes(sh, ifindex, &ri->dst, &ri->src);
     if (!ip_is_local(st, &ri->dst))
-        return false;
+        return ifindex == IFNET_LOOPBACK && (m->packet_type & PKT_ROUTED);
     return ifindex == IFNET_LOOPBACK || !ipaddr_is_loopback(&ri->dst); /* ::1 never crosses a wire */
 }
 
@@ -192,7 +193,7 @@ enum ip_verdict ip6_input(struct shard *sh, unsigned ifindex, bool l2_multicast,
     if (bad != COUNT_OK)
         return drop(sh, m, bad);
     ip = rte_pktmbuf_mtod(m, const struct ip6_head *);
-    if (!addresses_ok(sh, ifindex, m->packet_type == PKT_LOOPED, ip, ri) || (l2_multicast && !ri->bcast))
+    if (!addresses_ok(sh, ifindex, m, ip, ri) || (l2_multicast && !ri->bcast))
         return drop(sh, m, COUNT_IP6_ADDR);
     ri->l4_good = ip_l4_is_good(sh, ifindex, m);
     ri->fragments = 0;

@@ -86,6 +86,7 @@ static int send_one(struct shard *sh, struct packetcb *p, const struct msghdr *m
     m->l2_len = ETH_HDR_LEN;
     p->tx_proto_be = t->proto_be;
     sh->packet_from = p;
+    m->packet_type = PKT_UNSUMMED;
     shard_tx(sh, t->ifn->index, m);
     sh->packet_from = NULL;
     return 0;

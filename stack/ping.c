@@ -46,6 +46,7 @@ struct pingcb *ping_open(struct shard *sh, uint16_t pcb_flags)
         return NULL;
     }
     dgram_init(sh, &p->d);
+    p->d.flags |= DG_PLAIN_QUEUE | DG_NO_SPEC_DST;
     p->d.pcb.proto = pcb_flags & PCB_V6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
     p->d.pcb.flags = pcb_flags;
     p->d.pcb.shard = (uint8_t)sh->id;
@@ -107,6 +108,9 @@ int ping_bind(struct shard *sh, struct pingcb *p, const struct endpoint *local)
 
     if (p->d.pcb.flags & PCB_BOUND)
         return -EINVAL;
+    /* ping_check_bind_addr */
+    if (ipaddr_is_multicast(&local->addr) || ip_is_broadcast(sh->st, &local->addr))
+        return ipaddr_is_v4(&local->addr) ? -EADDRNOTAVAIL : -EINVAL;
     if (!ident_be)
         ident_be = free_ident(sh, p);
     if (!ident_be)

@@ -61,6 +61,8 @@ static inline struct pkt_meta *pkt_meta(struct rte_mbuf *m)
 /* Bit of packet_type of a frame on loopback that was routed there whatever its header says (IP_HDRINCL): the
  * route stays with it, as with Linux's packet, so that it is not looked at again. */
 #define PKT_ROUTED 0x80000000u
+/* Another: its transport checksum is the program's, and to be looked at. */
+#define PKT_UNSUMMED 0x40000000u
 
 struct iovec;
 

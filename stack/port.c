@@ -102,7 +102,7 @@ static bool is_listening(const struct pcb *p)
     return p->proto == IPPROTO_TCP && ((const struct tcb *)p)->state == TCPS_LISTEN;
 }
 
-static bool tw_conflicts(const struct port *p, const struct pcb *pcb, const struct ipaddr *addr)
+static bool tw_conflicts(const struct port *p, const struct pcb *pcb, const struct ipaddr *addr, bool alone)
 {
     bool v4 = ipaddr_is_v4(&p->tw_addr);
     struct pcb gone = {.local.addr = p->tw_addr, .flags = v4 ? 0 : PCB_V6 | PCB_V6ONLY};
@@ -110,23 +110,26 @@ static bool tw_conflicts(const struct port *p, const struct pcb *pcb, const stru
         (pcb->flags & PCB_REUSEADDR ? TW_REUSEADDR : 0) | (pcb->flags & PCB_REUSEPORT ? TW_REUSEPORT : 0);
 
     for (unsigned i = 0; i < TW_KINDS; i++)
-        if (p->tw[i] && !(have & i * TW_REUSEADDR))
+        if (p->tw[i] && (alone || !(have & i * TW_REUSEADDR)))
             return p->tw_mixed || overlap(pcb, addr, &gone);
     return false;
 }
 
-/* May pcb be bound to addr beside the port's owners? */
-static bool conflicts(const struct port *p, const struct pcb *pcb, const struct ipaddr *addr)
+/* May pcb not be bound to addr beside the port's owners? picked: the port was not asked for; a stream gets
+ * none then that it would share by SO_REUSEADDR or SO_REUSEPORT (inet_csk_bind_conflict, not relaxed). */
+static bool conflicts(const struct port *p, const struct pcb *pcb, const struct ipaddr *addr, bool picked)
 {
-    if (tw_any(p) && tw_conflicts(p, pcb, addr))
+    bool alone = picked && pcb->proto == IPPROTO_TCP;
+
+    if (tw_any(p) && tw_conflicts(p, pcb, addr, alone))
         return true;
     list_for_each(n, &p->owners)
     {
         const struct pcb *o = container_of(n, struct pcb, port_node);
 
-        if (o == pcb || both(pcb, o, PCB_REUSEPORT))
+        if (o == pcb || (!alone && both(pcb, o, PCB_REUSEPORT)))
             continue;
-        if (both(pcb, o, PCB_REUSEADDR) && !is_listening(o))
+        if (!alone && both(pcb, o, PCB_REUSEADDR) && !is_listening(o))
             continue;
         if (overlap(pcb, addr, o))
             return true;
@@ -171,7 +174,7 @@ int port_bind(struct stack *st, struct shard *sh, struct pcb *pcb, const struct 
     if (local->port_be) {
         if (ntohs(local->port_be) < st->set.ip_unprivileged_port_start)
             return -EACCES;
-        if (conflicts(port_at(st, pcb->proto, local->port_be), pcb, &local->addr))
+        if (conflicts(port_at(st, pcb->proto, local->port_be), pcb, &local->addr, false))
             return -EADDRINUSE;
         pcb->local.addr = local->addr;
         take(st, pcb, local->port_be);
@@ -183,7 +186,7 @@ int port_bind(struct stack *st, struct shard *sh, struct pcb *pcb, const struct 
         uint16_t port_be = candidate(low, n, offset, i, 1);
         struct port *p = port_at(st, pcb->proto, port_be);
 
-        if (!is_free(p) && (!(pcb->flags & PCB_REUSEADDR) || conflicts(p, pcb, &local->addr)))
+        if (!is_free(p) && conflicts(p, pcb, &local->addr, true))
             continue;
         pcb->local.addr = local->addr;
         take(st, pcb, port_be);
@@ -244,7 +247,8 @@ void port_release(struct stack *st, struct pcb *pcb)
 int port_listen_check(struct stack *st, const struct pcb *pcb)
 {
     /* As Linux (inet_csk_listen_start): what bind would say now. */
-    return conflicts(port_at(st, pcb->proto, pcb->local.port_be), pcb, &pcb->local.addr) ? -EADDRINUSE : 0;
+    return conflicts(port_at(st, pcb->proto, pcb->local.port_be), pcb, &pcb->local.addr, false) ? -EADDRINUSE
+                                                                                                : 0;
 }
 
 void port_tw_hold(struct stack *st, const struct endpoint *local, unsigned tw_flags)

@@ -39,6 +39,7 @@ struct rawcb *raw_open(struct shard *sh, uint16_t pcb_flags, int protocol)
         return NULL;
     }
     dgram_init(sh, &r->d);
+    r->d.flags |= DG_PLAIN_QUEUE;
     r->d.pcb.proto = (uint8_t)protocol;
     r->d.pcb.flags = pcb_flags;
     r->d.pcb.shard = (uint8_t)sh->id;

@@ -24,6 +24,8 @@ static int send_payload(struct shard *sh, struct rawcb *r, struct rte_mbuf *m)
         sum = ip_l4_cksum(m, &fl->src, &fl->dst, fl->proto, m->pkt_len);
         memcpy(rte_pktmbuf_mtod_offset(m, uint8_t *, r->cksum_at), &sum, 2);
     }
+    if (!(r->flags & RAW_CKSUM))
+        m->packet_type = PKT_UNSUMMED;
     return ip_output(sh, fl, m);
 }
 
@@ -84,9 +86,10 @@ ssize_t raw_send(struct shard *sh, struct rawcb *r, const struct msghdr *msg, co
         err = dgram_flow(sh, &r->d, &dst, &tx);
     if (!err)
         err = too_long(sh, r, &tx, (uint32_t)len, &dst);
-    if (!err)
-        err = dgram_take_error(&r->d); /* sock_alloc_send_skb, as the next */
-    if (!err && (r->d.shut & 2))
+    if (!err &&
+        (r->flags & RAW_HDRINCL)) /* sock_alloc_send_skb; without a header nobody looks at these two */
+        err = dgram_take_error(&r->d);
+    if (!err && (r->flags & RAW_HDRINCL) && (r->d.shut & 2))
         err = -EPIPE;
     if (!err)
         err = dgram_gather(sh, msg, &at, (size_t)len, 0, &m);

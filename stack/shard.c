@@ -186,7 +186,7 @@ static void finish_ip_cksum(struct rte_mbuf *m)
 }
 
 /* Turns a frame that was sent into one that was received: it never left memory, so that its checksums need no
- * look; offload marks of the send side go. */
+ * look but for those that a program wrote; offload marks of the send side go. */
 static void lo_enqueue(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
 {
     struct ifnet *ifn = &sh->st->ifn[0];
@@ -204,8 +204,9 @@ static void lo_enqueue(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
     m->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
     if (whole) /* tso_segsz says of how many */
         m->ol_flags |= RTE_MBUF_F_RX_LRO;
-    m->ol_flags |= RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
-    m->packet_type &= PKT_ROUTED;
+    m->ol_flags |=
+        RTE_MBUF_F_RX_IP_CKSUM_GOOD | (m->packet_type & PKT_UNSUMMED ? 0 : RTE_MBUF_F_RX_L4_CKSUM_GOOD);
+    m->packet_type &= PKT_ROUTED | PKT_UNSUMMED;
     m->port = (uint16_t)ifindex; /* rx_loopback's */
     ifn->tx_packets++;
     ifn->tx_bytes += m->pkt_len;

@@ -107,7 +107,7 @@ static void set_pcb_flag(struct sock *s, uint16_t flag, bool on)
 static bool level_known(const struct sock *s, int level)
 {
     if (s->kind == KIND_RAW)
-        return level == SOL_RAW || level == IPPROTO_ICMPV6;
+        return level == SOL_RAW || (level == IPPROTO_ICMPV6 && s->domain == AF_INET6);
     if (s->kind == KIND_PACKET)
         return level == SOL_PACKET;
     return s->kind != KIND_PING && level == s->protocol;

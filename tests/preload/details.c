@@ -73,9 +73,10 @@ CHECK(linger_of_datagrams)
 }
 
 /* Sends datagrams of n bytes until ten are on the way; how many of them the smallest buffers hold. */
-static void hold(int domain, size_t n, int rcvbuf)
+static void hold(int domain, int type, size_t n, int rcvbuf)
 {
-    int r = socket(domain, SOCK_DGRAM, 0), s = socket(domain, SOCK_DGRAM, 0), got = 0;
+    int protocol = type == SOCK_RAW ? 253 : 0, got = 0;
+    int r = socket(domain, type, protocol), s = socket(domain, type, protocol);
     struct sockaddr_in6 sa = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
     struct sockaddr_in *in = (struct sockaddr_in *)&sa;
     socklen_t len = domain == AF_INET ? sizeof *in : sizeof sa;
@@ -89,7 +90,7 @@ static void hold(int domain, size_t n, int rcvbuf)
     for (int i = 0; i < 10; i++)
         sendto(s, buf, n, 0, (struct sockaddr *)&sa, len);
     settle(r, POLLIN);
-    while (recv(r, buf, sizeof buf, MSG_DONTWAIT) == (ssize_t)n)
+    while (recv(r, buf, sizeof buf, MSG_DONTWAIT) >= (ssize_t)n)
         got++;
     show("held", "%zu bytes in %d: %d", n, rcvbuf, got);
     close(r);
@@ -101,10 +102,12 @@ CHECK(long_datagrams_in_the_receive_buffer)
     static const size_t len[] = {2304, 3600, 3690, 3732, 7800, 8000, 15000, 16100, 20000, 40000};
 
     for (size_t i = 0; i < sizeof len / sizeof len[0]; i++) {
-        hold(AF_INET, len[i], 4608);
-        hold(AF_INET, len[i], 30000);
-        hold(AF_INET, len[i], 60000);
-        hold(AF_INET6, len[i], 30000);
+        hold(AF_INET, SOCK_DGRAM, len[i], 4608);
+        hold(AF_INET, SOCK_DGRAM, len[i], 30000);
+        hold(AF_INET, SOCK_DGRAM, len[i], 60000);
+        hold(AF_INET6, SOCK_DGRAM, len[i], 30000);
+        hold(AF_INET, SOCK_RAW, len[i], 4608);
+        hold(AF_INET6, SOCK_RAW, len[i], 30000);
     }
 }
 
@@ -198,4 +201,79 @@ CHECK(ip_hdrincl_goes_by_the_destination_of_sendto)
     show("from", "%s", inet_ntoa(from.sin_addr));
     show("to", "%s", inet_ntoa((struct in_addr){got.dst}));
     show("data", "%s", got.data);
+}
+
+/* A UDP datagram of a raw socket's to port, with checksum sum. */
+static void send_raw_udp(int domain, uint16_t port, uint16_t sum, int shut)
+{
+    int s = socket(domain, SOCK_RAW, IPPROTO_UDP);
+    struct sockaddr_in to4 = lo4(0);
+    struct sockaddr_in6 to6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    uint16_t udp[6] = {htons(7), htons(port), htons(12), sum, 0x6161, 0x6161};
+
+    if (shut) {
+        R(domain == AF_INET ? connect(s, SA(to4)) : connect(s, SA(to6)));
+        R(shutdown(s, SHUT_WR));
+        R(send(s, udp, sizeof udp, MSG_NOSIGNAL));
+    } else {
+        R(domain == AF_INET ? sendto(s, udp, sizeof udp, 0, SA(to4))
+                            : sendto(s, udp, sizeof udp, 0, SA(to6)));
+    }
+    close(s);
+}
+
+CHECK(checksums_of_raw_sockets_are_looked_at_on_loopback)
+{
+    int u4 = udp4(), u6 = socket(AF_INET6, SOCK_DGRAM, 0);
+    struct sockaddr_in a4 = lo4(0);
+    struct sockaddr_in6 a6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    char buf[16];
+
+    bind(u4, SA(a4));
+    bind(u6, SA(a6));
+    send_raw_udp(AF_INET, port_of(u4), htons(0x1234), 0);
+    send_raw_udp(AF_INET6, port_of(u6), htons(0x1234), 0);
+    usleep(QUIET_MS * 1000);
+    R(recv(u4, buf, sizeof buf, MSG_DONTWAIT));
+    R(recv(u6, buf, sizeof buf, MSG_DONTWAIT));
+    send_raw_udp(AF_INET, port_of(u4), 0, 0);
+    settle(u4, POLLIN);
+    R(recv(u4, buf, sizeof buf, MSG_DONTWAIT));
+    send_raw_udp(AF_INET, port_of(u4), 0, 1);
+    settle(u4, POLLIN);
+    R(recv(u4, buf, sizeof buf, MSG_DONTWAIT));
+    send_raw_udp(AF_INET6, port_of(u6), 0, 1);
+}
+
+CHECK(levels_of_raw_sockets)
+{
+    int s4 = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP), s6 = socket(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6);
+    uint32_t filter[8] = {0};
+    socklen_t len = sizeof filter;
+
+    R(getsockopt(s4, IPPROTO_ICMPV6, 1, filter, &len));
+    R(setsockopt(s4, IPPROTO_ICMPV6, 1, filter, sizeof filter));
+    R(getsockopt(s6, IPPROTO_ICMPV6, 1, filter, &len));
+    R(setsockopt(s6, IPPROTO_ICMPV6, 1, filter, sizeof filter));
+}
+
+CHECK(connected_over_ipv6_and_sending_to_ipv4)
+{
+    int r = udp4(), s = socket(AF_INET6, SOCK_DGRAM, 0);
+    struct sockaddr_in to = lo4(0);
+    struct sockaddr_in6 peer = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT, .sin6_port = 7};
+    char buf[8];
+
+    bind(r, SA(to));
+    to = lo4(port_of(r));
+    R(connect(s, SA(peer)));
+    R(sendto(s, "hello", 5, 0, SA(to)));
+    settle(r, POLLIN);
+    R(recv(r, buf, sizeof buf, MSG_DONTWAIT));
+    peer.sin6_addr.s6_addr[10] = peer.sin6_addr.s6_addr[11] = 0xff;
+    memcpy(&peer.sin6_addr.s6_addr[12], &to.sin_addr, 4);
+    peer.sin6_port = to.sin_port;
+    R(sendto(s, "hello", 5, 0, SA(peer)));
+    settle(r, POLLIN);
+    R(recv(r, buf, sizeof buf, MSG_DONTWAIT));
 }

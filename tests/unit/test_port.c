@@ -171,6 +171,42 @@ static struct pcb *toward(uint8_t peer)
 }
 
 /* RFC 6056 algorithm 3: ports to one peer step; another peer's start elsewhere. */
+/* Sockets with flags bound to port 0 of a range of four, to addresses a and b (last bytes, 0: any) in turn,
+ * until there is no port more: how many. */
+static int fill_range(bool udp, uint16_t flags, int a, int b)
+{
+    struct pcb *p[16];
+    int n = 0;
+
+    e->st->set.ip_local_port_min = 40000;
+    e->st->set.ip_local_port_max = 40003;
+    for (; n < 16; n++) {
+        int last = n % 2 ? b : a;
+
+        p[n] = udp ? (struct pcb *)udp_open(e->sh, flags) : sock(flags);
+        if (bind_to(p[n], last ? v4((uint8_t)last) : any, 0))
+            break;
+    }
+    for (int i = 0; i < n; i++)
+        port_release(e->st, p[i]);
+    return n;
+}
+
+/* As counted on Linux: what may be shared when asked for is not given away unasked; other addresses are
+ * apart. */
+Test(port, picked_ports_of_streams_are_not_shared)
+{
+    cr_expect_eq(fill_range(false, 0, 2, 2), 4);
+    cr_expect_eq(fill_range(false, PCB_REUSEADDR, 2, 2), 4);
+    cr_expect_eq(fill_range(false, PCB_REUSEADDR, 0, 0), 4);
+    cr_expect_eq(fill_range(false, PCB_REUSEPORT, 2, 2), 4);
+    cr_expect_eq(fill_range(false, PCB_REUSEADDR, 2, 0), 4);
+    cr_expect_eq(fill_range(false, 0, 2, 3), 8);
+    cr_expect_eq(fill_range(false, PCB_REUSEADDR, 2, 3), 8);
+    cr_expect_eq(fill_range(true, 0, 2, 2), 4);
+    cr_expect_eq(fill_range(true, PCB_REUSEADDR, 2, 2), 16, "datagram sockets share");
+}
+
 Test(port, connect_steps_through_the_range)
 {
     struct pcb *a = toward(10), *b = toward(10), *c = toward(11);
