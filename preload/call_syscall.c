@@ -18,6 +18,7 @@
 #include "forking.h"
 #include "libc.h"
 #include "wait.h"
+#include "wait.h"
 
 #define P(x) ((void *)(x))
 
@@ -232,6 +233,8 @@ static long other_call(long nr, const long *a, bool *done)
         return execve(P(a[0]), P(a[1]), P(a[2]));
     if (nr == SYS_execveat)
         return execveat((int)a[0], P(a[1]), P(a[2]), P(a[3]), (int)a[4]);
+    if (nr == SYS_seccomp)
+        wait_confine();
     if (fdtab && forks(nr, a[0], a[1]))
         return fork_call(nr, a);
     if (nr == SYS_io_uring_setup && fdtab) { /* rings would bypass the stack; programs fall back to epoll */

@@ -117,6 +117,8 @@
       (pid_t * p, const char *f, const posix_spawn_file_actions_t *fa, const posix_spawnattr_t *at,          \
        char *const *a, char *const *e),                                                                      \
       (p, f, fa, at, a, e))                                                                                  \
+    X(int, prctl, -1, (int op, unsigned long a, unsigned long b, unsigned long c, unsigned long d),          \
+      (op, a, b, c, d))                                                                                      \
     X(int, capset, SYS_capset, (void *h, const void *d), (h, d))                                             \
     X(int, setuid, -1, (uid_t u), (u))                                                                       \
     X(int, seteuid, -1, (uid_t e), (e))                                                                      \

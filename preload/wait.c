@@ -171,9 +171,20 @@ static uint64_t spin_limit_ns(void)
     return learned.ewma_ns <= full ? full : 0;
 }
 
+static bool confined;
+
+void wait_confine(void)
+{
+    confined = true;
+}
+
 static void yield(void)
 {
     uint64_t t = wait_now_ns();
+    if (confined) { /* lists for servers leave sched_yield out: rather sleep soon */
+        learned.busy += learned.busy < 16;
+        return;
+    }
     sched_yield();
     if (wait_now_ns() - t > BUSY_NS)
         learned.busy += learned.busy < 16;

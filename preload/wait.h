@@ -46,6 +46,9 @@ struct block {
 };
 
 uint64_t wait_now_ns(void);
+/* This process, and what is forked from it, confines its system calls: waiting uses no other than any program
+ * that waits for a socket makes. */
+void wait_confine(void);
 /* In a forked child: what the parent's sleeping calls hold is not the child's. */
 void wait_child(void);
 /* now + us, ms or a timespec; NULL or negative: NEVER */

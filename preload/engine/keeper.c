@@ -45,6 +45,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -220,6 +221,21 @@ static void watch_process(unsigned slot, int pid)
     sys4(SYS_epoll_ctl, keeper.epfd, EPOLL_CTL_ADD, fd, &ev);
 }
 
+/* A tracer (strace -f) waits for all that it follows, this process too, and may be of the tree itself: neither
+ * would ever leave for the other's sake. */
+static bool is_traced(void)
+{
+    char text[1024], *p;
+    int fd = (int)sys4(SYS_openat, AT_FDCWD, "/proc/self/status", O_RDONLY, 0);
+    long n = fd < 0 ? 0 : sys3(SYS_read, fd, text, sizeof text - 1);
+
+    if (fd >= 0)
+        sys1(SYS_close, fd);
+    text[n > 0 ? n : 0] = '\0';
+    p = strstr(text, "\nTracerPid:");
+    return p && strtol(p + 11, NULL, 10) != 0;
+}
+
 /* Compares the family's table with who is watched. Context: the lock. */
 static void look_at_processes(void)
 {
@@ -252,7 +268,7 @@ static void look_at_processes(void)
         keeper.exec_ns = !keeper.exec_ns                ? EXEC_NS
                          : keeper.exec_ns < EXEC_MAX_NS ? 2 * keeper.exec_ns
                                                         : EXEC_MAX_NS;
-    if (alive || keeper.ntrees)
+    if (alive || (keeper.ntrees && !is_traced()))
         keeper.gone_ns = 0;
     else if (!keeper.gone_ns)
         keeper.gone_ns = now_ns();
