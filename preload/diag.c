@@ -34,7 +34,9 @@ void diag_line(const char *level, const char *fmt, ...)
         if (n > (int)sizeof(line) - 2)
             n = sizeof(line) - 2;
         line[n++] = '\n';
-        raw_syscall(SYS_write, 2, (long)line, n, 0, 0, 0);
+        /* Standard error may be a socket that stands for nothing any more: no SIGPIPE. */
+        if (raw_syscall(SYS_sendto, 2, (long)line, n, MSG_NOSIGNAL, 0, 0) == -ENOTSOCK)
+            raw_syscall(SYS_write, 2, (long)line, n, 0, 0, 0);
     }
     errno = saved;
 }

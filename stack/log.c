@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 512
@@ -30,6 +31,15 @@ void log_set_sink(void (*sink)(const char *line, size_t len))
     log_sink = sink;
 }
 
+/* Standard error may be a socket, of the stack even (inetd's children): what is not connected must not end
+ * the program by SIGPIPE. */
+static void to_stderr(const char *line, size_t len)
+{
+    if (send(STDERR_FILENO, line, len, MSG_NOSIGNAL) < 0 && errno == ENOTSOCK &&
+        write(STDERR_FILENO, line, len) < 0) /* nowhere left to report it */
+        return;
+}
+
 void log_print(enum log_level level, const char *fmt, ...)
 {
     char line[LINE_MAX_BYTES];
@@ -52,7 +62,7 @@ void log_print(enum log_level level, const char *fmt, ...)
     line[len++] = '\n';
     if (log_sink)
         log_sink(line, len);
-    else if (write(STDERR_FILENO, line, len) < 0) /* nowhere left to report it */
-        (void)0;
+    else
+        to_stderr(line, len);
     errno = saved;
 }

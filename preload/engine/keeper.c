@@ -221,8 +221,8 @@ static void watch_process(unsigned slot, int pid)
     sys4(SYS_epoll_ctl, keeper.epfd, EPOLL_CTL_ADD, fd, &ev);
 }
 
-/* A tracer (strace -f) waits for all that it follows, this process too, and may be of the tree itself: neither
- * would ever leave for the other's sake. */
+/* A tracer (strace -f) waits for all that it follows, this process too, and may be of the tree itself:
+ * neither would ever leave for the other's sake. */
 static bool is_traced(void)
 {
     char text[1024], *p;
