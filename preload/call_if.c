@@ -17,6 +17,8 @@
 #include "fdtab.h"
 #include "libc.h"
 
+#define LOWER_UP 0x10000 /* IFF_LOWER_UP, beyond the 16 bits of an ioctl */
+
 /* The i-th interface of the stack; false: there is none. */
 static bool get(unsigned i, struct if_info *out)
 {
@@ -100,7 +102,7 @@ static void begin(struct entry *e, const struct if_info *x)
 {
     memcpy(e->name, x->name, sizeof(e->name));
     e->ifa.ifa_name = e->name;
-    e->ifa.ifa_flags = x->flags;
+    e->ifa.ifa_flags = x->flags | (x->flags & IFF_RUNNING ? LOWER_UP : 0);
     e->ifa.ifa_addr = &e->addr.sa;
 }
 

@@ -7,6 +7,7 @@
 
 #include "libc.h"
 #include "place.h"
+#include "stream.h"
 #include "tree.h"
 
 struct file **fdtab;
@@ -54,6 +55,8 @@ void fdtab_set(int fd, unsigned char bits)
 {
     fdtab_bits[fd] = bits;
     grow(fd);
+    if (fd <= 2)
+        stream_number(fd);
 }
 
 void fdtab_forget(int fd)
@@ -63,6 +66,8 @@ void fdtab_forget(int fd)
     epoll_closed(fd);
     API(close(fd));
     fdtab_bits[fd] = 0;
+    if (fd <= 2)
+        stream_number(fd);
 }
 
 int fdtab_close(int fd, struct ref *r)
@@ -70,6 +75,8 @@ int fdtab_close(int fd, struct ref *r)
     epoll_closed(fd);
     int s = API(close_linger(fd, r));
     fdtab_bits[fd] = 0;
+    if (fd <= 2)
+        stream_number(fd);
     return s;
 }
 

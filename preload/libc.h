@@ -130,12 +130,16 @@
     X(int, getifaddrs, -1, (struct ifaddrs * *p), (p))                                                       \
     X(void, freeifaddrs, -1, (struct ifaddrs * p), (p))                                                      \
     X(FILE *, fdopen, -1, (int fd, const char *mode), (fd, mode))                                            \
+    X(int, rresvport_af, -1, (int *p, sa_family_t f), (p, f))                                                \
+    X(int, bindresvport, -1, (int fd, struct sockaddr_in *a), (fd, a))                                       \
+    X(FILE *, freopen, -1, (const char *p, const char *m, FILE *f), (p, m, f))                               \
     X(int, fclose, -1, (FILE * f), (f))                                                                      \
     X(int, vdprintf, -1, (int fd, const char *fmt, va_list ap), (fd, fmt, ap))                               \
     X(long, syscall, -1, (long nr, long a, long b, long c, long d, long e, long f), (nr, a, b, c, d, e, f))
 
 struct ifaddrs;
 struct if_nameindex;
+struct sockaddr_in;
 
 struct libc {
 #define X(ret, name, nr, params, args) ret(*name) params;
