@@ -407,3 +407,30 @@ CHECK(underscore_exit_flushes_nothing)
 {
     with_standard(quiet, NULL);
 }
+
+/* A program that was given a socket as its standard output, as inetd does it. */
+static void executes(int peer, int sock)
+{
+    (void)peer;
+    NEED(dup2(sock, 0) == 0 && dup2(sock, 1) == 1);
+    close(sock);
+    execl("/usr/bin/env", "env", "printf", "by %s\\n", "stdio", NULL);
+}
+
+CHECK(standard_output_of_another_program)
+{
+    with_standard(executes, NULL);
+}
+
+static void executes_sed(int peer, int sock)
+{
+    (void)peer;
+    NEED(dup2(sock, 0) == 0 && dup2(sock, 1) == 1);
+    close(sock);
+    execl("/usr/bin/env", "env", "sed", "-u", "s/a/b/;2q", NULL);
+}
+
+CHECK(filter_between_sockets)
+{
+    with_standard(executes_sed, "banana\napple\n");
+}
