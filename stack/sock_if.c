@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 
 #include "ifnet.h"
+#include "neigh.h"
 #include "sock.h"
 #include "sock_if.h"
 #include "user.h"
@@ -67,7 +68,7 @@ static int get_addr(const struct ifnet *ifn, unsigned long req, struct ifreq *if
     if (req == SIOCGIFADDR || req == SIOCGIFDSTADDR) /* no links to one peer alone */
         put_addr(&ifr->ifr_addr, ipaddr_get_v4(&a->addr));
     else if (req == SIOCGIFBRDADDR)
-        put_addr(&ifr->ifr_broadaddr, ifaddr_broadcast(a));
+        put_addr(&ifr->ifr_broadaddr, ifn->caps & NETDEV_LOOPBACK ? 0 : ifaddr_broadcast(a));
     else
         put_addr(&ifr->ifr_netmask, a->prefix_len ? htonl(~0u << (32 - a->prefix_len)) : 0);
     return 0;
@@ -100,7 +101,7 @@ static int get_one(const struct stack *st, const struct ifnet *ifn, unsigned lon
         memcpy(ifr->ifr_hwaddr.sa_data, ifn->mac, sizeof ifn->mac);
         return 0;
     default:
-        return get_addr(ifn, req, ifr);
+        return -EINVAL;
     }
 }
 
@@ -175,7 +176,7 @@ static int ethtool(const struct ifnet *ifn, const struct ifreq *ifr)
 }
 
 /* Who asks what about an interface (dev_ioctl, inet_ioctl, inet6_ioctl). */
-enum asks { ASKS_NOTHING, ASKS_GET, ASKS_DEVICE, ASKS_SET, ASKS_SLAVE };
+enum asks { ASKS_NOTHING, ASKS_ADDR, ASKS_GET, ASKS_DEVICE, ASKS_SET, ASKS_SLAVE };
 
 static enum asks asks(int domain, unsigned long req)
 {
@@ -184,7 +185,7 @@ static enum asks asks(int domain, unsigned long req)
     case SIOCGIFBRDADDR:
     case SIOCGIFNETMASK:
     case SIOCGIFDSTADDR:
-        return domain == AF_INET6 ? ASKS_NOTHING : ASKS_GET;
+        return domain == AF_INET6 ? ASKS_NOTHING : ASKS_ADDR;
     case SIOCGIFINDEX:
     case SIOCGIFFLAGS:
     case SIOCGIFMTU:
@@ -235,15 +236,23 @@ static int by_request(const struct stack *st, enum asks what, unsigned long req,
 {
     const struct ifnet *ifn;
     uint32_t cmd;
+    char *colon;
 
     ifr->ifr_name[IFNAMSIZ - 1] = 0;
+    colon = strchr(ifr->ifr_name, ':'); /* an alias: an address by its label. There are none */
+    if (colon)
+        *colon = 0;
     ifn = by_name(st, ifr->ifr_name);
+    if (colon)
+        *colon = ':';
     /* dev_ethtool reads the command first. */
     if (req == SIOCETHTOOL && !user_copy(&cmd, ifr->ifr_data, sizeof cmd))
         return -EFAULT;
     if (!ifn)
         return -ENODEV;
     switch (what) {
+    case ASKS_ADDR:
+        return colon ? -EADDRNOTAVAIL : get_addr(ifn, req, ifr);
     case ASKS_GET:
         return get_one(st, ifn, req, ifr);
     case ASKS_SLAVE:
@@ -255,6 +264,35 @@ static int by_request(const struct stack *st, enum asks what, unsigned long req,
     }
 }
 
+/* SIOCGARP (arp_ioctl): the link address of a neighbour. */
+static int get_arp(const struct stack *st, void *arg)
+{
+    const struct ifnet *ifn;
+    const struct neigh *n;
+    struct sockaddr_in in;
+    struct arpreq r;
+    struct ipaddr a;
+
+    if (!user_copy(&r, arg, sizeof r))
+        return -EFAULT;
+    memcpy(&in, &r.arp_pa, sizeof in);
+    if (in.sin_family != AF_INET)
+        return -EPFNOSUPPORT;
+    r.arp_dev[sizeof r.arp_dev - 1] = 0;
+    ifn = by_name(st, r.arp_dev);
+    if (!ifn)
+        return -ENODEV;
+    a = ipaddr_v4(in.sin_addr.s_addr);
+    n = neigh_find(st, ifn->index, &a);
+    if (!n || !neigh_has_mac(n) || n->state == NEIGH_NOARP)
+        return -ENXIO;
+    r.arp_flags = ATF_COM;
+    memset(&r.arp_ha, 0, sizeof r.arp_ha);
+    r.arp_ha.sa_family = ARPHRD_ETHER;
+    memcpy(r.arp_ha.sa_data, n->hdr, ETH_ADDR_LEN);
+    return user_copy(arg, &r, sizeof r) ? 0 : -EFAULT;
+}
+
 int sock_if_ioctl(const struct stack *st, int domain, unsigned long req, void *arg)
 {
     enum asks what = asks(domain, req);
@@ -264,6 +302,8 @@ int sock_if_ioctl(const struct stack *st, int domain, unsigned long req, void *a
     switch (req) {
     case SIOCGIFCONF:
         return user_writable(arg, sizeof(struct ifconf)) ? get_conf(st, arg) : -EFAULT;
+    case SIOCGARP:
+        return domain == AF_INET6 ? -ENOTTY : get_arp(st, arg);
     case SIOCADDRT:
     case SIOCDELRT:
     case SIOCSARP:
