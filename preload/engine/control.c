@@ -578,6 +578,15 @@ static void client_join(struct client *c)
     client_drop(c);
 }
 
+static void client_who(struct client *c)
+{
+    struct ucred cred = {0};
+    socklen_t len = sizeof cred;
+
+    getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
+    text_add(&c->answer, "%d\n", (int)cred.pid);
+}
+
 static void client_read(struct client *c)
 {
     long n = sys3(SYS_read, c->fd, c->line + c->len, sizeof c->line - 1 - c->len);
@@ -600,7 +609,10 @@ static void client_read(struct client *c)
         client_join(c);
         return;
     }
-    ls_answer(&c->answer, c->line);
+    if (strcmp(c->line, "who") == 0)
+        client_who(c);
+    else
+        ls_answer(&c->answer, c->line);
     client_write(c);
 }
 

@@ -9,6 +9,7 @@
  * - counters: "name value" lines, those that are not zero
  * - join, or join TREE: "join" with a descriptor, by which a process becomes a member (join.c). TREE: only if
  * the stack is that tree's (the number of end 0 of its pair: preload/tree.c)
+ * - who: what the keeper calls the asking process: its PID, in the keeper's namespace
  * - state: "running PID..." or "leaving KEEPER-PID"
  * - quit: a stack without processes ends at once: "leaving KEEPER-PID"; another one stays: "running PID..."
  * - yield NETNS LINK: the same, if the stack has that link in that network namespace (inode number); else

@@ -49,6 +49,8 @@ struct engine_common {
     uint64_t memory_bytes;
     bool has_ports;
     int32_t log_level;
+    uint64_t pid_ns;   /* the starter's namespace of processes: an inode number, 0: not known */
+    char control[108]; /* path of the keeper's socket, "": none */
 };
 
 /* Context: shard 0's lock. */
@@ -56,6 +58,7 @@ struct engine_shared {
     struct engine_common common;
     struct waiter *keeper; /* the keeper's, armed whenever it sleeps; NULL before it runs and after it left */
     int32_t keeper_pid;
+    uint32_t kicked;                     /* somebody wants the keeper to look at the processes; atomic */
     uint8_t keeper_mode;                 /* enum keeper_mode */
     struct waiter *wake_owner[WAKE_FDS]; /* who sleeps on which wake descriptor */
     uint32_t wake_next;                  /* where the search for a free one goes on */
@@ -148,8 +151,11 @@ int process_exec_begin(bool own, int pid, struct exec_place *out);
 int process_exec_keep(const struct exec_place *x, int fd, int from, uint8_t bits);
 void process_exec_failed(const struct exec_place *x);
 void process_exec_child(const struct exec_place *x, int pid);
-/* Enters a process that joins: by its pid, by place (SHUNT_PLACE, or NULL), or anew. 0, -EAGAIN: no room. */
+/* Enters a process that joins: by its pid, by place (SHUNT_PLACE, or NULL), or anew. 0, -EAGAIN: no room,
+ * -ESRCH: the keeper would not know it. */
 int process_join(const char *place);
+/* The caller's namespace of processes: an inode number, 0: not known. */
+uint64_t process_namespace(void);
 /* Releases what an exec of the process in slot closed. True: look again, it is still about to execute.
  * Context: shard 0's lock. */
 bool process_execs(unsigned slot);
@@ -203,6 +209,8 @@ void join_unlock(const struct shunt_tree *tree);
 int join_tree(const struct shunt_tree *tree);
 /* The stack has started: tells the tree. Context: join_lock. */
 void join_publish(const struct shunt_tree *tree);
+/* What the keeper calls this process; 0: it does not answer. */
+int join_number(void);
 /* A pair for processes that are not of the tree, with the same message: end 0 in fd[0] and end 1, both
  * private. 0 or -errno. In the keeper. */
 int join_pair(int fd[2]);

@@ -26,6 +26,7 @@
 #include <fcntl.h>
 #include <link.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -213,7 +214,9 @@ static int join_by(int end0, const char *place)
     if (!rc)
         rc = engine_open(fd[2]);
     if (rc)
-        return failed(rc, "cannot join stack %s: %s", engine.st->name, strerror(-rc));
+        return failed(rc, "cannot join stack %s: %s", engine.st->name,
+                      rc == -ESRCH ? "in another PID namespace its keeper must be asked, and does not answer"
+                                   : strerror(-rc));
     if (engine.portless)
         shard_set_relay(sleep_relayed);
     keeper_kick();
@@ -266,6 +269,25 @@ static int ask_keepers(uint64_t ino)
             closedir(d);
     }
     return got;
+}
+
+int join_number(void)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    struct timespec ts = {ASK_MS / 1000, 0};
+    struct pollfd p = {.events = POLLIN};
+    char answer[32] = "";
+
+    memcpy(a.sun_path, engine.shared->common.control, sizeof a.sun_path);
+    p.fd = *a.sun_path ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
+    if (p.fd < 0)
+        return 0;
+    if (connect(p.fd, (const struct sockaddr *)&a, sizeof a) == 0 &&
+        send(p.fd, "who\n", 4, MSG_NOSIGNAL) == 4 && sys5(SYS_ppoll, &p, 1, &ts, NULL, 8) > 0 &&
+        read(p.fd, answer, sizeof answer - 1) <= 0)
+        answer[0] = '\0';
+    fds_close(p.fd);
+    return atoi(answer);
 }
 
 int join_lock(const struct shunt_tree *tree)

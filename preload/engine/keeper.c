@@ -148,6 +148,7 @@ void keeper_kick(void)
 {
     struct waiter *w = engine.shared->keeper;
 
+    __atomic_store_n(&engine.shared->kicked, 1, __ATOMIC_RELEASE);
     if (w)
         wake_write(w->wake);
 }
@@ -689,7 +690,8 @@ static void finish(struct pollfd *p, nfds_t n)
         keeper.control_due |= p[1 + i].revents != 0;
     if (p[n - 1].fd == engine.wake_fd[keeper.w->wake] && p[n - 1].revents) {
         wake_drain(keeper.w->wake);
-        keeper.look_at_processes = true;
+        if (__atomic_exchange_n(&engine.shared->kicked, 0, __ATOMIC_ACQUIRE))
+            keeper.look_at_processes = true;
     }
     if (__atomic_load_n(&engine.shared->keeper_mode, __ATOMIC_RELAXED) != KEEPER_POLL)
         return;

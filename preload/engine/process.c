@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "../../dpdk/fds.h"
 #include "../../stack/api_int.h"
@@ -85,18 +86,26 @@ static void name_child(void)
     me.keeper = me.proc_dir < 0 ? 0 : number_in_proc(me.proc_dir, "self");
 }
 
-/* In an image that joins: what /proc calls it, where that is the keeper's. */
-static void name_joined(void)
+uint64_t process_namespace(void)
 {
-    int shown;
+    struct stat sb;
 
+    return sys4(SYS_newfstatat, AT_FDCWD, "/proc/self/ns/pid", &sb, 0) == 0 ? sb.st_ino : 0;
+}
+
+/* In an image that joins: what the keeper calls it. False: not known. */
+static bool name_joined(void)
+{
     name_first();
-    shown = number_in_proc(AT_FDCWD, "/proc/self");
-    if (!shown || me.proc_ok)
-        return;
+    if (process_namespace() == engine.shared->common.pid_ns)
+        return true;
     me.foreign = true;
-    me.keeper = shown;
-    me.proc_dir = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    me.keeper = join_number();
+    if (me.proc_ok) /* it is this namespace's */
+        me.proc_ok = false;
+    else
+        me.proc_dir = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return me.keeper != 0;
 }
 
 int process_number(void)
@@ -326,7 +335,8 @@ int process_join(const char *place)
     struct shard *sh;
     struct proc *p;
 
-    name_joined();
+    if (!name_joined())
+        return -ESRCH;
     sh = engine_enter();
     p = family_find(engine.st, me.keeper);
     if (p)

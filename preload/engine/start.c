@@ -334,6 +334,9 @@ static void fill_common(struct rte_mempool *pool)
     c->cfg = engine.cfg;
     c->has_ports = engine.ndev > 0;
     c->log_level = log_level;
+    c->pid_ns = process_namespace();
+    if (engine.control_fd >= 0)
+        memcpy(c->control, engine.control_addr.sun_path, sizeof c->control);
     engine.memory_fd = dpdk_memory(pool, &c->memory, &c->memory_bytes);
 }
 

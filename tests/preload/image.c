@@ -483,7 +483,7 @@ CHECK(vfork_moves)
               "stat:41", NULL);
         _exit(96);
     }
-    R(send(20, "abc", 3, 0));
+    NEED(send(20, "abc", 3, 0) == 3);
     V(child_status(p));
     R(recv(20, b, 3, MSG_WAITALL));
     TEXT(b, 3);
@@ -512,7 +512,7 @@ CHECK(vfork_puts_something_else_there)
         _exit(96);
     }
     V(child_status(p));
-    R(send(20, "abc", 3, 0));
+    NEED(send(20, "abc", 3, 0) == 3);
     V(settle(21, POLLIN));
 }
 
@@ -530,7 +530,7 @@ CHECK(vfork_ends_without_exec)
         _exit(3);
     }
     V(child_status(p));
-    R(send(20, "abc", 3, 0));
+    NEED(send(20, "abc", 3, 0) == 3);
     R(recv(21, b, 3, MSG_WAITALL));
 }
 
@@ -558,7 +558,7 @@ CHECK(spawn_actions)
     fflush(stdout);
     V(posix_spawn(&p, me, &fa, NULL, argv, environ));
     posix_spawn_file_actions_destroy(&fa);
-    R(send(20, "abc", 3, 0));
+    NEED(send(20, "abc", 3, 0) == 3);
     V(child_status(p));
     R(recv(20, b, 4, MSG_WAITALL));
     TEXT(b, 4);
@@ -582,7 +582,7 @@ CHECK(spawn_closes_all_above)
     fflush(stdout);
     V(posix_spawn(&p, me, &fa, NULL, argv, environ));
     posix_spawn_file_actions_destroy(&fa);
-    R(send(20, "abc", 3, 0));
+    NEED(send(20, "abc", 3, 0) == 3);
     V(child_status(p));
     R(recv(20, b, 3, MSG_WAITALL));
 }
@@ -618,7 +618,7 @@ CHECK(closes_all_before)
             execl(self, "image", "+", "echo:0:3", "flags:20", "lowest:0", NULL);
             _exit(96);
         }
-        R(send(20, "abc", 3, 0));
+        NEED(send(20, "abc", 3, 0) == 3);
         V(child_status(p));
         R(recv(20, b, 3, MSG_WAITALL));
         close(21);
@@ -639,7 +639,7 @@ CHECK(an_epoll_set)
     NEED(pipe(pp) == 0);
     ev.data.u32 = 6;
     R(epoll_ctl(22, EPOLL_CTL_ADD, pp[0], &ev));
-    R(send(20, "abc", 3, 0));
+    NEED(send(20, "abc", 3, 0) == 3);
     V(IMAGE(EXECVE, (char *)"wait:22", (char *)"recv:21:3", (char *)"flags:22"));
     NEED(write(pp[1], "x", 1) == 1);
     V(IMAGE(EXECVE, (char *)"wait:22"));
@@ -665,7 +665,7 @@ CHECK(an_udp_socket)
     udp_pair(sv);
     at(sv[0], 20);
     at(sv[1], 21);
-    R(send(20, "abc", 3, 0));
+    NEED(send(20, "abc", 3, 0) == 3);
     V(IMAGE(EXECVE, (char *)"echo:21:3"));
     R(recv(20, b, 8, 0));
 }
