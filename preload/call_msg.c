@@ -301,7 +301,7 @@ EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 {
     if (!fd_is_stack(fd)) {
         ssize_t n = libc.recvmsg(fd, msg, flags);
-        if (n >= 0 && fdtab && msg->msg_controllen)
+        if (n >= 0 && msg->msg_controllen)
             pass_received(msg, flags);
         return n;
     }
@@ -347,7 +347,7 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct tim
 {
     if (!fd_is_stack(fd)) {
         int got = libc.recvmmsg(fd, v, n, flags, timeout);
-        for (int i = 0; fdtab && i < got; i++)
+        for (int i = 0; i < got; i++)
             if (v[i].msg_hdr.msg_controllen)
                 pass_received(&v[i].msg_hdr, flags);
         return got;

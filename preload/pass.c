@@ -6,6 +6,8 @@
  * are left alone when sending. What the message is sent on is not looked at: only Unix sockets take
  * descriptors, and the kernel refuses the rest.
  *
+ * A process of the tree that has no socket yet joins the stack when a ticket comes.
+ *
  * The engine's own descriptors are not the program's to send: EBADF, as for a number that is not open.
  */
 #include "pass.h"
@@ -15,9 +17,11 @@
 #include <string.h>
 #include <sys/uio.h>
 
+#include "boot.h"
 #include "fdtab.h"
 #include "libc.h"
 #include "many.h"
+#include "tree.h"
 
 #define RIGHTS_MAX  253           /* the kernel's SCM_MAX_FD */
 #define CONTROL_MAX (128u * 1024) /* longer is ENOBUFS (net.core.optmem_max) */
@@ -169,10 +173,20 @@ int pass_sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
     return (int)sent;
 }
 
+/* A Unix stream whose peer sends no more: what few but tickets are. */
+static bool may_be_ticket(int fd)
+{
+    int domain = 0;
+    socklen_t len = sizeof(domain);
+    struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+    return libc.getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX &&
+           libc.poll(&p, 1, 0) == 1 && p.revents & POLLRDHUP;
+}
+
 static void one_received(int fd, int flags)
 {
     unsigned char bits;
-    if ((unsigned)fd >= SHUNT_FD_MAX)
+    if ((unsigned)fd >= SHUNT_FD_MAX || (!fdtab && !(tree_has_stack() && may_be_ticket(fd) && boot())))
         return;
     fdtab_forget(fd); /* closed behind the library's back, and now another's */
     if (__atomic_load_n(api->parcels, __ATOMIC_ACQUIRE) &&
@@ -185,7 +199,7 @@ void pass_received(const struct msghdr *msg, int flags)
     size_t at = 0, n, len = msg->msg_controllen;
     int saved = errno;
     char *data;
-    if (!fdtab || guard.vforked || guard.depth > 0)
+    if (guard.vforked || guard.depth > 0)
         return;
     while ((data = next_rights(msg->msg_control, len, &at, &n))) {
         for (size_t i = 0; i < n; i++) {

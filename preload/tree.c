@@ -57,6 +57,13 @@ bool tree_has_fd(int fd)
     return fd >= 0 && (fd == tree.fd[0] || fd == tree.fd[1]) && guard.depth == 0;
 }
 
+bool tree_has_stack(void)
+{
+    char b;
+    return tree.fd[0] >= 0 &&
+           raw_syscall(SYS_recvfrom, tree.fd[0], (long)&b, 1, MSG_PEEK | MSG_DONTWAIT, 0, 0) > 0;
+}
+
 int tree_close_range(unsigned lo, unsigned hi, int flags)
 {
     unsigned a = (unsigned)(tree.fd[0] < tree.fd[1] ? tree.fd[0] : tree.fd[1]);

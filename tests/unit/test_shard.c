@@ -167,3 +167,60 @@ Test(shard, clock_does_not_go_back)
     shard_poll(e->sh, now);
     cr_assert_eq(e->sh->now_ns, now + 5);
 }
+
+static unsigned relayed;
+
+static void count_relayed(struct shard *sh)
+{
+    relayed++;
+}
+
+/* A member without the device sends n frames; then one that has it goes on. */
+static void relay(struct env *e, struct sock *s, int n)
+{
+    struct netdev *dev = netdev_get(ENV_IF);
+
+    netdev_register(ENV_IF, NULL);
+    shard_set_relay(count_relayed);
+    for (int i = 0; i < n; i++) {
+        send_one(e, s);
+        shard_flush(e->sh);
+    }
+    netdev_register(ENV_IF, dev);
+    shard_set_relay(NULL);
+}
+
+Test(shard, frames_of_members_without_the_device_go_first)
+{
+    struct env *e = env_stack(NULL);
+    struct sock *s, *t;
+    uint64_t polled;
+
+    cr_assert_eq(sock_new(e->st, AF_INET, SOCK_DGRAM, 0, &s), 0);
+    cr_assert_eq(sock_new(e->st, AF_INET, SOCK_DGRAM, 0, &t), 0);
+    env_advance_ms(e, 5000);
+    send_one(e, s); /* the neighbour is known */
+    shard_flush(e->sh);
+    env_tx_clear(e);
+    relayed = 0;
+    relay(e, s, 3 * TX_BATCH);
+    cr_assert_eq(e->sh->tx[ENV_IF].nrelay, 3 * TX_BATCH);
+    cr_assert_eq(relayed, 3 * TX_BATCH);
+    cr_assert_lt(shard_next_timer_ns(e->sh), e->sh->now_ns + 1000000, "the sleeper on the devices is woken");
+    e->tx_block = 1;
+    send_one(e, t);
+    shard_flush(e->sh);
+    cr_assert_eq(e->sh->tx[ENV_IF].nrelay, 3 * TX_BATCH, "nothing is lost at a full port");
+    cr_assert_eq(e->sh->tx[ENV_IF].n, 1);
+    e->tx_block = 0;
+    shard_flush(e->sh);
+    cr_assert_eq(env_tx_count(e), 3 * TX_BATCH + 1);
+    cr_assert_eq(e->sh->tx[ENV_IF].nrelay + e->sh->tx[ENV_IF].n, 0);
+    cr_assert_null(e->sh->tx[ENV_IF].relay_tail);
+    polled = e->sh->last_poll_ns;
+    shard_set_relay(count_relayed);
+    e->now_ns += 1000000;
+    shard_poll(e->sh, e->now_ns);
+    shard_set_relay(NULL);
+    cr_assert_eq(e->sh->last_poll_ns, polled, "the devices were not polled");
+}
