@@ -247,3 +247,8 @@ void dpdk_tx_reclaim(struct netdev *dev)
     if (p->id != RTE_MAX_ETHPORTS)
         rte_eth_tx_done_cleanup(p->id, 0, 0);
 }
+
+void dpdk_mend(struct rte_mempool *pool, unsigned lcore)
+{
+    pool_mend(pool, lcore);
+}

@@ -64,6 +64,8 @@ int dpdk_start(const struct dpdk_config *cfg, struct netdev **dev, struct rte_me
 int dpdk_memory(struct rte_mempool *pool, void **addr, uint64_t *bytes);
 /* In a process that joins: maps it. 0; -EBUSY: the addresses are taken; -errno. */
 int dpdk_join(int fd, void *addr, uint64_t bytes);
+/* After a process of the family was killed under the shard's lock: makes the packet pool whole. */
+void dpdk_mend(struct rte_mempool *pool, unsigned lcore);
 /* For tests and failed starts: stops ports, removes what was created (tap, sockets). Only the last member of
  * a family may call it. */
 void dpdk_stop(void);

@@ -10,6 +10,11 @@
  * chunk: when a request finds too few free objects, the store itself populates the next chunk. So a stack
  * that carries little uses little memory, and a start takes no time for buffers that nobody needs. Range,
  * store and pool lie in DPDK's shared memory: any member of the family may be the one that grows it.
+ *
+ * In front of the store is DPDK's cache of the shard, an array too, which counts what is put in before it
+ * writes it, and forgets what it handed on to the store after it did. So when a process was killed inside the
+ * stack its topmost entries may be old ones, of buffers that are in use, and others may be in the store as
+ * well: pool_mend drops the former, which costs as many buffers, and the latter.
  */
 #include "pool.h"
 
@@ -30,6 +35,7 @@
     (512u << 10) /* bytes populated at a time; divides a huge page, so a chunk has one IOVA                  \
                   */
 #define POOL_CACHE 256
+#define UNSURE     16 /* buffers that the stack or a driver gives back in one go at most */
 
 static bool joined; /* EAL does not run in this process */
 
@@ -66,6 +72,7 @@ static int store_put(struct rte_mempool *mp, void *const *obj, unsigned n)
 {
     struct store *s = mp->pool_data;
     memcpy(&s->obj[s->len], obj, n * sizeof(*obj));
+    __asm__ volatile("" ::: "memory"); /* none counts before it is there */
     s->len += n;
     return 0;
 }
@@ -112,6 +119,7 @@ static int store_get(struct rte_mempool *mp, void **obj, unsigned n)
         if (!store_grow(mp))
             return -ENOBUFS;
     s->len -= n;
+    __asm__ volatile("" ::: "memory");
     memcpy(obj, &s->obj[s->len], n * sizeof(*obj));
     return 0;
 }
@@ -174,4 +182,30 @@ struct rte_mempool *pool_create(const char *name, uint64_t bytes, bool whole)
         return NULL;
     ((struct store *)mp->pool_data)->next += first;
     return mp;
+}
+
+/* Is obj among the n objects at at? */
+static bool is_among(void *const *at, unsigned n, const void *obj)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (at[i] == obj)
+            return true;
+    return false;
+}
+
+void pool_mend(struct rte_mempool *mp, unsigned lcore)
+{
+    const struct store *s = mp->pool_data;
+    struct rte_mempool_cache *c = rte_mempool_default_cache(mp, lcore);
+    unsigned near = s->len < 2 * RTE_MEMPOOL_CACHE_MAX_SIZE ? s->len : 2 * RTE_MEMPOOL_CACHE_MAX_SIZE, n = 0;
+
+    if (!c)
+        return;
+    if (c->len > RTE_DIM(c->objs))
+        c->len = RTE_DIM(c->objs);
+    c->len = c->len > UNSURE ? c->len - UNSURE : 0;
+    for (unsigned i = 0; i < c->len; i++)
+        if (!is_among(&s->obj[s->len - near], near, c->objs[i]) && !is_among(c->objs, n, c->objs[i]))
+            c->objs[n++] = c->objs[i];
+    c->len = n;
 }

@@ -13,5 +13,8 @@ struct rte_mempool *pool_create(const char *name, uint64_t bytes, bool whole);
 
 /* This process uses a pool that another one made, without EAL: where addresses are IOVAs. */
 void pool_joined(void);
+/* After a process was killed while it used the pool as lcore, under the shard's lock: no buffer is in it
+ * twice, none that is in use. A few may be lost. */
+void pool_mend(struct rte_mempool *mp, unsigned lcore);
 
 #endif

@@ -79,8 +79,11 @@ struct sock *api_enter_sock(struct ref r, int *err)
 
     if (!f)
         return NULL;
-    if (f->type == FILE_SOCK)
+    if (f->type == FILE_SOCK) {
+        api_self.st->shard[0].work = file_sock(f)->pcb;
+        list_step();
         return file_sock(f);
+    }
     shard_unlock(&api_self.st->shard[0]);
     *err = -ENOTSOCK;
     return NULL;

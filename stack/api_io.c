@@ -8,6 +8,14 @@
 /* Linux's MAX_RW_COUNT: what one call moves at most. */
 #define RW_COUNT_MAX 0x7ffff000u
 
+/* Looks at the devices before the call goes on with s. */
+static void poll_again(struct sock *s)
+{
+    shard_poll(s->sh, s->sh->now_ns);
+    s->sh->work = s->pcb;
+    list_step();
+}
+
 static ssize_t do_sendmsg(struct ref r, const struct msghdr *msg, int flags, size_t skip)
 {
     int err = 0;
@@ -18,7 +26,7 @@ static ssize_t do_sendmsg(struct ref r, const struct msghdr *msg, int flags, siz
         return err;
     n = sock_sendmsg(api_self.st, s, msg, flags, skip);
     if (n == -EAGAIN) {
-        shard_poll(s->sh, s->sh->now_ns);
+        poll_again(s);
         n = sock_sendmsg(api_self.st, s, msg, flags, skip);
     }
     api_leave(s->sh);
@@ -38,7 +46,7 @@ static ssize_t do_recvmsg(struct ref r, struct msghdr *msg, int flags, size_t sk
         return err;
     n = sock_recvmsg(api_self.st, s, msg, flags, skip);
     if (n == -EAGAIN) {
-        shard_poll(s->sh, s->sh->now_ns);
+        poll_again(s);
         msg->msg_namelen = namelen;
         msg->msg_controllen = controllen;
         n = sock_recvmsg(api_self.st, s, msg, flags, skip);
@@ -64,7 +72,7 @@ static int take_chunk(struct ref r, struct file_chunk *c, size_t count)
     } else {
         err = chunk_take(s, c, count);
         if (err == -EAGAIN) {
-            shard_poll(s->sh, s->sh->now_ns);
+            poll_again(s);
             err = chunk_take(s, c, count);
         }
     }

@@ -104,6 +104,7 @@ bool dgram_queue(struct shard *sh, struct dgram *d, struct rte_mbuf *m, const st
     meta->time_us = sh->now_ns;
     meta->truesize = cost;
     meta->stamp_ns = stamp_now_ns(sh);
+    list_step();
     if (d->rcv_tail)
         pkt_meta(d->rcv_tail)->link = m;
     else
@@ -186,7 +187,22 @@ static void dequeue(struct dgram *d, struct rte_mbuf *m)
     if (!d->rcv_head)
         d->rcv_tail = NULL;
     d->rcv_mem -= pkt_meta(m)->truesize;
+    list_step(); /* a process killed from here on loses a buffer; none is freed twice */
     rte_pktmbuf_free(m);
+}
+
+void dgram_mend(struct shard *sh, struct dgram *d)
+{
+    list_init(&d->pcb.dirty);
+    d->pcb.events = 0;
+    d->rcv_tail = NULL;
+    d->rcv_mem = 0;
+    for (struct rte_mbuf *m = d->rcv_head; m; m = pkt_meta(m)->link) {
+        d->rcv_tail = m;
+        d->rcv_mem += pkt_meta(m)->truesize;
+    }
+    if (d->pcb.user)
+        pcb_event(sh, &d->pcb, EV_IN | EV_OUT);
 }
 
 void dgram_close(struct shard *sh, struct dgram *d)

@@ -119,6 +119,8 @@ size_t dgram_next_len(const struct dgram *d); /* FIONREAD */
 unsigned dgram_poll(const struct dgram *d);
 /* Takes effect and raises events; -ENOTCONN without a peer, as in Linux. */
 int dgram_shutdown(struct shard *sh, struct dgram *d, int how);
+/* After a process was killed inside the stack: the receive queue is read forward and counted again. */
+void dgram_mend(struct shard *sh, struct dgram *d);
 /* The socket goes: frees what is queued and what the modules above hold for it. The pcb's names are the
  * caller's. */
 void dgram_close(struct shard *sh, struct dgram *d);

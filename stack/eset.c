@@ -13,6 +13,7 @@
  * items of a set with dense numbers lie side by side.
  */
 #include <errno.h>
+#include <sys/mman.h>
 
 #include "file.h"
 #include "hash.h"
@@ -87,6 +88,7 @@ void eset_item_free(struct stack *st, struct eset_item *it)
     if (it->w.file->type == FILE_EPOLL)
         it->set->nested--;
     it->w.kind = WATCH_FREE;
+    list_step();
     slab_free(&st->ready->items, it);
 }
 
@@ -94,6 +96,7 @@ void eset_close(struct stack *st, struct eset *e)
 {
     list_for_each_safe(n, &e->items) eset_item_free(st, container_of(n, struct eset_item, all));
     e->file.type = FILE_FREE;
+    list_step();
     slab_free(&st->ready->esets, e);
 }
 
@@ -165,7 +168,6 @@ static int item_add(struct stack *st, struct eset *e, int fd, struct file *f, ui
     it = slab_alloc(&st->ready->items);
     if (!it)
         return -ENOMEM;
-    it->w.kind = WATCH_ITEM;
     it->w.file = f;
     it->w.mask = events | EPOLLERR | EPOLLHUP;
     it->set = e;
@@ -173,6 +175,8 @@ static int item_add(struct stack *st, struct eset *e, int fd, struct file *f, ui
     it->data = data;
     list_init(&it->w.wnode);
     list_init(&it->rdy);
+    list_step(); /* eset_mend believes all of a live item but its links */
+    it->w.kind = WATCH_ITEM;
     list_add_tail(&e->items, &it->all);
     list_add_tail(&f->watches, &it->w.node);
     bucket = item_bucket(st, e, fd);
@@ -271,4 +275,51 @@ bool eset_has_ready(struct stack *st, struct file *set)
 uint32_t eset_items(const struct file *set)
 {
     return ((const struct eset *)set)->nitems;
+}
+
+/* Links a live item anew, as item_add. */
+static void mend_item(struct stack *st, struct eset_item *it)
+{
+    struct eset_item **bucket = item_bucket(st, it->set, it->fd);
+
+    list_add_tail(&it->set->items, &it->all);
+    list_add_tail(&it->w.file->watches, &it->w.node);
+    it->hnext = *bucket;
+    *bucket = it;
+    it->set->nitems++;
+    it->set->nested += it->w.file->type == FILE_EPOLL;
+}
+
+void eset_mend(struct stack *st)
+{
+    struct ready_state *r = st->ready;
+
+    for (uint32_t i = 0; i < r->esets.fresh; i++) {
+        struct eset *e = slab_at(&r->esets, i);
+
+        if (e->file.type != FILE_EPOLL)
+            continue;
+        list_init(&e->file.watches);
+        list_init(&e->items);
+        list_init(&e->ready);
+        e->nready = e->nitems = e->nested = 0;
+    }
+    madvise(r->bucket, sizeof r->bucket[0] * (r->bucket_mask + 1), MADV_REMOVE); /* all zero */
+    for (uint32_t i = 0; i < r->items.fresh; i++) {
+        struct eset_item *it = slab_at(&r->items, i);
+
+        if (it->w.kind != WATCH_ITEM)
+            continue;
+        list_init(&it->rdy);
+        if (it->set->file.type == FILE_EPOLL && it->w.file->type != FILE_FREE)
+            mend_item(st, it);
+        else
+            it->w.kind = WATCH_FREE;
+    }
+    for (uint32_t i = 0; i < r->items.fresh; i++) {
+        struct eset_item *it = slab_at(&r->items, i);
+
+        if (it->w.kind == WATCH_ITEM)
+            eset_item_event(st, it);
+    }
 }

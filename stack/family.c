@@ -4,6 +4,7 @@
 
 #include "family.h"
 #include "file.h"
+#include "parcel.h"
 
 #define PINS_MAX      65536
 #define FORK_STALE_NS (10ULL * 1000000000) /* a fork that neither side finished is given up after this */
@@ -137,6 +138,8 @@ static void pin_free(struct stack *st, struct pin *pin)
     struct file *f = pin->file;
 
     list_del(&pin->node);
+    pin->file = NULL;
+    list_step();
     slab_free(&st->ready->family->pins, pin);
     file_put(st, f);
 }
@@ -174,14 +177,13 @@ int proc_install(struct stack *st, struct proc *p, int fd, struct file *f)
     if ((unsigned)fd >= SHUNT_FD_MAX)
         return -EBADF;
     old = p->fds[fd];
-    __atomic_store_n(&p->fds[fd], f, __ATOMIC_RELEASE);
-    if (old) {
-        file_put(st, old);
-        return 0;
-    }
-    p->nfds++;
     if ((uint32_t)fd >= p->fd_end)
         p->fd_end = (uint32_t)fd + 1;
+    __atomic_store_n(&p->fds[fd], f, __ATOMIC_RELEASE);
+    if (old)
+        file_put(st, old);
+    else
+        p->nfds++;
     return 0;
 }
 
@@ -210,9 +212,10 @@ int proc_pin(struct stack *st, struct proc *p, struct file *f)
 
     if (!pin)
         return -ENOMEM;
-    pin->file = f;
     file_hold(f);
     list_add_head(pin_bucket(p, f), &pin->node);
+    list_step();
+    pin->file = f;
     return 0;
 }
 
@@ -288,4 +291,54 @@ bool family_exec_done(struct stack *st, struct proc *p, bool free_empty)
     if (free_empty && !p->nfds)
         family_reap(st, p);
     return true;
+}
+
+/* --- after a process was killed inside the stack --- */
+
+static bool pin_is_live(const void *obj)
+{
+    return ((const struct pin *)obj)->file != NULL;
+}
+
+/* A pin that was being added or removed has no file, and goes. */
+static void mend_pins(struct list *bucket)
+{
+    list_repair(bucket);
+    list_for_each_safe(n, bucket)
+    {
+        struct pin *pin = container_of(n, struct pin, node);
+
+        if (pin->file)
+            file_hold(pin->file);
+        else
+            list_del(n);
+    }
+}
+
+static void mend_place(struct proc *p)
+{
+    while (p->fd_end && !p->fds[p->fd_end - 1])
+        p->fd_end--;
+    p->nfds = 0;
+    for (uint32_t fd = 0; fd < p->fd_end; fd++) {
+        if (!p->fds[fd])
+            continue;
+        file_hold(p->fds[fd]);
+        p->nfds++;
+    }
+    for (unsigned b = 0; b < PIN_BUCKETS; b++)
+        mend_pins(&p->pins[b]);
+}
+
+void family_mend(struct stack *st)
+{
+    struct family *fam = st->ready->family;
+
+    file_mend_begin(st);
+    for (unsigned i = 0; i < FAMILY_MAX; i++)
+        if (fam->proc[i].state != PROC_FREE)
+            mend_place(&fam->proc[i]);
+    parcel_mend(st);
+    slab_mend(&fam->pins, pin_is_live);
+    file_mend_end(st);
 }

@@ -85,6 +85,9 @@ void family_exec_failed(struct stack *st, struct proc *p);
 bool family_exec_done(struct stack *st, struct proc *p, bool free_empty);
 /* The place of process pid that is alive, NULL: none. */
 struct proc *family_find(struct stack *st, int pid);
+/* After a process was killed inside the stack: counts the references of all files again, by who holds them
+ * (descriptors, pins, parcels), and ends those that nobody holds. */
+void family_mend(struct stack *st);
 /* The place number slot, whatever is in it. */
 struct proc *family_at(struct stack *st, unsigned slot);
 

@@ -12,8 +12,9 @@ void file_init(struct stack *st, struct file *f, enum file_type type)
 {
     list_init(&f->watches);
     f->refs = 1;
-    f->type = (uint8_t)type;
     f->id = ++st->ready->next_id;
+    list_step();
+    f->type = (uint8_t)type;
 }
 
 void file_hold(struct file *f)
@@ -39,4 +40,40 @@ uint32_t file_poll(struct stack *st, struct file *f)
     if (f->type == FILE_EPOLL && eset_has_ready(st, f))
         return EPOLLIN | EPOLLRDNORM;
     return 0;
+}
+
+static void mend_begin(struct slab *s)
+{
+    for (uint32_t i = 0; i < s->fresh; i++)
+        ((struct file *)slab_at(s, i))->refs = 0;
+}
+
+void file_mend_begin(struct stack *st)
+{
+    mend_begin(&st->ready->socks);
+    mend_begin(&st->ready->esets);
+}
+
+/* Ends a file that was being closed, or was not yet given to anybody. */
+static void mend_end(struct stack *st, struct slab *s)
+{
+    for (uint32_t i = 0; i < s->fresh; i++) {
+        struct file *f = slab_at(s, i);
+
+        if (f->type == FILE_FREE || f->refs)
+            continue;
+        file_hold(f);
+        if (f->type == FILE_SOCK && (!file_sock(f)->pcb || file_sock(f)->pcb->user != f)) {
+            ready_forget(st, f);
+            sock_forget(st, file_sock(f));
+        } else {
+            file_put(st, f);
+        }
+    }
+}
+
+void file_mend_end(struct stack *st)
+{
+    mend_end(st, &st->ready->socks);
+    mend_end(st, &st->ready->esets);
 }

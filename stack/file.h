@@ -56,5 +56,11 @@ bool eset_item_event(struct stack *st, struct eset_item *it);
 void eset_item_free(struct stack *st, struct eset_item *it);
 /* file_put's: drops all items and the set. */
 void eset_close(struct stack *st, struct eset *e);
+/* ready_mend's: all sets and items, when no file has watches yet. */
+void eset_mend(struct stack *st);
+/* family_mend's: sets the references of all files to 0; then, once they are counted again, ends those that
+ * nobody holds. */
+void file_mend_begin(struct stack *st);
+void file_mend_end(struct stack *st);
 
 #endif

@@ -72,4 +72,18 @@ static inline void list_repair(struct list *head)
     }
 }
 
+/* Is n linked on head, read forward? */
+static inline bool list_has(const struct list *head, const struct list *n)
+{
+    list_for_each(x, head) if (x == n) return true;
+    return false;
+}
+
+/* After list_repair, for the one node that was being linked or unlinked: it is on the list, or on none. */
+static inline void list_settle(const struct list *head, struct list *n)
+{
+    if (!list_has(head, n))
+        list_init(n);
+}
+
 #endif

@@ -70,6 +70,7 @@ void packet_close(struct shard *sh, struct packetcb *p)
     filter_put(sh, p->d.pcb.filter);
     list_del(&p->d.pcb.dirty);
     p->in_use = 0;
+    list_step();
     slab_free(&sh->packet->pcbs, p);
 }
 
@@ -527,19 +528,28 @@ int packet_getopt(struct shard *sh, struct packetcb *p, int level, int name, voi
     return put(&v, sizeof v, val, len);
 }
 
-void packet_recover_lists(struct shard *sh)
+static bool is_live(const void *obj)
 {
-    const struct slab *s = &sh->packet->pcbs;
+    return ((const struct packetcb *)obj)->in_use;
+}
+
+void packet_mend(struct shard *sh)
+{
+    struct slab *s = &sh->packet->pcbs;
 
     sh->packet_from = NULL;
+    list_repair(&sh->packet->all);
+    slab_mend(s, is_live);
+    sh->npacket = s->in_use;
     for (uint32_t i = 0; i < s->fresh; i++) {
         struct packetcb *p = slab_at(s, i);
 
-        if (!p->in_use)
+        if (!is_live(p))
             continue;
-        list_init(&p->d.pcb.dirty);
-        p->d.pcb.events = 0;
-        if (p->d.pcb.user)
-            pcb_event(sh, &p->d.pcb, EV_IN | EV_OUT);
+        if (&p->d.pcb == sh->work)
+            list_settle(&sh->packet->all, &p->d.pcb.hash);
+        dgram_mend(sh, &p->d);
+        if (!p->d.pcb.user)
+            packet_close(sh, p);
     }
 }

@@ -70,6 +70,7 @@ static inline bool packet_wanted(const struct shard *sh)
 {
     return sh->npacket != 0;
 }
-void packet_recover_lists(struct shard *sh);
+/* As tcp_mend. */
+void packet_mend(struct shard *sh);
 
 #endif

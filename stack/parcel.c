@@ -105,3 +105,16 @@ void parcel_drop_all(struct stack *st)
         while (t->bucket[i])
             drop(st, &t->bucket[i]);
 }
+
+void parcel_mend(struct stack *st)
+{
+    struct parcel_table *t = st->ready->parcels;
+
+    t->n = 0;
+    for (unsigned i = 0; i < BUCKETS; i++) {
+        for (struct parcel *p = t->bucket[i]; p; p = p->next) {
+            file_hold(p->file);
+            t->n++;
+        }
+    }
+}

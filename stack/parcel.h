@@ -37,5 +37,7 @@ struct file *parcel_find(struct stack *st, struct parcel_key key, uint8_t *note)
 void parcel_drop(struct stack *st, struct parcel_key key);
 /* All of them: there is nobody left to receive them. */
 void parcel_drop_all(struct stack *st);
+/* family_mend's: counts the parcels, and the references that they hold. */
+void parcel_mend(struct stack *st);
 
 #endif

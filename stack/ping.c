@@ -71,6 +71,7 @@ void ping_close(struct shard *sh, struct pingcb *p)
     filter_put(sh, p->d.pcb.filter);
     list_del(&p->d.pcb.dirty);
     p->in_use = 0;
+    list_step();
     slab_free(&sh->ping->pcbs, p);
 }
 
@@ -348,18 +349,28 @@ void ping_walk(const struct shard *sh,
     }
 }
 
-void ping_recover_lists(struct shard *sh)
+static bool is_live(const void *obj)
 {
-    const struct slab *s = &sh->ping->pcbs;
+    return ((const struct pingcb *)obj)->in_use;
+}
 
+void ping_mend(struct shard *sh)
+{
+    struct slab *s = &sh->ping->pcbs;
+
+    for (unsigned i = 0; i < PING_BUCKETS; i++)
+        list_repair(&sh->ping->ident[i]);
+    slab_mend(s, is_live);
     for (uint32_t i = 0; i < s->fresh; i++) {
         struct pingcb *p = slab_at(s, i);
 
-        if (!p->in_use)
+        if (!is_live(p))
             continue;
-        list_init(&p->d.pcb.dirty);
-        p->d.pcb.events = 0;
-        if (p->d.pcb.user)
-            pcb_event(sh, &p->d.pcb, EV_IN | EV_OUT);
+        if (&p->d.pcb == sh->work)
+            list_settle(chain(sh, p->d.pcb.local.port_be), &p->d.pcb.hash);
+        sh->icmp_copy->wanted += (p->d.pcb.flags & PCB_BOUND) != 0;
+        dgram_mend(sh, &p->d);
+        if (!p->d.pcb.user)
+            ping_close(sh, p);
     }
 }

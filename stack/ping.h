@@ -40,7 +40,8 @@ int ping_getopt(struct shard *sh, struct pingcb *p, int level, int name, void *v
  * caller's. */
 void ping_input(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri);
 void ping_icmp(struct shard *sh, const struct icmp_error *e);
-void ping_recover_lists(struct shard *sh);
+/* As tcp_mend. */
+void ping_mend(struct shard *sh);
 void ping_walk(const struct shard *sh,
                void (*fn)(void *arg, const struct pcb *p, uint32_t recvq, uint32_t sendq), void *arg);
 

@@ -268,3 +268,21 @@ void port_tw_release(struct stack *st, uint16_t port_be, unsigned tw_flags)
 {
     port_at(st, IPPROTO_TCP, port_be)->tw[tw_kind(tw_flags)]--;
 }
+
+void port_mend(struct stack *st, struct pcb *work)
+{
+    struct port *p;
+
+    for (unsigned t = 0; t < 2; t++)
+        for (unsigned i = 0; i < 65536; i++)
+            if (st->ports->port[t][i].owners.next)
+                list_repair(&st->ports->port[t][i].owners);
+    if (!work || (work->proto != IPPROTO_TCP && work->proto != IPPROTO_UDP))
+        return;
+    p = port_at(st, work->proto, work->local.port_be);
+    list_settle(&p->owners, &work->port_node);
+    if (list_empty(&work->port_node))
+        work->flags &= (uint16_t) ~(PCB_BOUND | PCB_PORT_SHARED | PCB_PORT_LOCKED);
+    else
+        work->flags |= PCB_BOUND;
+}

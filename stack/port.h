@@ -24,5 +24,8 @@ int port_listen_check(struct stack *st, const struct pcb *pcb);
  * both (tw_flags: TW_REUSEADDR, TW_REUSEPORT: its connection had it). */
 void port_tw_hold(struct stack *st, const struct endpoint *local, unsigned tw_flags);
 void port_tw_release(struct stack *st, uint16_t port_be, unsigned tw_flags);
+/* After a process was killed inside the stack: the lists of all ports are made whole. work: the pcb that was
+ * being changed, or NULL; it is bound to its port now, or to none. */
+void port_mend(struct stack *st, struct pcb *work);
 
 #endif

@@ -61,7 +61,7 @@ struct rawcb *raw_open(struct shard *sh, uint16_t pcb_flags, int protocol)
 
 void raw_close(struct shard *sh, struct rawcb *r)
 {
-    if (r->proto < RAW_PROTOS) {
+    if (!list_empty(&r->d.pcb.hash)) {
         list_del(&r->d.pcb.hash);
         sh->nraw--;
         if (r->proto == IPPROTO_ICMP || r->proto == IPPROTO_ICMPV6)
@@ -71,6 +71,7 @@ void raw_close(struct shard *sh, struct rawcb *r)
     filter_put(sh, r->d.pcb.filter);
     list_del(&r->d.pcb.dirty);
     r->proto = 0; /* raw_walk looks at freed ones, too */
+    list_step();
     slab_free(&sh->raw->pcbs, r);
 }
 
@@ -354,18 +355,32 @@ void raw_walk(const struct shard *sh,
     }
 }
 
-void raw_recover_lists(struct shard *sh)
+static bool is_live(const void *obj)
 {
-    const struct slab *s = &sh->raw->pcbs;
+    return ((const struct rawcb *)obj)->proto != 0;
+}
 
+void raw_mend(struct shard *sh)
+{
+    struct slab *s = &sh->raw->pcbs;
+
+    for (unsigned i = 0; i < RAW_PROTOS; i++)
+        list_repair(&sh->raw->proto[i]);
+    slab_mend(s, is_live);
+    sh->nraw = sh->icmp_copy->wanted = 0;
     for (uint32_t i = 0; i < s->fresh; i++) {
         struct rawcb *r = slab_at(s, i);
 
-        if (!r->proto)
+        if (!is_live(r))
             continue;
-        list_init(&r->d.pcb.dirty);
-        r->d.pcb.events = 0;
-        if (r->d.pcb.user)
-            pcb_event(sh, &r->d.pcb, EV_IN | EV_OUT);
+        if (&r->d.pcb == sh->work && r->proto < RAW_PROTOS)
+            list_settle(&sh->raw->proto[r->proto], &r->d.pcb.hash);
+        if (!list_empty(&r->d.pcb.hash)) {
+            sh->nraw++;
+            sh->icmp_copy->wanted += r->proto == IPPROTO_ICMP || r->proto == IPPROTO_ICMPV6;
+        }
+        dgram_mend(sh, &r->d);
+        if (!r->d.pcb.user) /* it was being opened or closed */
+            raw_close(sh, r);
     }
 }

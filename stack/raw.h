@@ -52,7 +52,8 @@ static inline bool raw_wanted(const struct shard *sh)
     return sh->nraw != 0;
 }
 void raw_icmp(struct shard *sh, const struct icmp_error *e);
-void raw_recover_lists(struct shard *sh);
+/* As tcp_mend. */
+void raw_mend(struct shard *sh);
 void raw_walk(const struct shard *sh,
               void (*fn)(void *arg, const struct pcb *p, uint32_t recvq, uint32_t sendq), void *arg);
 

@@ -67,6 +67,7 @@ void waiter_free(struct stack *st, struct waiter *w)
     w->pid = 0;
     w->armed = 0;
     w->leader = 0;
+    list_step();
     slab_free(&st->ready->waiters, w);
 }
 
@@ -76,10 +77,11 @@ int waiter_watch(struct stack *st, struct waiter *w, struct file *f, uint32_t ma
 
     if (!x)
         return -ENOMEM;
-    x->kind = WATCH_WAITER;
     x->mask = mask | ALWAYS;
     x->file = f;
     x->waiter = w;
+    list_step();
+    x->kind = WATCH_WAITER;
     list_add_tail(&f->watches, &x->node);
     list_add_tail(&w->watches, &x->wnode);
     return (int)(file_poll(st, f) & x->mask);
@@ -90,6 +92,7 @@ static void watch_free(struct stack *st, struct watch *x)
     list_del(&x->node);
     list_del(&x->wnode);
     x->kind = WATCH_FREE;
+    list_step();
     slab_free(&st->ready->watches, x);
 }
 
@@ -150,49 +153,89 @@ void waiter_reap(struct stack *st, int pid)
         write_again(sh, sh->leader);
 }
 
-static void recover_sets(struct stack *st)
+/* --- after a process was killed inside the stack --- */
+
+static bool sock_is_live(const void *obj)
 {
-    struct slab *esets = &st->ready->esets, *items = &st->ready->items;
+    return ((const struct file *)obj)->type == FILE_SOCK;
+}
 
-    for (uint32_t i = 0; i < esets->fresh; i++) {
-        struct eset *e = slab_at(esets, i);
+static bool eset_is_live(const void *obj)
+{
+    return ((const struct file *)obj)->type == FILE_EPOLL;
+}
 
-        if (e->file.type != FILE_EPOLL)
+static bool item_is_live(const void *obj)
+{
+    return ((const struct watch *)obj)->kind == WATCH_ITEM;
+}
+
+static bool watch_is_live(const void *obj)
+{
+    return ((const struct watch *)obj)->kind == WATCH_WAITER;
+}
+
+static bool waiter_is_live(const void *obj)
+{
+    return ((const struct waiter *)obj)->pid != 0;
+}
+
+static void unlink_all(struct stack *st)
+{
+    struct ready_state *r = st->ready;
+
+    for (uint32_t i = 0; i < r->socks.fresh; i++)
+        if (sock_is_live(slab_at(&r->socks, i)))
+            list_init(&((struct file *)slab_at(&r->socks, i))->watches);
+    for (uint32_t i = 0; i < r->waiters.fresh; i++) {
+        struct waiter *w = slab_at(&r->waiters, i);
+
+        if (!waiter_is_live(w))
             continue;
-        list_repair(&e->file.watches);
-        list_repair(&e->items);
-        list_init(&e->ready);
-        e->nready = 0;
-    }
-    for (uint32_t i = 0; i < items->fresh; i++) {
-        struct eset_item *it = slab_at(items, i);
-
-        if (it->w.kind != WATCH_ITEM)
-            continue;
-        list_init(&it->rdy);
-        eset_item_event(st, it);
+        list_init(&w->watches);
+        list_init(&w->free);
     }
 }
 
-void ready_recover(struct stack *st)
+static void link_watches(struct stack *st)
 {
-    struct shard *sh = &st->shard[0];
-    struct slab *socks = &st->ready->socks, *waiters = &st->ready->waiters;
+    struct slab *s = &st->ready->watches;
 
-    for (uint32_t i = 0; i < socks->fresh; i++) {
-        struct file *f = slab_at(socks, i);
+    for (uint32_t i = 0; i < s->fresh; i++) {
+        struct watch *x = slab_at(s, i);
 
-        if (f->type == FILE_SOCK)
-            list_repair(&f->watches);
-    }
-    recover_sets(st);
-    for (uint32_t i = 0; i < waiters->fresh; i++) {
-        struct waiter *w = slab_at(waiters, i);
-
-        if (!w->pid)
+        if (!watch_is_live(x))
             continue;
-        list_repair(&w->watches);
-        __atomic_store_n(&w->woken, 1, __ATOMIC_RELEASE);
+        if (!waiter_is_live(x->waiter) || x->file->type == FILE_FREE) {
+            x->kind = WATCH_FREE;
+            continue;
+        }
+        list_add_tail(&x->file->watches, &x->node);
+        list_add_tail(&x->waiter->watches, &x->wnode);
+    }
+}
+
+/* The lists say nothing that the objects on them don't know themselves: they are made anew. */
+void ready_mend(struct stack *st)
+{
+    struct ready_state *r = st->ready;
+    struct shard *sh = &st->shard[0];
+
+    slab_mend(&r->waiters, waiter_is_live);
+    slab_mend(&r->socks, sock_is_live);
+    slab_mend(&r->esets, eset_is_live);
+    unlink_all(st);
+    eset_mend(st);
+    link_watches(st);
+    slab_mend(&r->items, item_is_live);
+    slab_mend(&r->watches, watch_is_live);
+    if (sh->leader && !waiter_is_live(sh->leader))
+        sh->leader = NULL;
+    for (uint32_t i = 0; i < r->waiters.fresh; i++) {
+        struct waiter *w = slab_at(&r->waiters, i);
+
+        if (waiter_is_live(w))
+            __atomic_store_n(&w->woken, 1, __ATOMIC_RELEASE);
     }
     /* There are as many descriptors as wake-ups fit. */
     _Static_assert(WAKE_MAX >= WAKE_FDS, "all at once");

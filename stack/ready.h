@@ -77,9 +77,9 @@ bool waiter_wake(
     struct waiter *w); /* marks and, when armed, queues the wake-up; false: it was marked already */
 void waiter_reap(struct stack *st, int pid); /* a process died */
 
-/* After a process was killed in the middle of things: makes lists of layer 6 whole and lets everybody look
- * again. What the dead one was about to tell is not known. */
-void ready_recover(struct stack *st);
+/* After a process was killed inside the stack: makes the lists of layer 6 anew and lets everybody look again.
+ * What the dead one was about to tell is not known. */
+void ready_mend(struct stack *st);
 
 /* Tells all watches of f that bits of mask came. True when a waiter was woken. */
 bool ready_notify(struct stack *st, struct file *f, uint32_t mask);

@@ -153,13 +153,16 @@ unsigned rx_devices(struct shard *sh)
 
 unsigned rx_loopback(struct shard *sh)
 {
-    struct rte_mbuf *m = sh->lo_head;
     unsigned n = sh->lo_len;
 
-    sh->lo_head = sh->lo_tail = NULL;
-    sh->lo_len = 0;
-    for (struct rte_mbuf *next; m; m = next) {
-        next = pkt_meta(m)->link;
+    /* Those that are there now. Each is taken by itself, so that a process killed in here loses one. */
+    for (unsigned i = 0; i < n && sh->lo_head; i++) {
+        struct rte_mbuf *m = sh->lo_head;
+
+        sh->lo_head = pkt_meta(m)->link;
+        if (!sh->lo_head)
+            sh->lo_tail = NULL;
+        sh->lo_len--;
         pkt_meta(m)->link = NULL;
         rx_frame(sh, m->port, m);
     }

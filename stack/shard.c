@@ -2,9 +2,12 @@
  *
  * Theory of operation. A shard has no thread of its own: whoever enters a socket call takes the lock, may
  * poll, and leaves. The lock is a robust process-shared mutex, because a process of the family can be killed
- * while it holds it. The next owner then gets EOWNERDEAD, repairs what can be torn (recover) and goes on:
- * updates are ordered such that a break in the middle leaks rather than frees twice (txq_flush shows the
- * pattern).
+ * while it holds it. The next owner then gets EOWNERDEAD, makes whole what can be torn (mend) and goes on.
+ * That works because updates are ordered such that a break in the middle loses rather than frees twice
+ * (txq_flush shows the pattern; list.h's list_step keeps the compiler from changing the order; the processor
+ * does not matter, as the kernel's unlocking for the dead stands between), because objects say of themselves
+ * whether they are in use, so that lists and counts can be had from them again, and because the one
+ * connection that may be torn inside is known (work).
  *
  * Loopback. Frames for interface 0 go on a list instead of to a device, and come back as input at the end of
  * the same call (shard_flush), as Linux runs loopback's softirq at the end of the send. A peer on the same
@@ -25,10 +28,13 @@
 
 #include "cksum.h"
 #include "log.h"
+#include "family.h"
+#include "ip.h"
 #include "pcb.h"
 #include "packet.h"
 #include "ping.h"
 #include "pkt.h"
+#include "port.h"
 #include "raw.h"
 #include "ready.h"
 #include "rx.h"
@@ -76,16 +82,46 @@ void shard_signal(struct shard *sh, int type, int who, int sig)
         sh->sig[sh->nsig++] = due;
 }
 
-/* The owner was killed in the middle of something. The lists that everything goes over are made whole; who
- * sleeps is woken to look again, because what would have been told is not known. */
-static void recover(struct shard *sh)
+static void (*mend_fn)(struct shard *sh);
+
+void shard_set_mend(void (*fn)(struct shard *sh))
 {
-    tcp_recover_lists(sh);
-    udp_recover_lists(sh);
-    raw_recover_lists(sh);
-    ping_recover_lists(sh);
-    packet_recover_lists(sh);
-    ready_recover(sh->st);
+    mend_fn = fn;
+}
+
+/* Frames on loopback, read forward. */
+static void mend_loopback(struct shard *sh)
+{
+    sh->lo_tail = NULL;
+    sh->lo_len = 0;
+    for (struct rte_mbuf *m = sh->lo_head; m; m = pkt_meta(m)->link) {
+        sh->lo_tail = m;
+        sh->lo_len++;
+    }
+}
+
+/* The owner was killed in the middle of something: what is shared is made whole, what it was changing (work)
+ * is given up, and who sleeps is woken to look again, because what would have been told is not known. From
+ * the bottom up: buffers, timers, queues of frames, transports, files, and last the files that nobody holds,
+ * whose end takes all of the others. Whoever is killed in here leaves the same to the next owner. */
+static void mend(struct shard *sh)
+{
+    if (mend_fn)
+        mend_fn(sh);
+    wheel_mend(&sh->wheel);
+    mend_loopback(sh);
+    sh->icmp_copy->m = NULL;
+    sh->nsig = 0;
+    list_init(&sh->dirty);
+    port_mend(sh->st, sh->work);
+    tcp_mend(sh);
+    udp_mend(sh);
+    raw_mend(sh);
+    ping_mend(sh);
+    packet_mend(sh);
+    ready_mend(sh->st);
+    family_mend(sh->st);
+    sh->work = NULL;
 }
 
 /* r: what locking the mutex returned. */
@@ -101,7 +137,7 @@ static void lock_taken(struct shard *sh, int r)
         sh->count[COUNT_LOCK_RECOVERED]++;
         log_warn("a process died inside the stack; going on");
         RTE_PER_LCORE(_lcore_id) = sh->id;
-        recover(sh);
+        mend(sh);
     }
     RTE_PER_LCORE(_lcore_id) = sh->id;
 }
@@ -158,6 +194,7 @@ void shard_unlock(struct shard *sh)
         memcpy(sig, sh->sig, nsig * sizeof sig[0]);
         sh->nsig = 0;
     }
+    sh->work = NULL;
     RTE_PER_LCORE(_lcore_id) = LCORE_ID_ANY;
     pthread_mutex_unlock(&sh->lock);
     /* After the lock is dropped: who wakes up wants it. */
@@ -397,6 +434,7 @@ void shard_flush(struct shard *sh)
         rx_loopback(sh);
         tcp_burst_end(sh);
     }
+    sh->work = NULL;
     sock_hand_up(sh);
     tx_flush_all(sh);
 }

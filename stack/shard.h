@@ -39,6 +39,9 @@ uint64_t shard_next_timer_ns(const struct shard *sh);
 
 /* Process-private: called after unlock for each waiter that must be woken, with its wake index (ready.h). */
 void shard_set_wake(void (*fn)(unsigned wake_index));
+/* The same for what lies below the stack and is not its own: called first when the lock's owner was killed.
+ */
+void shard_set_mend(void (*fn)(struct shard *sh));
 /* The same for signals: SIGURG, SIGIO. */
 void shard_set_signal(void (*fn)(const struct sig_due *s));
 /* Process-private: this process has no devices, and fn is called (under the lock) when it leaves frames to

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "list.h"
+
 #define SLAB_ALIGN 64 /* a cache line: neighbours don't share one */
 
 static int init(struct slab *s, struct seg *seg, uint32_t size, uint32_t max)
@@ -34,6 +36,7 @@ void *slab_alloc(struct slab *s)
 
     if (obj) {
         memcpy(&s->free, obj, sizeof s->free);
+        list_step(); /* killed here: the object is lost, the list is whole */
         memset(obj, 0, s->size);
     } else {
         if (s->fresh == s->max)
@@ -48,6 +51,29 @@ void slab_free(struct slab *s, void *obj)
 {
     assert((char *)obj >= s->base && slab_index(s, obj) < s->fresh && s->in_use > 0);
     memcpy(obj, &s->free, sizeof s->free);
+    list_step();
     s->free = obj;
+    list_step();
     s->in_use--;
+}
+
+void slab_mend(struct slab *s, bool (*live)(const void *obj))
+{
+    void *free = NULL;
+    uint32_t in_use = 0;
+
+    s->free = NULL; /* killed half-way: nothing is handed out twice */
+    list_step();
+    for (uint32_t i = s->fresh; i-- > 0;) {
+        void *obj = slab_at(s, i);
+
+        if (live(obj)) {
+            in_use++;
+        } else {
+            memcpy(obj, &free, sizeof free);
+            free = obj;
+        }
+    }
+    s->in_use = in_use;
+    s->free = free;
 }

@@ -8,6 +8,7 @@
 #ifndef SHUNT_SLAB_H
 #define SHUNT_SLAB_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,9 @@ int slab_init_packed(struct slab *s, struct seg *seg, uint32_t size, uint32_t ma
 /* A zeroed object, NULL when max are in use. */
 void *slab_alloc(struct slab *s);
 void slab_free(struct slab *s, void *obj);
+/* Makes the free list anew, after a process was killed in here: of all objects that are not live by their own
+ * bytes beyond the first 8. So none stays lost. For slabs whose objects can tell. */
+void slab_mend(struct slab *s, bool (*live)(const void *obj));
 
 static inline uint32_t slab_index(const struct slab *s, const void *obj)
 {

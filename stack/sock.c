@@ -65,14 +65,23 @@ int sock_new(struct stack *st, int domain, int type, int protocol, struct sock *
 
 void sock_close(struct stack *st, struct sock *s)
 {
-    sock_opts_forget(st, s);
+    s->sh->work = s->pcb;
     s->pcb->user = NULL;
+    list_step();
     if (sock_is_tcp(s))
         tcp_close(s->sh, sock_tcb(s));
     else
         sock_dgram_close(s);
     s->pcb = NULL;
+    sock_forget(st, s);
+}
+
+void sock_forget(struct stack *st, struct sock *s)
+{
+    if (s->opts.next)
+        sock_opts_forget(st, s);
     s->file.type = FILE_FREE;
+    list_step();
     slab_free(&st->ready->socks, s);
 }
 

@@ -107,6 +107,8 @@ static inline struct udpcb *sock_udp(const struct sock *s)
  * SOCK_CLOEXEC. One reference. */
 int sock_new(struct stack *st, int domain, int type, int protocol, struct sock **out);
 void sock_close(struct stack *st, struct sock *s); /* file_put's */
+/* Frees a socket that has no pcb (file_mend_end's; a part of the above). */
+void sock_forget(struct stack *st, struct sock *s);
 int sock_listen(struct stack *st, struct sock *s, int backlog);
 /* TCP: -EINPROGRESS once the SYN is out; then -EALREADY until the end, then the end's result once, then
  * -EISCONN. */

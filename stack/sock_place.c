@@ -116,6 +116,7 @@ void sock_opts_forget(struct stack *st, struct sock *s)
     list_for_each_safe(n, &s->opts)
     {
         list_del(n);
+        list_step();
         slab_free(&st->ready->opts, container_of(n, struct sock_opt, node));
     }
     s->nopts = 0;

@@ -80,6 +80,7 @@ struct dgram_mc;
 struct dhcp_table;
 struct ready_state;
 struct waiter;
+struct pcb;
 
 /* Frames that wait to be handed to a netdev: first those on the list, which members of the family without the
  * device left, then m. */
@@ -130,6 +131,9 @@ struct shard {
     uint64_t icmp_stamp_ns; /* token bucket of ICMP and ICMPv6 errors (icmp.c) */
     uint32_t icmp_tokens;
     uint64_t count[COUNT_MAX];
+    /* What the lock's owner is changing, noted before it does and NULL when the lock is free: should it be
+     * killed, this alone may be torn (tcp_mend.c). */
+    struct pcb *work;
     /* wake-ups collected under the lock, sent after it is dropped (ready.h) */
     uint32_t nwake;
     uint32_t nsig; /* and signals */

@@ -119,9 +119,10 @@ struct tcp_view { /* one line of ss */
     uint32_t recvq, sendq;
     const struct pcb *pcb;
 };
-/* After a process was killed in the middle of things, first: takes all off the shard's lists of what is to be
- * done (dirty, acks), which may be torn, and puts every connection there anew. */
-void tcp_recover_lists(struct shard *sh);
+/* After a process was killed inside the stack: makes tables and lists whole and resets the connection that
+ * was being changed (shard.work). What has something to be done or to be told is put on the shard's lists
+ * anew (which are empty). */
+void tcp_mend(struct shard *sh);
 /* Calls fn for each connection, listener, half-open and TIME_WAIT entry. */
 void tcp_walk(const struct shard *sh, void (*fn)(void *arg, const struct tcp_view *v), void *arg);
 

@@ -19,15 +19,26 @@ struct tcp_ext *tcp_ext_get(struct shard *sh, struct tcb *t)
 
 void tcp_ext_free(struct shard *sh, struct tcb *t)
 {
-    if (!t->ext)
+    struct tcp_ext *x = t->ext;
+    struct tcp_saved_syn *v;
+    struct tcp_md5_key *md5;
+
+    if (!x)
         return;
     tcp_pace_free(sh, t);
-    if (t->ext->saved_syn)
-        slab_free(&sh->tcp->saved_syn, t->ext->saved_syn);
+    v = x->saved_syn;
+    x->saved_syn = NULL;
+    list_step(); /* here and below: a process killed from here on loses it; nothing is freed twice */
+    if (v)
+        slab_free(&sh->tcp->saved_syn, v);
     tcp_stamp_close(sh, t);
-    tcp_md5_free(sh, t->ext->md5);
-    slab_free(&sh->tcp->ext, t->ext);
+    md5 = x->md5;
+    x->md5 = NULL;
+    list_step();
+    tcp_md5_free(sh, md5);
     t->ext = NULL;
+    list_step();
+    slab_free(&sh->tcp->ext, x);
 }
 
 void tcp_note_retrans(struct shard *sh, struct tcb *t, uint32_t n, uint32_t bytes)

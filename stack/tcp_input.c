@@ -257,6 +257,8 @@ static enum count deliver(struct shard *sh, struct tcp_seg *s)
     struct synreq *r;
     struct tw *w;
 
+    sh->work = (struct pcb *)t;
+    list_step();
     if (t)
         return tcp_filter_ok(sh, t, s) ? tcp_segment_arrives(sh, t, s) : COUNT_SOCK_FILTER;
     tcp_seg_opts(s);
@@ -295,4 +297,6 @@ void tcp_input(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri)
         tcp_count(sh, v);
     else
         rte_pktmbuf_free(s.m); /* NULL: a queue has it */
+    list_step();
+    sh->work = NULL;
 }

@@ -886,6 +886,8 @@ void tcp_burst_end(struct shard *sh)
     while (!list_empty(&sh->acks)) {
         struct tcb *t = container_of(sh->acks.next, struct tcb, acks);
 
+        sh->work = &t->pcb;
+        list_step();
         list_del(&t->acks);
         if (t->flags & TF_OUTPUT) {
             t->flags &= ~(uint32_t)TF_MORE; /* MSG_MORE holds back its own call's push alone, as in Linux */

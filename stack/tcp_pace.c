@@ -29,11 +29,14 @@ struct tcp_pace *tcp_pace_get(struct shard *sh, struct tcb *t)
 
 void tcp_pace_free(struct shard *sh, struct tcb *t)
 {
-    if (!t->ext || !t->ext->pace)
+    struct tcp_pace *p = t->ext ? t->ext->pace : NULL;
+
+    if (!p)
         return;
-    slab_free(&sh->tcp->pace, t->ext->pace);
-    t->ext->pace = NULL;
     t->flags &= ~(uint32_t)TF_PACED;
+    t->ext->pace = NULL;
+    list_step();
+    slab_free(&sh->tcp->pace, p);
 }
 
 int tcp_pace_set_max(struct shard *sh, struct tcb *t, uint64_t rate)

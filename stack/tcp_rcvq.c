@@ -110,6 +110,7 @@ void tcp_rcvq_append(struct shard *sh, struct tcb *t, struct rte_mbuf *m)
     }
     pm->link = NULL;
     t->rcv_mem += pm->truesize;
+    list_step();
     if (t->rcv_tail)
         pkt_meta(t->rcv_tail)->link = m;
     else
@@ -255,6 +256,7 @@ static bool consume(struct tcb *t, uint32_t n)
     if (!t->rcv_head)
         t->rcv_tail = NULL;
     t->rcv_mem -= pm->truesize;
+    list_step(); /* as tcp_sndq_ack */
     rte_pktmbuf_free(m);
     return true;
 }
@@ -294,8 +296,9 @@ void tcp_rcvq_free(struct shard *sh, struct tcb *t)
     struct rte_mbuf *m, *next;
 
     for (m = t->rcv_head; m; m = next) {
-        next = pkt_meta(m)->link;
+        t->rcv_head = next = pkt_meta(m)->link;
         t->rcv_mem -= pkt_meta(m)->truesize;
+        list_step();
         rte_pktmbuf_free(m);
     }
     t->rcv_head = t->rcv_tail = NULL;

@@ -221,14 +221,16 @@ void tcp_reass_blocks(struct shard *sh, struct tcb *t, struct tcp_opts *op, unsi
 
 void tcp_reass_free(struct shard *sh, struct tcb *t)
 {
+    struct tcp_ofo *o = t->ofo;
     struct rte_mbuf *m, *next;
 
-    if (!t->ofo)
+    if (!o)
         return;
-    for (m = t->ofo->head; m; m = next) {
+    t->ofo = NULL;
+    list_step();
+    for (m = o->head; m; m = next) {
         next = pkt_meta(m)->link;
         ofo_drop(t, m);
     }
-    slab_free(&sh->tcp->ofo, t->ofo);
-    t->ofo = NULL;
+    slab_free(&sh->tcp->ofo, o);
 }

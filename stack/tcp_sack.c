@@ -202,8 +202,11 @@ static unsigned usable_blocks(struct shard *sh, struct tcb *t, const struct tcp_
 
 void tcp_sack_cache_free(struct shard *sh, struct tcb *t)
 {
-    slab_free(&sh->tcp->sack_cache, t->tx->sack_cache);
+    struct tcp_sack_cache *c = t->tx->sack_cache;
+
     t->tx->sack_cache = NULL;
+    list_step();
+    slab_free(&sh->tcp->sack_cache, c);
 }
 
 static bool is_known(const struct tcb *t, const struct block *b)

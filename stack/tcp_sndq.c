@@ -48,6 +48,7 @@ static void queue_unit(struct tcb *t, struct rte_mbuf *u)
     pm->time_us = 0;
     pm->truesize = tcp_mbuf_cost(u);
     t->tx->snd_mem += pm->truesize;
+    list_step();
     if (t->tx->snd_tail)
         pkt_meta(t->tx->snd_tail)->link = u;
     else
@@ -258,6 +259,7 @@ void tcp_sndq_ack(struct shard *sh, struct tcb *t, uint32_t ack, struct tcp_ack_
             t->tx->rack_next = NULL;
         t->tx->snd_head = pm->link;
         t->tx->snd_mem -= pm->truesize;
+        list_step(); /* a process killed from here on loses a buffer; none is freed twice (tcp_mend.c) */
         rte_pktmbuf_free_seg(u);
     }
     if (!t->tx->snd_head)
@@ -302,7 +304,8 @@ void tcp_sndq_free(struct shard *sh, struct tcb *t)
     if (!t->tx)
         return;
     for (u = t->tx->snd_head; u; u = next) {
-        next = pkt_meta(u)->link;
+        t->tx->snd_head = next = pkt_meta(u)->link;
+        list_step();
         rte_pktmbuf_free_seg(u);
     }
     t->tx->snd_head = t->tx->snd_next = t->tx->snd_tail = NULL;

@@ -69,14 +69,31 @@ static struct tcb *listener_of(const struct synreq *r)
 void tcp_synq_free(struct shard *sh, struct synreq *r)
 {
     struct tcb *l = listener_of(r);
+    struct tcp_saved_syn *saved = r->saved;
 
     if (l)
         l->synq_len--;
-    if (r->saved)
-        slab_free(&sh->tcp->saved_syn, r->saved);
     timer_cancel(&sh->wheel, &r->timer);
     tcp_hash_remove(&sh->tcp->half, node_of(r), synreq_hash(sh->st, node_of(r)));
+    list_step(); /* nothing points at them any more */
     slab_free(&sh->tcp->synreq, r);
+    if (saved)
+        slab_free(&sh->tcp->saved_syn, saved);
+}
+
+void tcp_synq_mend(struct shard *sh)
+{
+    const struct tcp_hash *h = &sh->tcp->half;
+
+    tcp_hash_mend(&sh->tcp->half, sh->st, synreq_hash);
+    for (uint32_t i = 0; i < h->mask + 1 + h->split; i++) {
+        for (struct list *n = h->bucket[i]; n; n = n->next) {
+            struct tcb *l = listener_of(synreq_of(n));
+
+            if (l)
+                l->synq_len++;
+        }
+    }
 }
 
 /* --- what is sent --- */

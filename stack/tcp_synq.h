@@ -60,5 +60,8 @@ enum count tcp_synq_cookie(struct shard *sh, struct tcb *listener, struct tcp_se
 /* TIMER_SYNREQ. */
 void tcp_synq_timer(struct shard *sh, struct timer *timer);
 void tcp_synq_free(struct shard *sh, struct synreq *r);
+/* tcp_mend's: the table is made whole, and the listeners' synq_len, which the caller has set to 0, counted.
+ */
+void tcp_synq_mend(struct shard *sh);
 
 #endif

@@ -47,26 +47,27 @@ struct list *tcp_hash_chain(const struct tcp_hash *h, uint32_t hash)
     return h->bucket[hash_slot(h, hash)];
 }
 
-/* Splits the next bucket of this round in two. */
+/* Splits the next bucket of this round in two. An entry at a time goes over: a process killed in here leaves
+ * chains that hold together, and loses one entry at most (tcp_hash_mend goes on with the rest). */
 static void hash_grow(struct tcp_hash *h, const struct stack *st, tcp_hash_fn *fn)
 {
-    struct list *n, *next, *low = NULL, *high = NULL;
+    struct list **low = &h->bucket[h->split], **high, *n;
     uint32_t half = h->mask + 1;
 
     if (2 * half > h->max_buckets)
         return;
-    for (n = h->bucket[h->split]; n; n = next) {
-        next = n->next;
-        if (fn(st, n) & half) {
-            n->next = high;
-            high = n;
-        } else {
-            n->next = low;
-            low = n;
+    high = &h->bucket[h->split + half];
+    while ((n = *low)) {
+        if (!(fn(st, n) & half)) {
+            low = &n->next;
+            continue;
         }
+        *low = n->next;
+        list_step();
+        n->next = *high;
+        list_step();
+        *high = n;
     }
-    h->bucket[h->split] = low;
-    h->bucket[h->split + half] = high;
     if (++h->split == half) {
         h->mask = 2 * half - 1;
         h->split = 0;
@@ -82,6 +83,7 @@ void tcp_hash_insert(struct tcp_hash *h, const struct stack *st, struct list *ob
         hash_grow(h, st, fn);
     b = &h->bucket[hash_slot(h, hash)];
     obj->next = *b;
+    list_step();
     *b = obj;
 }
 
@@ -94,8 +96,21 @@ void tcp_hash_remove(struct tcp_hash *h, struct list *obj, uint32_t hash)
     if (!*p)
         return;
     *p = obj->next;
+    list_step();
     obj->next = NULL;
     h->count--;
+}
+
+void tcp_hash_mend(struct tcp_hash *h, const struct stack *st, tcp_hash_fn *fn)
+{
+    uint32_t half = h->mask + 1;
+
+    if (2 * half <= h->max_buckets && h->split < half && h->bucket[h->split + half])
+        hash_grow(h, st, fn);
+    h->count = 0;
+    for (uint32_t i = 0; i < h->mask + 1 + h->split; i++)
+        for (struct list *n = h->bucket[i]; n; n = n->next)
+            h->count++;
 }
 
 static uint32_t conn_hash(const struct stack *st, const struct list *obj)
@@ -184,7 +199,8 @@ void tcb_free(struct shard *sh, struct tcb *t)
     list_del(&t->pcb.dirty);
     list_del(&t->acks);
     t->state = TCPS_CLOSE;
-    t->pcb.proto = 0; /* tcp_recover_lists looks at freed ones, too */
+    t->pcb.proto = 0; /* tcp_mend looks at freed ones, too */
+    list_step();
     slab_free(&sh->tcp->tcb, t);
 }
 
@@ -196,6 +212,11 @@ void tcp_conn_insert(struct shard *sh, struct tcb *t)
 void tcp_conn_remove(struct shard *sh, struct tcb *t)
 {
     tcp_hash_remove(&sh->tcp->conn, &t->pcb.hash, conn_hash(sh->st, &t->pcb.hash));
+}
+
+void tcp_conn_mend(struct shard *sh)
+{
+    tcp_hash_mend(&sh->tcp->conn, sh->st, conn_hash);
 }
 
 struct tcb *tcp_lookup(struct shard *sh, const struct endpoint *local, const struct endpoint *remote)

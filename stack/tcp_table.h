@@ -18,6 +18,8 @@ void tcp_hash_insert(struct tcp_hash *h, const struct stack *st, struct list *ob
 void tcp_hash_remove(struct tcp_hash *h, struct list *obj, uint32_t hash);
 /* First of the chain that an entry of this hash would be in. */
 struct list *tcp_hash_chain(const struct tcp_hash *h, uint32_t hash);
+/* After a process was killed in here: finishes what it began, counts again. */
+void tcp_hash_mend(struct tcp_hash *h, const struct stack *st, tcp_hash_fn *fn);
 
 /* --- memory --- */
 
@@ -37,6 +39,7 @@ void tcb_free(struct shard *sh, struct tcb *t);
 
 void tcp_conn_insert(struct shard *sh, struct tcb *t);
 void tcp_conn_remove(struct shard *sh, struct tcb *t);
+void tcp_conn_mend(struct shard *sh);
 /* The connection between these end points, or NULL. */
 struct tcb *tcp_lookup(struct shard *sh, const struct endpoint *local, const struct endpoint *remote);
 /* port_connect's question: connection or TIME_WAIT entry that can't be reused. */

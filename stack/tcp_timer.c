@@ -378,6 +378,8 @@ static void tcb_timer(struct shard *sh, struct tcb *t)
     uint32_t now_ms = (uint32_t)shard_ms(sh);
     bool gone = false;
 
+    sh->work = &t->pcb;
+    list_step();
     for (int i = 0; i < DL_MAX && !gone; i++) {
         enum tcp_deadline d = handler[i].d;
         uint32_t at_ms = tcp_deadline_ms(t, d);

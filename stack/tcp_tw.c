@@ -44,6 +44,17 @@ struct tw *tcp_tw_lookup(struct shard *sh, const struct endpoint *local, const s
     return NULL;
 }
 
+void tcp_tw_mend(struct shard *sh)
+{
+    struct tcp_table *tt = sh->tcp;
+
+    tcp_hash_mend(&tt->timewait, sh->st, tw_hash);
+    list_repair(&tt->tw_fifo);
+    list_repair(&tt->fw2_fifo);
+    tt->nfw2 = 0;
+    list_for_each(n, &tt->fw2_fifo) tt->nfw2++;
+}
+
 /* What the entry waits: 2 MSL, or Linux's tcp_fin_timeout. */
 static uint32_t wait_ms(const struct shard *sh, const struct tw *w)
 {

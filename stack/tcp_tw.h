@@ -44,4 +44,7 @@ void tcp_tw_free(struct shard *sh, struct tw *w);
 /* The FIFO's timer. */
 void tcp_tw_expire(struct shard *sh);
 
+/* tcp_mend's: the table and the lists of what expires are made whole. */
+void tcp_tw_mend(struct shard *sh);
+
 #endif

@@ -62,11 +62,14 @@ void tcp_tx_idle(struct shard *sh, struct tcb *t)
 
 void tcp_tx_free(struct shard *sh, struct tcb *t)
 {
-    if (!t->tx)
+    struct tcp_tx *x = t->tx;
+
+    if (!x)
         return;
-    if (t->tx->sack_cache)
+    if (x->sack_cache)
         tcp_sack_cache_free(sh, t);
-    slab_free(&sh->tcp->tx, t->tx);
     t->tx = NULL;
+    list_step(); /* a process killed from here on loses it; it is never freed twice */
+    slab_free(&sh->tcp->tx, x);
     t->backoff = 0;
 }

@@ -1,6 +1,5 @@
 /* tcp_walk.c: every connection, listener, half-open connection and TIME_WAIT entry, for ss and the keeper. */
 #include "tcp_cb.h"
-#include "tcp_output.h"
 #include "tcp_synq.h"
 #include "tcp_tw.h"
 
@@ -61,25 +60,4 @@ void tcp_walk(const struct shard *sh, walk_fn *fn, void *arg)
     for (uint32_t i = 0; i < buckets(&tt->timewait); i++)
         for (struct list *n = tt->timewait.bucket[i]; n; n = n->next)
             view_tw((const struct tw *)(const void *)n, fn, arg);
-}
-
-void tcp_recover_lists(struct shard *sh)
-{
-    const struct slab *s = &sh->tcp->tcb;
-
-    list_init(&sh->dirty);
-    list_init(&sh->acks);
-    for (uint32_t i = 0; i < s->fresh; i++) {
-        struct tcb *t = slab_at(s, i);
-
-        if (t->pcb.proto != IPPROTO_TCP)
-            continue;
-        list_init(&t->pcb.dirty);
-        list_init(&t->acks);
-        t->pcb.events = 0;
-        if (t->pcb.user)
-            pcb_event(sh, &t->pcb, EV_IN | EV_OUT);
-        if (t->flags & (TF_OUTPUT | TF_ACK_NOW))
-            tcp_at_burst_end(sh, t, 0);
-    }
 }

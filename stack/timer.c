@@ -20,6 +20,8 @@ void wheel_init(struct wheel *w, uint64_t now_ms)
 {
     w->now_ms = now_ms;
     w->armed = 0;
+    w->moved = NULL;
+    w->opened = NULL;
     list_init(&w->moving);
     list_init(&w->due);
     for (unsigned l = 0; l < WHEEL_LEVELS; l++) {
@@ -68,9 +70,11 @@ void timer_arm(struct wheel *w, struct timer *t, uint64_t expires_ms)
 {
     if (expires_ms <= w->now_ms)
         expires_ms = w->now_ms + 1;
+    if (t->armed && t->expires_ms == expires_ms)
+        return;
+    w->moved = t;
+    list_step();
     if (t->armed) {
-        if (t->expires_ms == expires_ms)
-            return;
         unplace(w, t);
     } else {
         t->armed = true;
@@ -78,15 +82,21 @@ void timer_arm(struct wheel *w, struct timer *t, uint64_t expires_ms)
     }
     t->expires_ms = expires_ms;
     place(w, t);
+    list_step();
+    w->moved = NULL;
 }
 
 void timer_cancel(struct wheel *w, struct timer *t)
 {
     if (!t->armed)
         return;
+    w->moved = t;
+    list_step();
     unplace(w, t);
     t->armed = false;
     w->armed--;
+    list_step();
+    w->moved = NULL;
 }
 
 /* The next occupied slot: its level and number, and the time at which it starts. False when there is none. */
@@ -126,11 +136,15 @@ static void settle(struct wheel *w)
     while (!list_empty(&w->moving)) {
         struct timer *t = container_of(w->moving.next, struct timer, node);
 
+        w->moved = t;
+        list_step();
         list_del(&t->node);
         if (t->expires_ms <= w->now_ms)
             list_add_tail(&w->due, &t->node);
         else
             place(w, t);
+        list_step();
+        w->moved = NULL;
     }
 }
 
@@ -140,9 +154,13 @@ static void fire_due(struct wheel *w, void (*fire)(void *arg, struct timer *t), 
     while (!list_empty(&w->due)) {
         struct timer *t = container_of(w->due.next, struct timer, node);
 
+        w->moved = t;
+        list_step();
         list_del(&t->node);
         t->armed = false;
         w->armed--;
+        list_step();
+        w->moved = NULL;
         fire(arg, t);
     }
 }
@@ -151,12 +169,84 @@ static void open_slot(struct wheel *w, unsigned level, unsigned slot)
 {
     struct list *head = &w->slot[level][slot], *moving = &w->moving;
 
+    w->opened = head;
+    list_step();
     moving->next = head->next;
     moving->prev = head->prev;
     moving->next->prev = moving->prev->next = moving;
     list_init(head);
+    list_step();
+    w->opened = NULL;
     w->occupied[level] &= ~(1ULL << slot);
     settle(w);
+}
+
+/* Killed between two stores of open_slot: the ring of timers is entered by one head and left by the other.
+ * Both are put in it: each timer then is on one list again. */
+static void mend_opened(struct wheel *w)
+{
+    struct list *head = w->opened, *moving = &w->moving, *first, *n;
+
+    if (!head)
+        return;
+    first = head->next != head ? head->next : moving->next;
+    list_init(head);
+    list_init(moving);
+    while (first != head && first != moving) {
+        n = first->next;
+        list_add_tail(moving, first);
+        first = n;
+    }
+    w->opened = NULL;
+}
+
+static uint32_t count(struct list *l)
+{
+    uint32_t n = 0;
+
+    list_repair(l);
+    list_for_each(x, l) n++;
+    return n;
+}
+
+/* Where the timer that was being moved is: linked on a list as far as reading forward shows. */
+static bool is_linked(const struct wheel *w, const struct timer *t)
+{
+    bool yes = list_has(&w->moving, &t->node) || list_has(&w->due, &t->node);
+
+    for (unsigned l = 0; l < WHEEL_LEVELS && !yes; l++)
+        for (unsigned s = 0; s < WHEEL_SLOTS && !yes; s++)
+            yes = list_has(&w->slot[l][s], &t->node);
+    return yes;
+}
+
+void wheel_mend(struct wheel *w)
+{
+    struct timer *t = w->moved;
+
+    mend_opened(w);
+    w->armed = count(&w->moving) + count(&w->due);
+    for (unsigned l = 0; l < WHEEL_LEVELS; l++) {
+        w->occupied[l] = 0;
+        for (unsigned s = 0; s < WHEEL_SLOTS; s++) {
+            uint32_t n = count(&w->slot[l][s]);
+
+            w->armed += n;
+            w->occupied[l] |= (uint64_t)(n != 0) << s;
+        }
+    }
+    if (!t)
+        return;
+    /* Into the list of what is settled next: there it fires, or finds its slot. It may fire once for nothing,
+     * which timers allow. */
+    if (is_linked(w, t))
+        list_del(&t->node);
+    else
+        w->armed++;
+    list_init(&t->node);
+    t->armed = true;
+    list_add_tail(&w->moving, &t->node);
+    w->moved = NULL;
 }
 
 void wheel_run(struct wheel *w, uint64_t now_ms, void (*fire)(void *arg, struct timer *t), void *arg)

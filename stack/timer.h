@@ -48,8 +48,10 @@ struct wheel {
     struct list slot[WHEEL_LEVELS][WHEEL_SLOTS];
     /* Empty but in wheel_run. Here, not on its stack: a process that dies in there leaves them to the next.
      */
-    struct list moving; /* taken from their slot, to be placed again */
-    struct list due;    /* to be fired */
+    struct list moving;  /* taken from their slot, to be placed again */
+    struct list due;     /* to be fired */
+    struct list *opened; /* the slot whose timers are being taken over to moving */
+    struct timer *moved; /* the one being put in or taken out: what is linked of it is not known */
 };
 
 void wheel_init(struct wheel *w, uint64_t now_ms);
@@ -64,5 +66,7 @@ void wheel_run(struct wheel *w, uint64_t now_ms, void (*fire)(void *arg, struct 
 /* A lower bound of the next expiry in ms that is never late (it may be early by a cascade), WHEEL_NEVER when
  * none. */
 uint64_t wheel_next(const struct wheel *w);
+/* After a process was killed in the middle of any of these: makes the wheel whole. No timer is lost. */
+void wheel_mend(struct wheel *w);
 
 #endif

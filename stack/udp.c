@@ -304,18 +304,47 @@ void udp_walk(const struct shard *sh,
     }
 }
 
-void udp_recover_lists(struct shard *sh)
+static bool is_live(const void *obj)
 {
-    const struct slab *s = &sh->udp->pcbs;
+    return ((const struct udpcb *)obj)->d.pcb.proto == IPPROTO_UDP;
+}
 
+/* The one that was being changed is in the table again, if it is bound. */
+static void mend_work(struct shard *sh, struct udpcb *u)
+{
+    struct list *bound = bound_chain(sh, &u->d.pcb.local);
+    struct list *conn = conn_chain(sh, &u->d.pcb.local, &u->d.pcb.remote);
+
+    if ((bound->next && list_has(bound, &u->d.pcb.hash)) || (conn->next && list_has(conn, &u->d.pcb.hash)))
+        list_del(&u->d.pcb.hash);
+    list_init(&u->d.pcb.hash);
+    if (u->d.pcb.flags & PCB_BOUND)
+        udp_hash(sh, u);
+}
+
+void udp_mend(struct shard *sh)
+{
+    struct udp_table *t = sh->udp;
+    struct slab *s = &t->pcbs;
+
+    for (uint32_t i = 0; i < UDP_BUCKETS; i++) {
+        if (t->bound[i].next)
+            list_repair(&t->bound[i]);
+        if (t->conn[i].next)
+            list_repair(&t->conn[i]);
+    }
+    slab_mend(s, is_live);
+    if (sh->work && sh->work->proto == IPPROTO_UDP)
+        mend_work(sh, (struct udpcb *)sh->work);
+    t->nconn = 0;
     for (uint32_t i = 0; i < s->fresh; i++) {
         struct udpcb *u = slab_at(s, i);
 
-        if (u->d.pcb.proto != IPPROTO_UDP)
+        if (!is_live(u))
             continue;
-        list_init(&u->d.pcb.dirty);
-        u->d.pcb.events = 0;
-        if (u->d.pcb.user)
-            pcb_event(sh, &u->d.pcb, EV_IN | EV_OUT);
+        t->nconn += udp_connected(u) && !list_empty(&u->d.pcb.hash);
+        dgram_mend(sh, &u->d);
+        if (!u->d.pcb.user) /* it was being opened or closed */
+            udp_close(sh, u);
     }
 }

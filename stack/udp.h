@@ -33,8 +33,8 @@ int udp_getopt(struct shard *sh, struct udpcb *u, int level, int name, void *val
 
 void udp_input(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri); /* takes ownership */
 void udp_icmp(struct shard *sh, const struct icmp_error *e);
-/* As tcp_recover_lists, which comes first. */
-void udp_recover_lists(struct shard *sh);
+/* As tcp_mend. */
+void udp_mend(struct shard *sh);
 void udp_walk(const struct shard *sh,
               void (*fn)(void *arg, const struct pcb *p, uint32_t recvq, uint32_t sendq), void *arg);
 

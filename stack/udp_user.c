@@ -99,13 +99,18 @@ int udp_shutdown(struct shard *sh, struct udpcb *u, int how)
 
 void udp_close(struct shard *sh, struct udpcb *u)
 {
+    struct rte_mbuf *cork = u->cork;
+
     dgram_close(sh, &u->d);
-    rte_pktmbuf_free(u->cork);
+    u->cork = NULL;
+    list_step();
+    rte_pktmbuf_free(cork);
     udp_unhash(sh, u);
     if (u->d.pcb.flags & PCB_BOUND)
         port_release(sh->st, &u->d.pcb);
     filter_put(sh, u->d.pcb.filter);
     list_del(&u->d.pcb.dirty);
     u->d.pcb.proto = 0; /* udp_walk looks at freed ones, too */
+    list_step();
     slab_free(&sh->udp->pcbs, u);
 }

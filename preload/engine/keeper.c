@@ -262,6 +262,8 @@ static void look_at_processes(void)
         }
         if (process_pid(i) != 0)
             alive++;
+        if (process_pid(i) < 0) /* a fork: both sides may be killed before either names the child */
+            keeper.unwatched = true;
     }
     if (!execs)
         keeper.exec_ns = 0;

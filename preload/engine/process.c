@@ -33,6 +33,9 @@
 
 #define FORK_STALE_NS                                                                                        \
     (10ull * NS_IN_S) /* a fork that neither side finished: both were killed in the middle */
+#define FORK_ORPHAN_NS                                                                                       \
+    (700ull * NS_IN_MS) /* the same when the parent is known to be dead: the child, if there is one, names   \
+                           itself in its first moments */
 
 #define NAMED_WAIT_MS 1000
 
@@ -404,8 +407,11 @@ unsigned process_slots(void)
 int process_pid(unsigned slot)
 {
     struct proc *p = family_at(engine.st, slot);
+    uint64_t age_ns = engine.st->shard[0].now_ns - p->since_ns;
 
-    if (p->state == PROC_FORKING && engine.st->shard[0].now_ns - p->since_ns > FORK_STALE_NS)
+    if (p->state == PROC_FORKING &&
+        (age_ns > FORK_STALE_NS || (age_ns > FORK_ORPHAN_NS && p->forker != engine.shared->keeper_pid &&
+                                    !family_find(engine.st, p->forker))))
         family_reap(engine.st, p);
     return p->state == PROC_FREE ? 0 : p->pid;
 }

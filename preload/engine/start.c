@@ -274,6 +274,11 @@ static int wait_for_leases(void)
         (long long)engine.cfg.set.dhcp_timeout, heard ? "" : ", or more time (--set dhcp_timeout=60)");
 }
 
+static void mend_below(struct shard *sh)
+{
+    dpdk_mend(sh->pool, sh->id);
+}
+
 /* A socket to make the program's descriptors from: fstat and the like see a socket. */
 static int make_placeholder(void)
 {
@@ -292,6 +297,7 @@ int engine_open(int placeholder)
     if (rc)
         return rc;
     shard_set_wake(wake_write);
+    shard_set_mend(mend_below);
     shard_set_signal(wake_signal);
     api_bind(engine.st, process_self());
     api_fill(a);
