@@ -107,6 +107,8 @@ int dgram_flow(struct shard *sh, struct dgram *d, const struct ipaddr *dst, cons
     }
     own = !ipaddr_is_any(from);
     if (!ipaddr_eq(&fl->dst, dst) || fl->bound_if != ifindex || (own && !ipaddr_eq(&fl->src, from))) {
+        if (own && ipaddr_is_v4(from) && !ipaddr_is_v4(dst)) /* ip6_dst_lookup_tail */
+            return -EAFNOSUPPORT;
         memset(fl, 0, sizeof *fl);
         fl->dst = *dst;
         fl->src = usable_source(sh, d, from, dst);

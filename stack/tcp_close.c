@@ -255,7 +255,9 @@ void tcp_reset_state(struct shard *sh, struct tcb *t)
 
 int tcp_disconnect(struct shard *sh, struct tcb *t)
 {
-    bool reset = false;
+    /* Never connected: nothing to give up but what shutdown did, as Linux. */
+    bool idle = t->state == TCPS_CLOSE && !t->pcb.remote.port_be, reset = false;
+    uint8_t err = t->state == TCPS_CLOSE ? t->pcb.so_error : 0;
 
     if (t->state == TCPS_LISTEN) {
         tcp_listen_stop(sh, t);
@@ -265,6 +267,9 @@ int tcp_disconnect(struct shard *sh, struct tcb *t)
         tcp_done(sh, t);
     }
     tcp_reset_state(sh, t);
+    t->pcb.so_error = err;
+    if (idle)
+        return 0;
     /* getsockname goes on showing the port, also when it is given back (as Linux's inet_sport). */
     if (!(t->pcb.flags & PCB_PORT_LOCKED))
         port_release(sh->st, &t->pcb);

@@ -123,7 +123,10 @@ int tcp_listen(struct shard *sh, struct tcb *t, int backlog)
         if (err)
             return err;
     }
-    tcp_reset_state(sh, t); /* what an earlier connection left would lie under the queue */
+    err = t->pcb.so_error;
+    tcp_reset_state(sh,
+                    t); /* what an earlier connection left would lie under the queue; but its error is told */
+    t->pcb.so_error = (uint8_t)err;
     t->acc_head = t->acc_tail = NULL;
     t->acc_len = t->synq_len = t->cookie_ms = 0;
     t->backlog = n;

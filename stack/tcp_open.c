@@ -117,6 +117,7 @@ static bool syn_sent(struct shard *sh, struct tcb *t, bool with_data)
 static int do_connect(struct shard *sh, struct tcb *t, const struct endpoint *remote, bool with_data)
 {
     struct ipaddr bound = t->pcb.local.addr;
+    uint8_t shut = t->shut;
     int err;
 
     if (t->state == TCPS_SYN_SENT || t->state == TCPS_SYN_RECEIVED)
@@ -124,6 +125,7 @@ static int do_connect(struct shard *sh, struct tcb *t, const struct endpoint *re
     if (t->state != TCPS_CLOSE)
         return -EISCONN;
     tcp_reset_state(sh, t);
+    t->shut = shut; /* that of a socket without a peer was for the next one (Linux: tcp_v4_connect) */
     err = tcp_tx_get(sh, t) ? connect_route(sh, t, remote) : -ENOBUFS;
     if (!err)
         err = connect_port(sh, t);

@@ -1,5 +1,7 @@
 /* tcp_text.c: "seventh, process the segment text" and "eighth, check the FIN bit" (RFC 9293
  * section 3.10.7.4), and when to acknowledge (RFC 5681 section 4.2, RFC 9293 section 3.8.6.3). */
+#include <errno.h>
+
 #include "tcp_ext.h"
 #include "ip.h"
 #include "stamp.h"
@@ -169,7 +171,7 @@ enum count tcp_step_text(struct shard *sh, struct tcb *t, struct tcp_seg *s)
      */
     if (t->state != TCPS_ESTABLISHED && (t->shut & 1) && seq_gt(seq + s->len, t->rcv_nxt)) {
         tcp_reset_segment(sh, s);
-        tcp_end(sh, t, 0);
+        tcp_end(sh, t, ECONNRESET);
         return COUNT_TCP_CLOSED_DATA;
     }
     if (!trim(sh, t, s)) {

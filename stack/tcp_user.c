@@ -32,12 +32,14 @@ static int take_error(struct tcb *t, int other)
 /* May data be queued? 0 or what send returns. */
 static int send_check(struct tcb *t)
 {
-    if (t->pcb.so_error || (t->shut & 2))
+    if (t->pcb.so_error)
         return take_error(t, -EPIPE);
+    if (state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED)) && !tcp_tfo_passive(t))
+        return -EAGAIN;
+    if (t->shut & 2)
+        return -EPIPE;
     if (tcp_tfo_passive(t))
         return 0;
-    if (state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED)))
-        return -EAGAIN;
     return state_in(t, TCPF(ESTABLISHED) | TCPF(CLOSE_WAIT)) ? 0 : -EPIPE;
 }
 

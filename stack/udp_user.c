@@ -42,13 +42,9 @@ int udp_connect(struct shard *sh, struct udpcb *u, const struct endpoint *remote
     int r = udp_autobind(sh, u);
     struct dgram_tx tx;
 
-    if (!r && udp_connected(u))
-        udp_disconnect(sh, u);
     dgram_tx_init(&u->d, &tx);
-    if (!r)
+    if (!r) /* from the address that an earlier peer made it choose, as Linux */
         r = dgram_flow(sh, &u->d, &remote->addr, &tx);
-    if (!r)
-        r = udp_autobind(sh, u); /* disconnecting may have given an automatic port back */
     if (r)
         return r;
     udp_unhash(sh, u);
