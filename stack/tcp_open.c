@@ -117,7 +117,7 @@ static bool syn_sent(struct shard *sh, struct tcb *t, bool with_data)
 static int do_connect(struct shard *sh, struct tcb *t, const struct endpoint *remote, bool with_data)
 {
     struct ipaddr bound = t->pcb.local.addr;
-    uint8_t shut = t->shut;
+    uint8_t shut = t->pcb.remote.port_be ? 0 : t->shut;
     int err;
 
     if (t->state == TCPS_SYN_SENT || t->state == TCPS_SYN_RECEIVED)
