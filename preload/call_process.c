@@ -11,6 +11,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "dispatch.h"
 #include "fdtab.h"
 #include "fork.h"
 #include "forking.h"
@@ -216,7 +217,7 @@ EXPORT int pthread_create(pthread_t *restrict t, const pthread_attr_t *restrict 
     if (guard.depth > 0)
         return engine_thread_create(t, attr, fn, arg);
     fork_threaded();
-    return libc.pthread_create(t, attr, fn, arg);
+    return dispatch_on ? dispatch_thread(t, attr, fn, arg) : libc.pthread_create(t, attr, fn, arg);
 }
 
 /* --- ends --- */

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stddef.h>
 
+#include "dispatch.h"
 #include "libc.h"
 #include "signals.h"
 
@@ -94,4 +95,27 @@ EXPORT int sigignore(int sig)
 {
     struct sigaction act = {.sa_handler = SIG_IGN};
     return signals_action(sig, &act, NULL);
+}
+
+/* --- masks: SIGSYS stays open while system calls are handed over by it (dispatch.c) --- */
+
+static const sigset_t *without_sigsys(const sigset_t *set, int how, sigset_t *own)
+{
+    if (!set || !dispatch_on || how == SIG_UNBLOCK)
+        return set;
+    *own = *set;
+    sigdelset(own, SIGSYS);
+    return own;
+}
+
+EXPORT int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
+{
+    sigset_t own;
+    return libc.pthread_sigmask(how, without_sigsys(set, how, &own), old);
+}
+
+EXPORT int sigprocmask(int how, const sigset_t *set, sigset_t *old)
+{
+    sigset_t own;
+    return libc.sigprocmask(how, without_sigsys(set, how, &own), old);
 }

@@ -6,6 +6,8 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/pidfd.h>
 #include <sys/select.h>
@@ -17,6 +19,8 @@
 #include "fork.h"
 #include "forking.h"
 #include "libc.h"
+#include "route.h"
+#include "signals.h"
 #include "wait.h"
 #include "wait.h"
 
@@ -227,8 +231,47 @@ static long fork_call(long nr, const long *a)
     return pid;
 }
 
+/* rt_sigaction's own struct. */
+struct kernel_action {
+    void *handler;
+    unsigned long flags;
+    void *restorer;
+    uint64_t mask;
+};
+
+static long sigaction_call(const long *a)
+{
+    struct kernel_action k;
+    struct sigaction act = {0}, old;
+    if (a[3] != sizeof(k.mask)) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (a[1]) {
+        memcpy(&k, P(a[1]), sizeof(k));
+        act.sa_sigaction = (void (*)(int, siginfo_t *, void *))k.handler;
+        act.sa_flags = (int)k.flags;
+        memcpy(&act.sa_mask, &k.mask, sizeof(k.mask));
+    }
+    long r = signals_action((int)a[0], a[1] ? &act : NULL, &old);
+    if (r == 0 && a[2]) {
+        k = (struct kernel_action){.handler = (void *)old.sa_sigaction, .flags = (unsigned)old.sa_flags};
+        memcpy(&k.mask, &old.sa_mask, sizeof(k.mask));
+        memcpy(P(a[2]), &k, sizeof(k));
+    }
+    return r;
+}
+
+/* libc keeps these two to itself; a program that names them by number means the kernel's. */
+static bool is_libcs(long sig)
+{
+    return sig == 32 || sig == 33;
+}
+
 static long other_call(long nr, const long *a, bool *done)
 {
+    if (nr == SYS_rt_sigaction && !is_libcs(a[0]))
+        return sigaction_call(a);
     if (nr == SYS_execve)
         return execve(P(a[0]), P(a[1]), P(a[2]));
     if (nr == SYS_execveat)
@@ -237,7 +280,9 @@ static long other_call(long nr, const long *a, bool *done)
         wait_confine();
     if (fdtab && forks(nr, a[0], a[1]))
         return fork_call(nr, a);
-    if (nr == SYS_io_uring_setup && fdtab) { /* rings would bypass the stack; programs fall back to epoll */
+    /* Rings would bypass the stack; programs fall back to epoll. Before the first socket too: the ring is
+     * for what comes later. */
+    if (nr == SYS_io_uring_setup && route_setting("SHUNT_IO_URING", 0) == 0) {
         diag_unsupported(UNSUP_IO_URING);
         errno = ENOSYS;
         return -1;
@@ -248,32 +293,127 @@ static long other_call(long nr, const long *a, bool *done)
     return 0;
 }
 
+int route_setting(const char *variable, int otherwise)
+{
+    const char *v = getenv(variable);
+    return v && *v ? atoi(v) : otherwise;
+}
+
+bool route_call(long nr, const long a[6], long *r)
+{
+    bool done = true;
+    if ((guard.depth > 0 || guard.vforked) && nr != SYS_execve && nr != SYS_execveat)
+        return false;
+    if (fdtab || nr == SYS_socket) {
+        *r = socket_call(nr, a[0], a[1], a[2], a[3], a[4], a[5], &done);
+        if (done)
+            return true;
+        done = true;
+        *r = file_call(nr, a[0], a[1], a[2], a[3], a[4], a[5], &done);
+        if (done)
+            return true;
+        done = true;
+        *r = wait_call(nr, a[0], a[1], a[2], a[3], a[4], a[5], &done);
+        if (done)
+            return true;
+    }
+    done = true;
+    *r = other_call(nr, a, &done);
+    return done;
+}
+
+/* A call whose first argument is the descriptor. */
+static bool on_descriptor(long nr)
+{
+    switch (nr) {
+    case SYS_bind:
+    case SYS_listen:
+    case SYS_accept:
+    case SYS_accept4:
+    case SYS_connect:
+    case SYS_shutdown:
+    case SYS_getsockname:
+    case SYS_getpeername:
+    case SYS_getsockopt:
+    case SYS_setsockopt:
+    case SYS_recvfrom:
+    case SYS_sendto:
+    case SYS_read:
+    case SYS_write:
+    case SYS_readv:
+    case SYS_writev:
+    case SYS_close:
+    case SYS_dup:
+    case SYS_fcntl:
+    case SYS_ioctl:
+    case SYS_epoll_wait:
+    case SYS_epoll_pwait:
+    case SYS_epoll_pwait2:
+        return true;
+    }
+    return false;
+}
+
+/* One that names descriptors elsewhere, or makes them. */
+static bool with_stack(long nr)
+{
+    switch (nr) {
+    case SYS_recvmsg:
+    case SYS_sendmsg:
+    case SYS_recvmmsg:
+    case SYS_sendmmsg:
+    case SYS_close_range:
+    case SYS_dup2:
+    case SYS_dup3:
+    case SYS_sendfile:
+    case SYS_splice:
+    case SYS_poll:
+    case SYS_ppoll:
+    case SYS_select:
+    case SYS_pselect6:
+    case SYS_epoll_create:
+    case SYS_epoll_create1:
+    case SYS_epoll_ctl:
+    case SYS_fork:
+#ifdef SYS_pidfd_getfd
+    case SYS_pidfd_getfd:
+#endif
+        return true;
+    }
+    return false;
+}
+
+bool route_wants(long nr, const long a[6])
+{
+    if (guard.vforked)
+        return false;
+    switch (nr) {
+    case SYS_socket:
+        return a[0] == AF_INET || a[0] == AF_INET6 || a[0] == AF_PACKET;
+    case SYS_rt_sigaction:
+        return !is_libcs(a[0]);
+    case SYS_execve:
+    case SYS_execveat:
+    case SYS_io_uring_setup:
+        return true;
+    case SYS_exit_group:
+        return fdtab;
+    case SYS_clone:
+    case SYS_clone3:
+        return fdtab && forks(nr, a[0], a[1]);
+    }
+    if (on_descriptor(nr))
+        return fd_is_stack((int)a[0]) || fd_is_private((int)a[0]);
+    return fdtab && with_stack(nr);
+}
+
 EXPORT long syscall(long nr, ...)
 {
-    long a[6], r = 0;
+    long a[6], r;
     va_list ap;
     va_start(ap, nr);
     for (int i = 0; i < 6; i++)
         a[i] = va_arg(ap, long);
     va_end(ap);
-    bool done = nr == SYS_execve || nr == SYS_execveat;
-    if (done)
-        r = other_call(nr, a, &done);
-    else if ((fdtab || nr == SYS_socket) && guard.depth == 0 && !guard.vforked) {
-        done = true;
-        r = socket_call(nr, a[0], a[1], a[2], a[3], a[4], a[5], &done);
-        if (!done) {
-            done = true;
-            r = file_call(nr, a[0], a[1], a[2], a[3], a[4], a[5], &done);
-        }
-        if (!done) {
-            done = true;
-            r = wait_call(nr, a[0], a[1], a[2], a[3], a[4], a[5], &done);
-        }
-        if (!done) {
-            done = true;
-            r = other_call(nr, a, &done);
-        }
-    }
-    return done ? r : libc.syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+    return route_call(nr, a, &r) ? r : libc.syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 }

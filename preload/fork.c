@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "dispatch.h"
 #include "fdtab.h"
 #include "libc.h"
 #include "forking.h"
@@ -67,6 +68,7 @@ void forking_parent(bool ok, int pid)
 
 void forking_child(void)
 {
+    dispatch_child();
     if (!state.hooked)
         return;
     if (state.prepared)

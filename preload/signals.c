@@ -24,6 +24,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "dispatch.h"
 #include "fdtab.h"
 #include "guard.h"
 #include "libc.h"
@@ -176,15 +177,48 @@ static void unwrap(struct sigaction *old, const struct action *a)
         old->sa_flags = a->flags;
 }
 
+/* SIGSYS while the kernel hands over system calls by it: the program's action is noted, the kernel keeps
+ * dispatch.c's. */
+static int keep_aside(const struct sigaction *act, struct sigaction *old)
+{
+    uint64_t mask = acquire();
+    struct action *a = &actions[SIGSYS], before = *a;
+    if (act) {
+        a->flags = act->sa_flags;
+        memcpy(&a->mask, &act->sa_mask, sizeof(a->mask));
+        a->handler = (void *)act->sa_sigaction;
+    }
+    release(mask);
+    if (old) {
+        memset(old, 0, sizeof(*old));
+        old->sa_sigaction = (void (*)(int, siginfo_t *, void *))before.handler;
+        old->sa_flags = before.flags;
+        memcpy(&old->sa_mask, &before.mask, sizeof(before.mask));
+    }
+    return 0;
+}
+
+void signals_sigsys(siginfo_t *info, void *context)
+{
+    if (actions[SIGSYS].handler == SIG_DFL)
+        by_default(SIGSYS, info);
+    else if (actions[SIGSYS].handler != SIG_IGN)
+        wrapper(SIGSYS, info, context);
+}
+
 int signals_action(int sig, const struct sigaction *act, struct sigaction *old)
 {
     struct sigaction kern, was;
     if (sig < 1 || sig >= SIGNALS || guard.depth > 0)
         return libc.sigaction(sig, act, old);
+    if (sig == SIGSYS && dispatch_on)
+        return keep_aside(act, old);
     uint64_t mask = acquire();
     struct action before = actions[sig];
     if (act) {
         kern = *act;
+        if (dispatch_on)
+            sigdelset(&kern.sa_mask, SIGSYS);
         if ((act->sa_handler != SIG_DFL || is_kept(sig)) && act->sa_handler != SIG_IGN &&
             act->sa_sigaction != wrapper) {
             memcpy(&actions[sig].mask, &act->sa_mask, sizeof(actions[sig].mask));

@@ -14,6 +14,9 @@ int signals_action(int sig, const struct sigaction *act, struct sigaction *old);
  * all others the program's as ever. */
 void signals_faults(void);
 
+/* A SIGSYS that is no system call handed over (dispatch.c): the program's. */
+void signals_sigsys(siginfo_t *info, void *context);
+
 /* Blocks every signal that can wait; the mask before. Signals of faults are left alone. */
 uint64_t signals_block(void);
 void signals_restore(uint64_t mask);

@@ -318,7 +318,7 @@ static int no(const char *program, const char *why)
 static int check_elf(const char *program, const struct image *im)
 {
     const Elf64_Ehdr *eh = (const void *)im->at;
-    bool interp = false;
+    bool interp = false, go;
 
     if (im->len < sizeof *eh || eh->e_ident[EI_CLASS] != ELFCLASS64)
         return no(program, "is no 64-bit program: libshunt.so cannot be loaded into it");
@@ -327,13 +327,13 @@ static int check_elf(const char *program, const struct image *im)
         return no(program, "is a damaged ELF file");
     for (unsigned i = 0; i < eh->e_phnum; i++)
         interp |= ((const Elf64_Phdr *)(im->at + eh->e_phoff))[i].p_type == PT_INTERP;
-    if (image_has(im, "Go build ID: \"") || image_has(im, "Go buildinf:"))
-        return no(
-            program,
-            "is a Go program: it calls the kernel directly, past the C library, where shunt cannot see it");
+    go = image_has(im, "Go build ID: \"") || image_has(im, "Go buildinf:");
     if (!interp)
         return no(program,
-                  "is linked statically: nothing can be preloaded into it; use a dynamically linked build");
+                  go ? "is a statically linked Go program: nothing can be preloaded into it; build it "
+                       "with CGO_ENABLED=1 and -tags netcgo, or -linkmode=external"
+                     : "is linked statically: nothing can be preloaded into it; use a dynamically "
+                       "linked build");
     return 0;
 }
 

@@ -1,0 +1,428 @@
+/* dispatch.c: system calls that never pass libc.
+ *
+ * Theory of operation. A Go program (and some other runtimes) has its own system call instructions, which no
+ * interposer sees. Linux can hand them over: with syscall user dispatch (prctl(2),
+ * PR_SET_SYSCALL_USER_DISPATCH) a call from outside of one range of addresses is not made but raises SIGSYS.
+ * The range goes from the lowest to the highest of libshunt.so, libc, the dynamic linker and the engine, so
+ * that their own calls are made as ever; those of a library that happens to lie between stay unseen.
+ *
+ * The handler. What is the kernel's alone is made in the handler, by an instruction in the range, and the
+ * result put where the program expects it. Signal mask and alternate stack are changed in the frame that the
+ * handler returns by, as the return would undo everything else. What may be the stack's cannot be done there:
+ * it blocks, needs more stack than a signal's, and handlers of the program must be able to run over it. So
+ * the handler copies its frame to a stack of the library's own (a lane) and returns into dispatch_entry
+ * there, which calls the interposer as ordinary code and then returns by the copied frame to where the call
+ * was made: every register but the result is as it was. A handler of the program may make calls too while one
+ * is at work: each depth has a lane of its own.
+ *
+ * SIGSYS must never be blocked while the program's own code runs (the kernel would end it): masks that the
+ * program sets lose it (signals.c, call_signal.c), and its own action for SIGSYS is kept aside.
+ *
+ * Threads: the kernel's setting is a thread's and is not inherited: pthread_create's start sets it. A child
+ * of fork too; that of a vfork goes without until it execs. Differs: a thread made by a raw clone is refused
+ * (ENOSYS).
+ *
+ * SHUNT_SYSCALL_DISPATCH=1 turns it on, 0 off; without it is on for programs with a Go build id.
+ */
+#include "dispatch.h"
+
+#include <errno.h>
+#include <link.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "diag.h"
+#include "guard.h"
+#include "libc.h"
+#include "route.h"
+#include "signals.h"
+
+bool dispatch_on;
+
+#if defined(__x86_64__)
+
+#define DISPATCH_PRCTL  59 /* PR_SET_SYSCALL_USER_DISPATCH, of Linux 5.11 */
+#define DISPATCH_TURNED 1  /* PR_SYS_DISPATCH_ON */
+#define DISPATCH_CODE   2  /* SYS_USER_DISPATCH, a si_code */
+#define LANES           4
+#define LANE_BYTES      (512u * 1024)
+#define KERNEL_UC_BYTES (offsetof(ucontext_t, uc_sigmask) + sizeof(uint64_t)) /* the kernel's is shorter */
+#define FX_BYTES        512
+#define FX_SOFTWARE     464 /* in there: what the kernel says of what follows */
+#define FX_MAGIC        0x46505853u
+
+static uintptr_t range_lo, range_hi;
+
+static __thread struct {
+    unsigned depth;
+    char *lane[LANES];
+} mine __attribute__((tls_model("initial-exec")));
+
+/* A call at work on a lane. */
+struct call {
+    char uc[KERNEL_UC_BYTES] __attribute__((aligned(16))); /* what it returns by */
+    long nr, a[6];
+};
+
+static bool arm(void)
+{
+    uint64_t sys = 1ull << (SIGSYS - 1);
+    raw_syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&sys, 0, sizeof(sys), 0, 0);
+    return raw_syscall(SYS_prctl, DISPATCH_PRCTL, DISPATCH_TURNED, (long)range_lo,
+                       (long)(range_hi - range_lo), 0, 0) == 0;
+}
+
+void dispatch_child(void)
+{
+    if (dispatch_on)
+        arm();
+}
+
+/* --- a call of the stack's --- */
+
+static _Noreturn void dispatch_return(struct call *c, long r)
+{
+    uint64_t all = UINT64_MAX;
+    /* From here on no handler may take this lane: the frame has the mask to go on with. */
+    raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, 0, sizeof(all), 0, 0);
+    mine.depth--;
+    ((ucontext_t *)c->uc)->uc_mcontext.gregs[REG_RAX] = r;
+    __asm__ volatile("mov %0, %%rsp\n\tmov $15, %%eax\n\tsyscall" /* rt_sigreturn */
+                     :
+                     : "r"(c->uc)
+                     : "memory");
+    __builtin_unreachable();
+}
+
+static long lane_sigaltstack(struct call *c)
+{
+    long r = raw_syscall(SYS_sigaltstack, c->a[0], c->a[1], 0, 0, 0, 0);
+    raw_syscall(SYS_sigaltstack, 0, (long)&((ucontext_t *)c->uc)->uc_stack, 0, 0, 0, 0);
+    return r;
+}
+
+__attribute__((used)) static _Noreturn void dispatch_entry(struct call *c)
+{
+    int saved = errno;
+    long r;
+    if (c->nr == SYS_sigaltstack)
+        r = lane_sigaltstack(c);
+    else if (!route_call(c->nr, c->a, &r))
+        r = raw_syscall(c->nr, c->a[0], c->a[1], c->a[2], c->a[3], c->a[4], c->a[5]);
+    else if (r == -1)
+        r = -errno;
+    errno = saved;
+    dispatch_return(c, r);
+}
+
+/* Bytes of the floating-point state that a signal's frame points at. */
+static size_t fp_bytes(const char *fp)
+{
+    uint32_t magic, size;
+    memcpy(&magic, fp + FX_SOFTWARE, sizeof(magic));
+    memcpy(&size, fp + FX_SOFTWARE + sizeof(magic), sizeof(size));
+    return magic == FX_MAGIC && size > FX_BYTES && size < LANE_BYTES / 4 ? size : FX_BYTES;
+}
+
+/* The handler's return goes to dispatch_entry. False: no memory, or too deep. */
+static bool enter(ucontext_t *uc, long nr, const long a[6])
+{
+    if (mine.depth >= LANES)
+        return false;
+    unsigned d = mine.depth++;
+    if (!mine.lane[d]) {
+        long m = raw_syscall(SYS_mmap, 0, LANE_BYTES, PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (m < 0 && m > -4096) {
+            mine.depth--;
+            return false;
+        }
+        mine.lane[d] = (char *)m;
+    }
+    greg_t *g = uc->uc_mcontext.gregs;
+    char *top = mine.lane[d] + LANE_BYTES, *fp = (char *)uc->uc_mcontext.fpregs;
+    if (fp) {
+        size_t n = fp_bytes(fp);
+        top = (char *)((uintptr_t)(top - n) & ~63ul);
+        memcpy(top, fp, n);
+    }
+    struct call *c = (struct call *)((uintptr_t)(top - sizeof(*c)) & ~63ul);
+    memcpy(c->uc, uc, KERNEL_UC_BYTES);
+    ((ucontext_t *)c->uc)->uc_mcontext.fpregs = fp ? (void *)top : NULL;
+    c->nr = nr;
+    memcpy(c->a, a, sizeof(c->a));
+    g[REG_RIP] = (greg_t)dispatch_entry;
+    g[REG_RDI] = (greg_t)c;
+    g[REG_RSP] = (greg_t)((char *)c - sizeof(long)); /* as after a call */
+    g[REG_EFL] &= ~0x400;                            /* the direction flag */
+    return true;
+}
+
+/* --- calls about the signal frame itself --- */
+
+static uint64_t *frame_mask(ucontext_t *uc)
+{
+    return (uint64_t *)&uc->uc_sigmask;
+}
+
+static long frame_sigprocmask(ucontext_t *uc, const long a[6])
+{
+    uint64_t *mask = frame_mask(uc), old = *mask, set = 0;
+    if (a[3] != sizeof(set))
+        return -EINVAL;
+    if (a[1]) {
+        memcpy(&set, (void *)a[1], sizeof(set));
+        set &= ~(1ull << (SIGSYS - 1) | 1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1));
+        if (a[0] == SIG_BLOCK)
+            *mask = old | set;
+        else if (a[0] == SIG_UNBLOCK)
+            *mask = old & ~set;
+        else if (a[0] == SIG_SETMASK)
+            *mask = set;
+        else
+            return -EINVAL;
+    }
+    if (a[2])
+        memcpy((void *)a[2], &old, sizeof(old));
+    return 0;
+}
+
+/* A change waits until the handler has left the stack that it may be about. */
+static long frame_sigaltstack(ucontext_t *uc, const long a[6], bool *later)
+{
+    stack_t old = uc->uc_stack;
+    uintptr_t sp = (uintptr_t)uc->uc_mcontext.gregs[REG_RSP], lo = (uintptr_t)old.ss_sp;
+    bool none = (old.ss_flags & SS_DISABLE) || old.ss_size == 0;
+    bool on = !none && sp > lo && sp - lo <= old.ss_size;
+    *later = a[0] && !on;
+    if (*later)
+        return 0;
+    old.ss_flags = none ? SS_DISABLE : on ? SS_ONSTACK : 0;
+    if (a[1])
+        memcpy((void *)a[1], &old, sizeof(old));
+    return a[0] ? -EPERM : 0;
+}
+
+static _Noreturn void frame_sigreturn(ucontext_t *uc)
+{
+    __asm__ volatile("mov %0, %%rsp\n\tmov $15, %%eax\n\tsyscall"
+                     :
+                     : "r"(uc->uc_mcontext.gregs[REG_RSP])
+                     : "memory");
+    __builtin_unreachable();
+}
+
+/* A clone whose child goes on on another stack cannot be made from here. */
+static bool is_raw_thread(long nr, const long a[6])
+{
+    return (nr == SYS_clone && a[1]) || (nr == SYS_clone3 && a[0] && ((const uint64_t *)a[0])[5]);
+}
+
+/* --- the handler --- */
+
+static long serve(ucontext_t *uc, long nr, const long a[6], bool *entered)
+{
+    bool later = false;
+    long r;
+    switch (nr) {
+    case SYS_rt_sigprocmask:
+        return frame_sigprocmask(uc, a);
+    case SYS_sigaltstack:
+        r = frame_sigaltstack(uc, a, &later);
+        if (!later)
+            return r;
+        break;
+    case SYS_rt_sigreturn:
+        frame_sigreturn(uc);
+    }
+    if (is_raw_thread(nr, a)) {
+        diag_unsupported(UNSUP_RAW_CLONE);
+        return -ENOSYS;
+    }
+    if (!later && (guard.depth > 0 || !route_wants(nr, a)))
+        return raw_syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+    *entered = enter(uc, nr, a);
+    return -ENOMEM;
+}
+
+static void on_sigsys(int sig, siginfo_t *info, void *context)
+{
+    ucontext_t *uc = context;
+    greg_t *g = uc->uc_mcontext.gregs;
+    int saved = errno;
+    if (info->si_code != DISPATCH_CODE) {
+        signals_sigsys(info, context);
+        return;
+    }
+    const long a[6] = {g[REG_RDI], g[REG_RSI], g[REG_RDX], g[REG_R10], g[REG_R8], g[REG_R9]};
+    bool entered = false;
+    long r = serve(uc, info->si_syscall, a, &entered);
+    if (!entered)
+        g[REG_RAX] = r;
+    errno = saved;
+}
+
+/* --- threads --- */
+
+struct thread {
+    void *(*fn)(void *);
+    void *arg;
+};
+
+static void lanes_free(void *arg)
+{
+    for (unsigned i = 0; i < LANES; i++) {
+        if (mine.lane[i])
+            raw_syscall(SYS_munmap, (long)mine.lane[i], LANE_BYTES, 0, 0, 0, 0);
+        mine.lane[i] = NULL;
+    }
+}
+
+static void *thread_start(void *arg)
+{
+    struct thread t = *(struct thread *)arg;
+    void *r;
+    free(arg);
+    arm();
+    pthread_cleanup_push(lanes_free, NULL);
+    r = t.fn(t.arg);
+    pthread_cleanup_pop(1);
+    return r;
+}
+
+int dispatch_thread(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
+{
+    struct thread *th = malloc(sizeof(*th));
+    if (!th)
+        return EAGAIN;
+    *th = (struct thread){.fn = fn, .arg = arg};
+    int r = libc.pthread_create(t, attr, thread_start, th);
+    if (r != 0)
+        free(th);
+    return r;
+}
+
+/* --- the start --- */
+
+static bool note_is_go(const char *at, size_t n)
+{
+    while (n >= sizeof(ElfW(Nhdr))) {
+        const ElfW(Nhdr) *h = (const void *)at;
+        size_t name = (h->n_namesz + 3u) & ~3u, len = sizeof(*h) + name + ((h->n_descsz + 3u) & ~3u);
+        if (len > n)
+            return false;
+        if (h->n_namesz == 4 && memcmp(at + sizeof(*h), "Go\0", 4) == 0)
+            return true;
+        at += len;
+        n -= len;
+    }
+    return false;
+}
+
+struct objects {
+    unsigned n;
+    bool go; /* the program, which comes first */
+};
+
+static bool holds(const struct dl_phdr_info *o, const void *p)
+{
+    for (unsigned i = 0; i < o->dlpi_phnum; i++) {
+        uintptr_t lo = o->dlpi_addr + o->dlpi_phdr[i].p_vaddr;
+        if (o->dlpi_phdr[i].p_type == PT_LOAD && (uintptr_t)p - lo < o->dlpi_phdr[i].p_memsz)
+            return true;
+    }
+    return false;
+}
+
+static int look_at_object(struct dl_phdr_info *o, size_t size, void *arg)
+{
+    struct objects *all = arg;
+    bool first = all->n++ == 0;
+    for (unsigned i = 0; first && i < o->dlpi_phnum; i++)
+        if (o->dlpi_phdr[i].p_type == PT_NOTE &&
+            note_is_go((const char *)o->dlpi_addr + o->dlpi_phdr[i].p_vaddr, o->dlpi_phdr[i].p_memsz))
+            all->go = true;
+    return first;
+}
+
+/* Widens the range over the object that has p. */
+static int widen(struct dl_phdr_info *o, size_t size, void *p)
+{
+    if (!holds(o, p))
+        return 0;
+    for (unsigned i = 0; i < o->dlpi_phnum; i++) {
+        uintptr_t lo = o->dlpi_addr + o->dlpi_phdr[i].p_vaddr, hi = lo + o->dlpi_phdr[i].p_memsz;
+        if (o->dlpi_phdr[i].p_type != PT_LOAD || !(o->dlpi_phdr[i].p_flags & PF_X))
+            continue;
+        if (range_lo == 0 || lo < range_lo)
+            range_lo = lo;
+        if (hi > range_hi)
+            range_hi = hi;
+    }
+    return 1;
+}
+
+static bool turn_on(const char **why)
+{
+    struct sigaction sa = {.sa_sigaction = on_sigsys, .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK};
+    void *engine = libc_load("libshunt-engine.so", "shunt_engine_start", why);
+    if (!engine)
+        return false;
+    dl_iterate_phdr(widen, (void *)&range_lo);
+    dl_iterate_phdr(widen, (void *)(uintptr_t)getppid); /* of libc's; nobody interposes it */
+    dl_iterate_phdr(widen, engine);
+    dl_iterate_phdr(widen, (void *)getauxval(AT_BASE)); /* the dynamic linker */
+    *why = "this kernel has no syscall user dispatch (Linux 5.11)";
+    if (libc.sigaction(SIGSYS, &sa, NULL) < 0 || !arm())
+        return false;
+    pthread_atfork(NULL, NULL, dispatch_child);
+    dispatch_on = true;
+    return true;
+}
+
+static void refuse(const char *why)
+{
+    const char *fallback = getenv("SHUNT_FALLBACK");
+    bool go_on = fallback && strcmp(fallback, "kernel") == 0;
+    diag_line(go_on ? "warn" : "error",
+              "this program makes its own system calls, and they cannot be seen: %s%s", why,
+              go_on ? "" : ": SHUNT_FALLBACK=kernel runs it on the kernel's sockets");
+    if (!go_on)
+        raw_syscall(SYS_exit_group, 1, 0, 0, 0, 0, 0);
+}
+
+__attribute__((constructor)) static void dispatch_start(void)
+{
+    struct objects all = {0};
+    const char *why = NULL;
+    int want = route_setting("SHUNT_SYSCALL_DISPATCH", 2);
+    dl_iterate_phdr(look_at_object, &all);
+    if (want == 0 && all.go)
+        diag_line("warn", "this program makes its own system calls: its sockets are the kernel's "
+                          "(SHUNT_SYSCALL_DISPATCH=0)");
+    if (want != 1 && (want == 0 || !all.go))
+        return;
+    if (!turn_on(&why))
+        refuse(why);
+    else
+        diag_line("info", "this program makes its own system calls: they are served by syscall dispatch");
+}
+
+#else
+
+void dispatch_child(void) {}
+
+int dispatch_thread(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
+{
+    return libc.pthread_create(t, attr, fn, arg);
+}
+
+#endif

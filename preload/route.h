@@ -1,0 +1,15 @@
+/* route.h: system calls by number: which interposer serves them (call_syscall.c). */
+#ifndef SHUNT_PRELOAD_ROUTE_H
+#define SHUNT_PRELOAD_ROUTE_H
+
+#include <stdbool.h>
+
+/* Makes the call as the interposer of its name does, which passes on to the kernel what is not the stack's:
+ * true and *r as libc's functions return it (-1 and errno). False: nobody's, nothing was done. */
+bool route_call(long nr, const long a[6], long *r);
+/* May this call be anybody's but the kernel's? Cheap; reads nothing but descriptors. */
+bool route_wants(long nr, const long a[6]);
+/* The program's setting SHUNT_<NAME>, a number; otherwise when there is none. */
+int route_setting(const char *variable, int otherwise);
+
+#endif
