@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/uio.h>
 
 #include "boot.h"
@@ -114,6 +115,26 @@ static bool has_ours(char *control, size_t len)
     return false;
 }
 
+/* Linux bounds the descriptors that a user has in messages by the sender's soft RLIMIT_NOFILE (unix(7),
+ * ETOOMANYREFS). Those of the stack itself (preload/engine/join.c) are not the program's: with them the bound
+ * is the hard limit. */
+static ssize_t send_bounded(int fd, const struct msghdr *m, int flags)
+{
+    struct rlimit old, lim;
+    ssize_t r = libc.sendmsg(fd, m, flags);
+    if (r >= 0 || errno != ETOOMANYREFS ||
+        raw_syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&old, 0, 0) < 0)
+        return r;
+    lim = old;
+    lim.rlim_cur = lim.rlim_max;
+    raw_syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&lim, 0, 0, 0);
+    r = libc.sendmsg(fd, m, flags | MSG_DONTWAIT);
+    int err = errno;
+    raw_syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&old, 0, 0, 0);
+    errno = err;
+    return r;
+}
+
 /* m: the program's message, its control messages copied to control. */
 static ssize_t send_with_tickets(int fd, struct msghdr *m, char *control, int flags)
 {
@@ -122,7 +143,7 @@ static ssize_t send_with_tickets(int fd, struct msghdr *m, char *control, int fl
     pthread_cleanup_push(give_back, &t);
     r = replace(control, m->msg_controllen, &t);
     m->msg_control = control;
-    r = r < 0 ? to_errno(r) : libc.sendmsg(fd, m, flags);
+    r = r < 0 ? to_errno(r) : send_bounded(fd, m, flags);
     pthread_cleanup_pop(1);
     return r;
 }
@@ -138,7 +159,7 @@ ssize_t pass_sendmsg(int fd, const struct msghdr *msg, int flags)
     if (!control)
         return to_errno(-ENOMEM);
     if (!USER_COPY(control, m.msg_control, m.msg_controllen) || !has_ours(control, m.msg_controllen))
-        return libc.sendmsg(fd, msg, flags);
+        return send_bounded(fd, msg, flags);
     return send_with_tickets(fd, &m, control, flags);
 }
 
@@ -173,20 +194,19 @@ int pass_sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
     return (int)sent;
 }
 
-/* A Unix stream whose peer sends no more: what few but tickets are. */
-static bool may_be_ticket(int fd)
+/* A program of the tree that has not needed the stack yet joins it for a ticket. */
+static bool joined_for(int fd)
 {
-    int domain = 0;
-    socklen_t len = sizeof(domain);
-    struct pollfd p = {.fd = fd, .events = POLLRDHUP};
-    return libc.getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX &&
-           libc.poll(&p, 1, 0) == 1 && p.revents & POLLRDHUP;
+    int mark = 0;
+    socklen_t len = sizeof(mark);
+    return fdtab || (tree_has_stack() && libc.getsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &mark, &len) == 0 &&
+                     mark == TICKET_MARK && boot());
 }
 
 static void one_received(int fd, int flags)
 {
     unsigned char bits;
-    if ((unsigned)fd >= SHUNT_FD_MAX || (!fdtab && !(tree_has_stack() && may_be_ticket(fd) && boot())))
+    if ((unsigned)fd >= SHUNT_FD_MAX || !joined_for(fd))
         return;
     fdtab_forget(fd); /* closed behind the library's back, and now another's */
     if (__atomic_load_n(api->parcels, __ATOMIC_ACQUIRE) &&

@@ -77,6 +77,8 @@ static int send_fd(int sk, const void *data, size_t n, int fd)
     union one_fd c;
     struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = sizeof c};
     struct timespec ms = {0, NS_IN_MS};
+    struct rlimit old, lim;
+    bool raised = false;
     long r = -EAGAIN;
 
     memset(&c, 0, sizeof c);
@@ -85,9 +87,18 @@ static int send_fd(int sk, const void *data, size_t n, int fd)
     memcpy(CMSG_DATA(&c.hdr), &fd, sizeof fd);
     for (int i = 0; r == -EAGAIN && i < HAND_TRIES; i++) {
         r = sys3(SYS_sendmsg, sk, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (r == -ETOOMANYREFS && !raised) { /* by the soft limit; our own are many (join.c) */
+            raised = sys4(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &old) == 0;
+            lim = old;
+            lim.rlim_cur = lim.rlim_max;
+            r = raised ? sys4(SYS_prlimit64, 0, RLIMIT_NOFILE, &lim, NULL) : r;
+            r = r == 0 ? -EAGAIN : r;
+        }
         if (r == -EAGAIN)
             sys2(SYS_nanosleep, &ms, NULL);
     }
+    if (raised)
+        sys4(SYS_prlimit64, 0, RLIMIT_NOFILE, &old, NULL);
     return r < 0 ? (int)r : 0;
 }
 
@@ -160,7 +171,7 @@ static int note_parcel(int fd, struct parcel_key key, unsigned char bits)
 int ticket_make(int fd, unsigned char bits, bool half)
 {
     struct parcel_key key;
-    int end[2], r;
+    int end[2], mark = TICKET_MARK, r;
 
     if (*parcel_count(engine.st) >= engine.shared->parcels_max)
         return -ETOOMANYREFS;
@@ -169,6 +180,8 @@ int ticket_make(int fd, unsigned char bits, bool half)
     transit_set(end[0]);
     transit_set(end[1]);
     r = key_of(end[0], &key);
+    if (!r)
+        r = (int)sys5(SYS_setsockopt, end[0], SOL_SOCKET, SO_RCVLOWAT, &mark, sizeof mark);
     if (!r && half)
         r = send_fd(end[1], "", 1, fd);
     if (!r)

