@@ -82,7 +82,7 @@ struct shunt_api {
 
     /* --- descriptors that travel (parcel.h) --- */
 #define TICKET_MARK 0x73687431 /* a ticket's SO_RCVLOWAT, for who has no stack to ask yet */
-    const uint32_t *parcels; /* how many are on their way: with none a received descriptor is no ticket */
+    const uint32_t *parcels;   /* how many are on their way: with none a received descriptor is no ticket */
     /* A ticket for fd's file, to be sent in its place: a descriptor of the engine's, closed by parcel_sent
      * after the sending. bits: the sender's note. half: fd's kernel descriptor travels along. */
     int (*parcel_make)(int fd, unsigned char bits, bool half);
