@@ -24,12 +24,25 @@ enum { NOT_YET, RUNNING, KERNEL };
 static int state;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* one starter */
 
+static __typeof__(shunt_engine_start) *engine_start;
+
+void boot_load(void)
+{
+    const char *why;
+    pthread_mutex_lock(&lock);
+    guard_enter();
+    if (!engine_start)
+        engine_start = libc_load("libshunt-engine.so", "shunt_engine_start", &why);
+    guard_leave();
+    pthread_mutex_unlock(&lock);
+}
+
 static const struct shunt_api *start(void)
 {
     const char *why = NULL;
     const struct shunt_api *a = NULL;
-    __typeof__(shunt_engine_start) *engine_start =
-        libc_load("libshunt-engine.so", "shunt_engine_start", &why);
+    if (!engine_start)
+        engine_start = libc_load("libshunt-engine.so", "shunt_engine_start", &why);
     if (!engine_start) {
         diag_line("error", "cannot load the engine: %s", why);
         return NULL;

@@ -1,14 +1,15 @@
-/* call_cred.c: setuid, seteuid, setreuid, setresuid, capset.
+/* call_cred.c: setuid, seteuid, setreuid, setresuid, capset, chroot.
  *
  * A daemon may give up root before it opens its first socket, and a link that needs privilege could not be
  * opened any more then. So the stack starts when root is about to be given up, if the environment asks for
- * such a link. */
+ * such a link. In another root directory the engine could not be found: it is loaded before. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "boot.h"
 #include "libc.h"
+#include "tree.h"
 
 static void start_if_privileged(void)
 {
@@ -60,4 +61,13 @@ EXPORT int setresuid(uid_t ruid, uid_t euid, uid_t suid)
 {
     before_drop(euid);
     return libc.setresuid(ruid, euid, suid);
+}
+
+EXPORT int chroot(const char *path)
+{
+    boot_load();
+    int r = libc.chroot(path);
+    if (r == 0)
+        tree_root_changed();
+    return r;
 }

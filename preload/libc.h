@@ -121,6 +121,7 @@
     X(int, prctl, -1, (int op, unsigned long a, unsigned long b, unsigned long c, unsigned long d),          \
       (op, a, b, c, d))                                                                                      \
     X(int, capset, SYS_capset, (void *h, const void *d), (h, d))                                             \
+    X(int, chroot, SYS_chroot, (const char *p), (p))                                                         \
     X(int, setuid, -1, (uid_t u), (u))                                                                       \
     X(int, seteuid, -1, (uid_t e), (e))                                                                      \
     X(int, setreuid, -1, (uid_t r, uid_t e), (r, e))                                                         \

@@ -33,6 +33,7 @@
 #include <unistd.h>
 
 #include "boot.h"
+#include "diag.h"
 #include "guard.h"
 #include "libc.h"
 
@@ -175,11 +176,36 @@ static char *preload_both(const char *theirs, char *bytes)
     return bytes;
 }
 
+static bool root_changed;
+
+void tree_root_changed(void)
+{
+    root_changed = true;
+}
+
+/* In another root the loader may not find the library: it says so itself, but not what that means. */
+static void warn_if_lost(void)
+{
+    char path[PATH_MAX];
+    const char *list = saved_preload ? saved_preload + sizeof(PRELOAD) : "";
+    size_t n = strcspn(list, " :");
+    if (n < sizeof(path) && n) {
+        memcpy(path, list, n);
+        path[n] = 0;
+        if (access(path, R_OK) != 0)
+            diag_line("warn",
+                      "%s is not there in this root directory: what is executed here is not on the stack",
+                      path);
+    }
+}
+
 char *const *tree_env(char *const *envp, const char *place, char **out, char *bytes)
 {
     size_t n = 0;
     if (!nsaved || names_other_tree(envp))
         return envp;
+    if (root_changed)
+        warn_if_lost();
     for (char *const *e = envp; e && *e; e++) {
         if (is_named(*e, PLACE))
             continue;

@@ -19,6 +19,9 @@ bool tree_has_stack(void);
  * result as close_range's, errno set. */
 int tree_close_range(unsigned lo, unsigned hi, int flags);
 
+/* This process has another root directory now, where the library may not be: new images are looked after. */
+void tree_root_changed(void);
+
 /* The environment of a new image: envp, with what the tree needs and envp lacks. An envp that names another
  * tree is left as it is. TREE_ENV gives one that lives as long as the caller's frame; place: of SHUNT_PLACE,
  * "" without. */

@@ -250,12 +250,13 @@ struct proc *family_find(struct stack *st, int pid)
     return NULL;
 }
 
-int family_exec_begin(struct stack *st, struct proc *p)
+int family_exec_begin(struct stack *st, struct proc *p, int tid)
 {
     if (p->exec_begun)
         return -EBUSY;
     pthread_mutex_lock(&p->exec); /* free: whoever has it has exec_begun set */
     p->exec_begun = 1;
+    p->exec_tid = tid;
     for (uint32_t fd = 0; fd < p->fd_end; fd++)
         proc_mark(p, (int)fd, PROC_MARK_CLOSE);
     return 0;
@@ -267,18 +268,10 @@ void family_exec_failed(struct stack *st, struct proc *p)
     pthread_mutex_unlock(&p->exec);
 }
 
-bool family_exec_done(struct stack *st, struct proc *p, bool free_empty)
+/* Releases what the marks say, and what threads of the old image held. exec_begun goes last: a process killed
+ * in here leaves it to the next one to go on. */
+static void exec_sweep(struct stack *st, struct proc *p)
 {
-    if (p->state != PROC_LIVE || !p->exec_begun)
-        return true;
-    switch (pthread_mutex_trylock(&p->exec)) {
-    case EBUSY:
-        return false;
-    case EOWNERDEAD:
-        pthread_mutex_consistent(&p->exec);
-        break;
-    }
-    /* exec_begun goes last: a process killed in here leaves it to the next one to go on. */
     for (int fd = (int)p->fd_end - 1; fd >= 0; fd--)
         if (proc_file(p, fd) && p->marks[fd] & PROC_MARK_CLOSE)
             proc_close(st, p, fd);
@@ -287,10 +280,40 @@ bool family_exec_done(struct stack *st, struct proc *p, bool free_empty)
     waiter_reap(st, p->pid);
     p->fresh = 1;
     p->exec_begun = 0;
-    pthread_mutex_unlock(&p->exec);
-    if (free_empty && !p->nfds)
+}
+
+bool family_exec_done(struct stack *st, struct proc *p, bool gone)
+{
+    if (p->state != PROC_LIVE || !p->exec_begun)
+        return true;
+    switch (pthread_mutex_trylock(&p->exec)) {
+    case EBUSY:
+        if (!gone)
+            return false;
+        break;
+    case EOWNERDEAD:
+        pthread_mutex_consistent(&p->exec);
+        pthread_mutex_unlock(&p->exec);
+        break;
+    default:
+        pthread_mutex_unlock(&p->exec);
+    }
+    exec_lock_init(p); /* nobody waits for it */
+    exec_sweep(st, p);
+    if (!p->nfds)
         family_reap(st, p);
     return true;
+}
+
+void family_exec_join(struct stack *st, struct proc *p)
+{
+    if (p->fresh)
+        return;
+    if (!p->exec_begun)
+        for (uint32_t fd = 0; fd < p->fd_end; fd++)
+            proc_mark(p, (int)fd, 0);
+    exec_lock_init(p);
+    exec_sweep(st, p);
 }
 
 /* --- after a process was killed inside the stack --- */

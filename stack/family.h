@@ -17,7 +17,9 @@
  * executes first marks each number (proc_mark: is it closed, else what the preload wants to know of it) and
  * locks proc.exec, a robust mutex. At a successful exec the kernel treats the locks of the old image as those
  * of a dead thread: whoever tries the lock next (the keeper, which was told to look, or the new image when it
- * joins) gets EOWNERDEAD and does the rest (family_exec_done). After a failed one its owner unlocks it.
+ * joins) gets EOWNERDEAD and does the rest (family_exec_done). After a failed one its owner unlocks it. A
+ * thread that is not its process's first gets another number by the exec before the kernel looks at its
+ * locks, and finds none of its own: there it shows by exec_tid, which is no more.
  *
  * A child of vfork or posix_spawn shares its parent's memory and has no place until it executes. It, or its
  * parent for it, then makes one with what goes on alone (family_enter with pid -1, proc_install, proc_mark).
@@ -54,6 +56,7 @@ struct proc {
     uint8_t *marks;       /* [SHUNT_FD_MAX]: proc_mark's; valid while exec_begun or fresh */
     uint64_t token;       /* of this use of the place; never reused */
     uint8_t exec_begun;   /* marks are set, exec is locked or its owner is gone */
+    int32_t exec_tid;     /* who executes */
     uint8_t fresh;        /* made for an image that has not joined yet: marks are valid */
     uint8_t marked;       /* marks has pages */
     uint8_t joined;       /* by exec, not by fork */
@@ -76,13 +79,16 @@ void family_child(struct proc *child, int pid, uint64_t start_time);
  * this. */
 void family_reap(struct stack *st, struct proc *p);
 /* The process begins to execute another image: its numbers are marked from here on (PROC_MARK_CLOSE each),
- * and p->exec is the calling thread's. 0, or -EBUSY: another thread is at it. */
-int family_exec_begin(struct stack *st, struct proc *p);
+ * and p->exec is the calling thread's (tid). 0, or -EBUSY: another thread is at it. */
+int family_exec_begin(struct stack *st, struct proc *p, int tid);
 /* It failed. Context: the thread that began. */
 void family_exec_failed(struct stack *st, struct proc *p);
-/* Releases what an exec that succeeded closed; a place that holds nothing then is freed with free_empty.
- * True: nothing is to be waited for any more. */
-bool family_exec_done(struct stack *st, struct proc *p, bool free_empty);
+/* Releases what an exec that succeeded closed; a place that holds nothing then is freed. True: nothing is to
+ * be waited for any more. gone: the thread that began is known to be no more. */
+bool family_exec_done(struct stack *st, struct proc *p, bool gone);
+/* The same in the new image, which takes p over; also after an exec that nobody announced: then all numbers
+ * are marked 0. */
+void family_exec_join(struct stack *st, struct proc *p);
 /* The place of process pid that is alive, NULL: none. */
 struct proc *family_find(struct stack *st, int pid);
 /* After a process was killed inside the stack: counts the references of all files again, by who holds them

@@ -246,7 +246,8 @@ int process_exec_begin(bool own, int pid, struct exec_place *out)
     sh = engine_enter();
     if (own) {
         p = self;
-        rc = me.own == (int)sys0(SYS_getpid) ? family_exec_begin(engine.st, p) : -ESRCH;
+        rc =
+            me.own == (int)sys0(SYS_getpid) ? family_exec_begin(engine.st, p, (int)sys0(SYS_gettid)) : -ESRCH;
     } else {
         pid = me.foreign ? 0 : pid;
         p = family_enter(engine.st, pid, 0);
@@ -343,7 +344,7 @@ int process_join(const char *place)
     sh = engine_enter();
     p = family_find(engine.st, me.keeper);
     if (p)
-        family_exec_done(engine.st, p, false);
+        family_exec_join(engine.st, p);
     else
         p = place_given(place);
     if (!p)
@@ -366,7 +367,8 @@ bool process_execs(unsigned slot)
 {
     struct proc *p = family_at(engine.st, slot);
 
-    return !family_exec_done(engine.st, p, true);
+    return p->exec_begun &&
+           !family_exec_done(engine.st, p, sys3(SYS_tgkill, p->pid, p->exec_tid, 0) == -ESRCH);
 }
 
 bool process_portless(unsigned slot)

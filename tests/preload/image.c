@@ -4,6 +4,7 @@
  */
 #include "check.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <spawn.h>
 #include <sys/syscall.h>
@@ -158,7 +159,8 @@ enum way {
     EXECLE,
     FEXECVE,
     EXECVEAT,
-    BY_NUMBER, /* in a child */
+    BY_NUMBER,
+    BY_THREAD, /* in a child */
     VFORK,
     CLONE_VF,
     SPAWN,
@@ -167,11 +169,18 @@ enum way {
 };
 static const char *const way_names[] = {"execve", "execv",  "execvp",  "execvpe",  "execl",
                                         "execlp", "execle", "fexecve", "execveat", "syscall",
-                                        "vfork",  "clone",  "spawn",   "spawnp"};
+                                        "thread", "vfork",  "clone",   "spawn",    "spawnp"};
+
+static void *by_thread(void *argv)
+{
+    execve(self, argv, environ);
+    return NULL;
+}
 
 static void execute(enum way way, char **argv)
 {
     char *empty[] = {NULL};
+    pthread_t t;
     int fd;
 
     switch (way) {
@@ -200,6 +209,10 @@ static void execute(enum way way, char **argv)
     case EXECVEAT:
         fd = open(self, O_PATH | O_CLOEXEC);
         execveat(fd, "", argv, environ, AT_EMPTY_PATH);
+        break;
+    case BY_THREAD:
+        pthread_create(&t, NULL, by_thread, argv);
+        pthread_join(t, NULL);
         break;
     case BY_NUMBER:
         syscall(SYS_execve, self, argv, environ);

@@ -139,7 +139,7 @@ static void *execute(void *arg)
 {
     struct exec_call *x = arg;
 
-    cr_assert_eq(family_exec_begin(x->e->st, x->p), 0);
+    cr_assert_eq(family_exec_begin(x->e->st, x->p, 7), 0);
     if (x->keep >= 0)
         proc_mark(x->p, x->keep, 5);
     return NULL;
@@ -166,14 +166,14 @@ Test(family, exec_releases_what_it_closed)
     proc_pin(e->st, p, &b->file);
     exec_in(e, p, 3);
     cr_assert_eq(socks_in_use(e), 2, "nobody has looked yet");
-    cr_assert(family_exec_done(e->st, p, true));
+    cr_assert(family_exec_done(e->st, p, false));
     cr_assert_eq(proc_file(p, 3), &a->file);
     cr_assert_eq(p->marks[3], 5);
     cr_assert(p->fresh);
     cr_assert_null(proc_file(p, 4));
     cr_assert_eq(socks_in_use(e), 1);
     cr_assert_eq(w->pid, 0, "the old image's threads are gone");
-    cr_assert(family_exec_done(e->st, p, true), "once");
+    cr_assert(family_exec_done(e->st, p, false), "once");
     cr_assert_eq(family_find(e->st, 100), p);
 }
 
@@ -184,13 +184,43 @@ Test(family, failed_exec_changes_nothing)
     struct sock *a = new_sock(e);
 
     proc_install(e->st, p, 3, &a->file);
-    cr_assert_eq(family_exec_begin(e->st, p), 0);
-    cr_assert_eq(family_exec_begin(e->st, p), -EBUSY, "another thread's");
+    cr_assert_eq(family_exec_begin(e->st, p, 7), 0);
+    cr_assert_eq(family_exec_begin(e->st, p, 7), -EBUSY, "another thread's");
     family_exec_failed(e->st, p);
-    cr_assert(family_exec_done(e->st, p, true));
+    cr_assert(family_exec_done(e->st, p, false));
     cr_assert_eq(proc_file(p, 3), &a->file);
-    cr_assert_eq(family_exec_begin(e->st, p), 0);
+    cr_assert_eq(family_exec_begin(e->st, p, 7), 0);
     family_exec_failed(e->st, p);
+}
+
+Test(family, exec_by_another_thread_than_the_first)
+{
+    struct env *e = env_stack(NULL);
+    struct proc *p = family_enter(e->st, 100, 1);
+    struct sock *a = new_sock(e), *b = new_sock(e);
+
+    proc_install(e->st, p, 3, &a->file);
+    proc_install(e->st, p, 4, &b->file);
+    cr_assert_eq(family_exec_begin(e->st, p, 7), 0);
+    proc_mark(p, 3, 5);
+    cr_assert(!family_exec_done(e->st, p, false), "its lock looks taken");
+    cr_assert(family_exec_done(e->st, p, true));
+    cr_assert_null(proc_file(p, 4));
+    cr_assert_eq(family_exec_begin(e->st, p, 8), 0);
+}
+
+Test(family, exec_that_nobody_announced)
+{
+    struct env *e = env_stack(NULL);
+    struct proc *p = family_enter(e->st, 100, 1);
+    struct sock *a = new_sock(e);
+
+    proc_install(e->st, p, 3, &a->file);
+    proc_pin(e->st, p, &a->file);
+    family_exec_join(e->st, p);
+    cr_assert_eq(proc_file(p, 3), &a->file, "the new image looks whether it is there");
+    cr_assert_eq(p->marks[3], 0);
+    cr_assert_eq(a->file.refs, 1);
 }
 
 Test(family, exec_that_keeps_nothing_gives_its_place_back)
@@ -202,7 +232,7 @@ Test(family, exec_that_keeps_nothing_gives_its_place_back)
 
     proc_install(e->st, p, 3, &a->file);
     exec_in(e, p, -1);
-    cr_assert(family_exec_done(e->st, p, true));
+    cr_assert(family_exec_done(e->st, p, false));
     cr_assert_eq(socks_in_use(e), 0);
     cr_assert_null(family_find(e->st, 100));
     cr_assert_neq(family_enter(e->st, 101, 1)->token, token);
@@ -216,7 +246,7 @@ Test(family, place_of_one_that_died_executing_can_be_used_again)
     exec_in(e, p, -1);
     family_reap(e->st, p);
     for (int i = 0; i < FAMILY_MAX; i++)
-        cr_assert_eq(family_exec_begin(e->st, family_enter(e->st, 200 + i, 1)), 0);
+        cr_assert_eq(family_exec_begin(e->st, family_enter(e->st, 200 + i, 1), 7), 0);
 }
 
 Test(family, unborn_child_is_named_or_given_up)
