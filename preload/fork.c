@@ -98,6 +98,7 @@ void fork_exit(void)
 {
     if (!fdtab || guard.depth > 0 || guard.vforked)
         return;
+    wait_leaving();
     API_VOID(exit_process());
     fdtab_follow(NULL);
 }

@@ -31,6 +31,7 @@
 #define YIELD_NS  5000  /* spun alone so long, let others run */
 #define BUSY_NS   20000 /* a yield this long: others had work */
 #define HELD_MAX  8
+#define PARK_NS   2000000000u
 
 #define CLOCK_TURNS 4 /* polls of a spinning call between its looks at the clock */
 
@@ -355,14 +356,38 @@ static int sleep_loop(struct wait *w)
     return r;
 }
 
+/* --- the end of the process --- */
+
+static bool leaving; /* a thread is in exit: what the process holds in the stack is released */
+static __thread bool leaver __attribute__((tls_model("initial-exec")));
+
+void wait_leaving(void)
+{
+    leaver = true;
+    __atomic_store_n(&leaving, true, __ATOMIC_RELEASE);
+}
+
+/* The call's file is gone because the process ends: in Linux the thread would end inside the call. Not for
+ * ever: the thread that ends may wait for this one, which on Linux goes on. */
+static void park(void)
+{
+    uint64_t end = wait_now_ns() + PARK_NS;
+    while (wait_now_ns() < end) {
+        struct timespec t = until(end);
+        libc.ppoll(NULL, 0, &t, NULL);
+    }
+}
+
 int wait_run(struct wait *w)
 {
     uint64_t start = wait_now_ns();
     int r = spin(w, start);
-    if (r == -ETIME)
-        return 0;
     if (r == 0)
         r = sleep_loop(w);
+    if (__builtin_expect(__atomic_load_n(&leaving, __ATOMIC_RELAXED), 0) && !leaver)
+        park();
+    if (r == -ETIME)
+        return 0;
     if (r >= 0)
         learn(wait_now_ns() - start);
     return r;

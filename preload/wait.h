@@ -51,6 +51,8 @@ uint64_t wait_now_ns(void);
 void wait_confine(void);
 /* In a forked child: what the parent's sleeping calls hold is not the child's. */
 void wait_child(void);
+/* This thread ends the process: the others do not come back from their waits. */
+void wait_leaving(void);
 /* now + us, ms or a timespec; NULL or negative: NEVER */
 uint64_t wait_deadline_us(int64_t us);
 uint64_t wait_deadline(const struct timespec *t);

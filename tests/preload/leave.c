@@ -145,3 +145,59 @@ CHECK(exec_lets_go)
     V(waitpid(p, NULL, WNOHANG));
     waitpid(p, NULL, 0);
 }
+
+/* Threads asleep in a call while another one ends the process: none of them comes back from it. */
+
+static int told[2];
+static int asleep_in;
+
+static void *asleep(void *arg)
+{
+    struct epoll_event ev = {.events = EPOLLIN};
+    struct pollfd p = {.fd = sv[0], .events = POLLIN};
+    char b;
+    int e = epoll_create1(0), r = 0;
+
+    epoll_ctl(e, EPOLL_CTL_ADD, sv[0], &ev);
+    __atomic_add_fetch(&asleep_in, 1, __ATOMIC_RELEASE);
+    if (arg == (void *)0)
+        r = epoll_wait(e, &ev, 1, -1);
+    else if (arg == (void *)1)
+        r = (int)recv(sv[0], &b, 1, 0);
+    else
+        r = poll(&p, 1, -1);
+    dprintf(told[1], "%d came back: %d errno %d\n", (int)(intptr_t)arg, r, errno);
+    return NULL;
+}
+
+CHECK(exit_with_sleepers)
+{
+    char line[200] = "";
+    ssize_t n;
+
+    tcp_pair(sv);
+    NEED(pipe(told) == 0);
+    for (int i = 0; i < 5; i++) {
+        pid_t p;
+
+        fflush(stdout);
+        p = fork();
+        if (p == 0) {
+            pthread_t t;
+
+            asleep_in = 0;
+            for (intptr_t k = 0; k < 3; k++)
+                pthread_create(&t, NULL, asleep, (void *)k);
+            while (__atomic_load_n(&asleep_in, __ATOMIC_ACQUIRE) < 3)
+                usleep(1000);
+            usleep(20000);
+            if (i < 3)
+                exit(0);
+            _exit(0);
+        }
+        waitpid(p, NULL, 0);
+    }
+    close(told[1]);
+    n = read(told[0], line, sizeof(line) - 1);
+    TEXT(line, n);
+}
