@@ -100,6 +100,17 @@ static void mend_loopback(struct shard *sh)
     }
 }
 
+/* The same for those that members without the device left. */
+static void mend_relay(struct txq *q)
+{
+    q->relay_tail = NULL;
+    q->nrelay = 0;
+    for (struct rte_mbuf *m = q->relay_head; m; m = pkt_meta(m)->link) {
+        q->relay_tail = m;
+        q->nrelay++;
+    }
+}
+
 /* The owner was killed in the middle of something: what is shared is made whole, what it was changing (work)
  * is given up, and who sleeps is woken to look again, because what would have been told is not known. From
  * the bottom up: buffers, timers, queues of frames, transports, files, and last the files that nobody holds,
@@ -110,6 +121,8 @@ static void mend(struct shard *sh)
         mend_fn(sh);
     wheel_mend(&sh->wheel);
     mend_loopback(sh);
+    for (unsigned i = 0; i < NETDEV_MAX; i++)
+        mend_relay(&sh->tx[i]);
     sh->icmp_copy->m = NULL;
     sh->nsig = 0;
     list_init(&sh->dirty);
