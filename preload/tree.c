@@ -51,7 +51,7 @@ static unsigned nsaved;
 static const char *saved_preload; /* one of them */
 static char store[8192];
 static size_t store_len;
-static char join_value[96];
+static char join_var[96];
 
 bool tree_has_fd(int fd)
 {
@@ -150,6 +150,29 @@ static size_t env_count(char *const *env)
     while (env && env[n])
         n++;
     return n;
+}
+
+/* Not by setenv and unsetenv: a shell may have its own, for variables that it has not set up yet. */
+static void env_remove(const char *name)
+{
+    char **to = environ;
+    for (char **e = environ; e && *e; e++)
+        if (!is_named(*e, name))
+            *to++ = *e;
+    if (to)
+        *to = NULL;
+}
+
+static void env_add(char *var)
+{
+    size_t n = env_count(environ);
+    char **env = malloc((n + 2) * sizeof(*env));
+    if (!env)
+        return;
+    memcpy(env, environ, n * sizeof(*env));
+    env[n] = var;
+    env[n + 1] = NULL;
+    environ = env;
 }
 
 struct tree_room tree_env_room(char *const *envp)
@@ -293,23 +316,25 @@ static void make(void)
     tree.fd[0] = move_up(fd[0]);
     tree.fd[1] = move_up(fd[1]);
     tree.ino = inode_of(tree.fd[0]);
-    snprintf(join_value, sizeof(join_value), "%d,%d,%llu,%x", tree.fd[0], tree.fd[1],
+    snprintf(join_var, sizeof(join_var), JOIN "=%d,%d,%llu,%x", tree.fd[0], tree.fd[1],
              (unsigned long long)tree.ino, settings_sum(environ));
-    setenv(JOIN, join_value, 1);
+    env_add(join_var);
 }
 
 __attribute__((constructor)) static void tree_init(void)
 {
     static char place[48];
-    const char *given = getenv(PLACE);
+    const char *given = env_get(environ, PLACE), *join = env_get(environ, JOIN);
     if (given) {
-        strncpy(place, given, sizeof(place) - 1);
-        unsetenv(PLACE);
+        strncpy(place, given + sizeof(PLACE), sizeof(place) - 1);
+        env_remove(PLACE);
     }
-    if (!inherit(getenv(JOIN)))
+    if (!inherit(join ? join + sizeof(JOIN) : NULL)) {
+        env_remove(JOIN);
         make();
-    else if (*place)
+    } else if (*place) {
         tree.place = place;
+    }
     save_all();
     if (tree.place)
         boot();
