@@ -76,17 +76,6 @@ static int owner_ex(int fd, int cmd, void *arg)
     return USER_COPY(arg, &ex, sizeof(ex)) ? 0 : -EFAULT;
 }
 
-/* A number of one's own comes with a siginfo that says more than the stack knows. */
-static int set_sig(int sig)
-{
-    if (sig < 0 || sig > SIGRTMAX)
-        return -EINVAL;
-    if (sig == 0)
-        return 0;
-    diag_unsupported(UNSUP_SIGIO);
-    return -EINVAL;
-}
-
 static int stack_fcntl(int fd, int cmd, void *arg)
 {
     int r;
@@ -107,9 +96,10 @@ static int stack_fcntl(int fd, int cmd, void *arg)
     case F_GETOWN_EX:
         return owner_ex(fd, cmd, arg);
     case F_SETSIG: /* on the placeholder it would be all sockets' */
-        return set_sig((int)(long)arg);
+        return (unsigned long)arg > (unsigned long)SIGRTMAX ? -EINVAL
+                                                            : API(set_sig(by_fd(fd), (int)(long)arg));
     case F_GETSIG:
-        return 0;
+        return API(get_sig(by_fd(fd)));
     default: /* FD_CLOEXEC, and what no socket takes: locks, leases, seals, pipe sizes */
         r = libc.fcntl(fd, cmd, arg);
         return r < 0 ? -errno : r;

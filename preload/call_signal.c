@@ -119,3 +119,21 @@ EXPORT int sigprocmask(int how, const sigset_t *set, sigset_t *old)
     sigset_t own;
     return libc.sigprocmask(how, without_sigsys(set, how, &own), old);
 }
+
+/* --- waiting for a signal --- */
+
+EXPORT int sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *timeout)
+{
+    int sig = libc.sigtimedwait(set, info, timeout);
+    if (sig > 0 && info)
+        signals_told(info);
+    return sig;
+}
+
+EXPORT int sigwaitinfo(const sigset_t *set, siginfo_t *info)
+{
+    int sig = libc.sigwaitinfo(set, info);
+    if (sig > 0 && info)
+        signals_told(info);
+    return sig;
+}

@@ -46,7 +46,6 @@ static const char *const texts[UNSUP_MAX] = {
     [UNSUP_VMSPLICE] = "tee and vmsplice do not take a socket of the stack: EINVAL",
     [UNSUP_RAW_CLONE] = "a process made by a raw clone() has no stack: its sockets are not connected",
     [UNSUP_SYSCALL] = "syscall() was given a socket of the stack for a call that is not interposed",
-    [UNSUP_SIGIO] = "signal-driven I/O is served with SIGIO alone: F_SETSIG fails with EINVAL",
 };
 /* Shared with the processes forked from here on, so that once is once. */
 static unsigned own[UNSUP_MAX], *counts = own;

@@ -11,7 +11,6 @@ enum unsupported {
     UNSUP_VMSPLICE,  /* vmsplice, tee on a socket */
     UNSUP_RAW_CLONE, /* fork by a raw clone: the child has no stack */
     UNSUP_SYSCALL,   /* syscall(2) on a socket of the stack that has no interposer */
-    UNSUP_SIGIO,     /* F_SETSIG, F_NOTIFY ... on a socket of the stack */
     UNSUP_MAX
 };
 /* Once, before the first fork of a process with a stack. */

@@ -103,6 +103,8 @@
     X(int, pthread_create, -1, (pthread_t * t, const pthread_attr_t *a, void *(*f)(void *), void *arg),      \
       (t, a, f, arg))                                                                                        \
     X(int, pthread_sigmask, -1, (int how, const sigset_t *s, sigset_t *o), (how, s, o))                      \
+    X(int, sigtimedwait, -1, (const sigset_t *s, siginfo_t *i, const struct timespec *t), (s, i, t))         \
+    X(int, sigwaitinfo, -1, (const sigset_t *s, siginfo_t *i), (s, i))                                       \
     X(int, sigprocmask, -1, (int how, const sigset_t *s, sigset_t *o), (how, s, o))                          \
     X(int, execve, SYS_execve, (const char *p, char *const *a, char *const *e), (p, a, e))                   \
     X(int, execvpe, -1, (const char *p, char *const *a, char *const *e), (p, a, e))                          \

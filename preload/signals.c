@@ -19,6 +19,7 @@
 #include "signals.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <string.h>
 #include <ucontext.h>
@@ -112,6 +113,28 @@ static void by_default(int sig, siginfo_t *info)
                     (long)info, 0, 0);
 }
 
+void signals_told(siginfo_t *info)
+{
+    static const uint64_t own_codes = 1ull << (SIGILL - 1) | 1ull << (SIGTRAP - 1) | 1ull << (SIGBUS - 1) |
+                                      1ull << (SIGFPE - 1) | 1ull << (SIGSEGV - 1) | 1ull << (SIGCHLD - 1) |
+                                      1ull << (SIGSYS - 1);
+    if (info->si_code != SI_SIGIO)
+        return;
+    if (info->si_band == 0) {
+        int sig = info->si_signo;
+        memset(info, 0, sizeof(*info));
+        info->si_signo = sig;
+        info->si_code = SI_KERNEL;
+    } else if (!(own_codes & bit(info->si_signo))) {
+        long band = info->si_band;
+        info->si_code = band & POLLHUP   ? POLL_HUP
+                        : band & POLLERR ? POLL_ERR
+                        : band & POLLPRI ? POLL_PRI
+                        : band & POLLOUT ? POLL_OUT
+                                         : POLL_IN;
+    }
+}
+
 static void wrapper(int sig, siginfo_t *info, void *context)
 {
     int saved = errno;
@@ -139,6 +162,7 @@ static void wrapper(int sig, siginfo_t *info, void *context)
         if (!(a.mask & bit(sig)) && !(*context_mask(context) & bit(sig)))
             set_mask(SIG_UNBLOCK, bit(sig));
     }
+    signals_told(info);
     guard.handlers++;
     if (!(a.flags & SA_RESTART))
         guard.interrupting++;

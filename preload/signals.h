@@ -14,6 +14,10 @@ int signals_action(int sig, const struct sigaction *act, struct sigaction *old);
  * all others the program's as ever. */
 void signals_faults(void);
 
+/* SIGIO and its like, as the stack queued it (engine/wake.c): the siginfo becomes what the kernel's own is.
+ */
+void signals_told(siginfo_t *info);
+
 /* A SIGSYS that is no system call handed over (dispatch.c): the program's. */
 void signals_sigsys(siginfo_t *info, void *context);
 

@@ -133,6 +133,8 @@ struct shunt_api {
     /* F_SETOWN_EX, F_GETOWN_EX: type F_OWNER_TID, F_OWNER_PID, F_OWNER_PGRP; who 0: nobody */
     int (*set_owner)(struct ref r, int type, int who);
     int (*get_owner)(struct ref r, int *type, int *who);
+    int (*set_sig)(struct ref r, int sig); /* F_SETSIG, F_GETSIG */
+    int (*get_sig)(struct ref r);
 
     /* --- readiness --- */
     int (*poll)(struct ref r);      /* EPOLL* bits now; does not poll devices */

@@ -127,6 +127,8 @@ static int fd_set_flags(struct ref r, int flags)
 
     if (!f)
         return err;
+    if ((flags & ~f->oflags & O_ASYNC) && f->type == FILE_SOCK)
+        file_sock(f)->sig_fd = r.fd;
     f->oflags = (uint32_t)(flags & FILE_FLAGS);
     shard_unlock(&api_self.st->shard[0]);
     return 0;

@@ -201,6 +201,16 @@ static int do_set_owner(struct ref r, int type, int who)
     return WITH_SOCK(r, (s->owner = who, s->owner_type = (uint8_t)type, 0));
 }
 
+static int do_set_sig(struct ref r, int sig)
+{
+    return WITH_SOCK(r, (s->sig = (uint8_t)sig, 0));
+}
+
+static int do_get_sig(struct ref r)
+{
+    return WITH_SOCK(r, s->sig);
+}
+
 static int do_get_owner(struct ref r, int *type, int *who)
 {
     return WITH_SOCK(r, (*who = s->owner, *type = s->owner_type, 0));
@@ -282,4 +292,6 @@ void api_fill_sock(struct shunt_api *t)
     t->timeo_us = do_timeo_us;
     t->set_owner = do_set_owner;
     t->get_owner = do_get_owner;
+    t->set_sig = do_set_sig;
+    t->get_sig = do_get_sig;
 }

@@ -71,15 +71,14 @@ void shard_set_relay(void (*fn)(struct shard *sh))
     relay_fn = fn;
 }
 
-void shard_signal(struct shard *sh, int type, int who, int sig)
+void shard_signal(struct shard *sh, const struct sig_due *due)
 {
-    struct sig_due due = {who, (uint8_t)type, (uint8_t)sig};
-
     for (uint32_t i = 0; i < sh->nsig; i++)
-        if (sh->sig[i].who == who && sh->sig[i].type == due.type && sh->sig[i].sig == due.sig)
+        if (sh->sig[i].who == due->who && sh->sig[i].type == due->type && sh->sig[i].sig == due->sig &&
+            sh->sig[i].fd == due->fd && sh->sig[i].code == due->code)
             return;
     if (sh->nsig < SIG_DUE_MAX)
-        sh->sig[sh->nsig++] = due;
+        sh->sig[sh->nsig++] = *due;
 }
 
 static void (*mend_fn)(struct shard *sh);

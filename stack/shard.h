@@ -47,8 +47,8 @@ void shard_set_signal(void (*fn)(const struct sig_due *s));
 /* Process-private: this process has no devices, and fn is called (under the lock) when it leaves frames to
  * those that have. Its polls do not count as polls of the devices (last_poll_ns). NULL: it has them. */
 void shard_set_relay(void (*fn)(struct shard *sh));
-/* Notes a signal for who (enum owner_type), to be sent by shard_unlock. Each at most once. */
-void shard_signal(struct shard *sh, int type, int who, int sig);
+/* Notes a signal, to be sent by shard_unlock. Each at most once. */
+void shard_signal(struct shard *sh, const struct sig_due *due);
 
 /* tx helper for lower layers: queues a complete frame for interface ifindex. Takes ownership. Flushes when
  * the batch is full; what the port doesn't take is retried at later flushes, dropped (TX_FULL) only when the

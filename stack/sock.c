@@ -287,13 +287,38 @@ static uint32_t event_bits(unsigned ev)
     return mask;
 }
 
-/* SIGURG for urgent data, SIGIO for the rest when O_ASYNC is set (man 7 socket). */
+static void tell(struct shard *sh, const struct sock *s, int sig, int code)
+{
+    struct sig_due due = {.who = s->owner, .type = s->owner_type, .sig = (uint8_t)sig};
+
+    if (s->sig && code) {
+        due.sig = s->sig;
+        due.code = (uint8_t)code;
+        due.fd = s->sig_fd;
+    }
+    shard_signal(sh, &due);
+}
+
+/* SIGURG for urgent data; SIGIO, or what F_SETSIG asked for, for the rest when O_ASYNC is set (man 7 socket,
+ * man 2 fcntl). Urgent data is told twice when there is a number (kill_fasync). */
 static void tell_owner(struct shard *sh, const struct sock *s, unsigned ev)
 {
+    bool async = s->file.oflags & O_ASYNC;
+
     if (ev & EV_URG)
-        shard_signal(sh, s->owner_type, s->owner, SIGURG);
-    if ((s->file.oflags & O_ASYNC) && (ev & ~(unsigned)EV_URG))
-        shard_signal(sh, s->owner_type, s->owner, SIGIO);
+        tell(sh, s, SIGURG, 0);
+    if ((ev & EV_URG) && async && s->sig)
+        tell(sh, s, s->sig, POLL_PRI);
+    if (!async)
+        return;
+    if (ev & EV_ERR)
+        tell(sh, s, SIGIO, POLL_ERR);
+    if (ev & EV_HUP)
+        tell(sh, s, SIGIO, POLL_HUP);
+    else if (ev & (EV_IN | EV_RDHUP))
+        tell(sh, s, SIGIO, POLL_IN);
+    if ((ev & EV_OUT) && !(ev & (EV_HUP | EV_ERR)))
+        tell(sh, s, SIGIO, POLL_OUT);
 }
 
 void sock_hand_up(struct shard *sh)

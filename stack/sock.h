@@ -56,6 +56,8 @@ struct sock {
     uint8_t kind;                    /* enum sock_kind */
     int32_t owner;                   /* F_SETOWN: whom SIGURG and SIGIO go to, 0: nobody */
     uint8_t owner_type;              /* enum owner_type */
+    uint8_t sig;                     /* F_SETSIG, 0: SIGIO without further ado */
+    int32_t sig_fd;                  /* the number by which O_ASYNC was set */
     uint8_t listening;
     uint8_t state;         /* enum sock_state */
     uint32_t syn_sent;     /* bytes a blocking write gave to a SYN whose answer it waits for (Fast Open) */

@@ -95,8 +95,10 @@ struct txq {
 enum owner_type { OWNER_TID, OWNER_PID, OWNER_PGRP }; /* with fcntl's numbers: F_OWNER_* */
 struct sig_due {
     int32_t who;
+    int32_t fd;   /* siginfo's si_fd */
     uint8_t type; /* enum owner_type */
     uint8_t sig;
+    uint8_t code; /* POLL_IN ...: its si_code; 0: says nothing but that it came (F_SETSIG 0, SIGURG) */
 };
 #define SIG_DUE_MAX 16 /* more at once are not sent */
 

@@ -11,6 +11,9 @@
  * waking, so that is harmless; a sleeper that finds a counter left over from before only returns at once.
  */
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
 #include <sys/eventfd.h>
 
 #include "engine.h"
@@ -76,10 +79,47 @@ void wake_write(unsigned index)
         sys3(SYS_write, engine.wake_fd[index], &one, sizeof one);
 }
 
+/* poll(2)'s bits for POLL_IN (1) to POLL_HUP, as Linux has them in si_band. */
+static const short bands[] = {0,
+                              POLLIN | POLLRDNORM,
+                              POLLOUT | POLLWRNORM | POLLWRBAND,
+                              POLLIN | POLLRDNORM | POLLMSG,
+                              POLLERR,
+                              POLLPRI | POLLRDBAND,
+                              POLLHUP | POLLERR};
+
+/* To thread tid of whichever process of the family has it. */
+static long queue_to_thread(int tid, int sig, siginfo_t *si)
+{
+    long r = sys4(SYS_rt_tgsigqueueinfo, sys0(SYS_getpid), tid, sig, si);
+
+    for (unsigned i = 0; r == -ESRCH && i < process_slots(); i++) {
+        int pid = family_at(engine.st, i)->pid;
+
+        if (pid > 0)
+            r = sys4(SYS_rt_tgsigqueueinfo, pid, tid, sig, si);
+    }
+    return r;
+}
+
+/* What the kernel says in a siginfo of its own may be said by nobody else; by SI_SIGIO the program's side
+ * knows that it is to be put right (preload/signals.c). */
 void wake_signal(const struct sig_due *s)
 {
-    if (s->type == OWNER_TID)
-        sys3(SYS_tkill, s->who, s->sig, 0);
-    else
-        sys3(SYS_kill, s->type == OWNER_PGRP ? -s->who : s->who, s->sig, 0);
+    siginfo_t si;
+    long r;
+
+    memset(&si, 0, sizeof si);
+    si.si_signo = s->sig;
+    si.si_code = SI_SIGIO;
+    si.si_band = bands[s->code < sizeof bands / sizeof bands[0] ? s->code : 0];
+    si.si_fd = s->fd;
+    if (s->type == OWNER_PGRP) { /* Differs: without the siginfo, which cannot be queued to a group */
+        sys2(SYS_kill, -s->who, s->sig);
+        return;
+    }
+    r = s->type == OWNER_TID ? queue_to_thread(s->who, s->sig, &si)
+                             : sys3(SYS_rt_sigqueueinfo, s->who, s->sig, &si);
+    if (r == -EAGAIN) /* the queue is full (send_sigio_to_task) */
+        sys2(s->type == OWNER_TID ? SYS_tkill : SYS_kill, s->who, SIGIO);
 }
