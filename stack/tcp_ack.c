@@ -93,14 +93,21 @@ void tcp_wake_writer(struct shard *sh, struct tcb *t)
 }
 
 /* Nothing is in flight any more: the retransmission timer stops (RFC 6298 section 5.2), and so does the
- * persist timer once the window has opened. */
-static void stop_timer(struct tcb *t)
+ * persist timer once the window has opened. What silly window avoidance still holds back goes by the next
+ * probe, and that must not be as far off as the probes of the closed window were (RFC 1122 section 4.2.3.4:
+ * the override timeout is 0.1 to 1.0 seconds). */
+static void stop_timer(struct shard *sh, struct tcb *t)
 {
     struct tcp_tx *x = t->tx;
 
     if (t->flags & TF_PROBING) {
-        if (!t->snd_wnd || (x->snd_next && t->snd_wnd < t->max_wnd / 2 && t->snd_wnd < t->mss))
+        if (!t->snd_wnd || (x->snd_next && t->snd_wnd < t->max_wnd / 2 && t->snd_wnd < t->mss)) {
+            if (t->snd_wnd && t->backoff) {
+                t->backoff = 0;
+                tcp_rtx_arm(sh, t);
+            }
             return;
+        }
         t->flags &= ~(uint32_t)TF_PROBING;
         x->retries = t->backoff = 0;
     }
@@ -223,7 +230,7 @@ void tcp_take_ack(struct shard *sh, struct tcb *t, const struct tcp_seg *s, bool
             tcp_recover_ack(sh, t, &a);
         if (t->tx->tlp_out)
             tcp_tlp_ack(sh, t, &a);
-        stop_timer(t);
+        stop_timer(sh, t);
     } else {
         clean_queue(sh, t, &a);
         t->bytes_acked += a.rs.acked - (tcp_fin_sent(t) && t->snd_una == t->snd_nxt && a.rs.acked);
@@ -236,7 +243,7 @@ void tcp_take_ack(struct shard *sh, struct tcb *t, const struct tcp_seg *s, bool
         if (tcp_ack_dubious(t, &a))
             tcp_recover_ack(sh, t, &a);
         if (!tcp_flight(t))
-            stop_timer(t);
+            stop_timer(sh, t);
         else if ((a.flags & A_SET_TIMER) && !tcp_tlp_schedule(sh, t, true))
             tcp_rtx_rearm(sh, t);
         set_cwnd(sh, t, &a, lost);

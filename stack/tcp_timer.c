@@ -202,10 +202,15 @@ static void back_off(struct shard *sh, struct tcb *t)
 static void on_persist(struct shard *sh, struct tcb *t)
 {
     uint32_t room = t->snd_una + t->snd_wnd - t->snd_nxt;
-    unsigned max =
-        (unsigned)(t->flags & TF_CLOSED ? sh->st->set.tcp_orphan_retries : sh->st->set.tcp_retries2);
-    bool orphan_stuck = (t->flags & TF_CLOSED) && t->tx->retries >= max;
+    unsigned max = (unsigned)sh->st->set.tcp_retries2;
+    bool orphan_stuck = false;
 
+    if (t->flags & TF_CLOSED) { /* tcp_probe_timer: its patience ends when the probes are far apart */
+        bool alive = tcp_rto_backed_off(t) < TCP_RTO_MAX_MS;
+
+        max = orphan_retries(sh, t, alive);
+        orphan_stuck = !alive && t->backoff >= max;
+    }
     if (t->keep_probes >= max || orphan_stuck || is_late(sh, t)) {
         give_up(sh, t);
         return;

@@ -204,7 +204,9 @@ static void reader_drained(struct shard *sh, struct tcb *t)
         return;
     }
     new = tcp_rcv_window(t);
-    if (new &&new >= 2 * now &&new > now)
+    /* With nothing left to read there comes no later occasion, and the peer may wait for more than it has:
+     * for half of the largest window it ever saw (RFC 9293 section 3.8.6.2.1). */
+    if (new > now && (new >= 2 * now || (!t->rcv_head && new - now >= now / 2)))
         tcp_send_ack(sh, t);
 }
 

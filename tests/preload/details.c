@@ -277,3 +277,35 @@ CHECK(connected_over_ipv6_and_sending_to_ipv4)
     settle(r, POLLIN);
     R(recv(r, buf, sizeof buf, MSG_DONTWAIT));
 }
+
+/* Fills a connection, closes its end or leaves it, pauses, and reads: all that was sent must come, soon. */
+static void read_late(bool closes, int pause_ms)
+{
+    int sv[2];
+    static char buf[4096];
+    size_t sent = 0, got = 0;
+    long start;
+    ssize_t n;
+
+    tcp_pair_nb(sv);
+    while (sent < 600000 && (n = send(sv[0], buf, sizeof buf, MSG_NOSIGNAL)) > 0)
+        sent += (size_t)n;
+    if (closes)
+        close(sv[0]);
+    usleep((unsigned)pause_ms * 1000);
+    start = now_ms();
+    while (got < sent && settle(sv[1], POLLIN) && (n = recv(sv[1], buf, sizeof buf, 0)) > 0)
+        got += (size_t)n;
+    show("came", "%s, %s", got == sent ? "all" : "part", now_ms() - start < 700 ? "at once" : "late");
+    if (!closes)
+        close(sv[0]);
+    close(sv[1]);
+}
+
+CHECK(what_was_queued_comes_when_the_reader_takes_its_time)
+{
+    read_late(false, 0);
+    read_late(true, 0);
+    read_late(true, 300);
+    read_late(false, 1100);
+}
