@@ -58,6 +58,7 @@ struct engine_shared {
     struct engine_common common;
     struct waiter *keeper; /* the keeper's, armed whenever it sleeps; NULL before it runs and after it left */
     int32_t keeper_pid;
+    uint32_t published;                  /* the start is over: the tree may use the stack (join.c); atomic */
     uint32_t kicked;                     /* somebody wants the keeper to look at the processes; atomic */
     uint8_t keeper_mode;                 /* enum keeper_mode */
     struct waiter *wake_owner[WAKE_FDS]; /* who sleeps on which wake descriptor */
@@ -77,6 +78,7 @@ struct engine {
     int wake_fd[WAKE_FDS];
     int memory_fd;     /* of packet memory; -1: has none */
     int tree_fd;       /* end 1 of the tree's pair (preload/tree.c), -1: none */
+    int tree_end;      /* end 0, where the engine holds it itself (join.c), -1: not */
     uint64_t tree_ino; /* of end 0 */
     bool portless;     /* joined a stack that has ports: they are others' */
     int control_fd;    /* listening; -1: none */

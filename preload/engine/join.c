@@ -17,6 +17,8 @@
  * (shunt exec) asks the keeper on its control socket ("join"), which answers with end 0 of another pair,
  * filled the same way.
  *
+ * Without an answer it starts one, with a pair that it keeps to itself.
+ *
  * The right to start is a record lock on end 0: it goes with its owner's death. It is held over the start, so
  * that whoever comes second waits, and joins or, where the start failed, tries itself.
  */
@@ -313,7 +315,7 @@ void join_unlock(const struct shunt_tree *tree)
 
 int join_tree(const struct shunt_tree *tree)
 {
-    int fd, rc;
+    int fd, rc, pair[2];
 
     if (tree->fd[0] >= 0) {
         rc = join_by(tree->fd[0], tree->place);
@@ -327,17 +329,25 @@ int join_tree(const struct shunt_tree *tree)
     if (!tree->ino)
         return 0;
     fd = ask_keepers(tree->ino);
-    if (fd < 0)
+    if (fd >= 0)
+        return join_by(fd, tree->place);
+    /* Nobody of the tree has a stack yet, or its keeper can't be reached from here: then the name is taken.
+     * Others that lost their pair find this one. */
+    if (tree->place || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return failed(-ESRCH,
                       "the descriptors by which this process tree finds its stack were closed, and its "
                       "keeper does not answer: let the program leave descriptors above 2000 open");
-    return join_by(fd, tree->place);
+    engine.tree_end = pair[0];
+    engine.tree_fd = pair[1];
+    engine.tree_ino = tree->ino;
+    return 0;
 }
 
 void join_publish(const struct shunt_tree *tree)
 {
     int rc = engine.tree_fd >= 0 ? put_message(engine.tree_fd) : -EBADF;
 
+    __atomic_store_n(&engine.shared->published, 1, __ATOMIC_RELEASE);
     if (rc && tree->fd[0] >= 0)
         log_warn("programs that this one executes will not be on its stack: %s",
                  rc == -EOPNOTSUPP ? "its packet memory cannot be shared" : strerror(-rc));

@@ -237,6 +237,12 @@ static bool is_traced(void)
     return p && strtol(p + 11, NULL, 10) != 0;
 }
 
+/* Somebody holds an end of a pair who may become a member. A start that failed is nobody's to join. */
+static bool may_be_joined(void)
+{
+    return keeper.ntrees && __atomic_load_n(&engine.shared->published, __ATOMIC_ACQUIRE) && !is_traced();
+}
+
 /* Compares the family's table with who is watched. Context: the lock. */
 static void look_at_processes(void)
 {
@@ -271,7 +277,7 @@ static void look_at_processes(void)
         keeper.exec_ns = !keeper.exec_ns                ? EXEC_NS
                          : keeper.exec_ns < EXEC_MAX_NS ? 2 * keeper.exec_ns
                                                         : EXEC_MAX_NS;
-    if (alive || (keeper.ntrees && !is_traced()))
+    if (alive || may_be_joined())
         keeper.gone_ns = 0;
     else if (!keeper.gone_ns)
         keeper.gone_ns = now_ns();
@@ -881,6 +887,8 @@ static _Noreturn void keeper_main(int ready_fd)
     sys4(SYS_epoll_ctl, keeper.epfd, EPOLL_CTL_ADD, keeper.sigfd, &ev);
     control_open(keeper.epfd);
     ticket_serve(keeper.epfd);
+    if (engine.tree_end >= 0)
+        fds_close(engine.tree_end);
     if (engine.tree_fd >= 0)
         keeper_watch_tree(engine.tree_fd, engine.tree_ino);
     shard_lock(sh);

@@ -31,7 +31,7 @@
 #define LINK_UP_NS (60ull * NS_IN_MS)  /* how long the other end of a memory link is waited for */
 #define PROBE_NS   (150ull * NS_IN_MS) /* how long address conflicts are looked for at most */
 
-struct engine engine = {.control_fd = -1, .memory_fd = -1, .tree_fd = -1};
+struct engine engine = {.control_fd = -1, .memory_fd = -1, .tree_fd = -1, .tree_end = -1};
 
 /* One line, and the error. */
 #define failed(err, ...) (log_print(LOG_LEVEL_ERROR, __VA_ARGS__), (err))
