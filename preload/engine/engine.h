@@ -12,6 +12,7 @@
  * - control: the keeper's Unix socket; ls: what it answers
  * - process: fork, exec and exit
  * - ticket: descriptors in messages
+ * - stopped: processes stopped with the lock
  * - join: how a new image becomes a member of a running stack
  *
  * struct engine is process-private and inherited by forks. struct engine_shared lies in the segment.
@@ -216,6 +217,15 @@ int join_number(void);
 /* A pair for processes that are not of the tree, with the same message: end 0 in fd[0] and end 1, both
  * private. 0 or -errno. In the keeper. */
 int join_pair(int fd[2]);
+
+/* --- stopped.c --- */
+
+/* The keeper could not get the lock: is its owner stopped? Then lets it come out of the stack. */
+void stopped_look(struct shard *sh, uint64_t now_ns);
+/* In the keeper, from time to time: wakes one who sleeps for the lock though it is free. */
+void stopped_pass_on(struct shard *sh);
+/* Each process, where the kernel wants it (Yama): lets the keeper do that. */
+void stopped_allow(void);
 
 /* --- keeper.c --- */
 

@@ -215,6 +215,8 @@ static int join_by(int end0, const char *place)
     rc = process_join(place);
     if (!rc)
         rc = engine_open(fd[2]);
+    if (!rc)
+        stopped_allow();
     if (rc)
         return failed(rc, "cannot join stack %s: %s", engine.st->name,
                       rc == -ESRCH ? "in another PID namespace its keeper must be asked, and does not answer"

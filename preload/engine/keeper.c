@@ -30,8 +30,8 @@
  *
  * Who dies how. A leader that is stopped (SIGSTOP) or went away without a word lets a due timer or a readable
  * port lie: the keeper deposes it. A process that dies with the lock held leaves it to the next owner (robust
- * mutex). One that is stopped with the lock held stops the stack until it goes on; the keeper only ever tries
- * the lock, so that its socket answers.
+ * mutex). One that is stopped with the lock held is let out of the stack first (stopped.c); the keeper only
+ * ever tries the lock, so that its socket answers.
  *
  * Processes. Each process of the family is watched by a pidfd; when it becomes readable the process's
  * descriptors in the segment are released, as the kernel does for its own. One that said that it is about to
@@ -674,6 +674,7 @@ static bool prepare(struct pollfd *p, nfds_t *n, uint64_t *deadline_ns)
     } else {
         /* Somebody is at work, or was stopped at it. What is ready would not let the keeper sleep, and can't
          * be dealt with. */
+        stopped_look(&engine.st->shard[0], now);
         *deadline_ns = now + 2 * TICK_NS;
         *n = 0;
         return true;
@@ -765,6 +766,7 @@ static _Noreturn void run(void)
         nfds_t n;
         bool sleep = prepare(p, &n, &deadline_ns);
 
+        stopped_pass_on(&engine.st->shard[0]);
         now = now_ns();
         expire_ns = control_expire(now);
         if (expire_ns < deadline_ns)

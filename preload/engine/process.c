@@ -204,6 +204,7 @@ void process_fork_child(void)
     fds_after_fork();
     sleep_after_fork();
     ticket_child();
+    stopped_allow();
     name_child();
     if (p && !me.keeper)
         me.keeper = named_by_parent(p);

@@ -390,6 +390,8 @@ static int start_parts(void)
     if (rc)
         return rc;
     rc = keeper_start();
+    if (!rc)
+        stopped_allow();
     return rc ? failed(rc, "the keeper process does not start: %s", strerror(-rc)) : 0;
 }
 
