@@ -103,6 +103,11 @@
     X(int, pthread_create, -1, (pthread_t * t, const pthread_attr_t *a, void *(*f)(void *), void *arg),      \
       (t, a, f, arg))                                                                                        \
     X(int, pthread_sigmask, -1, (int how, const sigset_t *s, sigset_t *o), (how, s, o))                      \
+    X(int, aio_read, -1, (struct aiocb * cb), (cb))                                                          \
+    X(int, aio_write, -1, (struct aiocb * cb), (cb))                                                         \
+    X(int, aio_cancel, -1, (int fd, struct aiocb *cb), (fd, cb))                                             \
+    X(int, aio_suspend, -1, (const struct aiocb *const l[], int n, const struct timespec *t), (l, n, t))     \
+    X(int, lio_listio, -1, (int m, struct aiocb *const l[], int n, struct sigevent *e), (m, l, n, e))        \
     X(int, sigtimedwait, -1, (const sigset_t *s, siginfo_t *i, const struct timespec *t), (s, i, t))         \
     X(int, sigwaitinfo, -1, (const sigset_t *s, siginfo_t *i), (s, i))                                       \
     X(int, sigprocmask, -1, (int how, const sigset_t *s, sigset_t *o), (how, s, o))                          \
@@ -141,6 +146,7 @@
     X(int, vdprintf, -1, (int fd, const char *fmt, va_list ap), (fd, fmt, ap))                               \
     X(long, syscall, -1, (long nr, long a, long b, long c, long d, long e, long f), (nr, a, b, c, d, e, f))
 
+struct aiocb;
 struct ifaddrs;
 struct if_nameindex;
 struct sockaddr_in;
