@@ -1,10 +1,5 @@
-/* call_sendfile.c: sendfile, splice, tee.
- *
- * Theory of operation. sendfile from a file goes to the engine, which sends the file's pages (api->sendfile).
- * splice between a pipe and a socket copies through a buffer of one pipe's default size: towards the socket
- * the data is first duplicated with tee, so that what the socket does not take stays in the pipe; from the
- * socket it is peeked at, and taken once the pipe has it.
- */
+/* call_sendfile.c: sendfile: from a file to the engine, which sends the file's pages (api->sendfile). splice
+ * has a file of its own. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -19,11 +14,11 @@
 #include "libc.h"
 #include "many.h"
 #include "signals.h"
+#include "splice.h"
 #include "wait.h"
 
 #define SENDFILE_MAX 0x7ffff000u /* Linux transfers at most this at once */
 #define CHUNK        65536u
-#define SPLICE_ALL   (SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT)
 
 static ssize_t send_pages(int out, int in, off_t *off, size_t n)
 {
@@ -115,122 +110,27 @@ static ssize_t stack_sendfile(int out, int in, off_t *off, size_t n)
     return r;
 }
 
+/* From a socket: Linux takes it to a pipe, as splice does, and nowhere else (do_sendfile). */
+static ssize_t sendfile_from(int out, int in, const off_t *off, size_t n)
+{
+    bool nonblock = API(get_flags(by_fd(in))) & O_NONBLOCK;
+    if (off)
+        return -ESPIPE;
+    if (!may(out, O_RDONLY))
+        return -EBADF;
+    if (!splice_is_pipe(out))
+        return -EINVAL;
+    return n ? splice_to_pipe(in, out, n < SENDFILE_MAX ? n : SENDFILE_MAX, nonblock) : 0;
+}
+
 EXPORT ssize_t sendfile(int out, int in, off_t *off, size_t n)
 {
     if (!fd_is_stack(out)) {
-        if (fd_is_stack(in)) /* Linux: a socket is no source of sendfile */
-            return to_errno(may(out, O_RDONLY) ? -EINVAL : -EBADF);
+        if (fd_is_stack(in))
+            return to_errno(sendfile_from(out, in, off, n));
         return libc.sendfile(out, in, off, n);
     }
     return to_errno(stack_sendfile(out, in, off, n));
 }
 
 ssize_t sendfile64(int out, int in, off64_t *off, size_t n) ALIAS_NOTHROW(sendfile);
-
-/* --- splice --- */
-
-static ssize_t read_all(int fd, char *buf, size_t n)
-{
-    size_t got = 0;
-    while (got < n) {
-        ssize_t r = libc.read(fd, buf + got, n - got);
-        if (r <= 0)
-            break;
-        got += (size_t)r;
-    }
-    return (ssize_t)got;
-}
-
-/* At most CHUNK bytes of the pipe into buf, left in the pipe. */
-static ssize_t peek_pipe(int pipefd, char *buf, size_t n, unsigned flags)
-{
-    int own[2];
-    if (pipe2(own, O_CLOEXEC) < 0)
-        return -errno;
-    ssize_t r = libc.tee(pipefd, own[1], n < CHUNK ? n : CHUNK, flags & SPLICE_F_NONBLOCK);
-    if (r < 0)
-        r = -errno;
-    else
-        r = read_all(own[0], buf, (size_t)r);
-    libc.close(own[0]);
-    libc.close(own[1]);
-    return r;
-}
-
-static ssize_t pipe_to_socket(int in, int out, size_t n, unsigned flags)
-{
-    struct scratch mem __attribute__((cleanup(scratch_free)));
-    char *buf = scratch_get(&mem, n < CHUNK ? n : CHUNK); /* not on the stack: a thread's may be small */
-    if (!buf)
-        return -ENOMEM;
-    ssize_t r = peek_pipe(in, buf, n, flags);
-    if (r <= 0)
-        return r;
-    int msg = (flags & SPLICE_F_MORE ? MSG_MORE : 0) | (flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0);
-    ssize_t sent = io_send_buf(out, buf, (size_t)r, msg);
-    return sent > 0 ? read_all(in, buf, (size_t)sent) : sent;
-}
-
-static bool at_mark(int fd)
-{
-    int mark = 0;
-
-    return API(ioctl(by_fd(fd), SIOCATMARK, &mark)) == 0 && mark;
-}
-
-static ssize_t socket_to_pipe(int in, int out, size_t n, unsigned flags)
-{
-    struct scratch mem __attribute__((cleanup(scratch_free)));
-    char *buf = scratch_get(&mem, n < CHUNK ? n : CHUNK);
-    int msg = flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0;
-    if (!buf)
-        return -ENOMEM;
-    if (at_mark(
-            in)) /* it ends at urgent data that is not in the stream, and does not wait (tcp_splice_read) */
-        return API(get_flags(by_fd(in))) & O_NONBLOCK ? -EAGAIN : 0;
-    ssize_t r = io_recv_buf(in, buf, n < CHUNK ? n : CHUNK, MSG_PEEK | msg);
-    if (r <= 0)
-        return r;
-    struct pollfd p = {.fd = out, .events = POLLOUT};
-    if (libc.poll(&p, 1, flags & SPLICE_F_NONBLOCK ? 0 : -1) <= 0)
-        return -EAGAIN;
-    /* A pipe that is ready has a page of room at least: a blocking write of more could stay in there. */
-    if (r > PIPE_BUF)
-        r = PIPE_BUF;
-    ssize_t w = libc.write(out, buf, (size_t)r);
-    if (w < 0)
-        return -errno;
-    return io_recv_buf(in, buf, (size_t)w, MSG_DONTWAIT);
-}
-
-static bool is_pipe(int fd)
-{
-    return !fd_is_stack(fd) && libc.fcntl(fd, F_GETPIPE_SZ, NULL) > 0;
-}
-
-static ssize_t stack_splice(int in, off_t *in_off, int out, off_t *out_off, size_t n, unsigned flags)
-{
-    if (n == 0)
-        return 0;
-    if (flags & ~(unsigned)SPLICE_ALL)
-        return -EINVAL;
-    if ((!fd_is_stack(in) && !may(in, O_WRONLY)) || (!fd_is_stack(out) && !may(out, O_RDONLY)))
-        return -EBADF;
-    if (in_off || out_off)
-        return -ESPIPE;
-    if (is_pipe(in))
-        return pipe_to_socket(in, out, n, flags);
-    if (is_pipe(out))
-        return socket_to_pipe(in, out, n, flags);
-    return -EINVAL; /* one end has to be a pipe */
-}
-
-EXPORT ssize_t splice(int in, off_t *in_off, int out, off_t *out_off, size_t n, unsigned flags)
-{
-    if (!fd_is_stack(in) && !fd_is_stack(out))
-        return libc.splice(in, in_off, out, out_off, n, flags);
-    return to_errno(stack_splice(in, in_off, out, out_off, n, flags));
-}
-
-/* tee and vmsplice want pipes; the placeholder is a socket, and the kernel says what it says of one: EINVAL,
- * EBADF. They are not interposed. */
