@@ -1,5 +1,6 @@
 /* api_sock.c: placement, names, connections and options: each call is sock.h's, between enter and leave. */
 #include <errno.h>
+#include <limits.h>
 #include <sys/mman.h>
 
 #include "api_int.h"
@@ -146,12 +147,16 @@ static int do_getpeername(struct ref r, struct sockaddr *sa, socklen_t *len)
     return WITH_SOCK(r, sock_getpeername(s, sa, len));
 }
 
-/* Options that say in the buffer what they are asked about. */
-static bool says_in_buffer(int level, int name)
+/* Options that say in the buffer what they are asked about: bytes of it they need; INT_MAX: another one. */
+static int says_in_buffer(int level, int name)
 {
-    if (level == SOL_PACKET)
-        return name == PACKET_HDRLEN;
-    return (level == IPPROTO_IP || level == IPPROTO_IPV6) && (name == IP_MSFILTER || name == MCAST_MSFILTER);
+    if (level == SOL_PACKET && name == PACKET_HDRLEN)
+        return sizeof(int);
+    if (level == IPPROTO_IP && name == IP_MSFILTER)
+        return IP_MSFILTER_SIZE(0);
+    if ((level == IPPROTO_IP || level == IPPROTO_IPV6) && name == MCAST_MSFILTER)
+        return GROUP_FILTER_SIZE(0);
+    return INT_MAX;
 }
 
 static int do_getsockopt(struct ref r, int level, int name, void *val, socklen_t *len)
@@ -166,9 +171,10 @@ static int do_getsockopt(struct ref r, int level, int name, void *val, socklen_t
         err = WITH_SOCK(r, sock_getsockopt(api_self.st, s, level, name, val, &n));
         return err ? err : user_copy(len, &n, sizeof n) ? 0 : -EFAULT;
     }
-    if ((int)n >= 0 && n > sizeof own)
+    if (((int)n >= 0 || (level == IPPROTO_IPV6 && name != MCAST_MSFILTER)) &&
+        n > sizeof own) /* IPV6's length has no sign */
         n = sizeof own;
-    if (says_in_buffer(level, name) && (int)n > 0 && !user_copy(own, val, n))
+    if ((int)n >= says_in_buffer(level, name) && (int)n > 0 && !user_copy(own, val, n))
         return WITH_SOCK(r, sock_knows_level(s, level) ? -EFAULT : sock_no_level(s));
     err = WITH_SOCK(r, sock_getsockopt(api_self.st, s, level, name, own, &n));
     if (err)
@@ -181,8 +187,11 @@ static int do_setsockopt(struct ref r, int level, int name, const void *val, soc
     uint8_t own[OPT_MAX];
     socklen_t n = (int)len >= 0 && len > sizeof own ? sizeof own : len;
 
-    if ((int)n > 0 && !user_copy(own, val, n))
-        return WITH_SOCK(r, sock_knows_level(s, level) ? -EFAULT : -ENOPROTOOPT);
+    if ((int)n > 0 && !user_copy(own, val, n)) {
+        if (val || WITH_SOCK(r, sock_ip_null_is_fault(s, level, name)))
+            return WITH_SOCK(r, sock_knows_level(s, level) ? -EFAULT : -ENOPROTOOPT);
+        memset(own, 0, n);
+    }
     return WITH_SOCK(r, sock_setsockopt(api_self.st, s, level, name, own, n));
 }
 

@@ -212,6 +212,13 @@ void dgram_close(struct shard *sh, struct dgram *d)
     errq_purge(sh, &d->pcb);
     dgram_mc_close(sh, d);
     stamp_close(sh, &d->stamp);
+    ip_ext_free(sh, d->ext);
+    d->ext = NULL;
+}
+
+void dgram_ext_changed(struct dgram *d)
+{
+    d->flags = d->ext && d->ext->recv ? d->flags | DG_EXT : d->flags & ~(uint32_t)DG_EXT;
 }
 
 bool dgram_put_name(const struct shard *sh, const struct dgram *d, struct msghdr *msg,

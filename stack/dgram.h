@@ -20,6 +20,7 @@
 #include <sys/types.h>
 
 #include "ip.h"
+#include "ip_ext.h"
 #include "pcb.h"
 #include "pkt.h"
 #include "stamp.h"
@@ -30,6 +31,7 @@ enum dgram_flag {
     DG_RECVTTL = 1u << 1,   /* IP_RECVTTL */
     DG_RECVTOS = 1u << 2,   /* IP_RECVTOS */
     DG_RECVOPTS = 1u << 3,  /* IP_RECVOPTS */
+    DG_EXT = 1u << 4,       /* extension headers, as dgram.ext says */
     DG_ORIGDST = 1u << 5,   /* IP_RECVORIGDSTADDR */
     DG_PKTINFO6 = 1u << 6,  /* IPV6_RECVPKTINFO */
     DG_HOPLIMIT6 = 1u << 7, /* IPV6_RECVHOPLIMIT */
@@ -73,8 +75,12 @@ struct dgram {
     int32_t peek_off;         /* SO_PEEK_OFF, with DG_PEEK_MOVES */
     uint32_t drops;           /* packets the full queue refused */
     uint64_t last_ns;         /* when the datagram read last came, shard clock; 0: none was read */
+    struct ip_ext *ext;       /* header options and the like (ip_ext.h); NULL: none */
     struct flow flow;         /* the way to the last destination */
 };
+
+/* d->ext says something else than before. */
+void dgram_ext_changed(struct dgram *d);
 
 /* Defaults; list heads. The rest of the pcb (proto, flags, shard) is the caller's. */
 void dgram_init(struct shard *sh, struct dgram *d);
@@ -151,21 +157,22 @@ static inline int dgram_take_error(struct dgram *d)
 
 /* What one send asks for, from its control messages or from the socket. */
 struct dgram_tx {
-    struct ipaddr from; /* any: the flow's choice */
-    unsigned ifindex;   /* 0: any */
-    int ttl, tos;       /* -1: the socket's */
-    int dontfrag;       /* IPV6_DONTFRAG; -1: the socket's */
-    uint32_t stamps;    /* SOF_TIMESTAMPING_TX_* */
-    uint32_t mark;      /* SO_MARK; kept, nothing routes by it */
-    uint16_t gso;       /* UDP_SEGMENT; 0: none */
-    uint16_t gso_set;   /* the message asked for it */
+    struct ipaddr from;         /* any: the flow's choice */
+    unsigned ifindex;           /* 0: any */
+    int ttl, tos;               /* -1: the socket's */
+    int dontfrag;               /* IPV6_DONTFRAG; -1: the socket's */
+    uint32_t stamps;            /* SOF_TIMESTAMPING_TX_* */
+    uint32_t mark;              /* SO_MARK; kept, nothing routes by it */
+    uint16_t gso;               /* UDP_SEGMENT; 0: none */
+    uint16_t gso_set;           /* the message asked for it */
+    const struct ip_exts *exts; /* options and extension headers; NULL: none */
 };
 
 /* *tx as the socket's options have it; then dgram_ctl_parse changes what msg's control messages ask for. v4:
  * the packet is to be IPv4 (messages of the other version's level are passed over then, but for IPV6_PKTINFO
  * on an AF_INET6 socket). -EINVAL, -ENODEV, -EFAULT; levels that are nobody's here are passed over, as in
  * Linux. */
-void dgram_tx_init(const struct dgram *d, struct dgram_tx *tx);
+void dgram_tx_init(const struct shard *sh, const struct dgram *d, struct dgram_tx *tx);
 int dgram_ctl_parse(const struct shard *sh, const struct dgram *d, const struct msghdr *msg, bool v4,
                     struct dgram_tx *tx);
 /* Makes d->flow the way to dst as tx asks, with TTL, TOS and don't-fragment. flow_resolve's errors. */

@@ -3,12 +3,14 @@
  * ip6_datagram_recv_ctl; ip_cmsg_send, ip6_datagram_send_ctl). */
 #include <errno.h>
 #include <netinet/in.h>
+#include <stddef.h>
 
 #include "dgram.h"
 #include "ifnet.h"
 #include "msg.h"
 #include "user.h"
 #include "wire_ip4.h"
+#include "wire_ip6.h"
 
 /* ---- with what is received ---- */
 
@@ -74,6 +76,42 @@ static void put_ip6_common(const struct shard *sh, const struct dgram *d, struct
         msg_put_ctl(msg, used, IPPROTO_IPV6, IPV6_PKTINFO, &pi, sizeof pi);
 }
 
+/* One extension header as the options of `wants` ask for it: RFC 3542's message, RFC 2292's. */
+static void put_header6(uint32_t wants, uint32_t now, uint32_t old, int now_type, int old_type,
+                        struct msghdr *msg, size_t *used, const uint8_t *h, size_t len)
+{
+    if (wants & now)
+        msg_put_ctl(msg, used, IPPROTO_IPV6, now_type, h, len);
+    if (wants & old)
+        msg_put_ctl(msg, used, IPPROTO_IPV6, old_type, h, len);
+}
+
+/* The extension headers that stand before the transport's (ip6_datagram_recv_common_ctl). */
+static void put_headers6(uint32_t wants, struct msghdr *msg, size_t *used, const struct dgram_info *info)
+{
+    const uint8_t *h = info->ip + IP6_HDR_LEN;
+    uint8_t next = info->ip[offsetof(struct ip6_head, next)];
+
+    while (info->e - h >= 8) {
+        size_t len = next == IPPROTO_AH ? (h[1] + 2u) * 4 : (h[1] + 1u) * 8;
+
+        if (len > (size_t)(info->e - h))
+            return;
+        if (next == IPPROTO_HOPOPTS)
+            put_header6(wants, EXT_RECV_HOP, EXT_RECV_OHOP, IPV6_HOPOPTS, IPV6_2292HOPOPTS, msg, used, h,
+                        len);
+        else if (next == IPPROTO_DSTOPTS)
+            put_header6(wants, EXT_RECV_DST, EXT_RECV_ODST, IPV6_DSTOPTS, IPV6_2292DSTOPTS, msg, used, h,
+                        len);
+        else if (next == IPPROTO_ROUTING)
+            put_header6(wants, EXT_RECV_RT, EXT_RECV_ORT, IPV6_RTHDR, IPV6_2292RTHDR, msg, used, h, len);
+        else if (next != IPPROTO_AH)
+            return; /* the transport's; a fragment's header is gone by now */
+        next = h[0];
+        h += len;
+    }
+}
+
 static void put_ip6(const struct shard *sh, const struct dgram *d, struct msghdr *msg, size_t *used,
                     const struct dgram_info *info)
 {
@@ -94,6 +132,8 @@ static void put_ip6(const struct shard *sh, const struct dgram *d, struct msghdr
     }
     if (d->flags & DG_2292HOPLIMIT6)
         msg_put_ctl(msg, used, IPPROTO_IPV6, IPV6_2292HOPLIMIT, &hops, sizeof hops);
+    if (d->flags & DG_EXT)
+        put_headers6(d->ext->recv, msg, used, info);
     if (d->flags & DG_ORIGDST6) {
         struct sockaddr_in6 sin6 = {.sin6_family = AF_INET6, .sin6_port = info->to.port_be};
 
@@ -182,6 +222,48 @@ static int ctl_pktinfo6(const struct shard *sh, const struct cmsghdr *c, struct 
     return ctl_source(sh, &a, (int)pi.ipi6_ifindex, tx);
 }
 
+/* IP_RETOPTS: options of this packet instead of the socket's (ip_cmsg_send). */
+static int ctl_options(const struct shard *sh, const struct cmsghdr *c, struct dgram_tx *tx)
+{
+    uint32_t len = (uint32_t)RTE_MIN(c->cmsg_len - CMSG_LEN(0), (size_t)IP4_OPTS_MAX);
+    struct ip_exts *x = ip_exts_scratch(sh);
+
+    memset(x->len, 0, sizeof x->len);
+    memcpy(x->v4, CMSG_DATA(c), len);
+    if (ip4_opts_check(x->v4, &len))
+        return -EINVAL;
+    x->v4_len = (uint8_t)len;
+    tx->exts = x;
+    return 0;
+}
+
+/* IPV6_HOPOPTS, IPV6_DSTOPTS: what comes by message stands for all of the socket's own (RFC 3542 section 6,
+ * udpv6_sendmsg). */
+static int ctl_header(const struct shard *sh, const struct cmsghdr *c, struct dgram_tx *tx, enum ip6_ext i)
+{
+    struct ip_exts *x = ip_exts_scratch(sh);
+    const uint8_t *h = CMSG_DATA(c);
+    uint32_t len;
+
+    if (c->cmsg_len < CMSG_LEN(2))
+        return -EINVAL;
+    len = (h[1] + 1u) * 8;
+    if (c->cmsg_len < CMSG_LEN(len))
+        return -EINVAL;
+    if (len > IP6_STICKY_MAX)
+        return -ENOBUFS;
+    if (tx->exts != x) {
+        x->v4_len = 0;
+        memset(x->len, 0, sizeof x->len);
+        tx->exts = x;
+    }
+    if (x->len[i])
+        return -EINVAL;
+    memcpy(x->v6[i], h, len);
+    x->len[i] = (uint16_t)len;
+    return 0;
+}
+
 static int ctl_ip4(const struct shard *sh, const struct cmsghdr *c, struct dgram_tx *tx)
 {
     struct in_pktinfo pi;
@@ -201,6 +283,8 @@ static int ctl_ip4(const struct shard *sh, const struct cmsghdr *c, struct dgram
             return 0;
         }
         return ctl_int(c, 0, 255, &tx->tos);
+    case IP_RETOPTS:
+        return ctl_options(sh, c, tx);
     default:
         return -EINVAL;
     }
@@ -219,6 +303,14 @@ static int ctl_ip6(const struct shard *sh, const struct cmsghdr *c, struct dgram
         return ctl_int(c, -1, 255, &tx->tos);
     case IPV6_DONTFRAG:
         return ctl_int(c, 0, 1, &tx->dontfrag);
+    case IPV6_HOPOPTS:
+    case IPV6_2292HOPOPTS:
+        return ctl_header(sh, c, tx, IP6_EXT_HOP);
+    case IPV6_DSTOPTS:
+    case IPV6_2292DSTOPTS:
+        return ctl_header(sh, c, tx, IP6_EXT_DST);
+    case IPV6_RTHDRDSTOPTS: /* before a routing header, of which none is sent */
+        return c->cmsg_len < CMSG_LEN(2) || c->cmsg_len < CMSG_LEN((CMSG_DATA(c)[1] + 1u) * 8) ? -EINVAL : 0;
     default:
         return -EINVAL;
     }

@@ -144,6 +144,8 @@ void dgram_mc_close(struct shard *sh, struct dgram *d)
 
 static int leave(struct shard *sh, struct dgram *d, struct mc_req *q)
 {
+    if (!ipaddr_is_v4(&q->group) && !ipaddr_is_multicast(&q->group))
+        return -EINVAL;
     if (req_if(sh, q) < 0 && !q->shown && !q->if_addr_be)
         return -ENODEV;
     for (struct mc_member **at = &d->groups; *at; at = &(*at)->next) {
@@ -315,12 +317,12 @@ static int get_group(bool v4, bool with_source, const void *val, uint32_t len, s
 {
     struct group_source_req s;
 
-    if (len < (with_source ? sizeof s : sizeof(struct group_req)))
+    if (with_source ? len < sizeof s || (v4 && len != sizeof s) : len < sizeof(struct group_req))
         return -EINVAL;
     memcpy(&s, val, with_source ? sizeof s : sizeof(struct group_req));
     q->shown = (int)s.gsr_interface;
     if (!get_sockaddr(v4, &s.gsr_group, &q->group))
-        return with_source ? -EADDRNOTAVAIL : -EINVAL;
+        return with_source || !v4 ? -EADDRNOTAVAIL : -EINVAL;
     return with_source && !get_sockaddr(v4, &s.gsr_source, &q->src) ? -EADDRNOTAVAIL : 0;
 }
 
@@ -361,9 +363,10 @@ static int set_group_filter(struct shard *sh, struct dgram *d, bool v4, const vo
     memcpy(&f, val, head);
     if (f.gf_numsrc > (v4 ? sh->st->set.igmp_max_msf : sh->st->set.mld_max_msf))
         return -ENOBUFS;
-    if (f.gf_numsrc > (len - head) / sizeof(struct sockaddr_storage) ||
-        !get_sockaddr(v4, &f.gf_group, &q.group))
+    if (f.gf_numsrc > (len - head) / sizeof(struct sockaddr_storage))
         return -EINVAL;
+    if (!get_sockaddr(v4, &f.gf_group, &q.group))
+        return v4 ? -EADDRNOTAVAIL : -EINVAL;
     for (uint32_t i = 0; i < f.gf_numsrc && i < MSF_MAX; i++) {
         struct sockaddr_storage ss;
 
@@ -533,12 +536,63 @@ static int get_ip_msfilter(struct shard *sh, struct dgram *d, void *val, uint32_
     return 0;
 }
 
+static void put_sockaddr(struct sockaddr_storage *to, bool v4, const struct ipaddr *a)
+{
+    struct sockaddr_in sin = {.sin_family = AF_INET};
+    struct sockaddr_in6 sin6 = {.sin6_family = AF_INET6};
+
+    memset(to, 0, sizeof *to);
+    if (v4) {
+        sin.sin_addr.s_addr = ipaddr_get_v4(a);
+        memcpy(to, &sin, sizeof sin);
+    } else {
+        memcpy(&sin6.sin6_addr, a->b, 16);
+        memcpy(to, &sin6, sizeof sin6);
+    }
+}
+
+/* MCAST_MSFILTER: the filter of the group that the buffer names (ip_mc_gsfget, ipv6_get_msfilter). */
+static int get_group_filter(struct shard *sh, struct dgram *d, bool v4, void *val, uint32_t *len)
+{
+    uint32_t head = (uint32_t)offsetof(struct group_filter, gf_slist), room, n;
+    const struct mc_member *m;
+    struct group_filter f;
+    struct ipaddr group;
+    int i;
+
+    if (*len < head)
+        return -EINVAL;
+    memcpy(&f, val, head);
+    if (!get_sockaddr(v4, &f.gf_group, &group))
+        return v4 ? -EINVAL : -EADDRNOTAVAIL;
+    if (!ipaddr_is_multicast(&group))
+        return -EINVAL;
+    i = stack_if_of(sh->st, (int)f.gf_interface);
+    m = i < 0 ? NULL : find(d, &group, (unsigned)i);
+    if (!m)
+        return -EADDRNOTAVAIL;
+    room = RTE_MIN(f.gf_numsrc, (*len - head) / (uint32_t)sizeof f.gf_slist[0]);
+    f.gf_fmode = m->mode;
+    f.gf_numsrc = m->nsrc;
+    memcpy(val, &f, head);
+    for (n = 0; n < room && n < m->nsrc; n++) {
+        struct sockaddr_storage ss;
+
+        put_sockaddr(&ss, v4, &m->src[n]);
+        memcpy((char *)val + head + n * sizeof ss, &ss, sizeof ss);
+    }
+    *len = head + n * (uint32_t)sizeof(struct sockaddr_storage);
+    return 0;
+}
+
 int dgram_mc_getopt(struct shard *sh, struct dgram *d, int level, int name, void *val, uint32_t *len)
 {
     uint32_t v;
 
     if (level == IPPROTO_IP && name == IP_MSFILTER)
         return get_ip_msfilter(sh, d, val, len);
+    if ((level == IPPROTO_IP || level == IPPROTO_IPV6) && name == MCAST_MSFILTER)
+        return get_group_filter(sh, d, level == IPPROTO_IP, val, len);
     if (level == IPPROTO_IP && name == IP_MULTICAST_IF)
         v = ipaddr_is_any(&d->mc_addr) ? 0 : ipaddr_get_v4(&d->mc_addr);
     else if (level == IPPROTO_IPV6 && name == IPV6_MULTICAST_IF)

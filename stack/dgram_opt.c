@@ -204,7 +204,7 @@ static int get_mtu(struct shard *sh, struct dgram *d, int *v)
 
     if (ipaddr_is_any(&d->pcb.remote.addr))
         return -ENOTCONN;
-    dgram_tx_init(d, &tx);
+    dgram_tx_init(sh, d, &tx);
     if (dgram_flow(sh, d, &d->pcb.remote.addr, &tx))
         return -ENOTCONN;
     /* What dgram_flow makes of it for IP_PMTUDISC_PROBE and its like is not the path's. */

@@ -9,13 +9,27 @@
 
 #define IP_MAX 65535 /* bytes of an IPv4 packet */
 
-void dgram_tx_init(const struct dgram *d, struct dgram_tx *tx)
+/* The sticky headers and IPV6_PKTINFO. */
+static void init_ext(const struct shard *sh, const struct dgram *d, struct dgram_tx *tx)
+{
+    int i = stack_if_of(sh->st, (int)d->ext->pktinfo_if);
+
+    tx->exts = &d->ext->tx;
+    if (!ipaddr_is_any(&d->ext->pktinfo) && ip_is_local(sh->st, &d->ext->pktinfo))
+        tx->from = d->ext->pktinfo;
+    if (d->ext->pktinfo_if && i >= 0 && !tx->ifindex)
+        tx->ifindex = (unsigned)i;
+}
+
+void dgram_tx_init(const struct shard *sh, const struct dgram *d, struct dgram_tx *tx)
 {
     memset(tx, 0, sizeof *tx);
     tx->from = d->pcb.local.addr;
     tx->ifindex = d->pcb.ifindex;
     tx->ttl = tx->tos = tx->dontfrag = -1;
     tx->stamps = d->stamp.flags & STAMP_TX_RECORD;
+    if (__builtin_expect(d->ext != NULL, 0))
+        init_ext(sh, d, tx);
 }
 
 /* PROBE, INTERFACE and OMIT look at the link's MTU, not at the path's (ip_sk_use_pmtu). */
@@ -31,6 +45,10 @@ int dgram_fits(struct shard *sh, struct dgram *d, const struct dgram_tx *tx, uin
     bool v4 = ipaddr_is_v4(&fl->dst), fits = len <= fl->mtu, may_cut;
     uint8_t how = v4 ? d->pmtudisc : d->pmtudisc6;
 
+    if (__builtin_expect(tx->exts != NULL, 0)) {
+        len += ip_exts_len(tx->exts, v4);
+        fits = len <= fl->mtu;
+    }
     /* ip_sk_ignore_df; OMIT fragments by the link, INTERFACE never (and both without don't-fragment). */
     may_cut = how < IP_PMTUDISC_DO || how == IP_PMTUDISC_OMIT;
     if (!v4 && (tx->dontfrag >= 0 ? tx->dontfrag : !!(d->flags & DG_DONTFRAG6)))
@@ -106,7 +124,8 @@ int dgram_flow(struct shard *sh, struct dgram *d, const struct ipaddr *dst, cons
         ifindex = uc_if ? uc_if - 1u : 0;
     }
     own = !ipaddr_is_any(from);
-    if (!ipaddr_eq(&fl->dst, dst) || fl->bound_if != ifindex || (own && !ipaddr_eq(&fl->src, from))) {
+    if (!ipaddr_eq(&fl->dst, dst) || fl->bound_if != ifindex || (own && !ipaddr_eq(&fl->src, from)) ||
+        (fl->caps & FLOW_WITH_EXT)) {
         if (own && ipaddr_is_v4(from) && !ipaddr_is_v4(dst)) /* ip6_dst_lookup_tail */
             return -EAFNOSUPPORT;
         memset(fl, 0, sizeof *fl);
@@ -126,6 +145,10 @@ int dgram_flow(struct shard *sh, struct dgram *d, const struct ipaddr *dst, cons
     if (r)
         return r;
     flow_marks(d, tx);
+    if (__builtin_expect(tx->exts != NULL, 0) && ip_exts_len(tx->exts, ipaddr_is_v4(dst))) {
+        sh->exts = tx->exts;
+        fl->caps |= FLOW_WITH_EXT;
+    }
     if (__builtin_expect(by_link_mtu(ipaddr_is_v4(dst) ? d->pmtudisc : d->pmtudisc6), 0))
         fl->mtu = RTE_MIN(sh->st->ifn[fl->ifindex].mtu, (uint32_t)IP_MAX);
     return 0;

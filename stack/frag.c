@@ -492,11 +492,22 @@ uint16_t frag_ident_be(struct shard *sh, uint32_t src_be, uint32_t dst_be, uint8
     return htons(*id);
 }
 
+/* Options that are the first fragment's alone become no operation (RFC 791 section 3.1, copied flag;
+ * ip_options_fragment). The options were checked. */
+static void blank_options(uint8_t *o, uint32_t len)
+{
+    for (uint32_t i = 0, n; i < len && o[i] != IP4_OPT_EOL; i += n) {
+        n = o[i] == IP4_OPT_NOP ? 1 : o[i + 1];
+        if (!(o[i] & IP4_OPT_COPIED))
+            memset(o + i, IP4_OPT_NOP, n);
+    }
+}
+
 int frag_output(struct shard *sh, struct rte_mbuf *m, uint32_t mtu,
                 void (*send)(struct shard *sh, void *arg, struct rte_mbuf *frag), void *arg)
 {
-    uint32_t total = m->pkt_len - IP4_HDR_LEN, off = 0;
-    uint32_t piece = (RTE_MIN(mtu, (uint32_t)PKT_DATA_ROOM) - IP4_HDR_LEN) & ~7u;
+    uint32_t hlen = ip4_hlen(rte_pktmbuf_mtod(m, const struct ip4_hdr *)), off = 0;
+    uint32_t total = m->pkt_len - hlen, piece = (RTE_MIN(mtu, (uint32_t)PKT_DATA_ROOM) - hlen) & ~7u;
 
     while (off < total) {
         uint32_t n = RTE_MIN(piece, total - off);
@@ -507,14 +518,16 @@ int frag_output(struct shard *sh, struct rte_mbuf *m, uint32_t mtu,
             rte_pktmbuf_free(m);
             return -ENOBUFS;
         }
-        ip = (struct ip4_hdr *)rte_pktmbuf_append(f, (uint16_t)(IP4_HDR_LEN + n));
-        if (!ip || !pkt_read(m, 0, IP4_HDR_LEN, ip) || !pkt_read(m, IP4_HDR_LEN + off, n, ip + 1)) {
+        ip = (struct ip4_hdr *)rte_pktmbuf_append(f, (uint16_t)(hlen + n));
+        if (!ip || !pkt_read(m, 0, hlen, ip) || !pkt_read(m, hlen + off, n, (uint8_t *)ip + hlen)) {
             rte_pktmbuf_free(f);
             rte_pktmbuf_free(m);
             return -ENOBUFS;
         }
-        ip->len_be = htons((uint16_t)(IP4_HDR_LEN + n));
+        ip->len_be = htons((uint16_t)(hlen + n));
         ip->off_be = htons((uint16_t)(off / 8 | (off + n < total ? IP4_MF : 0)));
+        if (off && hlen > IP4_HDR_LEN)
+            blank_options((uint8_t *)(ip + 1), hlen - IP4_HDR_LEN);
         sh->count[COUNT_IP_FRAG_CREATE]++;
         send(sh, arg, f);
         off += n;

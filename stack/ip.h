@@ -38,9 +38,10 @@ struct flow {
     void *neigh;         /* neighbour entry, owned by the neighbour table */
 };
 
-#define FLOW_NO_LOOP 2u    /* of allow_bcast: IP_MULTICAST_LOOP is off */
-#define FLOW_TTL_0   4u    /* of allow_bcast: to a group with TTL 0 */
-#define FLOW_GROUP   0x80u /* of caps: dst is a group or a broadcast */
+#define FLOW_NO_LOOP  2u    /* of allow_bcast: IP_MULTICAST_LOOP is off */
+#define FLOW_TTL_0    4u    /* of allow_bcast: to a group with TTL 0 */
+#define FLOW_GROUP    0x80u /* of caps: dst is a group or a broadcast */
+#define FLOW_WITH_EXT 0x40u /* of caps: with what shard.exts says (ip_ext.h) */
 
 #define FLOW_LABEL_SET  htonl(0x80000000u) /* of label_be: the label is the one given, be it 0 */
 #define FLOW_LABEL_AUTO htonl(0x40000000u) /* one by hash, where the setting leaves it to the socket */

@@ -15,6 +15,7 @@
 #include "icmp.h"
 #include "ifnet.h"
 #include "ip6.h"
+#include "ip_ext.h"
 #include "mcast.h"
 #include "wire_icmp.h"
 #include "wire_ip4.h"
@@ -234,7 +235,7 @@ enum ip_verdict ip4_input(struct shard *sh, unsigned ifindex, bool l2_multicast,
 static void send_frag(struct shard *sh, void *arg, struct rte_mbuf *frag)
 {
     frag->l2_len = ETH_HDR_LEN;
-    frag->l3_len = IP4_HDR_LEN;
+    frag->l3_len = ip4_hlen(rte_pktmbuf_mtod(frag, const struct ip4_hdr *));
     frag->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM;
     eth_output(sh, arg, frag);
 }
@@ -287,29 +288,50 @@ static bool push_header(struct shard *sh, const struct flow *fl, struct rte_mbuf
 
 /* A group's members on this host hear what it sends, too (ip_mc_output); on loopback they do anyway. The
  * packet starts at its transport header. */
-static void loop_back(struct shard *sh, const struct flow *fl, const struct rte_mbuf *m)
+static struct rte_mbuf *loop_copy(struct shard *sh, const struct flow *fl, const struct rte_mbuf *m)
 {
     bool mc = ipaddr_is_multicast(&fl->dst);
     struct rte_mbuf *copy;
-    struct eth_hdr *eth;
 
     if (fl->ifindex == IFNET_LOOPBACK ||
         (mc && ((fl->allow_bcast & FLOW_NO_LOOP) || !mc_member(sh, fl->ifindex, &fl->dst))))
-        return;
+        return NULL;
     copy = rte_pktmbuf_copy(m, sh->pool, 0, UINT32_MAX);
-    if (!copy)
-        return;
-    if (!push_header(sh, fl, copy, false)) {
+    if (copy && !push_header(sh, fl, copy, false)) {
         rte_pktmbuf_free(copy);
-        return;
+        return NULL;
     }
+    return copy;
+}
+
+static void loop_send(struct shard *sh, const struct flow *fl, struct rte_mbuf *copy)
+{
+    struct eth_hdr *eth;
+
     eth = (struct eth_hdr *)rte_pktmbuf_prepend(copy, ETH_HDR_LEN);
     memset(eth, 0xff, sizeof *eth);
     eth->type_be = htons(ETH_TYPE_IP4);
     shard_loop(sh, fl->ifindex, copy);
 }
 
-static int output_fragmented(struct shard *sh, struct flow *fl, struct rte_mbuf *m)
+static void loop_back(struct shard *sh, const struct flow *fl, const struct rte_mbuf *m)
+{
+    struct rte_mbuf *copy = loop_copy(sh, fl, m);
+
+    if (copy)
+        loop_send(sh, fl, copy);
+}
+
+/* The header is one of opts_len bytes of options more, which stand behind it already. */
+static void lengthen_header(struct rte_mbuf *m, uint32_t opts_len)
+{
+    struct ip4_hdr *ip = rte_pktmbuf_mtod(m, struct ip4_hdr *);
+
+    ip->ver_ihl = (uint8_t)(ip->ver_ihl + opts_len / 4);
+    m->l3_len = ip4_hlen(ip);
+}
+
+static int output_fragmented(struct shard *sh, struct flow *fl, struct rte_mbuf *m, uint32_t opts_len)
 {
     int err;
 
@@ -317,11 +339,45 @@ static int output_fragmented(struct shard *sh, struct flow *fl, struct rte_mbuf 
         pkt_drop(sh, m, COUNT_IP_OUT_DISCARD);
         return -ENOBUFS;
     }
+    if (opts_len)
+        lengthen_header(m, opts_len);
     m->ol_flags &= ~(RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM);
     err = frag_output(sh, m, fl->mtu, send_frag, fl->neigh);
     if (err)
         sh->count[COUNT_IP_FRAG_FAIL]++;
     return err;
+}
+
+int ip4_output_opts(struct shard *sh, struct flow *fl, struct rte_mbuf *m, uint32_t opts_len)
+{
+    uint32_t total = m->pkt_len + IP4_HDR_LEN;
+    struct rte_mbuf *copy;
+    bool fits = total <= fl->mtu;
+
+    if (total > IP_MAX_BYTES || (!fits && fl->df)) {
+        pkt_drop(sh, m, fits ? COUNT_IP_OUT_DISCARD : COUNT_IP_FRAG_FAIL);
+        return -EMSGSIZE;
+    }
+    if (fl->caps & FLOW_GROUP) {
+        copy = loop_copy(sh, fl, m);
+        if (copy) {
+            lengthen_header(copy, opts_len);
+            loop_send(sh, fl, copy);
+        }
+        if (fl->allow_bcast & FLOW_TTL_0) {
+            rte_pktmbuf_free(m);
+            return 0;
+        }
+    }
+    if (!fits)
+        return output_fragmented(sh, fl, m, opts_len);
+    if (!push_header(sh, fl, m, !fl->df)) {
+        pkt_drop(sh, m, COUNT_IP_OUT_DISCARD);
+        return -ENOBUFS;
+    }
+    lengthen_header(m, opts_len);
+    eth_output(sh, fl->neigh, m);
+    return 0;
 }
 
 int ip_output(struct shard *sh, struct flow *fl, struct rte_mbuf *m)
@@ -341,7 +397,9 @@ int ip_output(struct shard *sh, struct flow *fl, struct rte_mbuf *m)
         return -EMSGSIZE;
     }
     sh->count[COUNT_IP_OUT]++;
-    if (__builtin_expect((fl->caps & FLOW_GROUP) != 0, 0)) {
+    if (__builtin_expect((fl->caps & (FLOW_GROUP | FLOW_WITH_EXT)) != 0, 0)) {
+        if (fl->caps & FLOW_WITH_EXT)
+            return ip_ext_output(sh, fl, m);
         if (total <= fl->mtu || !fl->df)
             loop_back(sh, fl, m);
         if (fl->allow_bcast & FLOW_TTL_0) { /* not beyond this host */
@@ -354,7 +412,7 @@ int ip_output(struct shard *sh, struct flow *fl, struct rte_mbuf *m)
             pkt_drop(sh, m, COUNT_IP_FRAG_FAIL);
             return -EMSGSIZE;
         }
-        return output_fragmented(sh, fl, m);
+        return output_fragmented(sh, fl, m, 0);
     }
     if (__builtin_expect(!push_header(sh, fl, m, !fl->df), 0)) {
         pkt_drop(sh, m, COUNT_IP_OUT_DISCARD);

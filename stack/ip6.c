@@ -5,6 +5,7 @@
  * wire_ip6_walk.
  */
 #include "ip6.h"
+#include "ip_ext.h"
 #include "mcast.h"
 
 #include <errno.h>
@@ -317,7 +318,11 @@ int ip6_output(struct shard *sh, struct flow *fl, struct rte_mbuf *m)
         return -EMSGSIZE;
     }
     sh->count[COUNT_IP6_OUT]++;
-    if (__builtin_expect((fl->caps & FLOW_GROUP) != 0, 0)) {
+    if (__builtin_expect((fl->caps & (FLOW_GROUP | FLOW_WITH_EXT)) != 0, 0)) {
+        if (fl->caps & FLOW_WITH_EXT) {
+            sh->count[COUNT_IP6_OUT]--; /* it comes by here again */
+            return ip_ext_output(sh, fl, m);
+        }
         if (total <= fl->mtu || !fl->df)
             loop_back(sh, fl, m);
         if (fl->allow_bcast & FLOW_TTL_0) { /* not beyond this host */

@@ -18,6 +18,9 @@ uint32_t ip6_label_be(const struct shard *sh, const struct flow *fl, const struc
 /* The transport's checksum must be in the packet before it is cut: no port can compute it over pieces. m
  * starts at the transport header. False: m is too short to have one. */
 bool ip_finish_l4_cksum(const struct flow *fl, struct rte_mbuf *m);
+/* ip_output's rest for IPv4 with options (ip_ext.h): m starts with opts_len bytes of them, the transport's
+ * checksum behind them is done. */
+int ip4_output_opts(struct shard *sh, struct flow *fl, struct rte_mbuf *m, uint32_t opts_len);
 /* Makes the transport header of m contiguous for who reads it. False: it can't be. */
 bool ip_pull_l4(struct rte_mbuf *m, uint8_t proto);
 /* True if the transport's checksum was verified, or need not be. */

@@ -55,7 +55,7 @@ static int prepare(struct shard *sh, struct packetcb *p, const struct msghdr *ms
     struct dgram_tx tx;
     int err = find_target(sh, p, msg, t);
 
-    dgram_tx_init(&p->d, &tx);
+    dgram_tx_init(sh, &p->d, &tx);
     return err ? err : dgram_ctl_parse(sh, &p->d, msg, true, &tx);
 }
 

@@ -143,7 +143,7 @@ int ping_connect(struct shard *sh, struct pingcb *p, const struct endpoint *remo
     struct dgram_tx tx;
     int err = autobind(sh, p);
 
-    dgram_tx_init(&p->d, &tx);
+    dgram_tx_init(sh, &p->d, &tx);
     if (connected(p) && !(p->d.pcb.flags & PCB_ADDR_LOCKED))
         tx.from = IPADDR_ANY;
     if (!err)
@@ -224,7 +224,7 @@ ssize_t ping_send(struct shard *sh, struct pingcb *p, const struct msghdr *msg, 
     if (err)
         return err;
     err = destination(p, to, &dst);
-    dgram_tx_init(&p->d, &tx);
+    dgram_tx_init(sh, &p->d, &tx);
     if (!err)
         err = dgram_ctl_parse(sh, &p->d, msg, !v6, &tx);
     if (!err)

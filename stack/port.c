@@ -151,6 +151,14 @@ static void range(const struct stack *st, uint32_t *low, uint32_t *n)
     uint32_t hi = (uint32_t)st->set.ip_local_port_max;
 
     *low = (uint32_t)st->set.ip_local_port_min;
+    if (st->port_range) { /* inet_sk_get_local_port_range: as far as it lies within the other */
+        uint32_t own_low = st->port_range & 0xffff, own_hi = st->port_range >> 16;
+
+        if (own_low >= *low && own_low <= hi)
+            *low = own_low;
+        if (own_hi >= *low && own_hi <= hi)
+            hi = own_hi;
+    }
     if (hi < *low)
         hi = *low;
     *n = hi - *low + 1;

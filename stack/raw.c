@@ -41,7 +41,7 @@ struct rawcb *raw_open(struct shard *sh, uint16_t pcb_flags, int protocol)
     dgram_init(sh, &r->d);
     r->d.flags |= DG_PLAIN_QUEUE;
     r->d.pcb.proto = (uint8_t)protocol;
-    r->d.pcb.flags = pcb_flags;
+    r->d.pcb.flags = pcb_flags | PCB_REUSEADDR; /* INET_PROTOSW_REUSE: seen by getsockopt alone */
     r->d.pcb.shard = (uint8_t)sh->id;
     r->d.pcb.local.port_be = htons((uint16_t)protocol); /* what getsockname shows */
     r->proto = (uint16_t)protocol;
@@ -100,7 +100,7 @@ int raw_connect(struct shard *sh, struct rawcb *r, const struct endpoint *remote
     struct dgram_tx tx;
     int err;
 
-    dgram_tx_init(&r->d, &tx);
+    dgram_tx_init(sh, &r->d, &tx);
     if (connected(r) && !(r->d.pcb.flags & PCB_ADDR_LOCKED))
         tx.from = IPADDR_ANY;
     err = dgram_flow(sh, &r->d, &remote->addr, &tx);
@@ -249,13 +249,13 @@ static int get_int(const void *val, uint32_t len, int *v)
 }
 
 /* RFC 3542 section 3.1. ICMPv6's is not the program's to change. */
-static int set_cksum(struct rawcb *r, const void *val, uint32_t len)
+static int set_cksum(struct rawcb *r, int level, const void *val, uint32_t len)
 {
     int v, err = get_int(val, len, &v);
 
     if (err)
         return err;
-    if (r->proto == IPPROTO_ICMPV6)
+    if (r->proto == IPPROTO_ICMPV6 && level == IPPROTO_IPV6)
         return -EINVAL;
     if (v > 0 && (v & 1)) /* an odd offset is no place for it */
         return -EINVAL;
@@ -281,6 +281,10 @@ int raw_setopt(struct shard *sh, struct rawcb *r, int level, int name, const voi
     bool v6 = r->d.pcb.flags & PCB_V6;
     int v = 0;
 
+    if (level == SOL_SOCKET && name == SO_PEEK_OFF)
+        return -EOPNOTSUPP;
+    if (level == SOL_RAW && v6 && len < sizeof v)
+        return -EINVAL; /* do_rawv6_setsockopt reads it first */
     if (level == SOL_RAW && !v6)
         return name == RAW_ICMP_FILTER ? set_filter(r, IPPROTO_ICMP, 4, val, len) : -ENOPROTOOPT;
     if (level == IPPROTO_ICMPV6 && v6)
@@ -295,8 +299,8 @@ int raw_setopt(struct shard *sh, struct rawcb *r, int level, int name, const voi
         return 0;
     }
     if ((level == IPPROTO_IPV6 || level == SOL_RAW) && v6 && name == IPV6_CHECKSUM)
-        return set_cksum(r, val, len);
-    if (level == IPPROTO_IPV6 && v6 && name == IPV6_HDRINCL) {
+        return set_cksum(r, level, val, len);
+    if ((level == IPPROTO_IPV6 || level == SOL_RAW) && v6 && name == IPV6_HDRINCL) {
         int err = get_int(val, len, &v);
 
         if (!err)
@@ -319,6 +323,8 @@ int raw_getopt(struct shard *sh, struct rawcb *r, int level, int name, void *val
     bool v6 = r->d.pcb.flags & PCB_V6;
     int v = !!(r->flags & RAW_HDRINCL);
 
+    if (level == SOL_SOCKET && name == SO_PEEK_OFF)
+        return -EOPNOTSUPP;
     if (level == SOL_RAW && !v6) {
         if (name != RAW_ICMP_FILTER)
             return -ENOPROTOOPT;
@@ -330,8 +336,8 @@ int raw_getopt(struct shard *sh, struct rawcb *r, int level, int name, void *val
         return r->proto == IPPROTO_ICMPV6 ? put(r->icmp_block, sizeof r->icmp_block, val, len) : -EOPNOTSUPP;
     }
     if (level == IPPROTO_IP && name == IP_HDRINCL && !v6)
-        return put(&v, sizeof v, val, len);
-    if (level == IPPROTO_IPV6 && v6 && name == IPV6_HDRINCL)
+        return put(&v, *len < sizeof v ? 1 : sizeof v, val, len); /* do_ip_getsockopt */
+    if ((level == IPPROTO_IPV6 || level == SOL_RAW) && v6 && name == IPV6_HDRINCL)
         return put(&v, sizeof v, val, len);
     if ((level == IPPROTO_IPV6 || level == SOL_RAW) && v6 && name == IPV6_CHECKSUM) {
         v = r->flags & RAW_CKSUM ? r->cksum_at : -1;

@@ -79,7 +79,7 @@ ssize_t raw_send(struct shard *sh, struct rawcb *r, const struct msghdr *msg, co
     if (flags & MSG_OOB)
         return -EOPNOTSUPP;
     err = destination(r, to, &dst);
-    dgram_tx_init(&r->d, &tx);
+    dgram_tx_init(sh, &r->d, &tx);
     if (!err)
         err = dgram_ctl_parse(sh, &r->d, msg, !(r->d.pcb.flags & PCB_V6), &tx);
     if (!err)

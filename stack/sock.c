@@ -5,10 +5,12 @@
 #include <signal.h>
 
 #include "file.h"
+#include "ip_ext.h"
 #include "port.h"
 #include "shard.h"
 #include "sock.h"
 #include "sock_dgram.h"
+#include "sock_opt_ip.h"
 #include "tcp.h"
 #include "udp.h"
 
@@ -68,6 +70,8 @@ void sock_close(struct stack *st, struct sock *s)
     s->sh->work = s->pcb;
     s->pcb->user = NULL;
     list_step();
+    ip_ext_free(s->sh, s->ip_ext);
+    s->ip_ext = NULL;
     if (sock_is_tcp(s))
         tcp_close(s->sh, sock_tcb(s));
     else
@@ -180,7 +184,10 @@ int sock_connect(struct stack *st, struct sock *s, const struct sockaddr *sa, so
             return -EINVAL;
         s->pcb->ifindex = (uint8_t)(zone - 1);
     }
-    return sock_is_tcp(s) ? connect_tcp(st, s, &peer) : sock_dgram_connect(s, &peer);
+    st->port_range = sock_ip_port_range(s);
+    r = sock_is_tcp(s) ? connect_tcp(st, s, &peer) : sock_dgram_connect(s, &peer);
+    st->port_range = 0;
+    return r;
 }
 
 int sock_connect_result(struct sock *s)

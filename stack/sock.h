@@ -25,6 +25,7 @@
 
 struct tcb;
 struct udpcb;
+struct ip_ext;
 
 enum sock_op {
     SOCK_OP_BIND,
@@ -63,12 +64,14 @@ struct sock {
     uint32_t syn_sent;     /* bytes a blocking write gave to a SYN whose answer it waits for (Fast Open) */
     uint8_t filter_locked; /* SO_LOCK_FILTER */
     uint8_t txrehash_off;  /* SO_TXREHASH 0 */
+    uint8_t buf_lock;      /* SO_BUF_LOCK of datagrams */
     uint32_t kept;         /* booleans without effect (sock_opt_kept.c) */
     uint32_t txtime_clock, txtime_flags;
     int32_t peek_off;    /* SO_PEEK_OFF of a stream; -1: not used */
     uint8_t bound_lo;    /* SO_BINDTODEVICE names loopback, which pcb.ifindex can't */
     uint8_t foreign_dev; /* SO_BINDTODEVICE names no interface of the stack: a socket for the kernel */
     int64_t rcvtimeo_us, sndtimeo_us; /* 0: for ever */
+    struct ip_ext *ip_ext;            /* of a stream (sock_opt_ip.c); datagrams: dgram.ext. NULL: none */
     struct list opts; /* struct sock_opt: recorded setsockopt calls, until decided (UDP and BOTH: kept) */
     uint32_t nopts;
     int32_t stored[SOCK_STORED];
@@ -161,6 +164,9 @@ void sock_opts_forget(struct stack *st, struct sock *s);
 /* --- sock_opt.c --- */
 int sock_setsockopt(struct stack *st, struct sock *s, int level, int name, const void *val, socklen_t len);
 int sock_getsockopt(struct stack *st, struct sock *s, int level, int name, void *val, socklen_t *len);
+/* A setsockopt whose value can't be read is EFAULT; false: it counts as zeros, which are refused for another
+ * reason, or (IPPROTO_IPV6, an int) as 0. */
+bool sock_ip_null_is_fault(const struct sock *s, int level, int name);
 /* Has the socket options of this level? Other levels are refused before anything else is looked at. */
 bool sock_knows_level(const struct sock *s, int level);
 /* What getsockopt says of another (ip_getsockopt, ipv6_getsockopt), as -errno. */

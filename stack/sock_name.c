@@ -7,6 +7,7 @@
 #include "shard.h"
 #include "sock.h"
 #include "sock_dgram.h"
+#include "sock_opt_ip.h"
 #include "tcp.h"
 #include "udp.h"
 
@@ -35,7 +36,7 @@ static int check_zone(struct stack *st, struct sock *s, const struct ipaddr *a)
     return 0;
 }
 
-int sock_bind(struct stack *st, struct sock *s, const struct sockaddr *sa, socklen_t len)
+static int do_bind(struct stack *st, struct sock *s, const struct sockaddr *sa, socklen_t len)
 {
     struct pcb *pcb = s->pcb;
     struct endpoint local;
@@ -85,6 +86,16 @@ int sock_bind(struct stack *st, struct sock *s, const struct sockaddr *sa, sockl
     if (local.port_be)
         pcb->flags |= PCB_PORT_LOCKED;
     return 0;
+}
+
+int sock_bind(struct stack *st, struct sock *s, const struct sockaddr *sa, socklen_t len)
+{
+    int r;
+
+    st->port_range = sock_ip_port_range(s);
+    r = do_bind(st, s, sa, len);
+    st->port_range = 0;
+    return r;
 }
 
 int sock_getsockname(struct sock *s, struct sockaddr *sa, socklen_t *len)

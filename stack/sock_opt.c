@@ -20,6 +20,7 @@
 #include "log.h"
 #include "shard.h"
 #include "sock.h"
+#include "sock_opt_ip.h"
 #include "sock_opt_kept.h"
 #include "sock_dgram.h"
 #include "tcp.h"
@@ -53,7 +54,6 @@
     X(IPPROTO_IP, IP_MULTICAST_ALL, 1, 0, 1)                                                                 \
     X(IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 1, 0, 1)                                                            \
     X(IPPROTO_IPV6, IPV6_MULTICAST_ALL, 1, 0, 1)                                                             \
-    X(IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, -1, 0, 1)                                                            \
     X(IPPROTO_IPV6, OPT_IPV6_FLOWINFO_SEND, 0, 0, 1)                                                         \
     X(IPPROTO_IPV6, IPV6_RECVPKTINFO, 0, 0, 1)                                                               \
     X(IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 0, 0, 1)                                                              \
@@ -293,8 +293,6 @@ static void tell_without_effect(int level, int name)
 {
     if (level == SOL_SOCKET && name == SO_MAX_PACING_RATE)
         log_once(LOG_LEVEL_WARN, "SO_MAX_PACING_RATE is accepted, but datagrams are not paced");
-    else if (level == IPPROTO_IPV6 && name == IPV6_AUTOFLOWLABEL)
-        log_once(LOG_LEVEL_WARN, "IPV6_AUTOFLOWLABEL is accepted, but the setting auto_flowlabels decides");
     else if (level == IPPROTO_IPV6 && name == OPT_IPV6_FLOWINFO_SEND)
         log_once(LOG_LEVEL_WARN, "IPV6_FLOWINFO_SEND is accepted, but flow labels are the stack's own");
 }
@@ -358,8 +356,6 @@ static int set_ip(struct stack *st, struct sock *s, int name, const void *val, s
             return -EINVAL;
         s->pcb->ttl = (uint8_t)(v == -1 ? 0 : v);
         return 0;
-    case IP_OPTIONS:
-        return len ? -ENOPROTOOPT : 0;
     case IP_MULTICAST_TTL:
     case IP_MULTICAST_IF:
         return sock_is_tcp(s) ? -EINVAL : 1;
@@ -428,14 +424,29 @@ static bool group_of_the_kernel(const struct sock *s, int level, int name, int r
     return r == -ENODEV || (r == -EADDRNOTAVAIL && may_fail);
 }
 
+static bool sock_ip_level(int level)
+{
+    return level == IPPROTO_IP || level == IPPROTO_IPV6;
+}
+
 static int set_any(struct stack *st, struct sock *s, int level, int name, const void *val, socklen_t len)
 {
+    static const int zero;
     int r = 1;
 
     if (s->kind == KIND_PACKET && level != SOL_SOCKET && level != SOL_PACKET)
         return -ENOPROTOOPT;
     if (level == IPPROTO_IP && !has_ip_level(s))
         return -ENOPROTOOPT;
+    if (len < (level == IPPROTO_IP ? 1 : sizeof zero) && sock_ip_level(level) &&
+        sock_ip_empty_is_zero(level, name)) {
+        val = &zero;
+        len = sizeof zero;
+    }
+    if (sock_ip_level(level) && s->kind != KIND_PACKET)
+        r = sock_ip_setopt(s, level, name, val, len);
+    if (r <= 0)
+        return group_of_the_kernel(s, level, name, r) ? 0 : r;
     if (level == SOL_SOCKET)
         r = set_socket(st, s, name, val, len);
     else if (level == IPPROTO_IP)
@@ -643,9 +654,6 @@ static int get_ip(struct stack *st, struct sock *s, int name, void *val, socklen
         return put_ip_int(s->pcb->tos, val, len);
     case IP_TTL:
         return put_ip_int(s->pcb->ttl ? s->pcb->ttl : (int)st->set.ip_default_ttl, val, len);
-    case IP_OPTIONS:
-        *len = 0;
-        return 0;
     case IP_MTU:
         return sock_is_tcp(s) ? get_mtu(s, val, len) : 1;
     case IP_MULTICAST_TTL: /* a stream's cannot be changed, and are shown all the same */
@@ -696,6 +704,10 @@ int sock_getsockopt(struct stack *st, struct sock *s, int level, int name, void 
         return -ENOPROTOOPT;
     if (level == IPPROTO_IP && !has_ip_level(s))
         return -ENOPROTOOPT;
+    if (sock_ip_level(level) && s->kind != KIND_PACKET)
+        r = sock_ip_getopt(s, level, name, val, len);
+    if (r <= 0)
+        return r;
     if (level == SOL_SOCKET)
         r = get_socket(st, s, name, val, len);
     else if (level == IPPROTO_IP)

@@ -16,6 +16,7 @@
 enum {
     OPT_PREFER_BUSY_POLL = 69,
     OPT_BUSY_POLL_BUDGET = 70,
+    OPT_BUF_LOCK = 72,
     OPT_RESERVE_MEM = 73,
     OPT_TXREHASH = 74,
     OPT_RCVMARK = 75,
@@ -87,9 +88,17 @@ static int set_unusual(struct sock *s, int name, int v)
     case SO_CNX_ADVICE: /* 1: the route is doubted. Routes here are looked up again when they fail */
         return 0;
     case OPT_TXREHASH: /* there is nothing that hashes flows over paths */
+        if (!sock_is_tcp(s))
+            return -EOPNOTSUPP;
         if (v < -1 || v > 1)
             return -EINVAL;
         s->txrehash_off = v == 0;
+        return 0;
+    case OPT_BUF_LOCK: /* whether the buffers of a datagram socket were set, which nothing else would change
+                        */
+        if (v & ~3)
+            return -EINVAL;
+        s->buf_lock = (uint8_t)v;
         return 0;
     case SO_PEEK_OFF:
         if (!sock_is_tcp(s))
@@ -158,6 +167,9 @@ static int get_unusual(struct sock *s, int name, int *v)
         return 0;
     case OPT_TXREHASH:
         *v = !s->txrehash_off;
+        return sock_is_tcp(s) ? 0 : -EOPNOTSUPP;
+    case OPT_BUF_LOCK:
+        *v = s->buf_lock;
         return 0;
     case SO_PEEK_OFF:
         *v = s->peek_off;

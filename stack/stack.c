@@ -11,6 +11,7 @@
 #include "frag.h"
 #include "ifnet.h"
 #include "ip.h"
+#include "ip_ext.h"
 #include "mcast.h"
 #include "neigh.h"
 #include "packet.h"
@@ -82,6 +83,8 @@ static int shard_init(struct stack *st, uint32_t id, const struct stack_config *
         r = ping_init(sh, RAW_MAX_PCB);
     if (!r)
         r = packet_init(sh, RAW_MAX_PCB);
+    if (!r)
+        r = ip_ext_init(sh);
     if (!r && !(sh->icmp_copy = seg_alloc(sh->st->seg, sizeof *sh->icmp_copy, 64)))
         r = -ENOMEM;
     return r;

@@ -72,6 +72,8 @@ struct ping_table;
 struct packet_table;
 struct packetcb;
 struct icmp_copy;
+struct ext_table;
+struct ip_exts;
 struct frag_table;
 struct filter_table;
 struct errq_table;
@@ -125,6 +127,8 @@ struct shard {
     struct packet_table *packet;
     struct packetcb *packet_from; /* the packet socket that is sending (packet_tap) */
     struct icmp_copy *icmp_copy;  /* ip.h */
+    struct ext_table *ext_table;  /* ip_ext.h */
+    const struct ip_exts *exts;   /* of the flow that is sending, with FLOW_WITH_EXT */
     struct frag_table *frag;
     struct errq_table *errq;
     struct dgram_mc *mc_sock;
@@ -162,6 +166,7 @@ struct stack {
     struct route_table *routes;
     struct neigh_table *neigh;
     struct port_table *ports;
+    uint32_t port_range; /* IP_LOCAL_PORT_RANGE of the socket that binds or connects now; 0: none */
     struct mc_table *mcast;
     struct ready_state *ready; /* files, epoll sets, waiters */
     void *family;              /* processes, keeper: preload/engine's */

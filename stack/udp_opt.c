@@ -5,6 +5,10 @@
 
 #include "udp_cb.h"
 
+/* <linux/udp.h>, which excludes <netinet/udp.h> */
+#define UDPLITE_SEND_CSCOV 10
+#define UDPLITE_RECV_CSCOV 11
+
 /* The end of a cork sends what was collected, by a send of nothing. */
 static int uncork(struct shard *sh, struct udpcb *u)
 {
@@ -72,6 +76,10 @@ int udp_getopt(struct shard *sh, struct udpcb *u, int level, int name, void *val
         break;
     case UDP_GRO:
         v = !!(u->d.flags & DG_GRO);
+        break;
+    case UDPLITE_SEND_CSCOV:
+    case UDPLITE_RECV_CSCOV:
+        v = 0;
         break;
     default:
         return -ENOPROTOOPT;

@@ -217,7 +217,7 @@ static int send_begin(struct shard *sh, struct udpcb *u, const struct msghdr *ms
         return to ? -EINVAL : -EDESTADDRREQ;
     if ((flags & MSG_OOB) && ipaddr_is_v4(&dst->addr)) /* udpv6_sendmsg passes it over */
         return -EOPNOTSUPP;
-    dgram_tx_init(&u->d, tx);
+    dgram_tx_init(sh, &u->d, tx);
     tx->gso = u->gso;
     return dgram_ctl_parse(sh, &u->d, msg, ipaddr_is_v4(&dst->addr), tx);
 }
@@ -257,6 +257,8 @@ static int send_corked(struct shard *sh, struct udpcb *u, const struct msghdr *m
         u->cork = m;
         u->cork_to = *dst;
         u->cork_tx = *tx;
+        if (u->cork_tx.exts) /* a control message's last for one call */
+            u->cork_tx.exts = u->d.ext ? &u->d.ext->tx : NULL;
         return 0;
     }
     len = m->pkt_len - UDP_HDR_LEN;

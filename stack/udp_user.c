@@ -42,7 +42,7 @@ int udp_connect(struct shard *sh, struct udpcb *u, const struct endpoint *remote
     int r = udp_autobind(sh, u);
     struct dgram_tx tx;
 
-    dgram_tx_init(&u->d, &tx);
+    dgram_tx_init(sh, &u->d, &tx);
     if (!r) /* from the address that an earlier peer made it choose, as Linux */
         r = dgram_flow(sh, &u->d, &remote->addr, &tx);
     if (r)

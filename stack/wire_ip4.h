@@ -24,6 +24,7 @@ enum ip4_opt {
     IP4_OPT_SSRR = 137,
     IP4_OPT_RA = 148,
 };
+#define IP4_OPT_COPIED 0x80 /* of an option's type: it goes into every fragment */
 
 /* As it is on the wire; multi-byte fields in network order. */
 struct ip4_hdr {
