@@ -35,13 +35,30 @@ int ip_ext_init(struct shard *sh)
 
 struct ip_ext *ip_ext_new(struct shard *sh)
 {
-    return slab_alloc(&sh->ext_table->exts);
+    struct ip_ext *x = slab_alloc(&sh->ext_table->exts);
+
+    if (x)
+        x->in_use = 1;
+    return x;
 }
 
 void ip_ext_free(struct shard *sh, struct ip_ext *x)
 {
-    if (x)
-        slab_free(&sh->ext_table->exts, x);
+    if (!x)
+        return;
+    x->in_use = 0;
+    list_step();
+    slab_free(&sh->ext_table->exts, x);
+}
+
+static bool is_live(const void *obj)
+{
+    return ((const struct ip_ext *)obj)->in_use;
+}
+
+void ip_ext_mend(struct shard *sh)
+{
+    slab_mend(&sh->ext_table->exts, is_live);
 }
 
 struct ip_exts *ip_exts_scratch(const struct shard *sh)

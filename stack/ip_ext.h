@@ -48,6 +48,7 @@ enum ip_ext_recv {
 struct ip_ext {
     struct ip_exts tx; /* first: dgram_tx_init */
     uint32_t recv;     /* enum ip_ext_recv */
+    uint8_t in_use;
     uint16_t dst0_len; /* IPV6_RTHDRDSTOPTS: goes before a routing header, which there is none of: kept */
     uint8_t dst0[IP6_STICKY_MAX];
     uint16_t srcprefs;      /* IPV6_PREFER_SRC_* */
@@ -58,7 +59,8 @@ struct ip_ext {
     int32_t kept[IP_EXT_KEPT];
 };
 
-int ip_ext_init(struct shard *sh); /* 0 or -ENOMEM */
+int ip_ext_init(struct shard *sh);  /* 0 or -ENOMEM */
+void ip_ext_mend(struct shard *sh); /* a process was killed in here (shard.c) */
 /* All zero. NULL: there is no more memory. */
 struct ip_ext *ip_ext_new(struct shard *sh);
 void ip_ext_free(struct shard *sh, struct ip_ext *x); /* x may be NULL */

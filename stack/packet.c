@@ -541,6 +541,8 @@ void packet_mend(struct shard *sh)
     list_repair(&sh->packet->all);
     slab_mend(s, is_live);
     sh->npacket = s->in_use;
+    packet_ring_mend(sh);
+    packet_fanout_mend(sh);
     for (uint32_t i = 0; i < s->fresh; i++) {
         struct packetcb *p = slab_at(s, i);
 

@@ -219,7 +219,39 @@ void packet_fanout_leave(struct shard *sh, struct packetcb *p)
         return;
     filter_put(sh, g->filter);
     list_del(&g->node);
+    list_step();
     slab_free(&sh->packet->fanouts, g);
+}
+
+static bool is_live(const void *obj)
+{
+    return ((const struct packet_fanout *)obj)->n != 0;
+}
+
+void packet_fanout_mend(struct shard *sh)
+{
+    struct slab *s = &sh->packet->fanouts;
+    const struct slab *pcbs = &sh->packet->pcbs;
+
+    for (uint32_t i = 0; i < s->fresh; i++) {
+        struct packet_fanout *g = slab_at(s, i);
+
+        g->n = 0;
+        for (uint32_t k = 0; k < pcbs->fresh && g->n < FANOUT_MEMBERS; k++) {
+            struct packetcb *p = slab_at(pcbs, k);
+
+            if (p->in_use && p->fanout == g)
+                g->member[g->n++] = p;
+        }
+    }
+    slab_mend(s, is_live);
+    list_init(&sh->packet->groups);
+    for (uint32_t i = 0; i < s->fresh; i++) {
+        struct packet_fanout *g = slab_at(s, i);
+
+        if (is_live(g))
+            list_add_tail(&sh->packet->groups, &g->node);
+    }
 }
 
 /* ---- options ---- */

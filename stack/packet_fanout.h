@@ -41,6 +41,8 @@ struct packetcb *packet_fanout_pick(struct shard *sh, struct packetcb *p, const 
 int packet_fanout_setopt(struct shard *sh, struct packetcb *p, int name, const void *val, uint32_t len,
                          bool locked);
 int packet_fanout_getopt(const struct packetcb *p, int name, void *val, uint32_t *len);
+/* A process was killed in here: groups anew, of the sockets that say that they are in one. */
+void packet_fanout_mend(struct shard *sh);
 /* The socket goes, or is bound anew: it leaves its group. */
 void packet_fanout_leave(struct shard *sh, struct packetcb *p);
 

@@ -387,7 +387,34 @@ void packet_ring_close(struct shard *sh, struct packetcb *p)
     drop_ring(sh, r, &r->rx);
     drop_ring(sh, r, &r->tx);
     p->rings = NULL;
+    r->owner = NULL;
+    list_step();
     slab_free(&sh->packet->rings, r);
+}
+
+static bool is_live(const void *obj)
+{
+    const struct packet_rings *r = obj;
+
+    return r->owner && r->owner->in_use && r->owner->rings == r;
+}
+
+void packet_ring_mend(struct shard *sh)
+{
+    struct slab *s = &sh->packet->rings;
+
+    slab_mend(s, is_live);
+    region_mend(&sh->packet->region);
+    for (uint32_t i = 0; i < s->fresh; i++) {
+        const struct packet_rings *r = slab_at(s, i);
+
+        if (!is_live(r))
+            continue;
+        if (r->rx.mem)
+            region_hold(&sh->packet->region, r->rx.mem, ring_bytes(&r->rx));
+        if (r->tx.mem)
+            region_hold(&sh->packet->region, r->tx.mem, ring_bytes(&r->tx));
+    }
 }
 
 /* ---- options ---- */

@@ -98,6 +98,8 @@ struct ring_piece {
 int packet_ring_pieces(const struct packetcb *p, size_t len, struct ring_piece piece[2]);
 
 void packet_ring_timer(struct shard *sh, struct timer *t);
+/* A process was killed in here (shard.c): objects and memory anew, from the sockets that are there. */
+void packet_ring_mend(struct shard *sh);
 /* The socket goes. */
 void packet_ring_close(struct shard *sh, struct packetcb *p);
 

@@ -50,6 +50,16 @@ void *region_alloc(struct region *r, size_t bytes)
     return r->base + (size_t)at * REGION_UNIT;
 }
 
+void region_mend(struct region *r)
+{
+    memset(r->taken, 0, r->units);
+}
+
+void region_hold(struct region *r, const void *p, size_t bytes)
+{
+    memset(r->taken + ((const char *)p - r->base) / REGION_UNIT, 1, units_of(bytes));
+}
+
 void region_free(struct region *r, void *p, size_t bytes)
 {
     uint32_t at = (uint32_t)(((char *)p - r->base) / REGION_UNIT), n = units_of(bytes);

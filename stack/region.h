@@ -25,6 +25,9 @@ struct region {
 int region_init(struct region *r, struct seg *seg, size_t bytes);
 /* A zeroed run of at least bytes, aligned to a page; NULL: there is none so long. */
 void *region_alloc(struct region *r, size_t bytes);
+/* After a process was killed in here: nothing is taken, until region_hold says of each run that it is. */
+void region_mend(struct region *r);
+void region_hold(struct region *r, const void *p, size_t bytes);
 /* p and bytes as of region_alloc. */
 void region_free(struct region *r, void *p, size_t bytes);
 

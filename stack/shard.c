@@ -27,6 +27,7 @@
 #include <rte_lcore.h>
 
 #include "cksum.h"
+#include "ip_ext.h"
 #include "log.h"
 #include "family.h"
 #include "ip.h"
@@ -131,6 +132,7 @@ static void mend(struct shard *sh)
     raw_mend(sh);
     ping_mend(sh);
     packet_mend(sh);
+    ip_ext_mend(sh);
     ready_mend(sh->st);
     family_mend(sh->st);
     sh->work = NULL;
