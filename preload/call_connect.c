@@ -46,7 +46,12 @@ static int place_connect(int fd, const struct sockaddr *sa, socklen_t len)
     }
     if (place == PLACE_STACK && before != PLACE_STACK) /* AF_UNSPEC decides nothing */
         decide_to_stack(fd);
-    return stack_connect(fd, sa, len);
+    int r = stack_connect(fd, sa, len);
+    if (r == 0 && place == PLACE_BOTH) { /* AF_UNSPEC: the kernel's half has no peer, but may have a port */
+        libc.connect(fd, sa, len);
+        twin_release(fd);
+    }
+    return r;
 }
 
 EXPORT int connect(int fd, __CONST_SOCKADDR_ARG sa, socklen_t len)

@@ -175,7 +175,7 @@ static int place_send(int fd, const struct msghdr *msg)
         int r = moves ? decide_to_kernel(fd) : twin_for_send(fd);
         return r < 0 ? r : 1;
     }
-    if (API(placement(by_fd(fd))) == PLACE_UNDECIDED)
+    if (place == PLACE_STACK && API(placement(by_fd(fd))) == PLACE_UNDECIDED)
         API(set_placement(by_fd(fd), PLACE_STACK));
     return 0;
 }

@@ -63,6 +63,9 @@ static int stack_bind(int fd, const struct sockaddr *sa, socklen_t len)
         return r < 0 ? r : libc.bind(fd, sa, len) < 0 ? -errno : 0;
     }
     int r = API(bind(by_fd(fd), sa, len));
+    /* An address of the kernel's, on a socket that it has as well: what it says of a bound one. */
+    if (r == -EADDRNOTAVAIL && fd_has(fd, FD_TWIN))
+        return libc.bind(fd, sa, len) < 0 ? -errno : 0;
     if (r == 0 && before == PLACE_UNDECIDED && place == PLACE_STACK)
         API(set_placement(by_fd(fd), PLACE_STACK));
     return r;
@@ -86,7 +89,8 @@ static int stack_listen(int fd, int backlog)
         int r = decide_to_kernel(fd);
         return r < 0 ? r : libc.listen(fd, backlog) < 0 ? -errno : 0;
     }
-    API(set_placement(by_fd(fd), PLACE_STACK));
+    if (place == PLACE_STACK)
+        API(set_placement(by_fd(fd), PLACE_STACK));
     return API(listen(by_fd(fd), backlog));
 }
 
@@ -102,7 +106,9 @@ EXPORT int shutdown(int fd, int how)
     if (!fd_is_stack(fd))
         return libc.shutdown(fd, how);
     int r = API(shutdown(by_fd(fd), how));
-    if (fd_has(fd, FD_TWIN))
+    if (fd_has(fd, FD_TWIN)) {
         libc.shutdown(fd, how);
+        twin_release(fd);
+    }
     return (int)to_errno(r);
 }

@@ -31,6 +31,12 @@ static void copy_status(int fd, int k)
     if (flags >= 0 && have >= 0)
         libc.fcntl(k, F_SETFL,
                    (void *)(long)((have & ~(O_NONBLOCK | O_ASYNC)) | (flags & (O_NONBLOCK | O_ASYNC))));
+    struct f_owner_ex owner = {0};
+    int type = 0;
+    if (API(get_owner(by_fd(fd), &type, &owner.pid)) == 0 && owner.pid) {
+        owner.type = (__typeof__(owner.type))type;
+        libc.fcntl(k, F_SETOWN_EX, &owner);
+    }
 }
 
 static void move_numbers(int fd, int k)

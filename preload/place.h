@@ -35,6 +35,9 @@ int twin_attach(int fd, int twin);
 int twin_bind(int fd, const struct sockaddr *sa, socklen_t len);
 int twin_listen(int fd, int backlog);
 int twin_for_send(int fd);
+/* fd's socket, which both sides serve, gave up its address: where that was not of the program's choice it has
+ * none, and is undecided again. */
+void twin_release(int fd);
 
 /* call_epoll.c remembers the epoll sets that an undecided socket was added to. fd is a kernel socket now: it
  * joins the kernel's half of those sets. */

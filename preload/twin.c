@@ -50,7 +50,18 @@ int twin_new(int fd)
     if (k < 0)
         return -errno;
     replay_options(fd, k);
+    int bits = API(half(by_fd(fd), HALF_ASK)) & (HALF_SHUT_RD | HALF_SHUT_WR);
+    if (bits > 0) /* of a socket without a peer: ENOTCONN, and done */
+        libc.shutdown(k, bits - 1);
     return k;
+}
+
+void twin_release(int fd)
+{
+    if (API(half(by_fd(fd), HALF_ASK)) & HALF_BOUND)
+        return;
+    decide_to_stack(fd);
+    API(set_placement(by_fd(fd), PLACE_UNDECIDED));
 }
 
 int twin_attach(int fd, int twin)
@@ -78,16 +89,20 @@ static in_port_t *port_of(struct sockaddr_storage *ss)
 /* Binds both once. With any_port the address's port becomes the kernel's choice. */
 static int bind_both(int fd, int k, struct sockaddr_storage *ss, socklen_t len)
 {
+    bool any_port = *port_of(ss) == 0;
     if (libc.bind(k, (struct sockaddr *)ss, len) < 0)
         return -errno;
-    if (*port_of(ss) == 0) {
+    if (any_port) {
         struct sockaddr_storage got;
         socklen_t got_len = sizeof(got);
         if (libc.getsockname(k, (struct sockaddr *)&got, &got_len) < 0)
             return -errno;
         *port_of(ss) = *port_of(&got);
     }
-    return API(bind(by_fd(fd), (struct sockaddr *)ss, len));
+    int r = API(bind(by_fd(fd), (struct sockaddr *)ss, len));
+    if (r == 0 && any_port)
+        API(half(by_fd(fd), HALF_ANY_PORT));
+    return r;
 }
 
 int twin_bind(int fd, const struct sockaddr *sa, socklen_t len)
@@ -156,8 +171,9 @@ int twin_for_send(int fd)
         bound = true; /* nothing to bind */
     else if (libc.bind(k, (struct sockaddr *)&ss, len) == 0 && !bound) {
         len = sizeof(ss);
-        if (libc.getsockname(k, (struct sockaddr *)&ss, &len) == 0)
-            API(bind(by_fd(fd), (struct sockaddr *)&ss, len));
+        if (libc.getsockname(k, (struct sockaddr *)&ss, &len) == 0 &&
+            API(bind(by_fd(fd), (struct sockaddr *)&ss, len)) == 0)
+            API(half(by_fd(fd), HALF_ANY_PORT));
     }
     return twin_attach(fd, k);
 }

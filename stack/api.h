@@ -53,6 +53,11 @@ struct exec_place {
     bool own; /* this process's own place, else one made for a child */
 };
 
+/* half() by operation. HALF_ASK answers in bits: shutdown of reading, of writing, a bound port.
+ * HALF_ANY_PORT: the port that it was bound to last is none that the program asked for. */
+enum half_op { HALF_ASK, HALF_ANY_PORT };
+enum half_bits { HALF_SHUT_RD = 1, HALF_SHUT_WR = 2, HALF_BOUND = 4 };
+
 struct shunt_api {
     uint32_t version;
 
@@ -100,6 +105,8 @@ struct shunt_api {
     /* enum placement to take; changes nothing; an already decided socket's own */
     int (*decide)(struct ref r, enum decide_op op, const struct sockaddr *sa, socklen_t len);
     int (*set_placement)(struct ref r, int placement);
+    /* For a socket that has, or gets, a half in the kernel: what of its state no option tells */
+    int (*half)(struct ref r, enum half_op op);
     /* i-th recorded option or -ENOENT; *len in/out */
     int (*opt_recorded)(struct ref r, int i, int *level, int *name, void *val, socklen_t *len);
 

@@ -54,6 +54,12 @@ static int do_set_placement(struct ref r, int placement)
     return WITH_SOCK(r, (sock_set_placement(api_self.st, s, (enum placement)placement), 0));
 }
 
+static int do_half(struct ref r, enum half_op op)
+{
+    return WITH_SOCK(r, op == HALF_ANY_PORT ? (s->pcb->flags &= (uint16_t)~PCB_PORT_LOCKED, 0)
+                                            : sock_shut(s) | (s->pcb->flags & PCB_BOUND ? HALF_BOUND : 0));
+}
+
 static int do_opt_recorded(struct ref r, int i, int *level, int *name, void *val, socklen_t *len)
 {
     return WITH_SOCK(r, sock_opt_recorded(s, i, level, name, val, len));
@@ -286,6 +292,7 @@ void api_fill_sock(struct shunt_api *t)
     t->placement = do_placement;
     t->decide = do_decide;
     t->set_placement = do_set_placement;
+    t->half = do_half;
     t->opt_recorded = do_opt_recorded;
     t->bind = do_bind;
     t->listen = do_listen;

@@ -269,6 +269,11 @@ int sock_shutdown(struct sock *s, int how)
     return tcp_shutdown(s->sh, sock_tcb(s), how);
 }
 
+int sock_shut(const struct sock *s)
+{
+    return sock_is_tcp(s) ? tcp_shut(sock_tcb(s)) : sock_dgram_shut(s);
+}
+
 uint32_t sock_poll(struct sock *s)
 {
     return sock_is_tcp(s) ? tcp_poll(sock_tcb(s)) : sock_dgram_poll(s);

@@ -79,7 +79,7 @@ struct sock {
 
 /* A recorded setsockopt call, for the kernel socket that may take this one's place. */
 #define SOCK_OPT_MAX   64  /* calls recorded a socket */
-#define SOCK_OPT_BYTES 144 /* longest value (struct group_req) */
+#define SOCK_OPT_BYTES 216 /* longest value (struct tcp_md5sig) */
 struct sock_opt {
     struct list node; /* in sock.opts, oldest first */
     int32_t level, name;
@@ -123,6 +123,7 @@ int sock_connect_result(struct sock *s); /* 0, -EALREADY, or the error, taken */
 int sock_may_accept(const struct sock *s);
 int sock_accept(struct stack *st, struct sock *s, struct sock **out); /* -EAGAIN; *out with one reference */
 int sock_shutdown(struct sock *s, int how);
+int sock_shut(const struct sock *s); /* 1: no more reading, 2: no more writing */
 uint32_t sock_poll(struct sock *s);  /* EPOLL* bits */
 int sock_take_error(struct sock *s); /* the pending error as -errno, or 0 */
 /* Drains the shard's dirty list: pcb events to ready_notify. Layer 7 calls it once a burst. */

@@ -151,6 +151,11 @@ size_t sock_dgram_next_len(const struct sock *s)
     return s->kind == KIND_UDP ? udp_next_len(sock_udp(s)) : dgram_next_len(sock_dgram(s));
 }
 
+int sock_dgram_shut(const struct sock *s)
+{
+    return s->kind == KIND_PACKET ? 0 : sock_dgram(s)->shut;
+}
+
 uint64_t sock_dgram_last_ns(const struct sock *s)
 {
     return s->kind == KIND_PACKET ? 0 : sock_dgram(s)->last_ns;

@@ -19,6 +19,7 @@ int sock_dgram_disconnect(struct sock *s);
 int sock_dgram_shutdown(struct sock *s, int how);
 uint32_t sock_dgram_poll(const struct sock *s);
 size_t sock_dgram_next_len(const struct sock *s);
+int sock_dgram_shut(const struct sock *s); /* 1: no more reading, 2: no more writing */
 /* When the datagram read last came, shard clock; 0: none was read. */
 uint64_t sock_dgram_last_ns(const struct sock *s);
 ssize_t sock_dgram_send(struct sock *s, const struct msghdr *msg, const struct endpoint *to, int flags);

@@ -479,6 +479,8 @@ static int record(struct stack *st, struct sock *s, int level, int name, const v
                                            name == IPV6_JOIN_GROUP || name == IPV6_LEAVE_GROUP));
     struct sock_opt *o = NULL;
 
+    if (len > SOCK_OPT_BYTES && !adds)
+        len = SOCK_OPT_BYTES; /* longer than any: what is beyond is not looked at */
     if (len > SOCK_OPT_BYTES)
         return (level == IPPROTO_IP || level == IPPROTO_IPV6) && s->file.placement != PLACE_UNDECIDED
                    ? 0 /* a long multicast filter: what the kernel's side would make of it is not known */

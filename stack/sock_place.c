@@ -72,6 +72,7 @@ int sock_decide(struct stack *st, struct sock *s, enum sock_op op, const struct 
 {
     bool remote = op == SOCK_OP_CONNECT || op == SOCK_OP_SEND;
     enum placement now = s->file.placement;
+    struct sockaddr_in any;
     struct endpoint e;
     int r;
 
@@ -81,14 +82,21 @@ int sock_decide(struct stack *st, struct sock *s, enum sock_op op, const struct 
         return now != PLACE_UNDECIDED || (op != SOCK_OP_BIND && !sa) ? (int)now
                                                                      : (int)place_packet(st, op, sa, len);
     if (op == SOCK_OP_LISTEN)
-        return s->foreign_dev ? PLACE_KERNEL : PLACE_BOTH;
-    if (remote && (!sa || (len >= sizeof sa->sa_family && sa->sa_family == AF_UNSPEC)))
+        return s->type != SOCK_STREAM ? (int)now : s->foreign_dev ? PLACE_KERNEL : PLACE_BOTH;
+    if (remote && (!sa || len < sizeof sa->sa_family))
         return (int)now;
+    if (sa->sa_family == AF_UNSPEC && (op == SOCK_OP_CONNECT || (remote && s->domain == AF_INET6)))
+        return (int)now;
+    if (op == SOCK_OP_SEND && s->domain == AF_INET && sa->sa_family == AF_UNSPEC && len >= sizeof any) {
+        memcpy(&any, sa, sizeof any); /* INADDR_ANY and up (udp_sendmsg) */
+        any.sin_family = AF_INET;
+        sa = (const struct sockaddr *)&any;
+    }
     r = sock_addr_get(s, sa, len, &e);
     if (r == -ENODEV) /* a scope of the host's */
         return PLACE_KERNEL;
-    if (r)
-        return r;
+    if (r) /* wrong on either side: whoever has the socket says so */
+        return (int)now;
     if (s->foreign_dev)
         return PLACE_KERNEL;
     /* No twin for a wildcard: packets of the wire reach a raw socket from its birth on; the kernel's part

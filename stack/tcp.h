@@ -94,6 +94,7 @@ int tcp_disconnect(struct shard *sh, struct tcb *t); /* connect(AF_UNSPEC) */
 /* POLLIN|POLLOUT|POLLERR|POLLHUP|POLLRDHUP|POLLPRI as Linux's tcp_poll gives them. */
 unsigned tcp_poll(const struct tcb *t);
 int tcp_state(const struct tcb *t); /* TCP_ESTABLISHED ... of <netinet/tcp.h>'s enum, as ss shows them */
+int tcp_shut(const struct tcb *t);  /* 1: no more reading, 2: no more writing */
 
 /* IPPROTO_TCP options, SO_SNDBUF, SO_RCVBUF, SO_KEEPALIVE, SO_LINGER, SO_RCVLOWAT at SOL_SOCKET; -ENOPROTOOPT
  * for others. */

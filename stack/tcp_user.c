@@ -295,6 +295,11 @@ void tcp_set_recverr(struct shard *sh, struct tcb *t, uint16_t flag, bool on)
         errq_purge(sh, &t->pcb);
 }
 
+int tcp_shut(const struct tcb *t)
+{
+    return t->shut;
+}
+
 int tcp_state(const struct tcb *t)
 {
     return t->state;

@@ -147,9 +147,10 @@ static char *put_names(char *out, int s, uint16_t *port)
     return out;
 }
 
-static void name_sequence(enum kind k, const int *ops, int n)
+/* One run of a sequence; true: a new port may have been the old one by chance. */
+static bool name_run(enum kind k, const int *ops, int n, char *p)
 {
-    char line[256], *p = line;
+    bool chance = false;
     uint16_t port = 0;
     int s = socket(is6(k) ? AF_INET6 : AF_INET, k == TCP || k == TCP6 ? SOCK_STREAM : SOCK_DGRAM, 0);
 
@@ -164,10 +165,24 @@ static void name_sequence(enum kind k, const int *ops, int n)
         p += sprintf(p, " %c ", NAME_CHAR[ops[i]]);
         p += r == -1 ? sprintf(p, "%s ", errname(e)) : sprintf(p, "%d ", r);
         p = put_names(p, s, &port);
+        chance |= i > 0 && strchr("bBlcdft", NAME_CHAR[ops[i]]) && memchr(p - 3, '=', 3);
         p += sprintf(p, "/%x", poll_for(s, 0x23ff, 0));
     }
-    printf("%s: %d:%s\n", check_now, (int)k, line);
     close(s);
+    return chance;
+}
+
+static void name_sequence(enum kind k, const int *ops, int n)
+{
+    char line[256], again[256];
+
+    if (name_run(k, ops, n, line)) {
+        name_run(k, ops, n, again);
+        for (char *a = line, *b = again; *a && *b; a++, b++)
+            if (*a == '=' && *b == 'n')
+                *a = 'n';
+    }
+    printf("%s: %d:%s\n", check_now, (int)k, line);
 }
 
 static void drain(void)
