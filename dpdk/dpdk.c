@@ -147,6 +147,32 @@ int dpdk_join(int fd, void *addr, uint64_t bytes)
     return 0;
 }
 
+int dpdk_pass(struct netdev *dev, struct dpdk_passed *out)
+{
+    const struct port *p = dev->priv;
+    if (!p->vnet)
+        return -1;
+    *out =
+        (struct dpdk_passed){.kind = p->spec.kind, .mtu = dev->mtu, .index = dev->index, .shared = p->vnet};
+    memcpy(out->mac, dev->mac, sizeof(out->mac));
+    memcpy(out->name, dev->name, sizeof(out->name));
+    return p->fd[0];
+}
+
+struct netdev *dpdk_take(unsigned i, const struct dpdk_passed *in, struct rte_mempool *pool, int fd)
+{
+    struct port *p = &ports[i];
+    p->spec.kind = in->kind;
+    p->pool = pool;
+    p->dev.mtu = in->mtu;
+    p->dev.index = in->index;
+    memcpy(p->dev.mac, in->mac, sizeof(in->mac));
+    memcpy(p->dev.name, in->name, sizeof(in->name));
+    vnet_join(p, in->shared, fd);
+    nports = i + 1;
+    return &p->dev;
+}
+
 void dpdk_stop(void)
 {
     for (unsigned i = 0; i < nports; i++)

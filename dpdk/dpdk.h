@@ -66,6 +66,19 @@ int dpdk_memory(struct rte_mempool *pool, void **addr, uint64_t *bytes);
 int dpdk_join(int fd, void *addr, uint64_t bytes);
 /* After a process of the family was killed under the shard's lock: makes the packet pool whole. */
 void dpdk_mend(struct rte_mempool *pool, unsigned lcore);
+/* A link as a process that joins takes it over: the kinds that are a descriptor and shared memory alone. */
+struct dpdk_passed {
+    enum link_kind kind;
+    uint32_t mtu;
+    uint8_t mac[6];
+    uint8_t index; /* of the ifnet */
+    char name[16];
+    void *shared;
+};
+/* What to pass of dev; the descriptor, or -1: this kind can't be taken over. */
+int dpdk_pass(struct netdev *dev, struct dpdk_passed *out);
+/* In the process that joins, after dpdk_join: link i, with a descriptor that is its from now on. */
+struct netdev *dpdk_take(unsigned i, const struct dpdk_passed *in, struct rte_mempool *pool, int fd);
 /* For tests and failed starts: stops ports, removes what was created (tap, sockets). Only the last member of
  * a family may call it. */
 void dpdk_stop(void);

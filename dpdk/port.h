@@ -60,5 +60,7 @@ bool port_sync(struct port *p);
 /* vnet.c: frames through a descriptor, each with a struct virtio_net_hdr before it. Sets p->dev's ops, caps
  * and offloads. 0 or -errno. */
 int vnet_attach(struct port *p, int fd);
+/* The same in a process that joins, for the one that another process attached. */
+void vnet_join(struct port *p, struct vnet *v, int fd);
 
 #endif

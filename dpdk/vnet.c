@@ -5,7 +5,8 @@
  * that need not be computed or verified (partial checksums), and TCP segments of up to 64 KiB in both
  * directions. A frame is read straight into a chain of packet buffers that stand ready (vnet->spare); those
  * it filled go up, and are replaced. The spares lie in DPDK's shared memory, so that any member of the family
- * may read.
+ * may read. All that a member needs besides is the descriptor: one that joined by exec has the link as well
+ * as a fork has (vnet_join).
  */
 #include <errno.h>
 #include <linux/virtio_net.h>
@@ -25,7 +26,6 @@
 #define VNET_TSO_MAX   65000
 
 struct vnet {
-    int fd;
     uint32_t nspare;
     struct rte_mbuf *spare[VNET_SPARE];
 };
@@ -86,7 +86,7 @@ static uint16_t vnet_rx(struct netdev *dev, uint16_t q, struct rte_mbuf **m, uin
     while (got < n && refill(p)) {
         for (unsigned i = 0; i < VNET_SPARE; i++)
             iov[1 + i] = (struct iovec){rte_pktmbuf_mtod(v->spare[i], void *), PKT_DATA_ROOM};
-        long len = sys3(SYS_readv, v->fd, iov, 1 + VNET_SPARE);
+        long len = sys3(SYS_readv, p->fd[0], iov, 1 + VNET_SPARE);
         if (len <= (long)sizeof(h))
             break;
         m[got] = take_chain(v, (size_t)len - sizeof(h));
@@ -131,7 +131,7 @@ static bool send_one(struct port *p, struct rte_mbuf **mp)
     for (struct rte_mbuf *s = m; s; s = s->next)
         if (s->data_len)
             iov[cnt++] = (struct iovec){rte_pktmbuf_mtod(s, void *), s->data_len};
-    long r = sys3(SYS_writev, p->vnet->fd, iov, cnt);
+    long r = sys3(SYS_writev, p->fd[0], iov, cnt);
     if (r == -EAGAIN || r == -ENOBUFS)
         return false;
     p->dev.tx_lost += r < 0; /* the interface is down, say */
@@ -149,12 +149,9 @@ static uint16_t vnet_tx(struct netdev *dev, uint16_t q, struct rte_mbuf **m, uin
 
 static const struct netdev_ops vnet_ops = {.rx = vnet_rx, .tx = vnet_tx};
 
-int vnet_attach(struct port *p, int fd)
+void vnet_join(struct port *p, struct vnet *v, int fd)
 {
-    p->vnet = rte_zmalloc("shunt_vnet", sizeof(*p->vnet), RTE_CACHE_LINE_SIZE);
-    if (!p->vnet)
-        return -ENOMEM;
-    p->vnet->fd = fd;
+    p->vnet = v;
     p->id = RTE_MAX_ETHPORTS;
     p->tx_offloads = RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM |
                      RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
@@ -164,5 +161,13 @@ int vnet_attach(struct port *p, int fd)
     p->dev.tso_max = VNET_TSO_MAX;
     p->fd[0] = fd;
     p->nfd = 1;
+}
+
+int vnet_attach(struct port *p, int fd)
+{
+    struct vnet *v = rte_zmalloc("shunt_vnet", sizeof(*v), RTE_CACHE_LINE_SIZE);
+    if (!v)
+        return -ENOMEM;
+    vnet_join(p, v, fd);
     return 0;
 }

@@ -49,6 +49,9 @@ struct engine_common {
     void *memory; /* packet memory: where it is mapped; NULL: nobody can join */
     uint64_t memory_bytes;
     bool has_ports;
+    bool ports_pass; /* who joins has them too */
+    unsigned nports;
+    struct dpdk_passed port[CONFIG_LINKS];
     int32_t log_level;
     uint64_t pid_ns;   /* the starter's namespace of processes: an inode number, 0: not known */
     char control[108]; /* path of the keeper's socket, "": none */

@@ -9,9 +9,11 @@
  * What one makes of it: the segment and packet memory are mapped where all others have them. Packet buffers
  * need nothing else of DPDK: a mempool names its functions by an index into a table that each process fills
  * in the order of the linked objects, which is why the message has the engine's build id and another build is
- * refused. There is no EAL, and there are no ports: their frames go by the members that have them
- * (stack/shard.c, "Relay"), and while one sleeps without any, the keeper sleeps on the devices for it
- * (keeper_appoint).
+ * refused. There is no EAL.
+ *
+ * Links that are a descriptor and shared memory alone (tap, packet) come with the message. Others are private
+ * memory of drivers: the frames of who joins such a stack go by the members that have them (stack/shard.c,
+ * "Relay"), and while one sleeps, the keeper sleeps on the devices for it (keeper_appoint).
  *
  * Who lost the pair (closed all descriptors by number, in the kernel) or comes from outside of the tree
  * (shunt exec) asks the keeper on its control socket ("join"), which answers with end 0 of another pair,
@@ -42,10 +44,10 @@
 
 #define MAGIC     0x7368756e746a6f69ULL /* "shuntjoi" */
 #define BUILD_MAX 32
-#define FDS                                                                                                  \
-    (4 + WAKE_FDS) /* segment, packet memory, placeholder, channel to the keeper, wake descriptors           \
-                    */
-#define ASK_MS 2000
+/* Segment, packet memory, placeholder, channel to the keeper, wake descriptors; then those of the links. */
+#define FDS     (4 + WAKE_FDS)
+#define FDS_MAX (FDS + CONFIG_LINKS)
+#define ASK_MS  2000
 
 struct ticket {
     uint64_t magic;
@@ -109,24 +111,29 @@ static void limit_back(const struct rlimit *old)
 /* By end 1. 0 or -errno. */
 static int put_message(int end1)
 {
-    char control[CMSG_SPACE(sizeof(int) * FDS)] = {0};
+    const struct engine_common *common = &engine.shared->common;
+    char control[CMSG_SPACE(sizeof(int) * FDS_MAX)] = {0};
     struct ticket t = {.magic = MAGIC, .nfd = FDS, .shared = engine.shared};
     struct iovec iov = {&t, sizeof t};
-    struct msghdr msg = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
-    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control};
+    struct cmsghdr *c;
     struct rlimit old;
-    int fd[FDS] = {engine.st->seg->fd, engine.memory_fd, engine.api.placeholder, ticket_channel()};
+    int fd[FDS_MAX] = {engine.st->seg->fd, engine.memory_fd, engine.api.placeholder, ticket_channel()};
+    struct dpdk_passed passed;
     long r;
 
     if (engine.memory_fd < 0)
         return -EOPNOTSUPP;
     build_id(t.build);
     memcpy(fd + 4, engine.wake_fd, sizeof engine.wake_fd);
+    for (unsigned i = 0; common->ports_pass && i < common->nports; i++)
+        fd[t.nfd++] = dpdk_pass(engine.dev[i], &passed);
+    msg.msg_controllen = CMSG_SPACE(sizeof(int) * t.nfd);
+    c = CMSG_FIRSTHDR(&msg);
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof fd);
-    memcpy(CMSG_DATA(c), fd, sizeof fd);
+    c->cmsg_len = CMSG_LEN(sizeof(int) * t.nfd);
+    memcpy(CMSG_DATA(c), fd, sizeof(int) * t.nfd);
     limit_up(&old);
     r = sys3(SYS_sendmsg, end1, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
     limit_back(&old);
@@ -134,9 +141,9 @@ static int put_message(int end1)
 }
 
 /* Looks at end 0. 0: *t and fd; -EAGAIN: nothing is there yet; another -errno. */
-static int look(int end0, struct ticket *t, int fd[FDS])
+static int look(int end0, struct ticket *t, int fd[FDS_MAX])
 {
-    char control[CMSG_SPACE(sizeof(int) * FDS)];
+    char control[CMSG_SPACE(sizeof(int) * FDS_MAX)];
     struct iovec iov = {t, sizeof *t};
     struct msghdr msg = {
         .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
@@ -161,7 +168,7 @@ static int look(int end0, struct ticket *t, int fd[FDS])
             if (up < 0)
                 r = up;
         }
-        if (r > 0 && (r != (long)sizeof *t || t->magic != MAGIC || n != FDS || t->nfd != FDS))
+        if (r > 0 && (r != (long)sizeof *t || t->magic != MAGIC || n < FDS || t->nfd != n))
             r = -EPROTO;
     }
     limit_back(&old);
@@ -170,7 +177,7 @@ static int look(int end0, struct ticket *t, int fd[FDS])
 
 /* --- joining --- */
 
-static int map_all(const struct ticket *t, const int fd[FDS])
+static int map_all(const struct ticket *t, const int fd[FDS_MAX])
 {
     struct engine_common *c;
     struct seg *seg;
@@ -183,10 +190,17 @@ static int map_all(const struct ticket *t, const int fd[FDS])
     c = &engine.shared->common;
     engine.cfg = c->cfg;
     log_level = (enum log_level)c->log_level;
-    engine.portless = c->has_ports;
-    engine.ndev = 0;
+    engine.portless = c->has_ports && !c->ports_pass;
     madvise(seg, SEG_BYTES, MADV_DONTDUMP);
-    return dpdk_join(fd[1], c->memory, c->memory_bytes);
+    rc = dpdk_join(fd[1], c->memory, c->memory_bytes);
+    if (rc || engine.portless)
+        return rc;
+    engine.ndev = c->nports;
+    for (unsigned i = 0; i < c->nports; i++) {
+        engine.dev[i] = dpdk_take(i, &c->port[i], engine.st->shard[0].pool, fd[FDS + i]);
+        netdev_register(c->port[i].index, engine.dev[i]);
+    }
+    return 0;
 }
 
 /* Becomes a member by what end 0 holds. 1; 0: it holds nothing; -errno after one line. */
@@ -194,7 +208,7 @@ static int join_by(int end0, const char *place)
 {
     uint8_t build[BUILD_MAX];
     struct ticket t;
-    int fd[FDS], rc = look(end0, &t, fd);
+    int fd[FDS_MAX], rc = look(end0, &t, fd);
 
     if (rc == -EAGAIN)
         return 0;

@@ -339,6 +339,10 @@ static void fill_common(struct rte_mempool *pool)
 
     c->cfg = engine.cfg;
     c->has_ports = engine.ndev > 0;
+    c->ports_pass = true;
+    c->nports = engine.ndev;
+    for (unsigned i = 0; i < engine.ndev; i++)
+        c->ports_pass &= dpdk_pass(engine.dev[i], &c->port[i]) >= 0;
     c->log_level = log_level;
     c->pid_ns = process_namespace();
     if (engine.control_fd >= 0)
@@ -377,9 +381,9 @@ static int start_parts(void)
     if (!rc)
         rc = make_stack(pool);
     if (!rc)
-        fill_common(pool);
-    if (!rc)
         rc = add_links();
+    if (!rc)
+        fill_common(pool);
     if (!rc && ((rc = wake_init()) || (rc = ticket_init())))
         rc = failed(rc, "no descriptors left: raise the hard limit (ulimit -Hn)");
     if (rc)
