@@ -71,13 +71,24 @@ static bool sample_rtt(struct shard *sh, struct tcb *t, struct tcp_ack_info *a)
     return true;
 }
 
-/* Send buffer auto-tuning (Linux: tcp_sndbuf_expand): room for two windows, buffers counted whole. */
-static void expand_sndbuf(struct shard *sh, struct tcb *t)
+/* What tcp_sndbuf_expand takes for a segment: as much as a buffer of its own would, rounded up. */
+static uint32_t segment_cost(const struct tcb *t)
 {
-    uint64_t want = 2ULL * (t->cwnd / t->unit + 1) * TCP_UNIT_COST, max = (uint64_t)sh->st->set.tcp_wmem_max;
+    uint32_t mss = t->peer_mss > t->mss ? t->peer_mss : t->mss;
+
+    return rte_align32pow2(mss + 320 + 320) + 256; /* MAX_TCP_HEADER, skb_shared_info; sk_buff */
+}
+
+void tcp_sndbuf_expand(struct shard *sh, struct tcb *t)
+{
+    uint32_t n = t->cwnd / t->mss, init = (uint32_t)sh->st->set.tcp_init_cwnd;
+    uint64_t want, max = (uint64_t)sh->st->set.tcp_wmem_max;
 
     if (t->opts & TO_SNDBUF_LOCK)
         return;
+    n = n > init ? n : init;
+    n = n > t->reordering ? n : t->reordering + 1u;
+    want = 2ULL * n * segment_cost(t);
     if (want > max)
         want = max;
     if (want > t->sndbuf && !tcp_memory_tight(sh))
@@ -252,7 +263,7 @@ void tcp_take_ack(struct shard *sh, struct tcb *t, const struct tcp_seg *s, bool
         tcp_sack_cache_free(sh, t);
     if (a.flags & A_ADVANCED) {
         ip_confirm(sh, &t->flow);
-        expand_sndbuf(sh, t);
+        tcp_sndbuf_expand(sh, t);
         if (t->flags & TF_TXSTAMP)
             tcp_stamp_acked(sh, t);
         tcp_wake_writer(sh, t);

@@ -56,6 +56,8 @@ enum count tcp_step_ack(struct shard *sh, struct tcb *t, struct tcp_seg *s);
 /* Acknowledged data leaves the queue, RTT, cwnd, timers; for an acceptable ACK. len: the segment's payload;
  * wnd_changed: it changed snd_wnd. */
 void tcp_take_ack(struct shard *sh, struct tcb *t, const struct tcp_seg *s, bool wnd_changed);
+/* Send buffer auto-tuning (Linux's function of this name): room for two windows. */
+void tcp_sndbuf_expand(struct shard *sh, struct tcb *t);
 /* RFC 9293's window update rule. True when snd_wnd changed. */
 bool tcp_take_window(struct tcb *t, const struct tcp_seg *s);
 

@@ -97,6 +97,7 @@ static bool syn_sent(struct shard *sh, struct tcb *t, bool with_data)
     t->snd_una = x->iss;
     t->snd_nxt = t->write_seq = x->iss + 1;
     x->snd_sml = t->snd_una;
+    x->pushed_seq = t->write_seq;
     t->rcv_ratio = 128;
     t->peer_mss = TCP_MSS_DEFAULT;
     t->rcv_wscale = sh->st->set.tcp_window_scaling ? tcp_pick_wscale(sh, t) : 0;
@@ -189,6 +190,7 @@ void tcp_established(struct shard *sh, struct tcb *t, const struct tcp_seg *s)
     tcp_mtup_init(sh, t);
     tcp_cc_start(sh, t);
     tcp_rcvq_init(sh, t);
+    tcp_sndbuf_expand(sh, t);
     t->quick = TCP_QUICK_ACKS;
     tcp_keep_arm(sh, t);
     if (t->flags & TF_FIN_QUEUED) /* shut down before it was open */

@@ -615,6 +615,7 @@ static int send_burst(struct shard *sh, struct tcb *t, uint32_t len)
 {
     bool cut = t->flow.tso_max <= t->mss, many = len > t->mss;
 
+    tcp_chunk_cut(t, pkt_meta(t->tx->snd_next));
     while (len) {
         uint32_t want = cut && len > t->mss ? t->mss : len, n = gather(sh, t, want);
 

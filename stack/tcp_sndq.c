@@ -33,10 +33,11 @@ static uint32_t unit_room(const struct tcb *t, const struct rte_mbuf *u)
     return room < tail ? room : tail;
 }
 
-/* Links a filled unit at the end of the queue. */
+/* Links a filled unit at the end of the queue; charge follows. */
 static void queue_unit(struct tcb *t, struct rte_mbuf *u)
 {
     struct pkt_meta *pm = pkt_meta(u);
+    struct tcp_tx *x = t->tx;
 
     pm->link = NULL;
     pm->seq = t->write_seq;
@@ -46,16 +47,15 @@ static void queue_unit(struct tcb *t, struct rte_mbuf *u)
     pm->retrans = 0;
     pm->rate_flags = 0;
     pm->time_us = 0;
-    pm->truesize = tcp_mbuf_cost(u);
-    t->tx->snd_mem += pm->truesize;
+    pm->truesize = 0;
     list_step();
-    if (t->tx->snd_tail)
-        pkt_meta(t->tx->snd_tail)->link = u;
+    if (x->snd_tail)
+        pkt_meta(x->snd_tail)->link = u;
     else
-        t->tx->snd_head = u;
-    t->tx->snd_tail = u;
-    if (!t->tx->snd_next)
-        t->tx->snd_next = u;
+        x->snd_head = u;
+    x->snd_tail = u;
+    if (!x->snd_next)
+        x->snd_next = u;
     t->write_seq += pm->len;
 }
 
@@ -69,12 +69,10 @@ struct stock {
 /* A buffer for the first of left bytes. */
 static struct rte_mbuf *stock_take(struct shard *sh, const struct tcb *t, struct stock *st, size_t left)
 {
-    uint32_t want, room;
+    uint32_t want;
 
     if (st->n == 0) {
         want = left / t->unit < RTE_DIM(st->m) ? (uint32_t)(left / t->unit) : RTE_DIM(st->m);
-        room = (t->sndbuf - t->tx->snd_mem) / TCP_UNIT_COST;
-        want = want < room ? want : room;
         if (want < 2 || rte_pktmbuf_alloc_bulk(sh->pool, st->m, want))
             return pkt_alloc(sh);
         for (uint32_t i = 0; i < want; i++)
@@ -84,71 +82,126 @@ static struct rte_mbuf *stock_take(struct shard *sh, const struct tcb *t, struct
     return st->m[--st->n];
 }
 
-static ssize_t append(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, size_t off,
-                      struct stock *st)
+/* Bytes that the newest chunk holds and that were not sent; 0: the next byte begins another. */
+static uint32_t open_chunk(const struct tcb *t)
+{
+    uint32_t unsent = t->write_seq - t->snd_nxt;
+
+    if (!tcp_has_unsent(t) || (pkt_meta(t->tx->snd_tail)->flags & UNIT_EOR))
+        return 0;
+    return t->tx->chunk < unsent ? t->tx->chunk : unsent;
+}
+
+/* n bytes were put into the unit: charges them, and the chunk that they begin. chunk: bytes in it before. */
+static void charge(struct tcb *t, struct pkt_meta *pm, uint32_t chunk, uint32_t n)
+{
+    uint32_t cost = n + (chunk ? 0 : TCP_CHUNK_COST);
+
+    pm->truesize += cost;
+    t->tx->snd_mem += cost;
+    t->tx->chunk = chunk + n;
+}
+
+/* Where the user's bytes come from. */
+struct source {
+    const struct iovec *iov;
+    int left;
+    size_t off;
+};
+
+static void pass(struct source *s, size_t n)
+{
+    for (s->off += n; s->left && s->off >= s->iov->iov_len; s->left--)
+        s->off -= (s->iov++)->iov_len;
+}
+
+/* Puts up to room bytes into u, of as many iovecs as it takes. False: one can't be read. */
+static bool fill(struct rte_mbuf *u, struct source *s, uint32_t room, uint32_t *done)
+{
+    for (*done = 0; *done < room && s->left;) {
+        size_t left = s->iov->iov_len - s->off;
+        uint32_t n = left < room - *done ? (uint32_t)left : room - *done;
+
+        if (!user_copy(rte_pktmbuf_append(u, (uint16_t)n), (const char *)s->iov->iov_base + s->off, n)) {
+            rte_pktmbuf_trim(u, (uint16_t)n);
+            return false;
+        }
+        *done += n;
+        pass(s, n);
+    }
+    return true;
+}
+
+static bool may_begin_chunk(const struct shard *sh, const struct tcb *t)
+{
+    uint32_t held = t->tx->snd_mem;
+
+    return held < t->sndbuf && !tcp_lowat_full(t) && (held <= TCP_MEM_FREE_HAND || !tcp_memory_tight(sh));
+}
+
+/* The newest chunk is full, with bytes not sent. Is it to go before more is taken: because nothing goes
+ * before it, or because the peer's reader waits? */
+static bool chunk_is_due(struct tcb *t, uint32_t chunk)
+{
+    bool push = tcp_push_is_due(t);
+
+    if (push)
+        tcp_mark_push(t);
+    return push || chunk == t->write_seq - t->snd_nxt;
+}
+
+static ssize_t append(struct shard *sh, struct tcb *t, struct source *s, struct stock *st)
 {
     struct tcp_tx *x = t->tx;
+    uint32_t goal = tcp_chunk_goal(t), chunk = open_chunk(t), n;
     size_t done = 0;
-    bool fault = false;
-    int i = 0;
+    bool ok = true;
 
-    while (i < iovcnt && off >= iov[i].iov_len)
-        off -= iov[i++].iov_len;
-    if (i < iovcnt && x->snd_next && !(pkt_meta(x->snd_tail)->flags & UNIT_EOR))
+    if (chunk && chunk < goal && s->left)
         pkt_meta(x->snd_tail)->flags &= (uint8_t)~UNIT_PSH; /* it goes on */
-    while (i < iovcnt) {
+    while (ok && s->left) {
         struct rte_mbuf *u = tail_with_room(t);
         bool fresh = !u;
-        uint32_t room, n = 0;
 
-        if (fresh) {
-            if (x->snd_mem >= t->sndbuf || tcp_lowat_full(t) ||
-                (x->snd_mem > TCP_MEM_FREE_HAND && tcp_memory_tight(sh)))
-                break;
-            u = stock_take(sh, t, st, iov[i].iov_len - off);
-            if (!u)
-                return done ? (ssize_t)done : -ENOBUFS;
-        }
-        /* Fill the unit from as many iovecs as it takes. */
-        for (room = unit_room(t, u); room && i < iovcnt; room -= n) {
-            size_t left = iov[i].iov_len - off;
-
-            n = left < room ? (uint32_t)left : room;
-            if (!user_copy(rte_pktmbuf_append(u, (uint16_t)n), (const char *)iov[i].iov_base + off, n)) {
-                rte_pktmbuf_trim(u, (uint16_t)n);
-                fault = true;
-                break;
-            }
-            done += n;
-            off += n;
-            if (!fresh) {
-                pkt_meta(u)->len += n;
-                t->write_seq += n;
-            }
-            while (i < iovcnt && off >= iov[i].iov_len) {
-                off = 0;
-                i++;
-            }
-        }
-        if (fresh && u->data_len)
+        if (chunk >= goal && done && goal > t->mss && chunk_is_due(t, chunk))
+            break;
+        if (chunk >= goal)
+            chunk = 0;
+        if (!chunk && !may_begin_chunk(sh, t))
+            break;
+        if (fresh)
+            u = stock_take(sh, t, st, s->iov->iov_len - s->off);
+        if (!u)
+            return done ? (ssize_t)done : -ENOBUFS;
+        n = unit_room(t, u);
+        ok = fill(u, s, n < goal - chunk ? n : goal - chunk, &n);
+        if (fresh && n)
             queue_unit(t, u);
         else if (fresh)
             rte_pktmbuf_free(u);
-        if (fault)
-            return done ? (ssize_t)done : -EFAULT;
+        if (!fresh) {
+            pkt_meta(u)->len += n;
+            t->write_seq += n;
+        }
+        if (n)
+            charge(t, pkt_meta(u), chunk, n);
+        chunk += n;
+        done += n;
     }
-    return (ssize_t)done;
+    return ok || done ? (ssize_t)done : -EFAULT;
 }
 
 ssize_t tcp_sndq_append(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, size_t off)
 {
+    struct source s = {iov, iovcnt, 0};
     struct stock st;
     ssize_t n;
 
     if (!tcp_tx_get(sh, t))
         return -ENOBUFS;
     st.n = 0;
-    n = append(sh, t, iov, iovcnt, off, &st);
+    pass(&s, off);
+    n = append(sh, t, &s, &st);
     if (st.n)
         rte_pktmbuf_free_bulk(st.m, st.n);
     return n;
@@ -162,6 +215,8 @@ ssize_t tcp_sndq_append_mbuf(struct shard *sh, struct tcb *t, struct rte_mbuf *m
     if (!tcp_tx_get(sh, t))
         return -ENOBUFS;
     for (; m; m = next) {
+        uint32_t chunk = open_chunk(t);
+
         next = m->next;
         m->next = NULL;
         m->nb_segs = 1;
@@ -172,21 +227,18 @@ ssize_t tcp_sndq_append_mbuf(struct shard *sh, struct tcb *t, struct rte_mbuf *m
         }
         done += m->data_len;
         queue_unit(t, m);
+        charge(t, pkt_meta(m), chunk < tcp_chunk_goal(t) ? chunk : 0, m->data_len);
     }
     return done;
 }
 
 size_t tcp_sndq_space(const struct tcb *t)
 {
-    struct rte_mbuf *u = tail_with_room(t);
-    size_t room = u ? unit_room(t, u) : 0;
-    uint32_t held = t->tx ? t->tx->snd_mem : 0;
+    uint32_t goal = t->mss ? tcp_chunk_goal(t) : TCP_CHUNK_MAX, chunk = open_chunk(t);
+    size_t room = chunk && chunk < goal ? goal - chunk : 0, held = t->tx ? t->tx->snd_mem : 0;
 
-    if (tcp_lowat_full(t))
-        return room;
-
-    if (held < t->sndbuf)
-        room += (size_t)((t->sndbuf - held + TCP_UNIT_COST - 1) / TCP_UNIT_COST) * t->unit;
+    if (!tcp_lowat_full(t) && held + room < t->sndbuf)
+        room += (t->sndbuf - held - room + goal + TCP_CHUNK_COST - 1) / (goal + TCP_CHUNK_COST) * goal;
     return room;
 }
 
@@ -249,6 +301,8 @@ void tcp_sndq_ack(struct shard *sh, struct tcb *t, uint32_t ack, struct tcp_ack_
             pm->off += n;
             pm->seq += n;
             pm->len -= n;
+            pm->truesize -= n;
+            t->tx->snd_mem -= n;
             break;
         }
         if (pm->flags & UNIT_LISTED)
@@ -286,8 +340,9 @@ int tcp_sndq_split(struct shard *sh, struct tcb *t, struct rte_mbuf *u, uint32_t
     if (pm->flags & UNIT_LISTED)
         tcp_rack_list_after(t, u, q);
     pm->flags &= (uint8_t) ~(UNIT_PSH | UNIT_EOR);
-    qm->truesize = TCP_UNIT_COST;
-    x->snd_mem += TCP_UNIT_COST;
+    pm->truesize -= qm->len;
+    qm->truesize = qm->len + TCP_CHUNK_COST; /* a chunk of its own */
+    x->snd_mem += TCP_CHUNK_COST;
     if (!tcp_writeable(t)) /* it was when the writer looked: the next poll says no, and waits to be told */
         t->flags |= TF_NOSPACE;
     pm->len = len;

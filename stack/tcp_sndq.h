@@ -8,8 +8,14 @@
  * what is left of a unit that was split or acknowledged in part is len bytes from pkt_meta's off on, and a
  * unit is freed by rte_pktmbuf_free_seg, because mbuf->next may be a packet's. tcp_tx.snd_head is the
  * oldest unacknowledged unit, snd_next the first one not sent yet (NULL: all sent), snd_tail the newest.
- * Memory is accounted in whole buffers (tcp_tx.snd_mem), so that a writer of single bytes can't take more of
- * the pool than SO_SNDBUF says.
+ *
+ * Memory. What SO_SNDBUF bounds is counted as Linux counts it, so that a program that sets it may write as
+ * much as there: bytes, and TCP_CHUNK_COST for each chunk. A chunk is what Linux would put into one buffer:
+ * up to 64 KiB or half the peer's window, in whole segments (tcp_chunk_goal); one is begun when the newest
+ * one is full, was sent wholly, or ends a record, and only then is SO_SNDBUF asked: what was begun may be
+ * filled. A chunk of which a part is sent is two from then on. The cost is charged to the first unit of the
+ * chunk. What the buffers themselves take is more, by a constant factor; the pool is guarded by
+ * tcp_memory_tight.
  */
 #ifndef SHUNT_TCP_SNDQ_H
 #define SHUNT_TCP_SNDQ_H
@@ -28,8 +34,9 @@ enum tcp_unit_flag {
     UNIT_LISTED = 1u << 6,  /* on tcp_tx.rtx_first's list */
 };
 
-/* Copies bytes from the iovecs, starting at off, as far as the buffer goes. Bytes taken, 0 when the buffer is
- * full, -ENOBUFS when the pool is empty. */
+/* Copies bytes from the iovecs, starting at off, as far as the buffer goes, or until a chunk is full that is
+ * next to be sent: the caller then lets it go, and comes again. Bytes taken, 0 when the buffer is full,
+ * -ENOBUFS when the pool is empty. */
 ssize_t tcp_sndq_append(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, size_t off);
 /* Takes a filled packet; each segment of a chain becomes a unit. Bytes; ownership of m passes. -ENOBUFS: out
  * of memory, m stays the caller's. */
@@ -58,18 +65,42 @@ static inline uint32_t tcp_default_lowat(const struct tunables *set)
     return set->tcp_notsent_lowat == UINT32_MAX ? 0 : (uint32_t)set->tcp_notsent_lowat;
 }
 
-/* TCP_NOTSENT_LOWAT: may send begin no new buffer? Linux asks so only where its last one, of up to 64 KiB or
- * half the window, is full: whole ones are counted here too. */
+#define TCP_CHUNK_COST 832u   /* Linux on x86-64: sk_buff, its head and skb_shared_info */
+#define TCP_CHUNK_MAX  65215u /* Linux: sk_gso_max_size - 1 - MAX_TCP_HEADER */
+
+/* How much a chunk may hold (Linux: tcp_xmit_size_goal). */
+static inline uint32_t tcp_chunk_goal(const struct tcb *t)
+{
+    uint32_t goal = t->max_wnd > TCP_MSS_DEFAULT ? t->max_wnd / 2 : t->max_wnd;
+
+    if (goal > TCP_CHUNK_MAX || goal == 0)
+        goal = TCP_CHUNK_MAX;
+    return goal < t->mss ? t->mss : goal - goal % t->mss;
+}
+
+/* TCP_NOTSENT_LOWAT: may send begin no new chunk? */
 static inline bool tcp_lowat_full(const struct tcb *t)
 {
-    uint32_t unsent = t->write_seq - t->snd_nxt, goal = t->max_wnd / 2;
+    uint32_t unsent = t->write_seq - t->snd_nxt, goal;
 
     if (!t->notsent_lowat || !tcp_has_unsent(t) || unsent < t->notsent_lowat || unsent < t->mss)
         return false;
-    if (goal > 65000)
-        goal = 65000;
-    goal = goal < t->mss ? t->mss : goal - goal % t->mss;
+    goal = tcp_chunk_goal(t);
     return unsent >= (t->notsent_lowat + (uint64_t)goal - 1) / goal * goal;
+}
+
+/* Was more than half the peer's window written since the last PSH (Linux: forced_push)? Its reader is to be
+ * woken then, though the program goes on writing. */
+static inline bool tcp_push_is_due(const struct tcb *t)
+{
+    return seq_gt(t->write_seq, t->tx->pushed_seq + t->max_wnd / 2);
+}
+
+/* What was queued last is to be handed to the peer's reader: the packet it ends has PSH. */
+static inline void tcp_mark_push(struct tcb *t)
+{
+    pkt_meta(t->tx->snd_tail)->flags |= UNIT_PSH;
+    t->tx->pushed_seq = t->write_seq;
 }
 
 /* Would Linux call the socket writeable (sk_stream_is_writeable): a third of the buffer is free, and
@@ -84,6 +115,13 @@ static inline bool tcp_writeable(const struct tcb *t)
     return t->tx->snd_mem + t->tx->snd_mem / 2 <= t->sndbuf;
 }
 
-#define TCP_UNIT_COST ((uint32_t)(sizeof(struct rte_mbuf) + PKT_PRIV_SIZE + PKT_HEADROOM + PKT_DATA_ROOM))
+/* A burst begins with unit pm: where that is inside a chunk, its rest becomes another one. */
+static inline void tcp_chunk_cut(struct tcb *t, struct pkt_meta *pm)
+{
+    if (pm->truesize == pm->len) {
+        pm->truesize += TCP_CHUNK_COST;
+        t->tx->snd_mem += TCP_CHUNK_COST;
+    }
+}
 
 #endif

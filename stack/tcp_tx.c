@@ -18,6 +18,7 @@ struct tcp_tx *tcp_tx_new(struct shard *sh, struct tcb *t)
     /* As if all that was sent so far had been acknowledged in order. */
     x->snd_sml = x->cwnd_use_seq = x->recover = t->snd_una;
     x->rtt_seq = t->snd_nxt;
+    x->pushed_seq = t->write_seq;
     x->mdev_max_us4 = t->rttvar_us4;
     t->tx = x;
     if (state_in(t, ~(TCPF(CLOSE) | TCPF(SYN_SENT) | TCPF(SYN_RECEIVED)))) {

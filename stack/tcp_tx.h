@@ -29,12 +29,21 @@ struct tcp_sack_cache; /* tcp_sack.h */
 struct tcp_tx {
     /* What each data segment and ACK touches. */
     struct rte_mbuf *snd_head, *snd_next, *snd_tail; /* tcp_sndq.h; snd_next: first unsent */
-    uint32_t snd_mem;                                /* bytes held */
-    uint32_t snd_sml;                                /* Minshall: the end of the last small segment sent */
+    uint32_t snd_mem, chunk; /* tcp_sndq.h: bytes charged; bytes in the newest chunk */
+    uint32_t pushed_seq;     /* the end of what was last marked with PSH */
+    uint32_t snd_sml;        /* Minshall: the end of the last small segment sent */
     uint32_t deadline_ms[DL_MAX - DL_TCB];
     uint8_t retries;  /* consecutive timeouts; probes when TF_PROBING */
     uint8_t rtx_kind; /* enum tcp_rtx: what DL_RTX stands for */
     uint8_t dupacks;
+    bool undo_on : 1;
+    bool rack_advanced : 1;
+    bool dsack_seen : 1;            /* a D-SACK this round that says the window was too small */
+    bool tlp_out : 1;               /* a probe was sent and is not judged yet */
+    bool tlp_retrans : 1;           /* it was a retransmission */
+    bool frto : 1;                  /* RFC 5682 is under way */
+    bool frto_new : 1;              /* its step 2.b: new data goes before retransmissions */
+    bool sack_reneg : 1;            /* this episode began by reneging */
     uint32_t sacked, lost, retrans; /* bytes of units so marked; sacked also counts dup ACKs without
                                        SACK: pipe = snd_nxt - snd_una - sacked - lost + retrans */
     uint32_t max_out, cwnd_use_seq; /* most bytes in flight since snd_una passed cwnd_use_seq */
@@ -48,17 +57,9 @@ struct tcp_tx {
     uint32_t app_limited;   /* until delivered passes this the application is the limit; 0: it is not */
     uint32_t lost_total;    /* marked as lost, ever */
     uint32_t rtx_first_ms;  /* when the oldest unacknowledged retransmission episode began */
-    bool undo_on : 1;
-    bool rack_advanced : 1;
-    bool dsack_seen : 1;  /* a D-SACK this round that says the window was too small */
-    bool tlp_out : 1;     /* a probe was sent and is not judged yet */
-    bool tlp_retrans : 1; /* it was a retransmission */
-    bool frto : 1;        /* RFC 5682 is under way */
-    bool frto_new : 1;    /* its step 2.b: new data goes before retransmissions */
-    bool sack_reneg : 1;  /* this episode began by reneging */
-    uint32_t cc_priv[8];  /* the congestion control's own (tcp_cc.h) */
-    uint32_t recover;     /* RFC 6582: snd_nxt when recovery began */
-    uint32_t iss, irs;    /* RFC 9293's, in SYN_SENT and SYN_RECEIVED */
+    uint32_t cc_priv[8];    /* the congestion control's own (tcp_cc.h) */
+    uint32_t recover;       /* RFC 6582: snd_nxt when recovery began */
+    uint32_t iss, irs;      /* RFC 9293's, in SYN_SENT and SYN_RECEIVED */
     /* Loss recovery (tcp_sack.h, tcp_rack.h, tcp_recover.h, tcp_prr.h, tcp_undo.h). */
     uint32_t sacked_pkts;            /* packets SACKed: units with UNIT_START */
     uint32_t fack;                   /* the end of the highest unit SACKed, while sacked with SACK */

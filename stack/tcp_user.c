@@ -56,8 +56,9 @@ static ssize_t queued(struct shard *sh, struct tcb *t, ssize_t n, int flags)
 {
     if (n > 0) {
         t->flags = flags & MSG_MORE ? t->flags | TF_MORE : t->flags & ~(uint32_t)TF_MORE;
-        if (!(flags & MSG_MORE)) /* the end of what the user gave at once (RFC 9293 section 3.9.1) */
-            pkt_meta(t->tx->snd_tail)->flags |= UNIT_PSH;
+        /* The end of what the user gave at once (RFC 9293 section 3.9.1). */
+        if (!(flags & MSG_MORE) || tcp_push_is_due(t))
+            tcp_mark_push(t);
         if (t->flags & TF_TXSTAMP)
             tcp_stamp_request(sh, t);
         if (flags & (MSG_OOB | MSG_EOR)) {
@@ -73,17 +74,16 @@ static ssize_t queued(struct shard *sh, struct tcb *t, ssize_t n, int flags)
     return n;
 }
 
-/* TCP_NOTSENT_LOWAT was met after n bytes: what leaves now makes room for more (Linux pushes each buffer that
- * is full). All bytes taken. */
+/* A chunk was filled, or the buffer, after n bytes: what leaves now makes room for more (Linux pushes each
+ * buffer that is full). All bytes taken. */
 static ssize_t append_more(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, size_t off,
                            size_t want, ssize_t n)
 {
     ssize_t r = n;
 
     while (r > 0 && off + (size_t)n < want) {
+        t->flags |= TF_MORE;
         tcp_output(sh, t);
-        if (tcp_lowat_full(t))
-            break;
         r = tcp_sndq_append(sh, t, iov, iovcnt, off + (size_t)n);
         n += r > 0 ? r : 0;
     }
@@ -115,7 +115,7 @@ ssize_t tcp_send_msg(struct shard *sh, struct tcb *t, const struct iovec *iov, i
         t->flags |= TF_NOSPACE;
         return n == -ENOBUFS && (!t->tx || !t->tx->snd_head) ? -ENOBUFS : -EAGAIN;
     }
-    if (t->notsent_lowat)
+    if ((size_t)n < want - off)
         n = append_more(sh, t, iov, iovcnt, off, want, n);
     if ((size_t)n < want - off) {
         t->flags |= TF_NOSPACE;
@@ -133,7 +133,7 @@ ssize_t tcp_send_mbufs(struct shard *sh, struct tcb *t, struct rte_mbuf **m, uns
     *taken = 0;
     if (err || n == 0)
         return err;
-    while (*taken < n && (!t->tx || t->tx->snd_mem < t->sndbuf) && !tcp_lowat_full(t)) {
+    while (*taken < n && tcp_sndq_space(t)) {
         r = tcp_sndq_append_mbuf(sh, t, m[*taken]);
         if (r < 0)
             break;

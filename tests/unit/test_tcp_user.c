@@ -262,7 +262,7 @@ Test(tcp_user, less_room_is_noted)
     cr_assert(tcp_poll(p->t) & POLLOUT);
     cr_assert_not(p->t->flags & TF_NOSPACE, "the event went up");
 
-    peer_app_send(p, 2000, false);
+    peer_app_send(p, 4000, false);
     peer_set(p, SOL_SOCKET, SO_SNDBUF, 0);
     cr_assert(p->t->flags & TF_NOSPACE);
     peer_set(p, SOL_SOCKET, SO_SNDBUF, 100000);
