@@ -313,7 +313,10 @@ static int claim_name(const char *dir, const char *name, int ms, struct reply *r
         if (rc != -EADDRINUSE)
             return rc;
         rc = ask(a, "quit\n", end, r);
-        if ((rc == 0 && strncmp(r->line, "running", 7) == 0) || now_ns() >= end)
+        /* Without a pid there are only places whose process was about to be made when its maker ended: they
+         * come to nothing soon, or get a pid. */
+        if ((rc == 0 && strncmp(r->line, "running", 7) == 0 && strpbrk(r->line, "0123456789")) ||
+            now_ns() >= end)
             return -EADDRINUSE;
         if (rc == 0 && is_leaving(r)) {
             end = begin + LEAVE_MS * (uint64_t)NS_IN_MS;
