@@ -15,6 +15,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 
 #include "boot.h"
 #include "fdtab.h"
@@ -22,26 +23,66 @@
 #include "place.h"
 #include "wait.h"
 
-#define KERNEL_NS    20000
-#define KERNEL_EMPTY 8
-#define PENDING_MAX  1024
+#define KERNEL_NS     20000
+#define KERNEL_EMPTY  8
+#define PENDING_FIRST 1024 /* registrations remembered at first; the room doubles */
 
 /* --- registrations of undecided sockets --- */
 
+/* In memory of our own: the program's heap is not ours to use. first[fd] leads to fd's, 0: none; entry 0 is
+ * not used. Free ones hang together by next. */
 static struct pending {
-    int epfd, fd; /* epfd -1: free */
+    int epfd, fd;
+    uint32_t next;
     struct epoll_event ev;
-} pending[PENDING_MAX];
-static int npending; /* one past the last entry in use */
+} * pending;
+static uint32_t pending_room, pending_fresh = 1, pending_free;
+static uint32_t first[SHUNT_FD_MAX];
+static uint32_t npending;
 static pthread_mutex_t pending_lock = PTHREAD_MUTEX_INITIALIZER;
 
+static bool pending_grow(void)
+{
+    uint32_t room = pending_room ? 2 * pending_room : PENDING_FIRST;
+    void *p = pending
+                  ? mremap(pending, pending_room * sizeof(*pending), room * sizeof(*pending), MREMAP_MAYMOVE)
+                  : libc.mmap(NULL, room * sizeof(*pending), PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return false;
+    pending = p;
+    pending_room = room;
+    return true;
+}
+
+/* 0: no memory; the registration is not remembered then. */
+static uint32_t pending_new(void)
+{
+    uint32_t i = pending_free;
+    if (i) {
+        pending_free = pending[i].next;
+        return i;
+    }
+    if (pending_fresh >= pending_room && !pending_grow())
+        return 0;
+    return pending_fresh++;
+}
+
+/* Forgets fd's registrations: with epfd, < 0: all. */
 static void pending_drop(int epfd, int fd)
 {
-    for (int i = 0; i < npending; i++)
-        if (pending[i].fd == fd && (epfd < 0 || pending[i].epfd == epfd))
-            pending[i].epfd = -1;
-    while (npending > 0 && pending[npending - 1].epfd < 0)
-        npending--;
+    uint32_t *at = &first[fd], i;
+    while ((i = *at)) {
+        if (epfd >= 0 && pending[i].epfd != epfd) {
+            at = &pending[i].next;
+            continue;
+        }
+        *at = pending[i].next;
+        pending[i].epfd = -1;
+        pending[i].next = pending_free;
+        pending_free = i;
+        __atomic_store_n(&npending, npending - 1, __ATOMIC_RELAXED);
+    }
 }
 
 static void pending_note(int epfd, int op, int fd, const struct epoll_event *ev)
@@ -49,13 +90,11 @@ static void pending_note(int epfd, int op, int fd, const struct epoll_event *ev)
     guard_enter(); /* a handler may come here as well */
     pthread_mutex_lock(&pending_lock);
     pending_drop(epfd, fd);
-    for (int i = 0; op != EPOLL_CTL_DEL && i < PENDING_MAX; i++) {
-        if (i < npending && pending[i].epfd >= 0)
-            continue;
-        pending[i] = (struct pending){.epfd = epfd, .fd = fd, .ev = *ev};
-        if (i == npending)
-            npending++;
-        break;
+    uint32_t i = op == EPOLL_CTL_DEL ? 0 : pending_new();
+    if (i) {
+        pending[i] = (struct pending){.epfd = epfd, .fd = fd, .next = first[fd], .ev = *ev};
+        first[fd] = i;
+        __atomic_store_n(&npending, npending + 1, __ATOMIC_RELAXED);
     }
     pthread_mutex_unlock(&pending_lock);
     guard_leave();
@@ -67,9 +106,9 @@ void epoll_moved(int fd)
         return;
     guard_enter();
     pthread_mutex_lock(&pending_lock);
-    for (int i = 0; i < npending; i++) {
+    for (uint32_t i = first[fd]; i; i = pending[i].next) {
         struct pending *e = &pending[i];
-        if (e->fd == fd && e->epfd >= 0 && libc.epoll_ctl(e->epfd, EPOLL_CTL_ADD, fd, &e->ev) == 0)
+        if (libc.epoll_ctl(e->epfd, EPOLL_CTL_ADD, fd, &e->ev) == 0)
             fdtab_bits[e->epfd] |= FD_KERNEL;
     }
     pending_drop(-1, fd);
@@ -83,9 +122,9 @@ void epoll_closed(int fd)
         return;
     guard_enter();
     pthread_mutex_lock(&pending_lock);
-    for (int i = 0; i < npending; i++)
+    for (uint32_t i = 1; fd_has(fd, FD_EPSET) && i < pending_fresh; i++)
         if (pending[i].epfd == fd)
-            pending[i].epfd = -1;
+            pending_drop(fd, pending[i].fd);
     pending_drop(-1, fd);
     pthread_mutex_unlock(&pending_lock);
     guard_leave();

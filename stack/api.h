@@ -149,6 +149,8 @@ struct shunt_api {
     int (*eset_create)(int epfd);   /* makes a set, installs it at epfd */
     int (*eset_ctl)(struct ref set, int op, int fd, struct epoll_event *ev); /* fd's file is a stack one */
     /* polls devices once; number of events */
+    /* Does this process's set at number epfd have no file of the stack? Takes no lock: true a moment ago. */
+    bool (*eset_is_empty)(int epfd);
     int (*eset_wait)(struct ref set, struct epoll_event *ev, int max);
 
     /* --- sleeping. Order: waiter_get; watch (returns ready bits: then don't sleep); sleep_prepare; ppoll;

@@ -35,7 +35,11 @@ static int take_name(struct sockaddr_storage *to, const struct sockaddr *sa, soc
 
 static int do_placement(struct ref r)
 {
-    return WITH_SOCK(r, s->file.placement);
+    const struct file *f = api_file(r); /* without the lock, as get_flags */
+
+    if (!f)
+        return -EBADF;
+    return f->type == FILE_SOCK ? (int)__atomic_load_n(&f->placement, __ATOMIC_RELAXED) : -ENOTSOCK;
 }
 
 static int do_decide(struct ref r, enum decide_op op, const struct sockaddr *sa, socklen_t len)

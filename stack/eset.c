@@ -274,7 +274,7 @@ bool eset_has_ready(struct stack *st, struct file *set)
 
 uint32_t eset_items(const struct file *set)
 {
-    return ((const struct eset *)set)->nitems;
+    return __atomic_load_n(&((const struct eset *)set)->nitems, __ATOMIC_RELAXED);
 }
 
 /* Links a live item anew, as item_add. */
