@@ -52,6 +52,8 @@ static int choose_if(const struct shard *sh, const struct flow *fl, bool bcast,
         return zone <= st->nif && (!fl->bound_if || fl->bound_if == zone - 1) ? (int)zone - 1 : -ENODEV;
     r = route_lookup(st, &fl->dst, fl->bound_if);
     if (r) {
+        if (r->kind)
+            return route_error(r);
         if (!ipaddr_is_any(&r->via) && !bcast && !group) {
             const struct ipaddr *better = route_redirect(sh, &fl->dst, r->ifindex);
 

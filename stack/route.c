@@ -1,8 +1,4 @@
-/* route.c: the routing table (route.h).
- *
- * A stack has a handful of routes, and a flow looks one up once in its life: an array sorted by prefix
- * length, searched in order, is longest prefix match, and it is shared by the family without a pointer in it.
- */
+/* route.c: the routing table (route.h). */
 #include "route.h"
 
 #include <errno.h>
@@ -13,14 +9,19 @@
 #define PMTU_EXPIRES_MS     (600 * 1000) /* RFC 1191 section 6.3; Linux: mtu_expires */
 #define REDIRECT_EXPIRES_MS (300 * 1000) /* Linux: ip_rt_gc_timeout */
 #define PMTU_MIN            552          /* Linux: min_pmtu */
+#define NO_MORE             0xff         /* ends route_table.lengths */
 
 int route_table_init(struct stack *st)
 {
-    st->routes = seg_alloc(st->seg, sizeof *st->routes, 64);
-    if (!st->routes)
+    struct route_table *t = seg_alloc(st->seg, sizeof *t, 64);
+
+    if (!t)
         return -ENOMEM;
-    st->routes->gen = 1;
-    return 0;
+    st->routes = t;
+    t->gen = 1;
+    t->lengths[0][0] = t->lengths[1][0] = NO_MORE;
+    t->bucket = seg_alloc(st->seg, sizeof t->bucket[0] * ROUTE_MAX, 4096);
+    return t->bucket ? slab_init_packed(&t->routes, st->seg, sizeof(struct route), ROUTE_MAX) : -ENOMEM;
 }
 
 void route_flush_flows(struct stack *st)
@@ -29,63 +30,153 @@ void route_flush_flows(struct stack *st)
         st->routes->gen = 1;
 }
 
-static bool route_same(const struct route *r, const struct ipaddr *net, unsigned plen,
-                       const struct ipaddr *via, unsigned ifindex)
+/* a's first plen bits. */
+static struct ipaddr masked(const struct ipaddr *a, unsigned plen)
 {
-    return r->plen == plen && r->ifindex == ifindex && ipaddr_prefix_eq(&r->net, net, plen) &&
-           ipaddr_eq(&r->via, via);
+    struct ipaddr m = *a;
+
+    if (plen <= 64) {
+        m.d[0] = plen ? m.d[0] & __builtin_bswap64(~0ULL << (64 - plen)) : 0;
+        m.d[1] = 0;
+    } else {
+        m.d[1] &= __builtin_bswap64(~0ULL << (128 - plen));
+    }
+    return m;
+}
+
+static uint32_t *bucket_of(const struct stack *st, const struct ipaddr *net, unsigned plen)
+{
+    return &st->routes->bucket[hash_addr(st->secret, net, plen) % ROUTE_MAX];
+}
+
+static struct route *route_at(const struct route_table *t, uint32_t i)
+{
+    return i ? slab_at(&t->routes, i - 1) : NULL;
+}
+
+/* The family's lengths anew, longest first. */
+static void list_lengths(struct route_table *t, int family)
+{
+    uint8_t *to = t->lengths[family];
+
+    for (int plen = 128; plen >= 0; plen--)
+        if (t->count[family][plen])
+            *to++ = (uint8_t)plen;
+    *to = NO_MORE;
+}
+
+static void count_length(struct route_table *t, const struct route *r, int by)
+{
+    int family = ipaddr_is_v4(&r->net) ? 0 : 1;
+    uint32_t was = t->count[family][r->plen];
+
+    t->count[family][r->plen] = was + (uint32_t)by;
+    if (was == 0 || was + (uint32_t)by == 0)
+        list_lengths(t, family);
+}
+
+static bool route_same(const struct route *r, const struct route *x)
+{
+    return r->plen == x->plen && r->ifindex == x->ifindex && r->kind == x->kind &&
+           ipaddr_eq(&r->net, &x->net) && ipaddr_eq(&r->via, &x->via);
+}
+
+/* The gateway must be a neighbour, as rtnetlink has it. */
+static int check_gateway(const struct stack *st, const struct ipaddr *net, const struct ipaddr *via,
+                         unsigned ifindex)
+{
+    const struct route *r = route_lookup(st, via, ifindex);
+
+    if (ipaddr_is_v4(via) != ipaddr_is_v4(net))
+        return -EINVAL;
+    return !r || !ipaddr_is_any(&r->via) || r->kind ? -ENETUNREACH : 0;
+}
+
+static int add(struct stack *st, const struct route *x)
+{
+    struct route_table *t = st->routes;
+    uint32_t *at = bucket_of(st, &x->net, x->plen);
+    struct route *r;
+
+    for (; (r = route_at(t, *at)); at = &r->next)
+        if (route_same(r, x))
+            return -EEXIST;
+    r = slab_alloc(&t->routes);
+    if (!r)
+        return -ENOBUFS;
+    *r = *x;
+    *at = slab_index(&t->routes, r) + 1;
+    t->n++;
+    count_length(t, r, 1);
+    route_flush_flows(st);
+    return 0;
+}
+
+static int describe(const struct ipaddr *net, uint8_t prefix_len, const struct ipaddr *via, unsigned ifindex,
+                    struct route *x)
+{
+    unsigned plen = ipaddr_plen128(net, prefix_len);
+
+    if (prefix_len > (ipaddr_is_v4(net) ? 32 : 128))
+        return -EINVAL;
+    *x = (struct route){.net = masked(net, plen), .plen = (uint8_t)plen, .ifindex = (uint8_t)ifindex};
+    x->via = via ? *via : IPADDR_ANY;
+    return 0;
 }
 
 int route_add(struct stack *st, const struct ipaddr *net, uint8_t prefix_len, const struct ipaddr *via,
               unsigned ifindex)
 {
-    struct route_table *t = st->routes;
-    struct ipaddr none = IPADDR_ANY;
-    unsigned plen = ipaddr_plen128(net, prefix_len), at = 0;
+    struct route x;
+    int err = describe(net, prefix_len, via, ifindex, &x);
 
-    if (prefix_len > (ipaddr_is_v4(net) ? 32 : 128))
+    if (!err && ifindex >= st->nif)
+        err = -ENODEV;
+    if (!err && !ipaddr_is_any(&x.via))
+        err = check_gateway(st, net, &x.via, ifindex);
+    return err ? err : add(st, &x);
+}
+
+int route_add_kind(struct stack *st, const struct ipaddr *net, uint8_t prefix_len, enum route_kind kind)
+{
+    struct route x;
+    int err = describe(net, prefix_len, NULL, 0, &x);
+
+    x.kind = (uint8_t)kind;
+    return err ? err : add(st, &x);
+}
+
+int route_error(const struct route *r)
+{
+    switch (r->kind) {
+    case ROUTE_UNREACHABLE:
+        return -EHOSTUNREACH;
+    case ROUTE_BLACKHOLE:
         return -EINVAL;
-    if (ifindex >= st->nif)
-        return -ENODEV;
-    /* The gateway must be a neighbour, as rtnetlink has it. */
-    if (via && !ipaddr_is_any(via)) {
-        const struct route *r = route_lookup(st, via, ifindex);
-
-        if (ipaddr_is_v4(via) != ipaddr_is_v4(net))
-            return -EINVAL;
-        if (!r || !ipaddr_is_any(&r->via))
-            return -ENETUNREACH;
-    } else {
-        via = &none;
+    case ROUTE_PROHIBIT:
+        return -EACCES;
+    default:
+        return 0;
     }
-    for (unsigned i = 0; i < t->n; i++)
-        if (route_same(&t->r[i], net, plen, via, ifindex))
-            return -EEXIST;
-    if (t->n == ROUTE_MAX)
-        return -ENOBUFS;
-    while (at < t->n && t->r[at].plen >= plen)
-        at++;
-    memmove(&t->r[at + 1], &t->r[at], (t->n - at) * sizeof t->r[0]);
-    t->r[at] = (struct route){.net = *net, .via = *via, .plen = (uint8_t)plen, .ifindex = (uint8_t)ifindex};
-    t->n++;
-    route_flush_flows(st);
-    return 0;
 }
 
 int route_del(struct stack *st, const struct ipaddr *net, uint8_t prefix_len, const struct ipaddr *via,
               unsigned ifindex)
 {
     struct route_table *t = st->routes;
-    struct ipaddr none = IPADDR_ANY;
-    unsigned plen = ipaddr_plen128(net, prefix_len);
+    struct route x, *r;
+    int err = describe(net, prefix_len, via, ifindex, &x);
+    uint32_t *at;
 
-    if (prefix_len > (ipaddr_is_v4(net) ? 32 : 128))
-        return -EINVAL;
-    for (unsigned i = 0; i < t->n; i++) {
-        if (!route_same(&t->r[i], net, plen, via ? via : &none, ifindex))
+    if (err)
+        return err;
+    for (at = bucket_of(st, &x.net, x.plen); (r = route_at(t, *at)); at = &r->next) {
+        if (!route_same(r, &x))
             continue;
+        *at = r->next;
+        count_length(t, r, -1);
         t->n--;
-        memmove(&t->r[i], &t->r[i + 1], (t->n - i) * sizeof t->r[0]);
+        slab_free(&t->routes, r);
         route_flush_flows(st);
         return 0;
     }
@@ -95,16 +186,17 @@ int route_del(struct stack *st, const struct ipaddr *net, uint8_t prefix_len, co
 const struct route *route_lookup(const struct stack *st, const struct ipaddr *dst, unsigned bound_if)
 {
     const struct route_table *t = st->routes;
-    bool v4 = ipaddr_is_v4(dst);
 
-    for (unsigned i = 0; i < t->n; i++) {
-        const struct route *r = &t->r[i];
+    /* ::/0 is no route for IPv4, whose addresses it would cover in their mapped form: lengths by family. */
+    for (const uint8_t *plen = t->lengths[ipaddr_is_v4(dst) ? 0 : 1]; *plen != NO_MORE; plen++) {
+        struct ipaddr net = masked(dst, *plen);
 
-        /* ::/0 is no route for IPv4, whose addresses it would cover in their mapped form. */
-        if ((bound_if && r->ifindex != bound_if) || ipaddr_is_v4(&r->net) != v4)
-            continue;
-        if (ipaddr_prefix_eq(&r->net, dst, r->plen) && st->ifn[r->ifindex].up)
-            return r;
+        for (const struct route *r = route_at(t, *bucket_of(st, &net, *plen)); r; r = route_at(t, r->next)) {
+            if (r->plen != *plen || !ipaddr_eq(&r->net, &net))
+                continue;
+            if (r->kind || ((!bound_if || r->ifindex == bound_if) && st->ifn[r->ifindex].up))
+                return r;
+        }
     }
     return NULL;
 }

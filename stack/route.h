@@ -1,6 +1,11 @@
 /* route.h: the routing table and what was learnt about paths. One table for both families: an IPv4 prefix is
  * held in mapped form.
  *
+ * Theory of operation. Routes are found by a hash of network and prefix length, tried for each length that
+ * there is, longest first: a handful of probes however many routes there are, nothing but numbers in memory,
+ * and no cost to add one. (rte_fib keeps its tables in pointers of one process and its memory for millions.)
+ * A flow asks once in its life.
+ *
  * Lives in the segment, guarded by shard 0's lock. gen moves with every change that may make a cached struct
  * flow wrong: routes, addresses, a path MTU, a neighbour entry that went away. A flow with another gen
  * resolves again (flow_resolve).
@@ -10,13 +15,20 @@
 
 #include "ip.h"
 
-#define ROUTE_MAX 256
+#define ROUTE_MAX 65536
 #define PMTU_MAX  256
 
+/* What a route that leads nowhere says to who would take it (RTN_UNREACHABLE, RTN_BLACKHOLE, RTN_PROHIBIT).
+ */
+enum route_kind { ROUTE_UNICAST, ROUTE_UNREACHABLE, ROUTE_BLACKHOLE, ROUTE_PROHIBIT };
+
 struct route {
-    struct ipaddr net, via; /* via: any when the destination is on the link */
+    struct ipaddr net, via; /* net: the bits behind the prefix are 0; via: any when the destination is on the
+                               link */
     uint8_t plen;           /* of the 128-bit form: an IPv4 /24 is 120 */
     uint8_t ifindex;
+    uint8_t kind;  /* enum route_kind */
+    uint32_t next; /* in its bucket: index + 1 */
 };
 
 /* Path MTU to one destination, learnt by ICMP (RFC 1191). */
@@ -37,7 +49,10 @@ struct redirect {
 struct route_table {
     uint32_t gen; /* never 0 */
     uint32_t n;
-    struct route r[ROUTE_MAX];          /* longest prefix first; of equal ones the first added first */
+    struct slab routes;
+    uint32_t *bucket;        /* [ROUTE_MAX] by network and length: index + 1 of the first, 0: none */
+    uint32_t count[2][129];  /* routes by family (IPv4 first) and length of the 128-bit form */
+    uint8_t lengths[2][130]; /* those lengths that there are, longest first; 0xff ends */
     struct redirect redirect[PMTU_MAX]; /* as pmtu */
     struct pmtu pmtu[PMTU_MAX]; /* by hash of dst; a later destination takes the place of an earlier one */
 };
@@ -46,11 +61,16 @@ struct route_table {
 int route_table_init(struct stack *st);
 /* Makes all cached flows resolve again. */
 void route_flush_flows(struct stack *st);
-/* The route to dst, through interface bound_if when that is not 0. NULL: none. */
+/* The route to dst, through interface bound_if when that is not 0: that of the longest prefix, of equal ones
+ * the first added. NULL: none. */
 const struct route *route_lookup(const struct stack *st, const struct ipaddr *dst, unsigned bound_if);
 /* Exactly as added. 0, -ESRCH. */
 int route_del(struct stack *st, const struct ipaddr *net, uint8_t prefix_len, const struct ipaddr *via,
               unsigned ifindex);
+/* A route that leads nowhere. Results as route_add. */
+int route_add_kind(struct stack *st, const struct ipaddr *net, uint8_t prefix_len, enum route_kind kind);
+/* 0, or what Linux says to who would take r (-EHOSTUNREACH, -EINVAL, -EACCES). */
+int route_error(const struct route *r);
 /* Learnt path MTU to dst, or 0. */
 uint32_t route_pmtu(const struct shard *sh, const struct ipaddr *dst);
 

@@ -17,7 +17,7 @@
 #include "../../stack/log.h"
 #include "../../stack/route.h"
 
-#define TEXT_MAX 4096 /* bytes of one variable */
+#define TEXT_MAX 131072 /* bytes of one variable: more than execve lets through */
 
 extern char **environ;
 
@@ -237,7 +237,7 @@ static int add_route(struct config *c, const char *var, const struct config_rout
     config_show_addr(&r->via, via);
     if (c->nroutes == CONFIG_ROUTES)
         return bad("%s: more than %u routes", var, CONFIG_ROUTES);
-    if (config_link_of(c, &r->via) < 0)
+    if (!r->kind && config_link_of(c, &r->via) < 0)
         return bad("%s: %s is on no link: give the stack an address in its network (SHUNT_ADDR)", var, via);
     c->route[c->nroutes++] = *r;
     return 0;
@@ -291,16 +291,44 @@ static int read_gateway(struct config *c, char *value)
     return 0;
 }
 
+/* "unreachable 198.51.100.0/24" and its like, a route that leads nowhere. False: another one. */
+static bool read_nowhere(char *s, struct config_route *r, int *err)
+{
+    static const char *const word[] = {[ROUTE_UNREACHABLE] = "unreachable ",
+                                       [ROUTE_BLACKHOLE] = "blackhole ",
+                                       [ROUTE_PROHIBIT] = "prohibit "};
+
+    for (uint8_t kind = ROUTE_UNREACHABLE; kind <= ROUTE_PROHIBIT; kind++) {
+        size_t n = strlen(word[kind]);
+
+        if (strncmp(s, word[kind], n) != 0)
+            continue;
+        r->kind = kind;
+        s = trim(s + n);
+        *err = strcmp(s, "default") == 0 ? 0 : parse_cidr("SHUNT_ROUTE", s, &r->net, &r->prefix_len);
+        if (strcmp(s, "default") == 0)
+            r->net = ipaddr_v4(0);
+        return true;
+    }
+    return false;
+}
+
 /* "198.51.100.0/24 via 198.18.0.1; ..." */
 static int read_routes(struct config *c, char *value)
 {
     char *s, *via;
+    int err = 0;
 
     while ((s = piece(&value, ";,"))) {
         struct config_route r = {0};
 
         if (!*s)
             continue;
+        if (read_nowhere(s, &r, &err)) {
+            if (err || add_route(c, "SHUNT_ROUTE", &r))
+                return -EINVAL;
+            continue;
+        }
         via = strstr(s, " via ");
         if (!via)
             return bad("SHUNT_ROUTE: '%s' is no route: give it like '198.51.100.0/24 via 198.18.0.1'", s);
@@ -417,7 +445,7 @@ static int read_tunables(struct config *c)
 static int with_var(struct config *c, const char *var, int (*fn)(struct config *c, char *value))
 {
     const char *value = getenv(var);
-    char text[TEXT_MAX];
+    static char text[TEXT_MAX];
 
     if (!value || !*value)
         return 0;

@@ -8,7 +8,8 @@
  * without a link (profile isolate) the first group is loopback's.
  * - SHUNT_GATEWAY: the default routes' next hops, one a family, on the link whose address covers it; a
  * link-local one is on the first link, or on link N as "fe80::1%N"
- * - SHUNT_ROUTE: further routes "CIDR via IP", ';' or ',' between; the IP as for SHUNT_GATEWAY
+ * - SHUNT_ROUTE: further routes "CIDR via IP", ';' or ',' between; the IP as for SHUNT_GATEWAY; or
+ *   "unreachable CIDR", "blackhole CIDR", "prohibit CIDR", as ip route has them
  * - SHUNT_MAC: link addresses, ';' between in the links' order; absent: derived from name, link number and
  * address
  * - SHUNT_MTU: bytes, of all links
@@ -28,7 +29,7 @@
 #include "../../stack/tunable.h"
 
 #define CONFIG_LINKS  (NETDEV_MAX - 1) /* loopback has the first place */
-#define CONFIG_ROUTES 32
+#define CONFIG_ROUTES 2048
 #define CONFIG_SPEC   256
 
 enum profile { PROFILE_DEFAULT, PROFILE_LATENCY, PROFILE_ISOLATE };
@@ -48,6 +49,7 @@ struct config_link {
 struct config_route {
     struct ipaddr net, via;
     uint8_t prefix_len;
+    uint8_t kind; /* enum route_kind of stack/route.h: not ROUTE_UNICAST: it leads nowhere, without via */
 };
 
 struct config {

@@ -24,6 +24,7 @@
 #include "../../stack/vlan.h"
 #include "../../stack/nd.h"
 #include "../../stack/parcel.h"
+#include "../../stack/route.h"
 #include "control.h"
 #include "engine.h"
 #include "leak.h"
@@ -90,8 +91,11 @@ static int add_routes(void)
     for (unsigned i = 0; i < engine.cfg.nroutes; i++) {
         const struct config_route *r = &engine.cfg.route[i];
         int link = config_link_of(&engine.cfg, &r->via);
-        int rc = route_add(engine.st, &r->net, r->prefix_len, &r->via, (unsigned)link + 1);
+        int rc = r->kind ? route_add_kind(engine.st, &r->net, r->prefix_len, (enum route_kind)r->kind)
+                         : route_add(engine.st, &r->net, r->prefix_len, &r->via, (unsigned)link + 1);
 
+        if (rc == -EEXIST && r->kind)
+            rc = 0;
         if (rc)
             return failed(rc, "the route to %s/%u by that gateway is refused: %s",
                           config_show_addr(&r->net, shown), r->prefix_len, strerror(-rc));

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../../preload/engine/config.h"
+#include "../../stack/route.h"
 #include "../../stack/log.h"
 
 static char said[4096]; /* all lines of the log */
@@ -308,4 +309,20 @@ Test(config, other_refusals)
 Test(config, bad_link_is_named)
 {
     refused(read_with("SHUNT_LINK", "tup:s0", "SHUNT_ADDR", "198.18.0.2/24", NULL), "tup:s0");
+}
+
+Test(config, routes_that_lead_nowhere)
+{
+    cr_assert_eq(read_with("SHUNT_LINK", "tap:s0", "SHUNT_ADDR", "198.18.0.2/24", "SHUNT_ROUTE",
+                           "unreachable 203.0.113.0/24; blackhole 2001:db8:1::/48;prohibit default", NULL),
+                 0);
+    cr_assert_eq(cfg.nroutes, 3);
+    cr_assert_eq(cfg.route[0].kind, ROUTE_UNREACHABLE);
+    cr_assert_eq(cfg.route[1].kind, ROUTE_BLACKHOLE);
+    cr_assert_eq(cfg.route[1].prefix_len, 48);
+    cr_assert_eq(cfg.route[2].kind, ROUTE_PROHIBIT);
+    cr_assert_eq(cfg.route[2].prefix_len, 0);
+    refused(read_with("SHUNT_LINK", "tap:s0", "SHUNT_ADDR", "198.18.0.2/24", "SHUNT_ROUTE",
+                      "unreachable nobody", NULL),
+            "SHUNT_ROUTE");
 }

@@ -60,7 +60,7 @@ Test(route, refusals)
     cr_assert_eq(add(e, IP4(10, 0, 0, 0), 8, ENV_PEER_IP), 0);
     cr_assert_eq(add(e, IP4(10, 9, 9, 9), 8, ENV_PEER_IP), -EEXIST); /* host bits don't count */
     for (unsigned i = 0; i < ROUTE_MAX + 2; i++)
-        if (add(e, IP4(11, i >> 8, i & 0xff, 0), 24, ENV_PEER_IP) == -ENOBUFS)
+        if (add(e, IP4(11 + (i >> 16), i >> 8 & 0xff, i & 0xff, 0), 24, ENV_PEER_IP) == -ENOBUFS)
             return;
     cr_assert_fail("a full table takes more");
 }
@@ -156,4 +156,54 @@ Test(route, router_that_names_no_mtu_gives_the_next_plateau)
     ip_learn_mtu(e->sh, &far, 0);
     flow_resolve(e->sh, &fl);
     cr_assert_eq(fl.mtu, 1006);
+}
+
+/* Tens of thousands of routes of all lengths: each address has the longest one's, and all can be taken away.
+ */
+Test(route, many)
+{
+    struct env *e = env_net(NULL);
+    const unsigned n = 60000;
+    struct ipaddr via[2] = {v4(ENV_PEER_IP), v4(IP4(198, 18, 0, 9))};
+
+    for (unsigned i = 0; i < n; i++) /* a /16, in it /24s, in some of these /32s */
+        add(e, i < 200 ? IP4(20, i, 0, 0) : IP4(20, i / 300, i % 250, i < 30000 ? 0 : i % 251 + 1),
+            i < 200     ? 16
+            : i < 30000 ? 24
+                        : 32,
+            via[i & 1].w[3]); /* some are there already */
+    cr_assert_gt(e->st->routes->n, 1000);
+    for (unsigned i = 0; i < 200; i++) {
+        const struct route *r = to(e, IP4(20, i, 251, 1));
+
+        cr_assert_not_null(r);
+        cr_assert_eq(r->plen, 96 + 16);
+        cr_assert(ipaddr_eq(&r->via, &via[i & 1]));
+    }
+    for (unsigned i = 300; i < 30000; i += 7) {
+        const struct route *r = to(e, IP4(20, i / 300, i % 250, 255));
+
+        cr_assert_eq(r->plen, 96 + 24);
+    }
+}
+
+Test(route, that_lead_nowhere)
+{
+    struct env *e = env_net(NULL);
+    struct ipaddr a = v4(IP4(10, 1, 0, 0)), b = v4(IP4(10, 1, 2, 0)), c = v4(IP4(10, 1, 2, 128));
+    struct flow fl = {.dst = v4(IP4(10, 1, 9, 9)), .proto = IPPROTO_UDP};
+
+    cr_assert_eq(add(e, IP4(10, 0, 0, 0), 8, ENV_PEER_IP), 0);
+    cr_assert_eq(route_add_kind(e->st, &a, 16, ROUTE_UNREACHABLE), 0);
+    cr_assert_eq(route_add_kind(e->st, &b, 24, ROUTE_BLACKHOLE), 0);
+    cr_assert_eq(route_add_kind(e->st, &c, 25, ROUTE_PROHIBIT), 0);
+    cr_assert_eq(route_add_kind(e->st, &c, 25, ROUTE_PROHIBIT), -EEXIST);
+    cr_assert_eq(flow_resolve(e->sh, &fl), -EHOSTUNREACH);
+    fl.dst = v4(IP4(10, 1, 2, 1));
+    cr_assert_eq(flow_resolve(e->sh, &fl), -EINVAL);
+    fl.dst = v4(IP4(10, 1, 2, 200));
+    cr_assert_eq(flow_resolve(e->sh, &fl), -EACCES);
+    fl.dst = v4(IP4(10, 2, 2, 200));
+    cr_assert_eq(flow_resolve(e->sh, &fl), 0);
+    cr_assert(ip_covers(e->st, &a), "what a route refuses is not the kernel's either");
 }
