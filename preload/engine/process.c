@@ -19,6 +19,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -422,4 +423,55 @@ int process_pid(unsigned slot)
 void process_reap(unsigned slot)
 {
     family_reap(engine.st, family_at(engine.st, slot));
+}
+
+/* Whether the process that the keeper calls pid is dead: gone, or waiting for its parent to ask. */
+static bool is_dead(int pid)
+{
+    int fd = (int)sys2(SYS_pidfd_open, pid, 0);
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    struct timespec none = {0};
+    bool dead;
+
+    if (fd < 0)
+        return fd == -ESRCH;
+    dead = sys6(SYS_ppoll, (long)&p, 1, (long)&none, 0, 8, 0) == 1;
+    sys1(SYS_close, fd);
+    return dead;
+}
+
+/* The kernel closes a process's sockets before anybody learns that it is dead. The keeper learns it a little
+ * later than who waited for it, and that one may be about to bind to the address of the dead one's socket. */
+bool process_bury(void)
+{
+    int pids[FAMILY_MAX];
+    bool any = false;
+    struct shard *sh;
+
+    if (me.foreign || !self) /* the numbers are another namespace's */
+        return false;
+    sh = engine_enter();
+    for (unsigned i = 0; i < FAMILY_MAX; i++) {
+        struct proc *p = family_at(engine.st, i);
+
+        pids[i] = p->state == PROC_LIVE && p != self ? p->pid : 0;
+    }
+    leave(sh);
+    for (unsigned i = 0; i < FAMILY_MAX; i++) {
+        if (pids[i] > 0 && !is_dead(pids[i]))
+            pids[i] = 0;
+        any |= pids[i] > 0;
+    }
+    if (!any)
+        return false;
+    sh = engine_enter();
+    for (unsigned i = 0; i < FAMILY_MAX; i++) {
+        struct proc *p = family_at(engine.st, i);
+
+        if (pids[i] > 0 && p->state == PROC_LIVE && p->pid == pids[i])
+            family_reap(engine.st, p);
+    }
+    leave(sh);
+    keeper_kick();
+    return true;
 }

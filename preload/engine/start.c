@@ -321,6 +321,7 @@ int engine_open(int placeholder)
     a->exec_failed = process_exec_failed;
     a->exec_child = process_exec_child;
     a->exit_process = process_exit;
+    a->bury = process_bury;
     a->parcels = parcel_count(engine.st);
     a->parcel_make = ticket_make;
     a->parcel_sent = ticket_sent;

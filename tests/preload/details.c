@@ -309,3 +309,38 @@ CHECK(what_was_queued_comes_when_the_reader_takes_its_time)
     read_late(true, 300);
     read_late(false, 1100);
 }
+
+CHECK(a_dead_process_holds_no_name)
+{
+    int tcp_failed = 0, udp_failed = 0;
+    struct sockaddr_in a = lo4(9099);
+
+    for (int i = 0; i < 25; i++) {
+        int p[2], on = 1, t, u;
+        char byte;
+        pid_t pid;
+
+        NEED(pipe(p) == 0);
+        pid = fork();
+        if (pid == 0) {
+            t = tcp4();
+            setsockopt(t, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+            u = udp4();
+            byte = bind(t, SA(a)) == 0 && listen(t, 5) == 0 && bind(u, SA(a)) == 0;
+            _exit(write(p[1], &byte, 1) != 1 || pause());
+        }
+        NEED(read(p[0], &byte, 1) == 1 && byte);
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        t = tcp4();
+        setsockopt(t, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        tcp_failed += bind(t, SA(a)) || listen(t, 5);
+        u = udp4();
+        udp_failed += bind(u, SA(a)) != 0;
+        close(t);
+        close(u);
+        close(p[0]);
+        close(p[1]);
+    }
+    show("failed", "%d streams, %d datagrams", tcp_failed, udp_failed);
+}
