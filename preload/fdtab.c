@@ -83,13 +83,13 @@ int fdtab_close(int fd, struct ref *r)
 bool fdtab_stands(int fd, unsigned char bits)
 {
     struct stat sb, placeholder;
-    if (fstat(fd, &sb) != 0)
+    if (libc.fstat(fd, &sb) != 0)
         return false;
     if (bits & FD_EPSET)
         return !(sb.st_mode & S_IFMT);
     if (bits & FD_TWIN)
         return S_ISSOCK(sb.st_mode);
-    return fstat(api->placeholder, &placeholder) == 0 && sb.st_dev == placeholder.st_dev &&
+    return libc.fstat(api->placeholder, &placeholder) == 0 && sb.st_dev == placeholder.st_dev &&
            sb.st_ino == placeholder.st_ino;
 }
 

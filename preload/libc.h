@@ -128,6 +128,8 @@
     X(int, prctl, -1, (int op, unsigned long a, unsigned long b, unsigned long c, unsigned long d),          \
       (op, a, b, c, d))                                                                                      \
     X(int, capset, SYS_capset, (void *h, const void *d), (h, d))                                             \
+    X(int, fstat, SYS_fstat, (int fd, struct stat *s), (fd, s))                                              \
+    X(int, __fxstat, -1, (int v, int fd, struct stat *s), (v, fd, s))                                        \
     X(int, chroot, SYS_chroot, (const char *p), (p))                                                         \
     X(int, setuid, -1, (uid_t u), (u))                                                                       \
     X(int, seteuid, -1, (uid_t e), (e))                                                                      \
@@ -149,6 +151,7 @@
 struct aiocb;
 struct ifaddrs;
 struct if_nameindex;
+struct stat;
 struct sockaddr_in;
 
 struct libc {

@@ -49,8 +49,8 @@ static const char *why_not(int fd)
 {
     Elf64_Ehdr eh;
     struct stat sb;
-    if (fstat(fd, &sb) == 0 && ((sb.st_mode & S_ISUID && sb.st_uid != geteuid()) ||
-                                (sb.st_mode & S_ISGID && sb.st_gid != getegid())))
+    if (libc.fstat(fd, &sb) == 0 && ((sb.st_mode & S_ISUID && sb.st_uid != geteuid()) ||
+                                     (sb.st_mode & S_ISGID && sb.st_gid != getegid())))
         return "is set-user-ID";
     if (read_at(fd, &eh, sizeof(eh), 0) != sizeof(eh) || memcmp(eh.e_ident, ELFMAG, SELFMAG) != 0)
         return NULL; /* a script: its interpreter is looked at when it counts, at its own exec */

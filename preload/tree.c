@@ -261,7 +261,7 @@ char *const *tree_env(char *const *envp, const char *place, char **out, char *by
 static uint64_t inode_of(int fd)
 {
     struct stat sb;
-    return fd >= 0 && fstat(fd, &sb) == 0 && S_ISSOCK(sb.st_mode) ? sb.st_ino : 0;
+    return fd >= 0 && libc.fstat(fd, &sb) == 0 && S_ISSOCK(sb.st_mode) ? sb.st_ino : 0;
 }
 
 /* Takes over what the environment names. False: it is the root of a tree of its own. */
