@@ -126,7 +126,7 @@ static ssize_t sendfile_from(int out, int in, const off_t *off, size_t n)
 EXPORT ssize_t sendfile(int out, int in, off_t *off, size_t n)
 {
     if (!fd_is_stack(out)) {
-        if (fd_is_stack(in))
+        if (fd_is_stack(in) && !fd_has(in, FD_EPSET))
             return to_errno(sendfile_from(out, in, off, n));
         return libc.sendfile(out, in, off, n);
     }

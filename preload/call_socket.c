@@ -63,8 +63,10 @@ static int stack_bind(int fd, const struct sockaddr *sa, socklen_t len)
         return r < 0 ? r : libc.bind(fd, sa, len) < 0 ? -errno : 0;
     }
     int r = API(bind(by_fd(fd), sa, len));
-    if (r == -EADDRINUSE && API(bury()))
+    if (r == -EADDRINUSE) {
+        API_VOID(bury());
         r = API(bind(by_fd(fd), sa, len));
+    }
     /* An address of the kernel's, on a socket that it has as well: what it says of a bound one. */
     if (r == -EADDRNOTAVAIL && fd_has(fd, FD_TWIN))
         return libc.bind(fd, sa, len) < 0 ? -errno : 0;
@@ -94,8 +96,10 @@ static int stack_listen(int fd, int backlog)
     if (place == PLACE_STACK)
         API(set_placement(by_fd(fd), PLACE_STACK));
     int r = API(listen(by_fd(fd), backlog));
-    if (r == -EADDRINUSE && API(bury()))
+    if (r == -EADDRINUSE) {
+        API_VOID(bury());
         r = API(listen(by_fd(fd), backlog));
+    }
     return r;
 }
 

@@ -160,6 +160,8 @@ static ssize_t stack_splice(int in, off_t *in_off, int out, off_t *out_off, size
         return -EBADF;
     if ((r = check_offset(in, in_off)) || (r = check_offset(out, out_off)))
         return r;
+    if (fd_has(in, FD_EPSET) || fd_has(out, FD_EPSET))
+        return -EINVAL; /* an epoll set has nothing to splice */
     if (splice_is_pipe(in))
         return pipe_to_socket(in, out, n, flags);
     if (splice_is_pipe(out))

@@ -203,9 +203,9 @@ struct shunt_api {
 
     /* atexit: releases this process's descriptors at once instead of waiting for the keeper */
     void (*exit_process)(void);
-    /* An address is in use: releases what dead processes of the family held, as the keeper is about to. True:
-     * there was one. */
-    bool (*bury)(void);
+    /* An address is in use: releases what dead processes of the family held, as the keeper is about to, or
+     * has just done: then try again. */
+    void (*bury)(void);
 };
 
 /* libshunt-engine.so's one exported symbol: starts the stack as the environment says (or joins a running

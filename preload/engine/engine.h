@@ -152,7 +152,7 @@ int process_fork_prepare(void);
 void process_fork_parent(bool ok, int child_pid);
 void process_fork_child(void);
 void process_exit(void);
-bool process_bury(void); /* api.h's bury */
+void process_bury(void); /* api.h's bury */
 /* Exec: api.h. */
 int process_exec_begin(bool own, int pid, struct exec_place *out);
 int process_exec_keep(const struct exec_place *x, int fd, int from, uint8_t bits);

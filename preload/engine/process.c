@@ -442,14 +442,14 @@ static bool is_dead(int pid)
 
 /* The kernel closes a process's sockets before anybody learns that it is dead. The keeper learns it a little
  * later than who waited for it, and that one may be about to bind to the address of the dead one's socket. */
-bool process_bury(void)
+void process_bury(void)
 {
     int pids[FAMILY_MAX];
     bool any = false;
     struct shard *sh;
 
     if (me.foreign || !self) /* the numbers are another namespace's */
-        return false;
+        return;
     sh = engine_enter();
     for (unsigned i = 0; i < FAMILY_MAX; i++) {
         struct proc *p = family_at(engine.st, i);
@@ -463,7 +463,7 @@ bool process_bury(void)
         any |= pids[i] > 0;
     }
     if (!any)
-        return false;
+        return;
     sh = engine_enter();
     for (unsigned i = 0; i < FAMILY_MAX; i++) {
         struct proc *p = family_at(engine.st, i);
@@ -473,5 +473,4 @@ bool process_bury(void)
     }
     leave(sh);
     keeper_kick();
-    return true;
 }

@@ -4,6 +4,7 @@
 
 #include <net/ethernet.h>
 #include <netpacket/packet.h>
+#include <sys/sendfile.h>
 
 static void one_option(int s, const char *name, int level, int opt)
 {
@@ -343,4 +344,16 @@ CHECK(a_dead_process_holds_no_name)
         close(p[1]);
     }
     show("failed", "%d streams, %d datagrams", tcp_failed, udp_failed);
+}
+
+CHECK(an_epoll_set_is_nothing_to_splice)
+{
+    int ep = epoll_create1(0), s = tcp4(), p[2];
+    struct epoll_event ev = {.events = EPOLLIN};
+
+    NEED(pipe(p) == 0);
+    R(epoll_ctl(ep, EPOLL_CTL_ADD, s, &ev));
+    R(splice(p[0], NULL, ep, NULL, 1, 0));
+    R(splice(ep, NULL, p[1], NULL, 1, 0));
+    R(sendfile(p[1], ep, NULL, 1));
 }
