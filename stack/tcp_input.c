@@ -97,10 +97,15 @@ static enum count step_paws(struct shard *sh, struct tcb *t, struct tcp_seg *s)
 }
 
 /* First, check the sequence number. Differs: the left edge is rcv_wup, not rcv_nxt, and the right edge itself
- * is acceptable (as Linux): ACKs that crossed our data or stand at a closed window are then looked at. */
+ * is acceptable (as Linux): ACKs that crossed our data or stand at a closed window are then looked at. Text
+ * that goes beyond it is not cut: all of it is taken when nothing waits to be read, else none (Linux:
+ * tcp_sequence); a FIN is not counted. */
 static enum count step_seq(struct shard *sh, struct tcb *t, struct tcp_seg *s)
 {
-    if (seq_geq(s->end, t->rcv_wup) && seq_leq(s->h.seq, t->rcv_nxt + tcp_rcv_offered(t)))
+    uint32_t right = t->rcv_nxt + tcp_rcv_offered(t);
+    bool beyond = seq_gt(s->end - !!(s->h.flags & TCP_FIN), right);
+
+    if (seq_geq(s->end, t->rcv_wup) && seq_leq(s->h.seq, right) && !(beyond && t->rcv_head))
         return COUNT_OK;
     if (s->h.flags & TCP_RST)
         return COUNT_TCP_SEQ;

@@ -652,7 +652,8 @@ static bool send_mtu_probe(struct shard *sh, struct tcb *t, uint32_t size)
     return sent;
 }
 
-static enum stop send_unsent(struct shard *sh, struct tcb *t)
+/* one: no more than a burst. */
+static enum stop send_unsent(struct shard *sh, struct tcb *t, bool one)
 {
     uint32_t probe = t->flags & TF_MTUP ? tcp_mtup_wanted(sh, t) : 0;
 
@@ -668,6 +669,8 @@ static enum stop send_unsent(struct shard *sh, struct tcb *t)
             return STOP_PACE;
         if (send_burst(sh, t, len))
             return STOP_NOMEM;
+        if (one)
+            return STOP_NOTHING;
     }
     /* The FIN alone: it needs no window (a receiver takes it at the edge) and no cwnd. */
     if ((t->flags & TF_FIN_QUEUED) && t->snd_nxt == t->write_seq && send_new(sh, t, 0, false))
@@ -730,7 +733,7 @@ static bool fin_can_begin(struct shard *sh, struct tcb *t)
     return false;
 }
 
-void tcp_output(struct shard *sh, struct tcb *t)
+static void output(struct shard *sh, struct tcb *t, bool one)
 {
     uint32_t before;
     enum stop why;
@@ -749,7 +752,7 @@ void tcp_output(struct shard *sh, struct tcb *t)
     if (t->ca_state == CA_OPEN)
         restart_after_idle(sh, t);
     before = t->snd_nxt;
-    why = send_unsent(sh, t);
+    why = send_unsent(sh, t, one);
     t->flags &= ~(uint32_t)TF_CORK_DUE;
     note_limit(sh, t, why);
     if (t->snd_nxt != before)
@@ -780,6 +783,16 @@ void tcp_output(struct shard *sh, struct tcb *t)
     case STOP_NOTHING:
         break;
     }
+}
+
+void tcp_output(struct shard *sh, struct tcb *t)
+{
+    output(sh, t, false);
+}
+
+void tcp_output_one(struct shard *sh, struct tcb *t)
+{
+    output(sh, t, true);
 }
 
 /* --- again --- */

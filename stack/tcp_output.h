@@ -8,6 +8,8 @@
 /* Sends what RFC 9293's windows, cwnd, Nagle and the cork allow: lost units first, then new data, then the
  * FIN. */
 void tcp_output(struct shard *sh, struct tcb *t);
+/* The same, but one burst of new data at most (Linux: tcp_push_one). */
+void tcp_output_one(struct shard *sh, struct tcb *t);
 /* Wakes a writer that met a full buffer once a third of it is free, and less than half of TCP_NOTSENT_LOWAT
  * unsent (Linux: sk_stream_write_space). */
 void tcp_wake_writer(struct shard *sh, struct tcb *t);

@@ -118,28 +118,34 @@ void tcp_rcvq_append(struct shard *sh, struct tcb *t, struct rte_mbuf *m)
     t->rcv_tail = m;
 }
 
-/* Grows the buffer to twice what the user took in the last round trip (Linux: dynamic right-sizing), so that
- * the window never is what limits a user who keeps up. */
+void tcp_rcvbuf_grow(struct shard *sh, struct tcb *t, uint32_t space)
+{
+    uint32_t was = t->drs_space;
+    uint64_t win = 2ULL * space + 16u * t->mss, buf, max = (uint64_t)sh->st->set.tcp_rmem_max;
+
+    t->drs_space = space;
+    if ((t->opts & TO_RCVBUF_LOCK) || !was || !sh->st->set.tcp_moderate_rcvbuf)
+        return;
+    win += 2 * (win * (space - was) / was);
+    if (t->ofo && t->ofo->tail)
+        win += pkt_meta(t->ofo->tail)->seq + pkt_meta(t->ofo->tail)->len - t->rcv_nxt;
+    buf = win * 256 / t->rcv_ratio;
+    if (buf > max)
+        buf = max;
+    if (buf > t->rcvbuf && !tcp_memory_tight(sh))
+        t->rcvbuf = (uint32_t)buf;
+}
+
+/* Linux: dynamic right-sizing. */
 static void right_size(struct shard *sh, struct tcb *t)
 {
     uint32_t now_us = tcp_now_us(sh), copied;
-    uint64_t win, buf, max = (uint64_t)sh->st->set.tcp_rmem_max;
 
     if (t->rcv_rtt_us == 0 || now_us - t->drs_us < t->rcv_rtt_us)
         return;
     copied = t->copied_seq - t->drs_seq;
-    if (copied > t->drs_space) {
-        if (!(t->opts & TO_RCVBUF_LOCK) && t->drs_space && sh->st->set.tcp_moderate_rcvbuf) {
-            win = 2ULL * copied + 16u * t->mss;
-            win += 2 * (win * (copied - t->drs_space) / t->drs_space);
-            buf = win * 256 / t->rcv_ratio;
-            if (buf > max)
-                buf = max;
-            if (buf > t->rcvbuf && !tcp_memory_tight(sh))
-                t->rcvbuf = (uint32_t)buf;
-        }
-        t->drs_space = copied;
-    }
+    if (copied > t->drs_space)
+        tcp_rcvbuf_grow(sh, t, copied);
     t->drs_seq = t->copied_seq;
     t->drs_us = now_us;
 }

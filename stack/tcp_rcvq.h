@@ -60,6 +60,9 @@ static inline uint32_t tcp_win_from_space(const struct tcb *t, uint32_t space)
 {
     return (uint32_t)(((uint64_t)space * t->rcv_ratio) >> 8);
 }
+/* The user took space bytes in a round trip: lets the buffer grow so that the window never limits a user who
+ * keeps up (Linux: tcp_rcvbuf_grow), and for what waits out of order. */
+void tcp_rcvbuf_grow(struct shard *sh, struct tcb *t, uint32_t space);
 /* Receiver's own estimate of the round-trip time, for auto-tuning. tsecr_ms: age of the echoed timestamp, or
  * -1. */
 void tcp_rcv_rtt_measure(struct shard *sh, struct tcb *t, int32_t tsecr_ms);

@@ -129,6 +129,8 @@ enum count tcp_reass_insert(struct shard *sh, struct tcb *t, struct rte_mbuf *m)
     if (tcp_ext_get(sh, t))
         t->ext->ofo_segs++;
     tcp_count(sh, COUNT_TCP_OFO);
+    if (t->pcb.user) /* not before somebody may read it */
+        tcp_rcvbuf_grow(sh, t, t->drs_space);
     if (pm->len || (pm->flags & RCV_FIN)) /* the FIN has a sequence number too */
         sack_note(o, pm->seq, pm->seq + pm->len + !!(pm->flags & RCV_FIN));
     return COUNT_OK;
@@ -155,6 +157,19 @@ static void release_if_empty(struct shard *sh, struct tcb *t)
     }
 }
 
+/* Of several duplicates that one segment shows the first is reported, with what adjoins it. */
+static void dsack_extend(struct shard *sh, struct tcb *t, uint32_t left, uint32_t right)
+{
+    struct tcp_sack_block *d = &t->ofo->dsack;
+
+    if (d->left == d->right) {
+        tcp_reass_dsack(sh, t, left, right);
+    } else if (seq_leq(left, d->right) && seq_leq(d->left, right)) {
+        d->left = seq_lt(left, d->left) ? left : d->left;
+        d->right = seq_max(right, d->right);
+    }
+}
+
 bool tcp_reass_take(struct shard *sh, struct tcb *t)
 {
     struct tcp_ofo *o = t->ofo;
@@ -171,14 +186,14 @@ bool tcp_reass_take(struct shard *sh, struct tcb *t)
             o->tail = NULL;
         fin = (pm->flags & RCV_FIN) && seq_geq(pm->seq + pm->len, t->rcv_nxt);
         if (seq_lt(pm->seq + pm->len, t->rcv_nxt) || (pm->len && pm->seq + pm->len == t->rcv_nxt)) {
-            tcp_reass_dsack(sh, t, pm->seq, pm->seq + pm->len);
+            dsack_extend(sh, t, pm->seq, pm->seq + pm->len);
             ofo_drop(t, m);
             continue;
         }
         if (pm->seq != t->rcv_nxt) {
             uint32_t n = t->rcv_nxt - pm->seq;
 
-            tcp_reass_dsack(sh, t, pm->seq, t->rcv_nxt);
+            dsack_extend(sh, t, pm->seq, t->rcv_nxt);
             pm->seq += n;
             pm->off += n;
             pm->len -= n;

@@ -150,20 +150,22 @@ static bool chunk_is_due(struct tcb *t, uint32_t chunk)
     return push || chunk == t->write_seq - t->snd_nxt;
 }
 
-static ssize_t append(struct shard *sh, struct tcb *t, struct source *s, struct stock *st)
+static ssize_t append(struct shard *sh, struct tcb *t, struct source *s, struct stock *st, bool *again)
 {
     struct tcp_tx *x = t->tx;
     uint32_t goal = tcp_chunk_goal(t), chunk = open_chunk(t), n;
     size_t done = 0;
     bool ok = true;
 
+    *again = false;
     if (chunk && chunk < goal && s->left)
         pkt_meta(x->snd_tail)->flags &= (uint8_t)~UNIT_PSH; /* it goes on */
     while (ok && s->left) {
         struct rte_mbuf *u = tail_with_room(t);
         bool fresh = !u;
 
-        if (chunk >= goal && done && goal > t->mss && chunk_is_due(t, chunk))
+        *again = chunk >= goal && done && goal > t->mss && chunk_is_due(t, chunk);
+        if (*again)
             break;
         if (chunk >= goal)
             chunk = 0;
@@ -191,7 +193,8 @@ static ssize_t append(struct shard *sh, struct tcb *t, struct source *s, struct 
     return ok || done ? (ssize_t)done : -EFAULT;
 }
 
-ssize_t tcp_sndq_append(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, size_t off)
+ssize_t tcp_sndq_append(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, size_t off,
+                        bool *again)
 {
     struct source s = {iov, iovcnt, 0};
     struct stock st;
@@ -201,7 +204,7 @@ ssize_t tcp_sndq_append(struct shard *sh, struct tcb *t, const struct iovec *iov
         return -ENOBUFS;
     st.n = 0;
     pass(&s, off);
-    n = append(sh, t, &s, &st);
+    n = append(sh, t, &s, &st, again);
     if (st.n)
         rte_pktmbuf_free_bulk(st.m, st.n);
     return n;

@@ -35,9 +35,10 @@ enum tcp_unit_flag {
 };
 
 /* Copies bytes from the iovecs, starting at off, as far as the buffer goes, or until a chunk is full that is
- * next to be sent: the caller then lets it go, and comes again. Bytes taken, 0 when the buffer is full,
- * -ENOBUFS when the pool is empty. */
-ssize_t tcp_sndq_append(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, size_t off);
+ * next to be sent: then *again is true, the caller lets it go, and comes again. Bytes taken, 0 when the
+ * buffer is full, -ENOBUFS when the pool is empty. */
+ssize_t tcp_sndq_append(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, size_t off,
+                        bool *again);
 /* Takes a filled packet; each segment of a chain becomes a unit. Bytes; ownership of m passes. -ENOBUFS: out
  * of memory, m stays the caller's. */
 ssize_t tcp_sndq_append_mbuf(struct shard *sh, struct tcb *t, struct rte_mbuf *m);

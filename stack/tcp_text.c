@@ -83,10 +83,10 @@ enum count tcp_take_text(struct shard *sh, struct tcb *t, struct tcp_seg *s)
     return COUNT_OK;
 }
 
-/* Text that came again before rcv_nxt, or stands beyond the window, is cut off. False: nothing is left. */
+/* Text that came again before rcv_nxt is cut off. False: nothing is left, or it stands beyond the window. */
 static bool trim(struct shard *sh, struct tcb *t, struct tcp_seg *s)
 {
-    uint32_t right = t->rcv_nxt + tcp_rcv_offered(t), n;
+    uint32_t n;
 
     if (seq_lt(s->h.seq, t->rcv_nxt)) {
         n = t->rcv_nxt - s->h.seq;
@@ -99,13 +99,7 @@ static bool trim(struct shard *sh, struct tcb *t, struct tcp_seg *s)
         s->skip += n;
         s->len -= n;
     }
-    if (seq_geq(s->h.seq, right))
-        return false;
-    if (seq_gt(s->h.seq + s->len, right)) {
-        s->len = right - s->h.seq;
-        s->h.flags &= (uint8_t)~TCP_FIN; /* it stands behind what was cut */
-    }
-    return true;
+    return seq_lt(s->h.seq, t->rcv_nxt + tcp_rcv_offered(t));
 }
 
 /* Beyond rcv_nxt: kept for later, and reported at once (RFC 5681 section 4.2). */
@@ -207,6 +201,8 @@ enum count tcp_step_fin(struct shard *sh, struct tcb *t, struct tcp_seg *s)
     t->rcv_nxt++;
     t->flags |= TF_FIN_RCVD;
     t->shut |= 1;
+    tcp_reass_free(sh,
+                   t); /* behind a FIN there is nothing, not even a duplicate to report (Linux: tcp_fin) */
     if (t->state == TCPS_ESTABLISHED && t->data_segs_in)
         schedule_ack(sh, t, true);
     else

@@ -332,6 +332,7 @@ static ssize_t send_syn_data(struct shard *sh, struct tcb *t, const struct iovec
     struct tcp_tfo *x = &t->ext->tfo;
     struct iovec part[IOV_SYN];
     uint32_t room = t->mss > TCP_OPTS_MAX_LEN ? t->mss - TCP_OPTS_MAX_LEN : 0; /* whatever options come */
+    bool again;
     ssize_t n = 0;
     int k = 0;
 
@@ -344,7 +345,7 @@ static ssize_t send_syn_data(struct shard *sh, struct tcb *t, const struct iovec
         room -= (uint32_t)part[k++].iov_len;
     }
     if (k) {
-        n = tcp_sndq_append(sh, t, part, k, 0);
+        n = tcp_sndq_append(sh, t, part, k, 0, &again);
         if (n == -EFAULT)
             return n;
         if (n < 0)

@@ -74,17 +74,20 @@ static ssize_t queued(struct shard *sh, struct tcb *t, ssize_t n, int flags)
     return n;
 }
 
-/* A chunk was filled, or the buffer, after n bytes: what leaves now makes room for more (Linux pushes each
- * buffer that is full). All bytes taken. */
-static ssize_t append_more(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, size_t off,
-                           size_t want, ssize_t n)
+/* Takes what there is room for; a chunk that is full and next to go leaves before the rest is taken (Linux
+ * pushes each buffer that is full), so that there may be room for more. */
+static ssize_t append(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, size_t off)
 {
-    ssize_t r = n;
+    bool again;
+    ssize_t n = tcp_sndq_append(sh, t, iov, iovcnt, off, &again), r;
 
-    while (r > 0 && off + (size_t)n < want) {
-        t->flags |= TF_MORE;
-        tcp_output(sh, t);
-        r = tcp_sndq_append(sh, t, iov, iovcnt, off + (size_t)n);
+    while (again) {
+        t->flags |= TF_MORE; /* more is at hand */
+        if (t->tx->pushed_seq == t->write_seq)
+            tcp_output(sh, t);
+        else
+            tcp_output_one(sh, t);
+        r = tcp_sndq_append(sh, t, iov, iovcnt, off + (size_t)n, &again);
         n += r > 0 ? r : 0;
     }
     return n;
@@ -108,15 +111,13 @@ ssize_t tcp_send_msg(struct shard *sh, struct tcb *t, const struct iovec *iov, i
         return 0;
     if (t->tx)
         tcp_rate_check_app_limited(t);
-    n = tcp_sndq_append(sh, t, iov, iovcnt, off);
+    n = append(sh, t, iov, iovcnt, off);
     if (n == -EFAULT)
         return n;
     if (n <= 0) { /* full, or no packet buffers: both end when something is acknowledged */
         t->flags |= TF_NOSPACE;
         return n == -ENOBUFS && (!t->tx || !t->tx->snd_head) ? -ENOBUFS : -EAGAIN;
     }
-    if ((size_t)n < want - off)
-        n = append_more(sh, t, iov, iovcnt, off, want, n);
     if ((size_t)n < want - off) {
         t->flags |= TF_NOSPACE;
         flags &= ~MSG_EOR; /* not the end yet */

@@ -75,7 +75,7 @@ static void free_pair(struct tcp_pair *p)
 Test(tcp_transfer, clean_wire)
 {
     struct pair_config cfg = {.seed = 1, .faults = {.delay_us = 100}};
-    struct transfer x[2] = {{.bytes = 4 << 20}, {.bytes = 4 << 20}};
+    struct transfer x[2] = {{.bytes = 12 << 20}, {.bytes = 12 << 20}}; /* more than buffers hold */
     struct tcp_pair *p = tcp_pair_new(&cfg);
 
     run(p, x, 60000, cfg.seed);
