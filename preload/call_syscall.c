@@ -299,10 +299,17 @@ int route_setting(const char *variable, int otherwise)
     return v && *v ? atoi(v) : otherwise;
 }
 
+/* What counts in a child that shares its parent's memory: it is noted (vfork.h). */
+static bool in_vfork_child(long nr)
+{
+    return guard.vforked && (nr == SYS_execve || nr == SYS_execveat || nr == SYS_dup || nr == SYS_dup2 ||
+                             nr == SYS_dup3 || nr == SYS_fcntl);
+}
+
 bool route_call(long nr, const long a[6], long *r)
 {
     bool done = true;
-    if ((guard.depth > 0 || guard.vforked) && nr != SYS_execve && nr != SYS_execveat)
+    if ((guard.depth > 0 || guard.vforked) && !in_vfork_child(nr) && nr != SYS_execve && nr != SYS_execveat)
         return false;
     if (fdtab || nr == SYS_socket) {
         *r = socket_call(nr, a[0], a[1], a[2], a[3], a[4], a[5], &done);
@@ -386,7 +393,7 @@ static bool with_stack(long nr)
 bool route_wants(long nr, const long a[6])
 {
     if (guard.vforked)
-        return false;
+        return in_vfork_child(nr);
     switch (nr) {
     case SYS_socket:
         return a[0] == AF_INET || a[0] == AF_INET6 || a[0] == AF_PACKET;

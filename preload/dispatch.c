@@ -19,8 +19,7 @@
  * program sets lose it (signals.c, call_signal.c), and its own action for SIGSYS is kept aside.
  *
  * Threads: the kernel's setting is a thread's and is not inherited: pthread_create's start sets it. A child
- * of fork too; that of a vfork goes without until it execs. Differs: a thread made by a raw clone is refused
- * (ENOSYS).
+ * of fork or vfork too. Differs: a thread made by a raw clone is refused (ENOSYS).
  *
  * SHUNT_SYSCALL_DISPATCH=1 turns it on, 0 off; without it is on for programs with a Go build id.
  */
@@ -44,6 +43,7 @@
 #include "libc.h"
 #include "route.h"
 #include "signals.h"
+#include "vfork.h"
 
 bool dispatch_on;
 
@@ -109,11 +109,47 @@ static long lane_sigaltstack(struct call *c)
     return r;
 }
 
+/* A vfork by number: the child has this stack too, and goes on first. So the instruction must stand in the
+ * frame that both leave by dispatch_return, and the child leaves its parent's lane taken. */
+static inline __attribute__((always_inline)) long lane_vfork(const struct call *c)
+{
+    register long r10 __asm__("r10") = c->a[3];
+    register long r8 __asm__("r8") = c->a[4];
+    unsigned depth = mine.depth;
+    long r;
+    __asm__ volatile("syscall"
+                     : "=a"(r)
+                     : "a"(c->nr), "D"(c->a[0]), "S"(c->a[1]), "d"(c->a[2]), "r"(r10), "r"(r8)
+                     : "rcx", "r11", "memory");
+    guard.vforked = r == 0;
+    mine.depth =
+        r == 0 ? depth + 1 : depth; /* dispatch_return takes one off; the child's exec took one more */
+    if (r == 0) {
+        vfork_view.n = 0;
+        arm();
+    }
+    return r;
+}
+
+static bool is_vfork(long nr, const long a[6])
+{
+    unsigned long flags = 0;
+    if (nr == SYS_vfork)
+        return true;
+    if (nr == SYS_clone && !a[1])
+        flags = (unsigned long)a[0];
+    else if (nr == SYS_clone3 && a[0] && ((const uint64_t *)a[0])[5] == 0)
+        flags = ((const uint64_t *)a[0])[0];
+    return (flags & CLONE_VM) && (flags & CLONE_VFORK) && !(flags & CLONE_SETTLS);
+}
+
 __attribute__((used)) static _Noreturn void dispatch_entry(struct call *c)
 {
     int saved = errno;
     long r;
-    if (c->nr == SYS_sigaltstack)
+    if (is_vfork(c->nr, c->a))
+        r = lane_vfork(c);
+    else if (c->nr == SYS_sigaltstack)
         r = lane_sigaltstack(c);
     else if (!route_call(c->nr, c->a, &r))
         r = raw_syscall(c->nr, c->a[0], c->a[1], c->a[2], c->a[3], c->a[4], c->a[5]);
@@ -243,11 +279,15 @@ static long serve(ucontext_t *uc, long nr, const long a[6], bool *entered)
     case SYS_rt_sigreturn:
         frame_sigreturn(uc);
     }
+    /* A child of vfork resets its actions, of which it has its own, and shares what is noted of its parent's.
+     */
+    if (nr == SYS_rt_sigaction && a[0] == SIGSYS && guard.vforked)
+        return 0;
     if (is_raw_thread(nr, a)) {
         diag_unsupported(UNSUP_RAW_CLONE);
         return -ENOSYS;
     }
-    if (!later && (guard.depth > 0 || !route_wants(nr, a)))
+    if (!later && !is_vfork(nr, a) && (guard.depth > 0 || !route_wants(nr, a)))
         return raw_syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
     *entered = enter(uc, nr, a);
     return -ENOMEM;

@@ -334,6 +334,47 @@ CHECK(a_child)
     V(child_status((pid_t)p));
 }
 
+/* In the caller's frame: the child goes on in it first. */
+static inline __attribute__((always_inline)) long raw_vfork(void)
+{
+    long ret;
+
+    __asm__ volatile("xor %%r10d, %%r10d\n\txor %%r8d, %%r8d\n\tsyscall"
+                     : "=a"(ret)
+                     : "a"(SYS_clone), "D"(0x4000 | 0x100 | SIGCHLD), "S"(0),
+                       "d"(0) /* CLONE_VFORK | CLONE_VM */
+                     : "rcx", "r11", "r8", "r10", "memory");
+    return ret;
+}
+
+CHECK(a_child_that_executes)
+{
+    char *argv[] = {"sh", "-c", "echo via >&9", NULL};
+    struct sockaddr_in a;
+    int sv[2];
+    long p;
+
+    raw_pair(sv, &a);
+    fflush(stdout);
+    p = raw_vfork();
+    if (p == 0) {
+        RAW(SYS_dup3, sv[1], 9, 0);
+        RAW(SYS_execve, "/bin/sh", argv, environ);
+        RAW(SYS_exit_group, 9, 0, 0);
+    }
+    V(child_status((pid_t)p));
+    T(RAW(SYS_read, sv[0], (char[8]){0}, 8));
+    RAW(SYS_close, sv[1], 0, 0);
+    T(RAW(SYS_read, sv[0], (char[8]){0}, 8));
+    p = raw_vfork();
+    if (p == 0) {
+        RAW(SYS_execve, "/nowhere", argv, environ);
+        RAW(SYS_exit_group, 7, 0, 0);
+    }
+    V(child_status((pid_t)p));
+    T(RAW(SYS_socket, AF_INET, 9, 0));
+}
+
 static void on_sys(int sig)
 {
     check_signals++;
