@@ -130,6 +130,7 @@
     X(int, capset, SYS_capset, (void *h, const void *d), (h, d))                                             \
     X(int, fstat, SYS_fstat, (int fd, struct stat *s), (fd, s))                                              \
     X(int, __fxstat, -1, (int v, int fd, struct stat *s), (v, fd, s))                                        \
+    X(void *, dlopen, -1, (const char *f, int m), (f, m))                                                    \
     X(int, chroot, SYS_chroot, (const char *p), (p))                                                         \
     X(int, setuid, -1, (uid_t u), (u))                                                                       \
     X(int, seteuid, -1, (uid_t e), (e))                                                                      \
