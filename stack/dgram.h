@@ -46,6 +46,7 @@ enum dgram_flag {
     DG_CTL = (1u << 16) - 1,
     /* others */
     DG_NO_CHECK = 1u << 23,   /* SO_NO_CHECK: send without a checksum (IPv4) */
+    DG_TXTIME = 1u << 24,     /* SO_TXTIME: control messages may name a time, which nothing waits for */
     DG_DONTFRAG6 = 1u << 16,  /* IPV6_DONTFRAG */
     DG_MC_LOOP = 1u << 17,    /* IP_MULTICAST_LOOP, on at first */
     DG_MC_LOOP6 = 1u << 18,   /* IPV6_MULTICAST_LOOP, on at first */

@@ -317,9 +317,11 @@ static int ctl_ip6(const struct shard *sh, const struct cmsghdr *c, struct dgram
 }
 
 /* __sock_cmsg_send: those of AF_UNIX are passed over. */
-static int ctl_socket(const struct cmsghdr *c, struct dgram_tx *tx)
+static int ctl_socket(const struct dgram *d, const struct cmsghdr *c, struct dgram_tx *tx)
 {
     switch (c->cmsg_type) {
+    case SO_TXTIME: /* SCM_TXTIME: a queueing discipline would wait for it; here is none */
+        return (d->flags & DG_TXTIME) && c->cmsg_len == CMSG_LEN(8) ? 0 : -EINVAL;
     case SCM_RIGHTS:
     case SCM_CREDENTIALS:
         return 0;
@@ -355,7 +357,7 @@ static int ctl_one(const struct shard *sh, const struct dgram *d, const struct c
 {
     switch (c->cmsg_level) {
     case SOL_SOCKET:
-        return ctl_socket(c, tx);
+        return ctl_socket(d, c, tx);
     case IPPROTO_UDP:
         return ctl_udp(d, c, tx);
     case IPPROTO_IP:

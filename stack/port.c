@@ -12,6 +12,7 @@
 #include <errno.h>
 
 #include "hash.h"
+#include "port_reuse.h"
 #include "rnd.h"
 #include "tcp.h"
 #include "tcp_cb.h"
@@ -244,7 +245,9 @@ void port_inherit(struct stack *st, struct pcb *child, const struct pcb *parent)
 
 void port_release(struct stack *st, struct pcb *pcb)
 {
-    (void)st;
+    if (__builtin_expect(st->shard[pcb->shard].nreuse != 0, 0))
+        reuse_leave(&st->shard[pcb->shard], pcb,
+                    pcb->flags & PCB_BOUND ? &port_at(st, pcb->proto, pcb->local.port_be)->owners : NULL);
     if (!(pcb->flags & PCB_BOUND))
         return;
     list_del(&pcb->port_node);

@@ -36,6 +36,7 @@
 #include "ping.h"
 #include "pkt.h"
 #include "port.h"
+#include "port_reuse.h"
 #include "raw.h"
 #include "ready.h"
 #include "rx.h"
@@ -133,6 +134,7 @@ static void mend(struct shard *sh)
     ping_mend(sh);
     packet_mend(sh);
     ip_ext_mend(sh);
+    reuse_mend(sh);
     ready_mend(sh->st);
     family_mend(sh->st);
     sh->work = NULL;

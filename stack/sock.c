@@ -32,6 +32,7 @@ static struct sock *sock_alloc(struct stack *st, enum sock_kind kind, int domain
     list_init(&s->opts);
     sock_opt_init(s);
     s->peek_off = -1;
+    s->incoming_cpu = -1;
     return s;
 }
 

@@ -64,6 +64,7 @@ struct sock {
     uint32_t syn_sent;     /* bytes a blocking write gave to a SYN whose answer it waits for (Fast Open) */
     uint8_t filter_locked; /* SO_LOCK_FILTER */
     uint8_t txrehash_off;  /* SO_TXREHASH 0 */
+    int32_t incoming_cpu;  /* SO_INCOMING_CPU; -1: not known */
     uint8_t buf_lock;      /* SO_BUF_LOCK of datagrams */
     uint32_t kept;         /* booleans without effect (sock_opt_kept.c) */
     uint32_t txtime_clock, txtime_flags;

@@ -18,6 +18,7 @@
 #include "file.h"
 #include "filter.h"
 #include "log.h"
+#include "port_reuse.h"
 #include "shard.h"
 #include "sock.h"
 #include "sock_opt_ip.h"
@@ -27,8 +28,10 @@
 #include "udp.h"
 
 /* The same structures on this machine, whose time is of 64 bits. */
-#define OPT_RCVTIMEO_NEW 66
-#define OPT_SNDTIMEO_NEW 67
+#define OPT_DETACH_REUSEPORT_BPF 68
+#define OPT_INCOMING_NAPI_ID     56
+#define OPT_RCVTIMEO_NEW         66
+#define OPT_SNDTIMEO_NEW         67
 
 /* X(level, name, default, least, greatest); a boolean is 0 to 1, and any other number counts as 1. */
 #define STORED(X)                                                                                            \
@@ -208,6 +211,8 @@ static int set_socket_int(struct sock *s, int name, int v)
     switch (name) {
     case SO_DETACH_FILTER: /* SO_DETACH_BPF is the same number */
         return filter_detach(s->sh, &s->pcb->filter, s->filter_locked);
+    case OPT_DETACH_REUSEPORT_BPF:
+        return reuse_detach(s->sh, s->pcb);
     case SO_LOCK_FILTER:
         return lock_filter(s, v);
     case SO_ATTACH_BPF:
@@ -228,8 +233,9 @@ static int set_socket_int(struct sock *s, int name, int v)
     case SO_DONTROUTE:
         set_pcb_flag(s, PCB_DONTROUTE, v);
         return 0;
-    case SO_BSDCOMPAT:    /* nothing since Linux 2.2 */
-    case SO_INCOMING_CPU: /* one shard */
+    case SO_BSDCOMPAT: /* nothing since Linux 2.2 */
+    case SO_INCOMING_CPU:
+        s->incoming_cpu = v;
         return 0;
     case SO_TYPE:
     case SO_DOMAIN:
@@ -272,6 +278,8 @@ static int set_socket(struct stack *st, struct sock *s, int name, const void *va
 
     if (name == SO_BINDTODEVICE)
         return set_device(st, s, val, len);
+    if (name == SO_ATTACH_REUSEPORT_CBPF && (int)len >= (int)sizeof v)
+        return reuse_attach(s->sh, s->pcb, s->filter_locked, val, len);
     if (name == SO_ATTACH_FILTER && (int)len >= (int)sizeof v)
         return filter_attach(s->sh, &s->pcb->filter, s->filter_locked, val, len);
     if (len < sizeof v)
@@ -519,6 +527,9 @@ int sock_setsockopt(struct stack *st, struct sock *s, int level, int name, const
     if ((int)len < 0)
         return -EINVAL;
     r = set_any(st, s, level, name, val, len);
+    /* A program in the program's memory, which may be gone when it would be given to the kernel. */
+    if (level == SOL_SOCKET && name == SO_ATTACH_REUSEPORT_CBPF)
+        return r;
     return r == 0 && may_move ? record(st, s, level, name, val, len) : r;
 }
 
@@ -601,7 +612,10 @@ static int get_socket(struct stack *st, struct sock *s, int name, void *val, soc
         return put_int(-sock_take_error(s), val, len);
     case SO_SNDLOWAT:
         return put_int(1, val, len);
-    case SO_INCOMING_CPU:
+    case SO_INCOMING_CPU: /* a connection's packets are the shard's */
+        return put_int(s->pcb->remote.port_be && s->incoming_cpu < 0 ? s->pcb->shard : s->incoming_cpu, val,
+                       len);
+    case OPT_INCOMING_NAPI_ID: /* as where there is no NAPI */
     case SO_BSDCOMPAT:
         return put_int(0, val, len);
     case SO_RCVTIMEO:

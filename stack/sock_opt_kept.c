@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "dgram.h"
 #include "sock.h"
 #include "sock_opt_kept.h"
 #include "tcp.h"
@@ -58,6 +59,8 @@ static int set_txtime(struct sock *s, const void *val, socklen_t len)
     memcpy(v, val, sizeof v);
     if (v[1] & ~3u)
         return -EINVAL;
+    if (!sock_is_tcp(s))
+        ((struct dgram *)s->pcb)->flags |= DG_TXTIME;
     s->txtime_clock = v[0];
     s->txtime_flags = v[1];
     return 0;

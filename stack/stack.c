@@ -17,6 +17,7 @@
 #include "packet.h"
 #include "ping.h"
 #include "port.h"
+#include "port_reuse.h"
 #include "raw.h"
 #include "ready.h"
 #include "rnd.h"
@@ -85,6 +86,8 @@ static int shard_init(struct stack *st, uint32_t id, const struct stack_config *
         r = packet_init(sh, RAW_MAX_PCB);
     if (!r)
         r = ip_ext_init(sh);
+    if (!r)
+        r = reuse_init(sh);
     if (!r && !(sh->icmp_copy = seg_alloc(sh->st->seg, sizeof *sh->icmp_copy, 64)))
         r = -ENOMEM;
     return r;

@@ -73,6 +73,7 @@ struct packet_table;
 struct packetcb;
 struct icmp_copy;
 struct ext_table;
+struct reuse_table;
 struct ip_exts;
 struct frag_table;
 struct filter_table;
@@ -118,6 +119,7 @@ struct shard {
     uint32_t lo_len;
     uint32_t nraw;     /* raw sockets that are open */
     uint32_t npacket;  /* packet sockets that are open */
+    uint32_t nreuse;   /* programs of SO_REUSEPORT groups (port_reuse.h) */
     struct list dirty; /* pcbs with events to hand up */
     struct list acks;  /* tcbs that owe an ACK at the end of the burst (tcp_output's) */
     struct tcp_table *tcp;
@@ -128,6 +130,7 @@ struct shard {
     struct packetcb *packet_from; /* the packet socket that is sending (packet_tap) */
     struct icmp_copy *icmp_copy;  /* ip.h */
     struct ext_table *ext_table;  /* ip_ext.h */
+    struct reuse_table *reuse;    /* port_reuse.h */
     const struct ip_exts *exts;   /* of the flow that is sending, with FLOW_WITH_EXT */
     struct frag_table *frag;
     struct errq_table *errq;

@@ -1,5 +1,6 @@
 /* tcp_input.c: segment arrives: who it is for, and the checks of RFC 9293 section 3.10.7.4 in their order.
  * See tcp_input.h. */
+#include "port_reuse.h"
 #include "tcp_input.h"
 
 #include "filter.h"
@@ -255,6 +256,20 @@ bool tcp_filter_run(struct shard *sh, const struct tcb *t, struct tcp_seg *s)
     return true;
 }
 
+/* The one of t's group of listeners that its program chooses (port_reuse.h), or t. */
+static struct tcb *chosen(struct shard *sh, struct tcb *t, const struct tcp_seg *s)
+{
+    struct filter_pkt f;
+
+    if (!(t->pcb.flags & PCB_REUSEPORT))
+        return t;
+    filter_pkt_l4(sh, &f, s->m, s->ri->l3_len, !ipaddr_is_v4(&s->ri->src), s->ri->ifindex);
+    f.data += s->h.hlen;
+    f.net -= s->h.hlen;
+    f.mac -= s->h.hlen;
+    return tcp_listen_nth(sh, t, reuse_run(sh, &t->pcb, &f));
+}
+
 /* Finds whom the segment is for. */
 static enum count deliver(struct shard *sh, struct tcp_seg *s)
 {
@@ -280,6 +295,8 @@ static enum count deliver(struct shard *sh, struct tcp_seg *s)
     t = tcp_lookup_listen(sh, &s->local, &s->remote, s->ri->ifindex);
     if (!t)
         return tcp_closed_input(sh, s);
+    if (__builtin_expect(sh->nreuse != 0, 0))
+        t = chosen(sh, t, s);
     return tcp_filter_ok(sh, t, s) ? tcp_listen_input(sh, t, s) : COUNT_SOCK_FILTER;
 }
 

@@ -7,6 +7,7 @@
 #include "filter.h"
 #include "hash.h"
 #include "port.h"
+#include "port_reuse.h"
 #include "tcp_ext.h"
 #include "tcp_md5.h"
 #include "tcp_pace.h"
@@ -305,4 +306,16 @@ struct tcb *tcp_lookup_listen(struct shard *sh, const struct endpoint *local, co
         }
     }
     return best;
+}
+
+struct tcb *tcp_listen_nth(struct shard *sh, struct tcb *t, uint32_t i)
+{
+    list_for_each(n, listen_bucket(sh, t->pcb.local.port_be))
+    {
+        struct pcb *p = container_of(n, struct pcb, hash);
+
+        if (reuse_same_group(p, &t->pcb) && !i--)
+            return pcb_tcb(p);
+    }
+    return t;
 }

@@ -49,6 +49,8 @@ void tcp_listen_insert(struct shard *sh, struct tcb *t);
 void tcp_listen_remove(struct shard *sh, struct tcb *t);
 /* The best listener for local: specific address before wildcard, bound interface before none, SO_REUSEPORT
  * groups spread by the flow's hash. Or NULL. */
+/* The i-th of t's SO_REUSEPORT group, in the order of listen; t when there are not so many. */
+struct tcb *tcp_listen_nth(struct shard *sh, struct tcb *t, uint32_t i);
 struct tcb *tcp_lookup_listen(struct shard *sh, const struct endpoint *local, const struct endpoint *remote,
                               unsigned ifindex);
 

@@ -7,6 +7,7 @@
 #include "dhcp.h"
 #include "filter.h"
 #include "hash.h"
+#include "port_reuse.h"
 #include "udp_cb.h"
 #include "wire_ip4.h"
 #include "wire_udp.h"
@@ -149,6 +150,30 @@ struct udpcb *udp_lookup(struct shard *sh, const struct endpoint *to, const stru
     return u;
 }
 
+/* The one of u's group that its program chooses for m (at the UDP header), or u. */
+static struct udpcb *chosen(struct shard *sh, struct udpcb *u, const struct rte_mbuf *m,
+                            const struct rxinfo *ri)
+{
+    struct list *head = bound_chain(sh, &u->d.pcb.local);
+    struct filter_pkt f;
+    uint32_t i, n = 0;
+
+    if (u->d.pcb.remote.port_be || !(u->d.pcb.flags & PCB_REUSEPORT))
+        return u;
+    filter_pkt_l4(sh, &f, m, ri->l3_len, !ipaddr_is_v4(&ri->src), ri->ifindex);
+    f.data += UDP_HDR_LEN;
+    f.net -= UDP_HDR_LEN;
+    f.mac -= UDP_HDR_LEN;
+    i = reuse_run(sh, &u->d.pcb, &f);
+    list_for_each(x, head) n += reuse_same_group(&udp_of_hash(x)->d.pcb, &u->d.pcb);
+    if (i >= n)
+        return u;
+    i = n - 1 - i; /* the youngest stands first */
+    list_for_each(x, head) if (reuse_same_group(&udp_of_hash(x)->d.pcb, &u->d.pcb) &&
+                               !i--) return udp_of_hash(x);
+    return u;
+}
+
 /* Runs u's filter, which sees the datagram from its UDP header on and may shorten it; m, data at the payload,
  * is u's alone. False: not for u. */
 static bool filter_passes(struct shard *sh, const struct udpcb *u, struct rte_mbuf *m,
@@ -267,6 +292,8 @@ void udp_input(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri)
         pkt_drop(sh, m, COUNT_UDP_NOPORT);
         return;
     }
+    if (__builtin_expect(sh->nreuse != 0, 0))
+        u = chosen(sh, u, m, ri);
     /* RFC 8200 section 8.1: over IPv6 none goes without, but to who asked for it (RFC 6935). */
     if (unsummed && !(u->flags & UF_NO_CHECK6_RX)) {
         sh->count[COUNT_UDP_CSUM]++;

@@ -23,7 +23,6 @@ static const struct {
     {SOL_SOCKET, 49, 49, "SO_INCOMING_CPU: where the packet happened to be processed"},
     {SOL_SOCKET, 50, 52, "SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_*: programs of the kernel's"},
     {SOL_SOCKET, 55, 55, "SO_MEMINFO: memory of two implementations"},
-    {SOL_SOCKET, 56, 56, "SO_INCOMING_NAPI_ID: there is no NAPI here"},
     {SOL_SOCKET, 57, 57, "SO_COOKIE: a number of its own"},
     {SOL_SOCKET, 60, 60, "SO_ZEROCOPY: completions of MSG_ZEROCOPY are not served, so that it is refused"},
     {SOL_SOCKET, 62, 62, "SO_BINDTOIFINDEX: interfaces of the stack have numbers of their own"},
