@@ -20,6 +20,8 @@
 
 EXPORT pid_t fork(void)
 {
+    if (!forking_room())
+        return -1;
     forking_interposed(true);
     pid_t pid = libc.fork();
     int err = errno;
@@ -34,6 +36,8 @@ pid_t __fork(void) ALIAS_NOTHROW(fork);
 
 EXPORT pid_t _Fork(void)
 {
+    if (!forking_room())
+        return -1;
     forking_prepare();
     pid_t pid = libc._Fork();
     int err = errno;
@@ -127,6 +131,8 @@ EXPORT int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
     if (!fdtab || guard.depth > 0 || (flags & CLONE_THREAD) || (flags & CLONE_FILES))
         return libc.clone(fn, stack, flags, arg, ptid, tls, ctid);
     if (!(flags & CLONE_VM)) {
+        if (!forking_room())
+            return -1;
         forking_prepare();
         int pid = libc.clone(copied_start, stack, flags, &s, ptid, tls, ctid);
         int err = errno;

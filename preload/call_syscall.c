@@ -220,6 +220,8 @@ static bool forks(long nr, long a, long b)
 
 static long fork_call(long nr, const long *a)
 {
+    if (!forking_room())
+        return -1;
     forking_prepare();
     long pid = libc.syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
     int err = errno;

@@ -11,6 +11,7 @@
  */
 #include "fork.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -36,6 +37,14 @@ void fork_threaded(void)
 {
     if (!threaded)
         threaded = true;
+}
+
+bool forking_room(void)
+{
+    if (!fdtab || guard.depth > 0 || API(fork_room()))
+        return true;
+    errno = EAGAIN;
+    return false;
 }
 
 void forking_prepare(void)

@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 
+/* False, with errno EAGAIN: the family has as many processes as there is room for. */
+bool forking_room(void);
 /* Around a fork, on the forking thread: prepare, then parent (ok: the child was made, with this pid; 0: not
  * known) or child. No stack, or inside the engine: nothing. */
 void forking_prepare(void);

@@ -177,6 +177,7 @@ struct shunt_api {
     /* in the parent, before fork: a process slot with references for the child; 0 or -errno (the fork goes
      * on, the child has no stack) */
     int (*fork_prepare)(void);
+    bool (*fork_room)(void); /* is there a slot for one more? Without, a fork fails with EAGAIN */
     void (*fork_parent)(bool ok, int child_pid);
     void (*fork_child)(void);
     /* Exec. Begin says that this process, or (own false) a child of pid that shares its memory, 0: not known

@@ -76,6 +76,14 @@ static struct proc *take_place(struct stack *st)
     return NULL;
 }
 
+bool family_room(struct stack *st)
+{
+    for (unsigned i = 0; i < FAMILY_MAX; i++)
+        if (family_at(st, i)->state == PROC_FREE)
+            return true;
+    return false;
+}
+
 struct proc *family_enter(struct stack *st, int pid, uint64_t start_time)
 {
     struct proc *p = take_place(st);

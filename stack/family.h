@@ -66,6 +66,8 @@ struct proc {
 };
 
 int family_init(struct stack *st); /* 0 or -ENOMEM */
+/* Is a place free? */
+bool family_room(struct stack *st);
 /* A place for a process without a parent in the family. NULL: FAMILY_MAX are there. */
 struct proc *family_enter(struct stack *st, int pid, uint64_t start_time);
 /* A place with all the parent's references, before fork. NULL: no place or no memory. The child names itself

@@ -149,6 +149,7 @@ void sleep_after_fork(void);
 /* --- process.c: the family's processes; api.h says what the first four do --- */
 
 int process_fork_prepare(void);
+bool process_fork_room(void);
 void process_fork_parent(bool ok, int child_pid);
 void process_fork_child(void);
 void process_exit(void);

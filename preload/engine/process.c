@@ -147,6 +147,19 @@ struct proc *process_self(void)
     return self;
 }
 
+bool process_fork_room(void)
+{
+    struct shard *sh;
+    bool room;
+
+    if (!self)
+        return true;
+    sh = engine_enter();
+    room = family_room(engine.st);
+    shard_unlock(sh);
+    return room;
+}
+
 int process_fork_prepare(void)
 {
     struct shard *sh;
