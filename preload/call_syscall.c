@@ -2,6 +2,7 @@
  * through the interposers, which pass on what is not the stack's. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/aio_abi.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -21,7 +22,6 @@
 #include "libc.h"
 #include "route.h"
 #include "signals.h"
-#include "wait.h"
 #include "wait.h"
 
 #define P(x) ((void *)(x))
@@ -85,6 +85,10 @@ static long file_call(long nr, long a, long b, long c, long d, long e, long f, b
         return readv((int)a, P(b), (int)c);
     case SYS_writev:
         return writev((int)a, P(b), (int)c);
+    case SYS_preadv2:
+        return preadv2((int)a, P(b), (int)c, (off_t)d, (int)f);
+    case SYS_pwritev2:
+        return pwritev2((int)a, P(b), (int)c, (off_t)d, (int)f);
     case SYS_close:
         return close((int)a);
     case SYS_close_range:
@@ -270,8 +274,27 @@ static bool is_libcs(long sig)
     return sig == 32 || sig == 33;
 }
 
+/* io_submit(2) of the kernel's own asynchronous I/O, which would work on the placeholder. Differs: refused.
+ */
+static bool submits_ours(const long *a)
+{
+    for (long i = 0; i < a[1]; i++) {
+        struct iocb *cb, copy;
+        if (!USER_COPY(&cb, (struct iocb **)a[2] + i, sizeof(cb)) || !USER_COPY(&copy, cb, sizeof(copy)))
+            return false; /* the kernel says EFAULT, or how far it came */
+        if (fd_is_stack((int)copy.aio_fildes))
+            return true;
+    }
+    return false;
+}
+
 static long other_call(long nr, const long *a, bool *done)
 {
+    if (nr == SYS_io_submit && fdtab && submits_ours(a)) {
+        diag_unsupported(UNSUP_SYSCALL);
+        errno = EINVAL;
+        return -1;
+    }
     if (nr == SYS_rt_sigaction && !is_libcs(a[0]))
         return sigaction_call(a);
     if (nr == SYS_execve)
@@ -351,6 +374,8 @@ static bool on_descriptor(long nr)
     case SYS_write:
     case SYS_readv:
     case SYS_writev:
+    case SYS_preadv2:
+    case SYS_pwritev2:
     case SYS_close:
     case SYS_dup:
     case SYS_fcntl:
@@ -405,6 +430,8 @@ bool route_wants(long nr, const long a[6])
     case SYS_execveat:
     case SYS_io_uring_setup:
         return true;
+    case SYS_io_submit:
+        return fdtab;
     case SYS_exit_group:
         return fdtab;
     case SYS_clone:

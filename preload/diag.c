@@ -43,9 +43,8 @@ void diag_line(const char *level, const char *fmt, ...)
 
 static const char *const texts[UNSUP_MAX] = {
     [UNSUP_IO_URING] = "io_uring is not served by the stack: io_uring_setup fails with ENOSYS",
-    [UNSUP_VMSPLICE] = "tee and vmsplice do not take a socket of the stack: EINVAL",
     [UNSUP_RAW_CLONE] = "a process made by a raw clone() has no stack: its sockets are not connected",
-    [UNSUP_SYSCALL] = "syscall() was given a socket of the stack for a call that is not interposed",
+    [UNSUP_SYSCALL] = "io_submit does not take a socket of the stack: EINVAL",
 };
 /* Shared with the processes forked from here on, so that once is once. */
 static unsigned own[UNSUP_MAX], *counts = own;

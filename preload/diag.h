@@ -8,9 +8,8 @@ void diag_line(const char *level, const char *fmt, ...) __attribute__((format(pr
 /* What the stack can't do, each counted, and logged once. */
 enum unsupported {
     UNSUP_IO_URING,  /* io_uring_setup after a stack was started: ENOSYS */
-    UNSUP_VMSPLICE,  /* vmsplice, tee on a socket */
     UNSUP_RAW_CLONE, /* fork by a raw clone: the child has no stack */
-    UNSUP_SYSCALL,   /* syscall(2) on a socket of the stack that has no interposer */
+    UNSUP_SYSCALL,   /* io_submit on a socket of the stack */
     UNSUP_MAX
 };
 /* Once, before the first fork of a process with a stack. */
