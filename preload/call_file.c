@@ -23,6 +23,7 @@
 
 #include "fdtab.h"
 #include "libc.h"
+#include "popened.h"
 #include "stream.h"
 
 #define COOKIE(fd) ((void *)(long)(fd))
@@ -259,6 +260,7 @@ FILE *freopen64(const char *restrict path, const char *restrict mode, FILE *rest
  * own: the stack is told here. */
 EXPORT int fclose(FILE *f)
 {
+    popened_forget(f);
     if (fdtab) {
         int fd = f->_fileno;
         FILE *libcs = not_standard(f);

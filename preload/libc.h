@@ -131,6 +131,9 @@
     X(int, fstat, SYS_fstat, (int fd, struct stat *s), (fd, s))                                              \
     X(int, __fxstat, -1, (int v, int fd, struct stat *s), (v, fd, s))                                        \
     X(void *, dlopen, -1, (const char *f, int m), (f, m))                                                    \
+    X(int, system, -1, (const char *c), (c))                                                                 \
+    X(FILE *, popen, -1, (const char *c, const char *m), (c, m))                                             \
+    X(int, pclose, -1, (FILE * f), (f))                                                                      \
     X(int, chroot, SYS_chroot, (const char *p), (p))                                                         \
     X(int, setuid, -1, (uid_t u), (u))                                                                       \
     X(int, seteuid, -1, (uid_t e), (e))                                                                      \

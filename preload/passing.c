@@ -23,6 +23,7 @@
 #include "diag.h"
 #include "fdtab.h"
 #include "libc.h"
+#include "tree.h"
 
 /* --- programs that can't be preloaded --- */
 
@@ -171,6 +172,16 @@ void passing_done(struct passing *p, int pid)
         API_VOID(exec_child(&p->x, pid));
     p->begun = false;
     errno = saved;
+}
+
+bool passing_wanted(void)
+{
+    if (guard.depth > 0 || guard.vforked)
+        return false;
+    for (int fd = 0, end = fdtab_end(); fd < end; fd++)
+        if (is_table(fd) && goes_on(fd, fd))
+            return true;
+    return tree_env_lacks(environ);
 }
 
 const char *passing_find(const char *file, char *buf)

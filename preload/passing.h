@@ -23,6 +23,10 @@ void passing_failed(struct passing *p);
 /* passing_begin_child's child was made. */
 void passing_done(struct passing *p, int pid);
 
+/* A child that libc makes by itself would miss something: sockets that it inherits, or its way to the stack.
+ */
+bool passing_wanted(void);
+
 /* The file that execvp would execute: itself or on PATH, written to buf of PATH_MAX. NULL: there is none. */
 const char *passing_find(const char *file, char *buf);
 

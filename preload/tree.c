@@ -189,6 +189,11 @@ static bool names_other_tree(char *const *envp)
     return join && (!ours || strcmp(join, ours) != 0);
 }
 
+bool tree_env_lacks(char *const *envp)
+{
+    return saved_preload && (!env_get(envp, JOIN) || !env_get(envp, PRELOAD));
+}
+
 /* "LD_PRELOAD=ours:theirs" */
 static char *preload_both(const char *theirs, char *bytes)
 {

@@ -29,6 +29,8 @@ struct tree_room {
     size_t pointers, bytes;
 };
 struct tree_room tree_env_room(char *const *envp);
+/* envp misses what leads to this tree. */
+bool tree_env_lacks(char *const *envp);
 char *const *tree_env(char *const *envp, const char *place, char **pointers, char *bytes);
 #define TREE_ENV(envp, place)                                                                                \
     ({                                                                                                       \

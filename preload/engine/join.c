@@ -168,6 +168,8 @@ static int look(int end0, struct ticket *t, int fd[FDS_MAX])
             if (up < 0)
                 r = up;
         }
+        if (r > 0 && msg.msg_flags & MSG_CTRUNC)
+            r = -EMFILE;
         if (r > 0 && (r != (long)sizeof *t || t->magic != MAGIC || n < FDS || t->nfd != n))
             r = -EPROTO;
     }
@@ -213,7 +215,8 @@ static int join_by(int end0, const char *place)
     if (rc == -EAGAIN)
         return 0;
     if (rc)
-        return failed(rc, "cannot join the stack of this process tree: %s", strerror(-rc));
+        return failed(rc, "cannot join the stack of this process tree: %s%s", strerror(-rc),
+                      rc == -EMFILE ? ": raise the hard limit of descriptors (ulimit -Hn)" : "");
     build_id(build);
     if (memcmp(build, t.build, sizeof build) != 0)
         return failed(-EPROTO,

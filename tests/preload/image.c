@@ -756,3 +756,59 @@ CHECK(by_system_and_popen)
     NEED(fgets(cmd, 60, f));
     V(WEXITSTATUS(pclose(f)));
 }
+
+CHECK(system_and_popen_with_a_socket)
+{
+    char cmd[4400], line[64], b[8];
+    FILE *f, *g;
+
+    begin();
+    pair_at_20();
+    NEED(send(20, "abcdef", 6, 0) == 6);
+    snprintf(cmd, sizeof(cmd), "%s + echo:21:2", me);
+    V(WEXITSTATUS(system(cmd)));
+    R(system("exit 3") / 256);
+    R(system("kill -9 $$"));
+    V(system(NULL) != 0);
+    f = popen(cmd, "r");
+    V(f != NULL);
+    V(fgets(line, sizeof(line), f) != NULL);
+    TEXT(line, strlen(line));
+    V(WEXITSTATUS(pclose(f)));
+    f = popen("cat >/dev/null; exit 4", "w");
+    V(fcntl(fileno(f), F_GETFD));
+    g = popen("cat; exit 5", "we"); /* has no copy of the first one's end */
+    V(fcntl(fileno(g), F_GETFD));
+    V(fputs("to cat\n", f) >= 0);
+    V(WEXITSTATUS(pclose(f)));
+    V(WEXITSTATUS(pclose(g)));
+    R(popen("true", "x") == NULL ? -1 : 0);
+    R(popen("true", "rw") == NULL ? -1 : 0);
+    snprintf(cmd, sizeof(cmd), "exec %s + recv:21:2", me);
+    f = popen(cmd, "w");
+    V(WEXITSTATUS(pclose(f)));
+    R(recv(20, b, 4, MSG_WAITALL));
+    TEXT(b, 4);
+    on_signal(SIGINT, 0);
+    V(WEXITSTATUS(system("kill -INT $PPID; exit 6")));
+    V(check_signals);
+    V(raise(SIGINT));
+    V(check_signals);
+}
+
+CHECK(system_after_clearenv)
+{
+    struct sockaddr_in a;
+    char cmd[4400], b[8];
+    int l, c;
+
+    begin();
+    l = listen4(&a);
+    NEED(fcntl(l, F_SETFD, FD_CLOEXEC) == 0);
+    clearenv();
+    snprintf(cmd, sizeof(cmd), "%s + -connect:%u", me, ntohs(a.sin_port));
+    fflush(stdout);
+    V(WEXITSTATUS(system(cmd)));
+    c = accept(l, NULL, NULL);
+    V(read_all(c, b, 5));
+}
