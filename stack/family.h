@@ -56,7 +56,7 @@ struct proc {
     uint8_t *marks;       /* [SHUNT_FD_MAX]: proc_mark's; valid while exec_begun or fresh */
     uint64_t token;       /* of this use of the place; never reused */
     uint8_t exec_begun;   /* marks are set, exec is locked or its owner is gone */
-    int32_t exec_tid;     /* who executes */
+    int32_t exec_tid;     /* who executes; 0: not known to the keeper */
     uint8_t fresh;        /* made for an image that has not joined yet: marks are valid */
     uint8_t marked;       /* marks has pages */
     uint8_t joined;       /* by exec, not by fork */

@@ -261,8 +261,9 @@ int process_exec_begin(bool own, int pid, struct exec_place *out)
     sh = engine_enter();
     if (own) {
         p = self;
-        rc =
-            me.own == (int)sys0(SYS_getpid) ? family_exec_begin(engine.st, p, (int)sys0(SYS_gettid)) : -ESRCH;
+        rc = me.own == (int)sys0(SYS_getpid)
+                 ? family_exec_begin(engine.st, p, me.foreign ? 0 : (int)sys0(SYS_gettid))
+                 : -ESRCH;
     } else {
         pid = me.foreign ? 0 : pid;
         p = family_enter(engine.st, pid, 0);
@@ -382,8 +383,9 @@ bool process_execs(unsigned slot)
 {
     struct proc *p = family_at(engine.st, slot);
 
-    return p->exec_begun &&
-           !family_exec_done(engine.st, p, sys3(SYS_tgkill, p->pid, p->exec_tid, 0) == -ESRCH);
+    bool gone = p->exec_begun && p->exec_tid && sys3(SYS_tgkill, p->pid, p->exec_tid, 0) == -ESRCH;
+
+    return p->exec_begun && !family_exec_done(engine.st, p, gone);
 }
 
 bool process_portless(unsigned slot)
