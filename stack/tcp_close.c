@@ -248,7 +248,7 @@ void tcp_reset_state(struct shard *sh, struct tcb *t)
     memset(t->chrono_ms, 0, sizeof t->chrono_ms);
     t->bytes_acked = t->bytes_received = 0;
     if (t->ext) {
-        t->ext->total_retrans = t->ext->ofo_segs = t->ext->dsack_dups = 0;
+        t->ext->total_retrans = t->ext->ofo_segs = t->ext->dsack_dups = t->ext->reord_seen = 0;
         t->ext->bytes_retrans = 0;
     }
 }

@@ -51,6 +51,13 @@ void tcp_note_retrans(struct shard *sh, struct tcb *t, uint32_t n, uint32_t byte
     x->bytes_retrans += bytes;
 }
 
+void tcp_note_reordering(struct shard *sh, struct tcb *t)
+{
+    t->reord_seen = true;
+    if (tcp_ext_get(sh, t))
+        t->ext->reord_seen++;
+}
+
 void tcp_ext_inherit(struct shard *sh, struct tcb *c, const struct tcb *l)
 {
     const struct tcp_ext *from = l->ext;

@@ -54,7 +54,7 @@ struct tcp_ext {
     uint64_t rx_stamp_ns; /* of the last byte that recv took, 0: none */
     /* What went wrong so far, for TCP_INFO: segments and bytes sent again, received out of order, duplicates
      * that D-SACKs told of. */
-    uint32_t total_retrans, ofo_segs, dsack_dups;
+    uint32_t total_retrans, ofo_segs, dsack_dups, reord_seen;
     uint64_t bytes_retrans;
     uint32_t oow_ms;   /* last answer to a segment out of place (tcp_invalid_ratelimit), 0: never */
     uint32_t rcvlowat; /* SO_RCVLOWAT, with TF_LOWAT */
@@ -76,6 +76,8 @@ struct tcp_ext {
 struct tcp_ext *tcp_ext_get(struct shard *sh, struct tcb *t);
 /* tcb_free's. */
 void tcp_ext_free(struct shard *sh, struct tcb *t);
+/* The path was seen to reorder. */
+void tcp_note_reordering(struct shard *sh, struct tcb *t);
 /* n segments, of bytes of text, were sent again. */
 void tcp_note_retrans(struct shard *sh, struct tcb *t, uint32_t n, uint32_t bytes);
 /* What a child takes over from its listener. Without memory the child goes without. */

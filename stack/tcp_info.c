@@ -102,7 +102,7 @@ static void info_sender(const struct tcb *t, struct tcp_info *o)
     o->tcpi_bytes_sent = t->bytes_acked + (flight - extra) + again;
     o->tcpi_bytes_retrans = again;
     o->tcpi_dsack_dups = t->ext ? t->ext->dsack_dups : 0;
-    o->tcpi_reord_seen = t->reord_seen;
+    o->tcpi_reord_seen = t->ext ? t->ext->reord_seen : t->reord_seen;
     o->tcpi_delivered_ce = t->ext ? segments(t, t->ext->delivered_ce) : 0;
     /* Every packet, sent for the first time, that is in flight no more; the SYN, and the FIN. */
     o->tcpi_delivered = t->data_segs_out - (again ? tcp_total_retrans(t) - syn_retrans : 0) -

@@ -3,6 +3,7 @@
 
 #include "tcp_cc.h"
 #include "tcp_ecn.h"
+#include "tcp_ext.h"
 #include "tcp_mtup.h"
 #include "tcp_output.h"
 #include "tcp_pace.h"
@@ -103,7 +104,7 @@ static void reno_add(struct shard *sh, struct tcb *t, struct tcp_ack_info *a)
         return;
     out = tcp_flight(t) / t->mss + 1;
     t->reordering = (uint16_t)(out < most ? out : most);
-    t->reord_seen = true;
+    tcp_note_reordering(sh, t);
     tcp_count(sh, COUNT_TCP_RENO_REORDER);
 }
 
@@ -420,11 +421,29 @@ void tcp_recover_too_long(struct shard *sh, struct tcb *t)
 
 /* --- sending again --- */
 
+/* Does a unit begin a burst, as it was sent first (tcp_chunk_cut)? */
+static bool begins_burst(const struct rte_mbuf *u)
+{
+    const struct pkt_meta *pm = pkt_meta((struct rte_mbuf *)(uintptr_t)u);
+
+    return pm->truesize != pm->len;
+}
+
+/* Where a whole burst is sent again, it ends in PSH, as it did first: u does, when what is before it in its
+ * burst has just gone and nothing of it is left. */
+static void push_burst(const struct tcb *t, struct rte_mbuf *u, const struct rte_mbuf *expected)
+{
+    const struct rte_mbuf *n = pkt_meta(u)->link;
+
+    if (u == expected && !begins_burst(u) && (!n || n == t->tx->snd_next || begins_burst(n)))
+        pkt_meta(u)->flags |= UNIT_PSH;
+}
+
 void tcp_recover_output(struct shard *sh, struct tcb *t)
 {
     struct tcp_tx *x = t->tx;
     uint32_t wnd_end = t->snd_una + t->snd_wnd;
-    struct rte_mbuf *u = x->rtx_hint ? x->rtx_hint : x->snd_head, *next;
+    struct rte_mbuf *u = x->rtx_hint ? x->rtx_hint : x->snd_head, *next, *expected = NULL;
     bool head_sent = false;
 
     while (u && u != x->snd_next && x->lost > x->retrans) {
@@ -443,8 +462,10 @@ void tcp_recover_output(struct shard *sh, struct tcb *t)
             break;
         if ((t->flags & TF_PACED) && tcp_pace_blocked(sh, t))
             break;
+        push_burst(t, u, expected);
         if (tcp_retransmit(sh, t, u))
             break;
+        expected = next;
         if (tcp_in_reduction(t))
             x->prr_out += tcp_pipe(t) - pipe;
         tcp_count(sh, t->ca_state == CA_LOSS ? COUNT_TCP_SLOW_START_RETRANS : COUNT_TCP_FAST_RETRANS);

@@ -37,7 +37,7 @@ void tcp_sack_reordered(struct shard *sh, struct tcb *t, uint32_t low, bool by_t
     packets = (high - low + t->mss - 1) / t->mss;
     if (packets > t->reordering)
         t->reordering = (uint16_t)(packets < most ? packets : most);
-    t->reord_seen = true;
+    tcp_note_reordering(sh, t);
     tcp_count(sh, by_ts ? COUNT_TCP_TS_REORDER : COUNT_TCP_SACK_REORDER);
 }
 

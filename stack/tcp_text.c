@@ -203,7 +203,7 @@ enum count tcp_step_fin(struct shard *sh, struct tcb *t, struct tcp_seg *s)
     t->shut |= 1;
     tcp_reass_free(sh,
                    t); /* behind a FIN there is nothing, not even a duplicate to report (Linux: tcp_fin) */
-    if (t->state == TCPS_ESTABLISHED && t->data_segs_in)
+    if (t->state == TCPS_ESTABLISHED && t->data_segs_in && t->rcv_mem <= t->rcvbuf)
         schedule_ack(sh, t, true);
     else
         tcp_at_burst_end(sh, t, TF_ACK_NOW);

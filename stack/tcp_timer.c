@@ -171,7 +171,8 @@ static bool is_hopeless(struct shard *sh, const struct tcb *t)
         /* With timeouts that do not back off there are more of them in the same time. */
         if (t->tx->retries >= max + linear || (user_ms && timed_out(sh, t, 0, user_ms)))
             return true;
-        return !user_ms && (tcp_now_us(sh) - t->drs_us) / 1000 >= whole_ms;
+        /* Timers have whole milliseconds, so that the last one may come a part of one early. */
+        return !user_ms && (tcp_now_us(sh) - t->drs_us + 999) / 1000 >= whole_ms;
     }
     if (t->flags & TF_CLOSED)
         n = orphan_retries(sh, t, tcp_rto_backed_off(t) < TCP_RTO_MAX_MS);
