@@ -10,6 +10,7 @@
 #include "fdtab.h"
 #include "io.h"
 #include "libc.h"
+#include "vector.h"
 
 /* The engine says what a socket call on an epoll set gets. */
 static ssize_t io_result(ssize_t r)
@@ -54,20 +55,23 @@ static int v2_flags(int rwf)
 /* A vector of nothing moves nothing, not even an empty datagram (vfs_writev). */
 static ssize_t vec(int fd, const struct iovec *iov, int n, int rwf, bool out)
 {
-    struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n};
+    struct vector k __attribute__((cleanup(vector_end)));
     size_t sum = 0;
+    k.mapped = 0;
     if (fd_has(fd, FD_EPSET))
         return -EINVAL;
     if (n < 0 || n > IOV_MAX)
         return -EINVAL;
-    if (!USER_READABLE(iov, (size_t)n * sizeof(*iov)))
-        return -EFAULT;
+    int r = vector_take(&k, iov, (size_t)n);
+    if (r < 0)
+        return r;
     for (int i = 0; i < n; i++)
-        sum |= iov[i].iov_len;
+        sum |= k.v[i].iov_len;
     if (sum == 0)
         return 0;
     if (__builtin_expect(rwf & ~RWF_KNOWN, 0))
         return -EOPNOTSUPP;
+    struct msghdr msg = {.msg_iov = k.v, .msg_iovlen = (size_t)n};
     return out ? io_send(fd, &msg, v2_flags(rwf)) : io_recv(fd, &msg, v2_flags(rwf));
 }
 

@@ -18,6 +18,7 @@
 #include "pass.h"
 #include "place.h"
 #include "signals.h"
+#include "vector.h"
 #include "wait.h"
 
 static bool is_stream(struct ref r)
@@ -46,16 +47,20 @@ static bool is_named_by_pointer(struct ref r)
     return type == SOCK_DGRAM || (type == SOCK_RAW && domain == AF_INET6);
 }
 
-/* The program's msghdr and its array of buffers: can they be read, and what is received be written there? */
-static int check_msg(struct msghdr *msg, bool in)
+/* A copy of the program's msghdr and of its array of buffers (vector.h): can they be read, and what is
+ * received be written there? An array that is too long is io_recv's and io_send's to refuse. */
+static int take_msg(struct msghdr *to, struct vector *k, struct msghdr *msg, bool in)
 {
-    if (!(in ? USER_WRITABLE(msg, sizeof(*msg)) : USER_READABLE(msg, sizeof(*msg))))
+    k->mapped = 0;
+    if ((in && !USER_WRITABLE(msg, sizeof(*msg))) || !USER_COPY(to, msg, sizeof(*to)))
         return -EFAULT;
-    if (msg->msg_name && (int)msg->msg_namelen < 0)
+    if (to->msg_name && (int)to->msg_namelen < 0)
         return -EINVAL;
-    if (msg->msg_iovlen <= IOV_MAX && !USER_READABLE(msg->msg_iov, msg->msg_iovlen * sizeof(struct iovec)))
-        return -EFAULT;
-    return 0;
+    if (to->msg_iovlen > IOV_MAX)
+        return 0;
+    int r = vector_take(k, to->msg_iov, to->msg_iovlen);
+    to->msg_iov = k->v;
+    return r;
 }
 
 #define RW_COUNT_MAX 0x7ffff000u /* Linux moves at most this at once */
@@ -285,15 +290,16 @@ static ssize_t recv_msghdr(int fd, struct msghdr *msg, int flags)
 {
     if (flags & CMSG_COMPAT)
         return -EINVAL;
-    int was, r = check_msg(msg, true);
+    struct vector k __attribute__((cleanup(vector_end)));
+    struct msghdr m;
+    int r = take_msg(&m, &k, msg, true);
     if (r < 0)
         return unless_set(fd, r);
-    was = msg->msg_flags;
-    ssize_t n = io_recv(fd, msg, flags);
-    if (n < 0)
-        msg->msg_flags = was;
-    else if (flags & MSG_CMSG_CLOEXEC)
-        msg->msg_flags |= MSG_CMSG_CLOEXEC;
+    ssize_t n = io_recv(fd, &m, flags);
+    msg->msg_namelen = m.msg_namelen;
+    msg->msg_controllen = m.msg_controllen;
+    if (n >= 0)
+        msg->msg_flags = m.msg_flags | (flags & MSG_CMSG_CLOEXEC);
     return n;
 }
 
@@ -390,26 +396,25 @@ static int check_control(const struct msghdr *msg)
 /* Linux (__copy_msghdr): of an address that is longer than any, what is beyond is not looked at. */
 static ssize_t send_msghdr(int fd, const struct msghdr *msg, int flags)
 {
-    if (flags & CMSG_COMPAT)
+    struct vector k __attribute__((cleanup(vector_end)));
+    struct msghdr m;
+    int r = take_msg(&m, &k, (struct msghdr *)msg, false);
+    if (r == 0 && (flags & CMSG_COMPAT))
         return -EINVAL;
-    if (msg->msg_controllen) {
-        int r = check_control(msg);
-        if (r < 0)
-            return unless_set(fd, r);
-    }
-    if (__builtin_expect(sockaddr_len_ok(msg->msg_namelen), 1) || !msg->msg_name)
-        return io_send(fd, msg, flags);
-    struct msghdr cut = *msg;
-    cut.msg_namelen = sizeof(struct sockaddr_storage);
-    return io_send(fd, &cut, flags);
+    if (r == 0 && m.msg_controllen)
+        r = check_control(&m);
+    if (r < 0)
+        return unless_set(fd, r);
+    if (m.msg_name && __builtin_expect(!sockaddr_len_ok(m.msg_namelen), 0))
+        m.msg_namelen = sizeof(struct sockaddr_storage);
+    return io_send(fd, &m, flags);
 }
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 {
     if (!fd_is_stack(fd))
         return fdtab && !guard.vforked ? pass_sendmsg(fd, msg, flags) : libc.sendmsg(fd, msg, flags);
-    int r = check_msg((struct msghdr *)msg, false);
-    return to_errno(r < 0 ? unless_set(fd, r) : send_msghdr(fd, msg, flags));
+    return to_errno(send_msghdr(fd, msg, flags));
 }
 
 static int stack_sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
@@ -422,9 +427,7 @@ static int stack_sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
     if (n > IOV_MAX)
         n = IOV_MAX;
     while (sent < n) {
-        ssize_t r = check_msg(&v[sent].msg_hdr, false);
-        if (r == 0)
-            r = send_msghdr(fd, &v[sent].msg_hdr, flags);
+        ssize_t r = send_msghdr(fd, &v[sent].msg_hdr, flags);
         if (r < 0)
             return sent ? (int)sent : (int)r;
         unsigned len = (unsigned)r;

@@ -3,6 +3,7 @@
 #include "check.h"
 
 #include <pthread.h>
+#include <sys/mman.h>
 
 enum { TRY_MS = 400 };
 
@@ -301,4 +302,70 @@ CHECK(fork_while_another_thread_opens_and_closes)
     }
     pthread_join(t, NULL);
     V(odd);
+}
+
+/* --- arguments that another thread changes during the call --- */
+
+static struct iovec *changing; /* at the end of a page */
+static volatile int stop_changing;
+
+static void *change(void *arg)
+{
+    char *page = arg;
+
+    while (!stop_changing) {
+        for (unsigned i = 0; i < 64; i++) {
+            changing[0].iov_len = i % 3 ? 64 : (size_t)1 << 40; /* only 64 are there */
+            changing[1].iov_base = i % 2 ? page + 4096 : page;
+        }
+        mprotect(page, 4096, PROT_NONE);
+        mprotect(page, 4096, PROT_READ | PROT_WRITE);
+    }
+    return NULL;
+}
+
+/* Whatever the calls say, the process and its sockets live on. */
+CHECK(buffers_that_change)
+{
+    char *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *box = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char buf[4096];
+    struct msghdr msg = {0};
+    int uv[2], odd = 0;
+    pthread_t t;
+    long until;
+    char c = 0;
+
+    NEED(munmap(page + 4096, 4096) == 0 && munmap(box + 4096, 4096) == 0);
+    tcp_pair_nb(sv);
+    udp_pair(uv);
+    changing = (struct iovec *)(void *)(page + 4096) - 2;
+    changing[0] = (struct iovec){box + 4096 - 64, 64};
+    changing[1] = (struct iovec){page, 64};
+    stop_changing = 0;
+    NEED(pthread_create(&t, NULL, change, page) == 0);
+    until = now_ms() + 400;
+    while (now_ms() < until) {
+        msg.msg_iov = changing;
+        msg.msg_iovlen = 2;
+        for (int i = 0; i < 50; i++) {
+            odd += sendmsg(sv[0], &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < -1;
+            odd += writev(sv[0], changing, 2) < -1;
+            odd += recvmsg(sv[1], &msg, MSG_DONTWAIT) < -1;
+            odd += readv(sv[1], changing, 2) < -1;
+            odd += sendmsg(uv[0], &msg, MSG_DONTWAIT) < -1;
+            odd += recvmsg(uv[1], &msg, MSG_DONTWAIT) < -1;
+        }
+    }
+    stop_changing = 1;
+    pthread_join(t, NULL);
+    V(odd);
+    while (recv(sv[1], buf, sizeof(buf), MSG_DONTWAIT) > 0 || settle(sv[1], POLLIN))
+        if (recv(sv[1], buf, sizeof(buf), MSG_DONTWAIT) < 0)
+            break;
+    fcntl(sv[0], F_SETFL, 0);
+    R(send(sv[0], "z", 1, 0));
+    while (settle(sv[1], POLLIN) && recv(sv[1], &c, 1, 0) == 1 && c != 'z')
+        ;
+    V(c);
 }
