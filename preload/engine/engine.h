@@ -187,9 +187,9 @@ void process_reap(unsigned slot);
 
 /* Makes the channel to the keeper, before it is forked. 0 or -errno. */
 int ticket_init(void);
-/* The family's end of it; in a process that joins: takes it. */
+/* The family's end of it; in a process that joins: takes it, and asks the keeper for the wake descriptors. */
 int ticket_channel(void);
-void ticket_join(int fd);
+int ticket_join(int fd, int wake[WAKE_FDS]); /* 0, -ETIMEDOUT or another -errno */
 int ticket_make(int fd, unsigned char bits, bool half);
 void ticket_sent(int ticket);
 int ticket_open(int fd, bool cloexec, bool again, unsigned char *bits);

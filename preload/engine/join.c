@@ -1,10 +1,11 @@
 /* join.c: how a process becomes a member of a stack that runs already, without being a fork of a member.
  *
  * Theory of operation. Whoever starts a stack puts a message into the tree's pair of sockets
- * (preload/tree.c): the descriptors of the segment, of packet memory, of the placeholder, of the channel
- * to the keeper (ticket.c) and of the wake eventfds. It is only ever looked at (MSG_PEEK makes new references
- * each time), so that any number of processes can take them, whenever they come, whatever their user or root
- * directory is by then.
+ * (preload/tree.c): the descriptors of the segment, of packet memory, of the placeholder and of the channel
+ * to the keeper (ticket.c). It is only ever looked at (MSG_PEEK makes new references each time), so that any
+ * number of processes can take them, whenever they come, whatever their user or root directory is by then.
+ * The wake eventfds are too many to lie there: Linux counts what a user has in messages, and refuses all his
+ * processes more than RLIMIT_NOFILE of it (unix(7), ETOOMANYREFS). The keeper hands them out by that channel.
  *
  * What one makes of it: the segment and packet memory are mapped where all others have them. Packet buffers
  * need nothing else of DPDK: a mempool names its functions by an index into a table that each process fills
@@ -44,8 +45,8 @@
 
 #define MAGIC     0x7368756e746a6f69ULL /* "shuntjoi" */
 #define BUILD_MAX 32
-/* Segment, packet memory, placeholder, channel to the keeper, wake descriptors; then those of the links. */
-#define FDS     (4 + WAKE_FDS)
+/* Segment, packet memory, placeholder, channel to the keeper; then those of the links. */
+#define FDS     4
 #define FDS_MAX (FDS + CONFIG_LINKS)
 #define ASK_MS  2000
 
@@ -125,7 +126,6 @@ static int put_message(int end1)
     if (engine.memory_fd < 0)
         return -EOPNOTSUPP;
     build_id(t.build);
-    memcpy(fd + 4, engine.wake_fd, sizeof engine.wake_fd);
     for (unsigned i = 0; common->ports_pass && i < common->nports; i++)
         fd[t.nfd++] = dpdk_pass(engine.dev[i], &passed);
     msg.msg_controllen = CMSG_SPACE(sizeof(int) * t.nfd);
@@ -227,8 +227,10 @@ static int join_by(int end0, const char *place)
         return failed(rc, "cannot join the stack of this process tree: %s",
                       rc == -EBUSY ? "this program uses the addresses that the stack has" : strerror(-rc));
     engine.memory_fd = fd[1];
-    ticket_join(fd[3]);
-    memcpy(engine.wake_fd, fd + 4, sizeof engine.wake_fd);
+    rc = ticket_join(fd[3], engine.wake_fd);
+    if (rc)
+        return failed(rc, "cannot join stack %s: its keeper hands out no descriptors: %s", engine.st->name,
+                      strerror(-rc));
     rc = process_join(place);
     if (!rc)
         rc = engine_open(fd[2]);

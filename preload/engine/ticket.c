@@ -33,6 +33,7 @@
 #define HAND_TRIES    2000 /* milliseconds for a keeper with a full channel */
 #define KEEPER_FDS    1024 /* descriptors that the keeper needs for other things */
 #define COOKIE_OPTION 57   /* SO_COOKIE */
+#define ASK_S         5    /* a keeper that is stopped does not answer */
 
 static int channel[2] = {-1, -1}; /* to the keeper: [0] the family's end, [1] the keeper's */
 static uint64_t transit[FDS_RANGE / 64];
@@ -50,11 +51,6 @@ int ticket_init(void)
 int ticket_channel(void)
 {
     return channel[0];
-}
-
-void ticket_join(int fd)
-{
-    channel[0] = fd;
 }
 
 /* -ENOTSOCK ... for what is no socket. */
@@ -117,6 +113,62 @@ static int recv_fd(int sk, void *data, size_t n, int flags)
         return -ENODATA;
     memcpy(&fd, CMSG_DATA(&c.hdr), sizeof fd);
     return fd;
+}
+
+/* Asks the keeper for the wake descriptors: a message with an end to answer on and no key. */
+int ticket_join(int fd, int wake[WAKE_FDS])
+{
+    struct parcel_key none = {0, 0};
+    struct timespec wait = {ASK_S, 0};
+    char control[CMSG_SPACE(sizeof(int) * WAKE_FDS)], byte;
+    struct iovec iov = {&byte, 1};
+    struct msghdr m = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct pollfd p = {.events = POLLIN};
+    struct rlimit old, lim;
+    int end[2], r;
+    long n;
+
+    channel[0] = fd;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, end) != 0)
+        return -errno;
+    r = send_fd(channel[0], &none, sizeof none, end[1]);
+    fds_close(end[1]);
+    p.fd = end[0];
+    if (!r && sys5(SYS_ppoll, &p, 1, &wait, NULL, 8) <= 0)
+        r = -ETIMEDOUT;
+    sys4(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &old);
+    lim = old;
+    lim.rlim_cur = lim.rlim_max;
+    sys4(SYS_prlimit64, 0, RLIMIT_NOFILE, &lim, NULL);
+    if (!r) {
+        n = sys3(SYS_recvmsg, end[0], &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        if (n != 1 || m.msg_controllen < CMSG_LEN(sizeof(int) * WAKE_FDS))
+            r = n < 0 ? (int)n : -EPROTO;
+    }
+    if (!r)
+        memcpy(wake, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(int) * WAKE_FDS);
+    for (unsigned i = 0; !r && i < WAKE_FDS; i++)
+        r = (wake[i] = fds_move(wake[i])) < 0 ? wake[i] : 0;
+    sys4(SYS_prlimit64, 0, RLIMIT_NOFILE, &old, NULL);
+    fds_close(end[0]);
+    return r;
+}
+
+/* The keeper's answer. */
+static void hand_out_wakes(int fd)
+{
+    char control[CMSG_SPACE(sizeof(int) * WAKE_FDS)] = {0};
+    struct iovec iov = {"", 1};
+    struct msghdr m = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof engine.wake_fd);
+    memcpy(CMSG_DATA(c), engine.wake_fd, sizeof engine.wake_fd);
+    sys3(SYS_sendmsg, fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 /* --- the sender --- */
@@ -307,6 +359,11 @@ void ticket_receive(void)
 
         if (fd < 0)
             continue;
+        if (key.cookie == 0) { /* cookies begin with 1 */
+            hand_out_wakes(fd);
+            sys1(SYS_close, fd);
+            continue;
+        }
         /* Closed: the ticket is worth nothing; parcels_max keeps this from happening. */
         if (fd >= HELD_MAX || sys4(SYS_epoll_ctl, held_epfd, EPOLL_CTL_ADD, fd, &ev) < 0) {
             sys1(SYS_close, fd);
