@@ -21,6 +21,11 @@
  * Threads: the kernel's setting is a thread's and is not inherited: pthread_create's start sets it. A child
  * of fork or vfork too. Differs: a thread made by a raw clone is refused (ENOSYS).
  *
+ * The same for libc. Where a function of libc makes sockets (the resolver), its thread has a second, narrower
+ * setting while it runs: libshunt.so alone makes calls directly, and a byte of the thread (the selector)
+ * turns the handing over off while a call of libc's is served, as the interposers use libc themselves. The
+ * handler's own return is libc's instruction and so comes in again, as a call to rt_sigreturn.
+ *
  * SHUNT_SYSCALL_DISPATCH=1 turns it on, 0 off; without it is on for programs with a Go build id.
  */
 #include "dispatch.h"
@@ -45,13 +50,15 @@
 #include "signals.h"
 #include "vfork.h"
 
-bool dispatch_on;
+bool dispatch_on, dispatch_sigsys;
 
 #if defined(__x86_64__)
 
 #define DISPATCH_PRCTL  59 /* PR_SET_SYSCALL_USER_DISPATCH, of Linux 5.11 */
 #define DISPATCH_TURNED 1  /* PR_SYS_DISPATCH_ON */
 #define DISPATCH_CODE   2  /* SYS_USER_DISPATCH, a si_code */
+#define SELECT_DIRECT   0  /* SYSCALL_DISPATCH_FILTER_ALLOW */
+#define SELECT_HANDED   1  /* SYSCALL_DISPATCH_FILTER_BLOCK */
 #define LANES           4
 #define LANE_BYTES      (512u * 1024)
 #define KERNEL_UC_BYTES (offsetof(ucontext_t, uc_sigmask) + sizeof(uint64_t)) /* the kernel's is shorter */
@@ -64,12 +71,15 @@ static uintptr_t range_lo, range_hi;
 static __thread struct {
     unsigned depth;
     char *lane[LANES];
+    unsigned borrowed;      /* dispatch_begin without its end */
+    volatile char selector; /* of the narrow setting: SELECT_* */
 } mine __attribute__((tls_model("initial-exec")));
 
 /* A call at work on a lane. */
 struct call {
     char uc[KERNEL_UC_BYTES] __attribute__((aligned(16))); /* what it returns by */
     long nr, a[6];
+    char selector; /* as it was when the call came */
 };
 
 static bool arm(void)
@@ -91,10 +101,12 @@ void dispatch_child(void)
 static _Noreturn void dispatch_return(struct call *c, long r)
 {
     uint64_t all = UINT64_MAX;
+    char selector = c->selector;
     /* From here on no handler may take this lane: the frame has the mask to go on with. */
     raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, 0, sizeof(all), 0, 0);
     mine.depth--;
     ((ucontext_t *)c->uc)->uc_mcontext.gregs[REG_RAX] = r;
+    mine.selector = selector;
     __asm__ volatile("mov %0, %%rsp\n\tmov $15, %%eax\n\tsyscall" /* rt_sigreturn */
                      :
                      : "r"(c->uc)
@@ -194,6 +206,8 @@ static bool enter(ucontext_t *uc, long nr, const long a[6])
     memcpy(c->uc, uc, KERNEL_UC_BYTES);
     ((ucontext_t *)c->uc)->uc_mcontext.fpregs = fp ? (void *)top : NULL;
     c->nr = nr;
+    c->selector = mine.selector;
+    mine.selector = SELECT_DIRECT;
     memcpy(c->a, a, sizeof(c->a));
     g[REG_RIP] = (greg_t)dispatch_entry;
     g[REG_RDI] = (greg_t)c;
@@ -428,6 +442,66 @@ static bool turn_on(const char **why)
     return true;
 }
 
+/* --- for a function of libc --- */
+
+static struct {
+    uintptr_t lo, hi; /* libshunt.so's code */
+} narrow;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void get_ready(void)
+{
+    struct sigaction sa = {.sa_sigaction = on_sigsys, .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK};
+    uintptr_t lo = range_lo, hi = range_hi;
+    range_lo = range_hi = 0;
+    dl_iterate_phdr(widen, (void *)&once);
+    narrow.lo = range_lo;
+    narrow.hi = range_hi;
+    range_lo = lo;
+    range_hi = hi;
+    dispatch_sigsys = true;
+    if (!dispatch_on && libc.sigaction(SIGSYS, &sa, NULL) < 0)
+        narrow.hi = 0;
+}
+
+struct dispatch_scope dispatch_begin(void)
+{
+    struct dispatch_scope s = {.before = mine.selector};
+    uint64_t sys = 1ull << (SIGSYS - 1), was = 0;
+    pthread_once(&once, get_ready);
+    mine.selector = SELECT_DIRECT;
+    if (narrow.hi == 0 ||
+        (mine.borrowed == 0 && raw_syscall(SYS_prctl, DISPATCH_PRCTL, DISPATCH_TURNED, (long)narrow.lo,
+                                           (long)(narrow.hi - narrow.lo), (long)&mine.selector, 0) != 0)) {
+        mine.selector = s.before;
+        return s;
+    }
+    raw_syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&sys, (long)&was, sizeof(sys), 0, 0);
+    s.unmasked = was & sys;
+    s.on = true;
+    mine.borrowed++;
+    mine.selector = SELECT_HANDED;
+    return s;
+}
+
+void dispatch_end(struct dispatch_scope *s)
+{
+    uint64_t sys = 1ull << (SIGSYS - 1);
+    if (!s->on)
+        return;
+    mine.selector = s->before;
+    if (--mine.borrowed == 0) {
+        if (dispatch_on) {
+            arm();
+        } else {
+            raw_syscall(SYS_prctl, DISPATCH_PRCTL, 0, 0, 0, 0, 0);
+            lanes_free(NULL);
+        }
+    }
+    if (s->unmasked)
+        raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, (long)&sys, 0, sizeof(sys), 0, 0);
+}
+
 static void refuse(const char *why)
 {
     const char *fallback = getenv("SHUNT_FALLBACK");
@@ -457,6 +531,13 @@ __attribute__((constructor)) static void dispatch_start(void)
 }
 
 #else
+
+struct dispatch_scope dispatch_begin(void)
+{
+    return (struct dispatch_scope){0};
+}
+
+void dispatch_end(struct dispatch_scope *s) {}
 
 void dispatch_child(void) {}
 

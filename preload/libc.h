@@ -145,6 +145,32 @@
     X(int, getifaddrs, -1, (struct ifaddrs * *p), (p))                                                       \
     X(void, freeifaddrs, -1, (struct ifaddrs * p), (p))                                                      \
     X(FILE *, fdopen, -1, (int fd, const char *mode), (fd, mode))                                            \
+    X(int, getaddrinfo, -1, (const char *n, const char *s, const struct addrinfo *h, struct addrinfo **o),   \
+      (n, s, h, o))                                                                                          \
+    X(int, getnameinfo, -1,                                                                                  \
+      (const struct sockaddr *a, socklen_t l, char *h, socklen_t hl, char *s, socklen_t sl, int f),          \
+      (a, l, h, hl, s, sl, f))                                                                               \
+    X(struct hostent *, gethostbyname, -1, (const char *n), (n))                                             \
+    X(struct hostent *, gethostbyname2, -1, (const char *n, int f), (n, f))                                  \
+    X(struct hostent *, gethostbyaddr, -1, (const void *a, socklen_t l, int f), (a, l, f))                   \
+    X(int, gethostbyname_r, -1,                                                                              \
+      (const char *n, struct hostent *h, char *b, size_t l, struct hostent **o, int *e), (n, h, b, l, o, e)) \
+    X(int, gethostbyname2_r, -1,                                                                             \
+      (const char *n, int f, struct hostent *h, char *b, size_t l, struct hostent **o, int *e),              \
+      (n, f, h, b, l, o, e))                                                                                 \
+    X(int, gethostbyaddr_r, -1,                                                                              \
+      (const void *a, socklen_t al, int f, struct hostent *h, char *b, size_t l, struct hostent **o,         \
+       int *e),                                                                                              \
+      (a, al, f, h, b, l, o, e))                                                                             \
+    X(int, res_query, -1, (const char *n, int c, int t, unsigned char *a, int l), (n, c, t, a, l))           \
+    X(int, res_search, -1, (const char *n, int c, int t, unsigned char *a, int l), (n, c, t, a, l))          \
+    X(int, res_send, -1, (const unsigned char *m, int n, unsigned char *a, int l), (m, n, a, l))             \
+    X(int, res_nquery, -1, (struct __res_state * s, const char *n, int c, int t, unsigned char *a, int l),   \
+      (s, n, c, t, a, l))                                                                                    \
+    X(int, res_nsearch, -1, (struct __res_state * s, const char *n, int c, int t, unsigned char *a, int l),  \
+      (s, n, c, t, a, l))                                                                                    \
+    X(int, res_nsend, -1, (struct __res_state * s, const unsigned char *m, int n, unsigned char *a, int l),  \
+      (s, m, n, a, l))                                                                                       \
     X(int, rresvport_af, -1, (int *p, sa_family_t f), (p, f))                                                \
     X(int, bindresvport, -1, (int fd, struct sockaddr_in *a), (fd, a))                                       \
     X(FILE *, freopen, -1, (const char *p, const char *m, FILE *f), (p, m, f))                               \
@@ -153,10 +179,13 @@
     X(long, syscall, -1, (long nr, long a, long b, long c, long d, long e, long f), (nr, a, b, c, d, e, f))
 
 struct aiocb;
+struct addrinfo;
+struct hostent;
 struct ifaddrs;
 struct if_nameindex;
 struct stat;
 struct sockaddr_in;
+struct __res_state;
 
 struct libc {
 #define X(ret, name, nr, params, args) ret(*name) params;

@@ -235,7 +235,7 @@ int signals_action(int sig, const struct sigaction *act, struct sigaction *old)
     struct sigaction kern, was;
     if (sig < 1 || sig >= SIGNALS || guard.depth > 0)
         return libc.sigaction(sig, act, old);
-    if (sig == SIGSYS && dispatch_on)
+    if (sig == SIGSYS && (dispatch_on || dispatch_sigsys))
         return keep_aside(act, old);
     uint64_t mask = acquire();
     struct action before = actions[sig];
