@@ -72,6 +72,7 @@ static __thread struct {
     unsigned depth;
     char *lane[LANES];
     unsigned borrowed;      /* dispatch_begin without its end */
+    uintptr_t frame;        /* of the outermost of them */
     volatile char selector; /* of the narrow setting: SELECT_* */
 } mine __attribute__((tls_model("initial-exec")));
 
@@ -276,6 +277,36 @@ static bool is_raw_thread(long nr, const long a[6])
     return (nr == SYS_clone && a[1]) || (nr == SYS_clone3 && a[0] && ((const uint64_t *)a[0])[5]);
 }
 
+/* --- functions of libc that a handler left by siglongjmp --- */
+
+static bool within(uintptr_t sp, const void *lo, size_t n)
+{
+    return lo && sp - (uintptr_t)lo <= n;
+}
+
+/* The stack is shorter than when the function began: it will not come back. */
+static bool is_gone(uintptr_t sp, const stack_t *alt)
+{
+    if (mine.borrowed == 0 || sp < mine.frame)
+        return false;
+    if (alt && !(alt->ss_flags & SS_DISABLE) && within(sp, alt->ss_sp, alt->ss_size))
+        return false;
+    for (unsigned i = 0; i < LANES; i++)
+        if (within(sp, mine.lane[i], LANE_BYTES))
+            return false;
+    return true;
+}
+
+static void give_up(void)
+{
+    mine.selector = SELECT_DIRECT;
+    mine.borrowed = mine.depth = 0;
+    if (dispatch_on)
+        arm();
+    else
+        raw_syscall(SYS_prctl, DISPATCH_PRCTL, 0, 0, 0, 0, 0);
+}
+
 /* --- the handler --- */
 
 static long serve(ucontext_t *uc, long nr, const long a[6], bool *entered)
@@ -318,6 +349,9 @@ static void on_sigsys(int sig, siginfo_t *info, void *context)
     }
     const long a[6] = {g[REG_RDI], g[REG_RSI], g[REG_RDX], g[REG_R10], g[REG_R8], g[REG_R9]};
     bool entered = false;
+    /* What the function calls has its frame two words below that of dispatch_begin at the highest. */
+    if (__builtin_expect(is_gone((uintptr_t)g[REG_RSP] - 2 * sizeof(long), &uc->uc_stack), 0))
+        give_up();
     long r = serve(uc, info->si_syscall, a, &entered);
     if (!entered)
         g[REG_RAX] = r;
@@ -466,6 +500,9 @@ static void get_ready(void)
 
 struct dispatch_scope dispatch_begin(void)
 {
+    uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+    if (is_gone(here, NULL))
+        give_up();
     struct dispatch_scope s = {.before = mine.selector};
     uint64_t sys = 1ull << (SIGSYS - 1), was = 0;
     pthread_once(&once, get_ready);
@@ -479,7 +516,8 @@ struct dispatch_scope dispatch_begin(void)
     raw_syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&sys, (long)&was, sizeof(sys), 0, 0);
     s.unmasked = was & sys;
     s.on = true;
-    mine.borrowed++;
+    if (mine.borrowed++ == 0)
+        mine.frame = here;
     mine.selector = SELECT_HANDED;
     return s;
 }
