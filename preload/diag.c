@@ -21,10 +21,15 @@ static int level_of(const char *name, int otherwise)
     return otherwise;
 }
 
+bool diag_wants(const char *level)
+{
+    return level_of(level, 0) <= level_of(getenv("SHUNT_LOG"), 1);
+}
+
 void diag_line(const char *level, const char *fmt, ...)
 {
     int saved = errno;
-    if (level_of(level, 0) <= level_of(getenv("SHUNT_LOG"), 1)) {
+    if (diag_wants(level)) {
         char line[512];
         va_list ap;
         int n = snprintf(line, sizeof(line), "shunt: %s: ", level);

@@ -2,8 +2,13 @@
 #ifndef SHUNT_PRELOAD_DIAG_H
 #define SHUNT_PRELOAD_DIAG_H
 
+#include <stdbool.h>
+
 /* Level is error, warn, info or debug; written when SHUNT_LOG admits it (default warn). Keeps errno. */
 void diag_line(const char *level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* SHUNT_LOG admits level. */
+bool diag_wants(const char *level);
 
 /* What the stack can't do, each counted, and logged once. */
 enum unsupported {

@@ -60,15 +60,19 @@ static const char *why_not(int fd)
     return has_interpreter(fd, &eh) ? NULL : "is linked statically";
 }
 
-static void warn_if_foreign(const char *path)
+static void tell_if_foreign(const char *path, bool inherits)
 {
+    if (!diag_wants(inherits ? "warn" : "info"))
+        return;
     long fd = raw_syscall(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
     if (fd < 0)
         return;
     const char *why = why_not((int)fd);
     raw_syscall(SYS_close, fd, 0, 0, 0, 0, 0);
-    if (why)
+    if (why && inherits)
         diag_line("warn", "%s %s: it holds the sockets that it inherits, but cannot use them", path, why);
+    else if (why)
+        diag_line("info", "%s %s: it is not on the stack", path, why);
 }
 
 /* --- what goes on --- */
@@ -105,7 +109,7 @@ static void pass_on(struct pass *s, int fd, int from)
     if (API(exec_keep(&p->x, fd, from, fdtab_bits[from])) < 0)
         return;
     if (!s->any)
-        warn_if_foreign(s->path);
+        tell_if_foreign(s->path, true);
     s->any = true;
     snprintf(p->place, sizeof(p->place), "%u:%llu", p->x.slot, (unsigned long long)p->x.token);
 }
@@ -134,15 +138,19 @@ void passing_begin(struct passing *p, const char *path)
     int saved = errno;
     p->begun = false;
     p->place[0] = 0;
-    if (!path || !fdtab || guard.depth > 0)
+    if (!path || guard.depth > 0)
         return;
-    if (!guard.vforked) {
+    if (!fdtab) {
+        tell_if_foreign(path, false);
+    } else if (!guard.vforked) {
         p->begun = API(exec_begin(true, 0, &p->x)) == 0;
         if (p->begun)
             pass_all(p, path, NULL, false);
     } else {
         pass_all(p, path, &vfork_view, false);
     }
+    if (fdtab && !p->place[0])
+        tell_if_foreign(path, false);
     errno = saved;
 }
 
@@ -153,6 +161,8 @@ void passing_begin_child(struct passing *p, const char *path, const struct view 
     p->place[0] = 0;
     if (path && fdtab && guard.depth == 0)
         pass_all(p, path, v, true);
+    if (path && guard.depth == 0 && !p->place[0])
+        tell_if_foreign(path, false);
     errno = saved;
 }
 
