@@ -177,6 +177,8 @@ static bool confined;
 void wait_confine(void)
 {
     confined = true;
+    if (api && guard.depth == 0)
+        API_VOID(confine());
 }
 
 static void yield(void)

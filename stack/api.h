@@ -177,6 +177,9 @@ struct shunt_api {
     /* in the parent, before fork: a process slot with references for the child; 0 or -errno (the fork goes
      * on, the child has no stack) */
     int (*fork_prepare)(void);
+    /* the process is about to forbid itself most system calls (seccomp): links that came with joining are
+     * left to the others */
+    void (*confine)(void);
     bool (*fork_room)(void); /* is there a slot for one more? Without, a fork fails with EAGAIN */
     void (*fork_parent)(bool ok, int child_pid);
     void (*fork_child)(void);

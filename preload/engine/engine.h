@@ -85,6 +85,7 @@ struct engine {
     int tree_end;      /* end 0, where the engine holds it itself (join.c), -1: not */
     uint64_t tree_ino; /* of end 0 */
     bool portless;     /* joined a stack that has ports: they are others' */
+    bool ports_came;   /* joined, and the ports came along */
     int control_fd;    /* listening; -1: none */
     struct sockaddr_un control_addr;
     struct shunt_api api;
@@ -149,6 +150,7 @@ void sleep_after_fork(void);
 /* --- process.c: the family's processes; api.h says what the first four do --- */
 
 int process_fork_prepare(void);
+void process_confine(void);
 bool process_fork_room(void);
 void process_fork_parent(bool ok, int child_pid);
 void process_fork_child(void);

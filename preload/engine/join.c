@@ -198,6 +198,7 @@ static int map_all(const struct ticket *t, const int fd[FDS_MAX])
     if (rc || engine.portless)
         return rc;
     engine.ndev = c->nports;
+    engine.ports_came = true;
     for (unsigned i = 0; i < c->nports; i++) {
         engine.dev[i] = dpdk_take(i, &c->port[i], engine.st->shard[0].pool, fd[FDS + i]);
         netdev_register(c->port[i].index, engine.dev[i]);

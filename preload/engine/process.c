@@ -379,6 +379,23 @@ int process_join(const char *place)
     return 0;
 }
 
+void process_confine(void)
+{
+    struct shard *sh;
+
+    if (!engine.ports_came || engine.portless || !self)
+        return;
+    sh = engine_enter();
+    for (unsigned i = 0; i < engine.ndev; i++)
+        netdev_register(engine.dev[i]->index, NULL);
+    engine.ndev = 0;
+    engine.portless = true;
+    self->portless = 1;
+    shard_set_relay(sleep_relayed);
+    leave(sh);
+    keeper_kick();
+}
+
 bool process_execs(unsigned slot)
 {
     struct proc *p = family_at(engine.st, slot);

@@ -314,6 +314,7 @@ int engine_open(int placeholder)
     a->sleep_finish = sleep_finish;
     a->spin_us = engine.cfg.profile == PROFILE_LATENCY ? UINT32_MAX : (uint32_t)engine.cfg.set.spin_us;
     a->fork_prepare = process_fork_prepare;
+    a->confine = process_confine;
     a->fork_room = process_fork_room;
     a->fork_parent = process_fork_parent;
     a->fork_child = process_fork_child;
