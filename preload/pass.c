@@ -148,7 +148,7 @@ static ssize_t send_with_tickets(int fd, struct msghdr *m, char *control, int fl
     return r;
 }
 
-ssize_t pass_sendmsg(int fd, const struct msghdr *msg, int flags)
+static __attribute__((noinline)) ssize_t send_looked_at(int fd, const struct msghdr *msg, int flags)
 {
     struct msghdr m;
     if (!USER_COPY(&m, msg, sizeof(m)) || m.msg_controllen < CMSG_LEN(sizeof(int)) ||
@@ -161,6 +161,15 @@ ssize_t pass_sendmsg(int fd, const struct msghdr *msg, int flags)
     if (!USER_COPY(control, m.msg_control, m.msg_controllen) || !has_ours(control, m.msg_controllen))
         return send_bounded(fd, msg, flags);
     return send_with_tickets(fd, &m, control, flags);
+}
+
+ssize_t pass_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+    size_t n;
+    /* The frame of the rest is large: most messages do not need it. */
+    if (!USER_COPY(&n, &msg->msg_controllen, sizeof(n)) || n < CMSG_LEN(sizeof(int)))
+        return libc.sendmsg(fd, msg, flags);
+    return send_looked_at(fd, msg, flags);
 }
 
 static bool wants_tickets(const struct mmsghdr *v, unsigned n)
