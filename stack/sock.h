@@ -150,8 +150,8 @@ int sock_getpeername(struct sock *s, struct sockaddr *sa, socklen_t *len);
 /* --- sock_place.c --- */
 /* The placement that op on this address asks for (enum placement), changing nothing. An already decided
  * socket's own, except that BOTH, and every datagram socket that bind did not tie to a side, answers for a
- * peer to connect or send to by its address: STACK or KERNEL. UNDECIDED: connect to AF_UNSPEC decides
- * nothing. -errno: the address is malformed. */
+ * peer to connect or send to by its address: STACK or KERNEL. Connecting to AF_UNSPEC and a malformed
+ * address decide nothing: whoever has the socket answers. */
 int sock_decide(struct stack *st, struct sock *s, enum sock_op op, const struct sockaddr *sa, socklen_t len);
 void sock_set_placement(struct stack *st, struct sock *s, enum placement p);
 int sock_opt_recorded(struct sock *s, int i, int *level, int *name, void *val,
