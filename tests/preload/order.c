@@ -27,7 +27,12 @@ static void make_servers(void)
     NEED(l6 >= 0 && bind(l6, SA(a)) == 0 && listen(l6, 4000) == 0);
     NEED(getsockname(l6, (struct sockaddr *)&server6, &len) == 0 && bind(u6, SA(server6)) == 0);
     NEED(dup2(l, 100) == 100 && dup2(u, 101) == 101 && dup2(l6, 102) == 102 && dup2(u6, 103) == 103);
-    close(bound4(SOCK_STREAM, &dead));
+    /* Bound, so that nobody gets the port by chance, and not listening. */
+    l = bound4(SOCK_STREAM, &dead);
+    NEED(dup2(l, 108) == 108);
+    a.sin6_port = dead.sin_port;
+    l6 = socket(AF_INET6, SOCK_STREAM, 0);
+    NEED(bind(l6, SA(a)) == 0 && dup2(l6, 109) == 109);
     l = bound4(SOCK_STREAM, &full);
     a.sin6_port = full.sin_port;
     l6 = socket(AF_INET6, SOCK_STREAM, 0);
