@@ -417,8 +417,17 @@ static bool note_is_go(const char *at, size_t n)
 
 struct objects {
     unsigned n;
-    bool go; /* the program, which comes first */
+    bool go;   /* the program, which comes first */
+    bool libc; /* it needs libraries, and so has libc's threads */
 };
+
+static bool needs_libraries(const struct dl_phdr_info *o, const ElfW(Phdr) * ph)
+{
+    for (const ElfW(Dyn) *d = (const void *)(o->dlpi_addr + ph->p_vaddr); d->d_tag != DT_NULL; d++)
+        if (d->d_tag == DT_NEEDED)
+            return true;
+    return false;
+}
 
 static bool holds(const struct dl_phdr_info *o, const void *p)
 {
@@ -438,6 +447,9 @@ static int look_at_object(struct dl_phdr_info *o, size_t size, void *arg)
         if (o->dlpi_phdr[i].p_type == PT_NOTE &&
             note_is_go((const char *)o->dlpi_addr + o->dlpi_phdr[i].p_vaddr, o->dlpi_phdr[i].p_memsz))
             all->go = true;
+    for (unsigned i = 0; first && i < o->dlpi_phnum; i++)
+        if (o->dlpi_phdr[i].p_type == PT_DYNAMIC)
+            all->libc = needs_libraries(o, &o->dlpi_phdr[i]);
     return first;
 }
 
@@ -562,7 +574,9 @@ __attribute__((constructor)) static void dispatch_start(void)
                           "(SHUNT_SYSCALL_DISPATCH=0)");
     if (want != 1 && (want == 0 || !all.go))
         return;
-    if (!turn_on(&why))
+    if (!all.libc) /* its threads' variables stand where libc's should */
+        refuse("it is built without cgo: build it with CGO_ENABLED=1");
+    else if (!turn_on(&why))
         refuse(why);
     else
         diag_line("info", "this program makes its own system calls: they are served by syscall dispatch");

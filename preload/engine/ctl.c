@@ -328,12 +328,13 @@ static int check_elf(const char *program, const struct image *im)
     for (unsigned i = 0; i < eh->e_phnum; i++)
         interp |= ((const Elf64_Phdr *)(im->at + eh->e_phoff))[i].p_type == PT_INTERP;
     go = image_has(im, "Go build ID: \"") || image_has(im, "Go buildinf:");
+    if (go && (!interp || !image_has(im, "libc.so.6")))
+        return no(program,
+                  "is a Go program without the C library: build it with CGO_ENABLED=1 and a use of cgo "
+                  "(net has one, if not built with -tags netgo)");
     if (!interp)
         return no(program,
-                  go ? "is a statically linked Go program: nothing can be preloaded into it; build it "
-                       "with CGO_ENABLED=1 and -tags netcgo, or -linkmode=external"
-                     : "is linked statically: nothing can be preloaded into it; use a dynamically "
-                       "linked build");
+                  "is linked statically: nothing can be preloaded into it; use a dynamically linked build");
     return 0;
 }
 
