@@ -29,7 +29,7 @@ struct port {
 };
 
 struct port_table {
-    struct port port[2][65536]; /* TCP, UDP */
+    struct port port[3][65536]; /* TCP, UDP, UDP-Lite */
     uint32_t step;              /* RFC 6056 algorithm 3's next_ephemeral */
 };
 
@@ -41,7 +41,7 @@ int port_table_init(struct stack *st)
 
 static struct port *port_at(struct stack *st, uint8_t proto, uint16_t port_be)
 {
-    struct port *p = &st->ports->port[proto != IPPROTO_TCP][ntohs(port_be)];
+    struct port *p = &st->ports->port[(proto != IPPROTO_TCP) + (proto == IPPROTO_UDPLITE)][ntohs(port_be)];
 
     if (!p->owners.next)
         list_init(&p->owners);
@@ -284,11 +284,11 @@ void port_mend(struct stack *st, struct pcb *work)
 {
     struct port *p;
 
-    for (unsigned t = 0; t < 2; t++)
+    for (unsigned t = 0; t < 3; t++)
         for (unsigned i = 0; i < 65536; i++)
             if (st->ports->port[t][i].owners.next)
                 list_repair(&st->ports->port[t][i].owners);
-    if (!work || (work->proto != IPPROTO_TCP && work->proto != IPPROTO_UDP))
+    if (!work || (work->proto != IPPROTO_TCP && work->proto != IPPROTO_UDP && work->proto != IPPROTO_UDPLITE))
         return;
     p = port_at(st, work->proto, work->local.port_be);
     list_settle(&p->owners, &work->port_node);

@@ -31,7 +31,7 @@ static void rx_icmp_error(struct shard *sh, const struct icmp_error *err)
         raw_icmp(sh, err);
     if (err->proto == IPPROTO_TCP)
         tcp_icmp(sh, err);
-    else if (err->proto == IPPROTO_UDP)
+    else if (err->proto == IPPROTO_UDP || err->proto == IPPROTO_UDPLITE)
         udp_icmp(sh, err);
     else if (err->proto == IPPROTO_ICMP || err->proto == IPPROTO_ICMPV6)
         ping_icmp(sh, err);
@@ -45,6 +45,8 @@ static void rx_transport(struct shard *sh, struct rte_mbuf *m, const struct rxin
         tcp_input(sh, m, ri);
     } else if (ri->proto == IPPROTO_UDP) {
         udp_input(sh, m, ri);
+    } else if (ri->proto == IPPROTO_UDPLITE) {
+        udplite_input(sh, m, ri);
     } else if (ri->proto == IPPROTO_IGMP) {
         igmp_input(sh, m, ri);
         rte_pktmbuf_free(m);

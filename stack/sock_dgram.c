@@ -50,6 +50,8 @@ int sock_kind_of(int domain, int type, int *protocol)
     case SOCK_DGRAM:
         if (*protocol == echo)
             return KIND_PING;
+        if (*protocol == IPPROTO_UDPLITE)
+            return KIND_UDP;
         if (*protocol != IPPROTO_IP && *protocol != IPPROTO_UDP)
             return -EPROTONOSUPPORT;
         *protocol = IPPROTO_UDP;
@@ -83,7 +85,8 @@ struct pcb *sock_kind_open(struct shard *sh, enum sock_kind kind, int domain, in
     case KIND_PING:
         return dgram_made((struct dgram *)ping_open(sh, flags));
     default:
-        return dgram_made((struct dgram *)udp_open(sh, flags));
+        return dgram_made(
+            (struct dgram *)(protocol == IPPROTO_UDPLITE ? udplite_open(sh, flags) : udp_open(sh, flags)));
     }
 }
 

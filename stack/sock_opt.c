@@ -113,6 +113,8 @@ static bool level_known(const struct sock *s, int level)
         return level == SOL_RAW || (level == IPPROTO_ICMPV6 && s->domain == AF_INET6);
     if (s->kind == KIND_PACKET)
         return level == SOL_PACKET;
+    if (s->kind == KIND_UDP) /* both levels are one, whichever of the two it is (udp_setsockopt) */
+        return level == IPPROTO_UDP || level == IPPROTO_UDPLITE;
     return s->kind != KIND_PING && level == s->protocol;
 }
 

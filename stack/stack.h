@@ -123,7 +123,7 @@ struct shard {
     struct list dirty; /* pcbs with events to hand up */
     struct list acks;  /* tcbs that owe an ACK at the end of the burst (tcp_output's) */
     struct tcp_table *tcp;
-    struct udp_table *udp;
+    struct udp_table *udp, *udplite;
     struct raw_table *raw;
     struct ping_table *ping;
     struct packet_table *packet;

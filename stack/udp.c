@@ -19,34 +19,43 @@ int udp_init(struct shard *sh, uint32_t max_pcb)
     if (!t)
         return -ENOMEM;
     sh->udp = t;
+    sh->udplite = seg_alloc(sh->st->seg, sizeof *sh->udplite, 4096);
+    if (!sh->udplite)
+        return -ENOMEM;
     return slab_init(&t->pcbs, sh->st->seg, sizeof(struct udpcb), max_pcb);
 }
 
-static struct list *bound_chain(const struct shard *sh, const struct endpoint *local)
+static struct udp_table *table_of(const struct shard *sh, const struct udpcb *u)
+{
+    return u->d.pcb.proto == IPPROTO_UDP ? sh->udp : sh->udplite;
+}
+
+static struct list *bound_chain(const struct shard *sh, struct udp_table *t, const struct endpoint *local)
 {
     uint32_t h = ntohs(local->port_be);
 
     /* Wildcards lie at their port's own index: few pages for many sockets. */
     if (!ipaddr_is_any(&local->addr))
         h += hash_addr(sh->st->secret, &local->addr, 0);
-    return &sh->udp->bound[h % UDP_BUCKETS];
+    return &t->bound[h % UDP_BUCKETS];
 }
 
-static struct list *conn_chain(const struct shard *sh, const struct endpoint *local,
+static struct list *conn_chain(const struct shard *sh, struct udp_table *t, const struct endpoint *local,
                                const struct endpoint *remote)
 {
-    return &sh->udp->conn[hash_flow(sh->st->secret, local, remote) % UDP_BUCKETS];
+    return &t->conn[hash_flow(sh->st->secret, local, remote) % UDP_BUCKETS];
 }
 
 void udp_hash(struct shard *sh, struct udpcb *u)
 {
-    struct list *head = udp_connected(u) ? conn_chain(sh, &u->d.pcb.local, &u->d.pcb.remote)
-                                         : bound_chain(sh, &u->d.pcb.local);
+    struct udp_table *t = table_of(sh, u);
+    struct list *head = udp_connected(u) ? conn_chain(sh, t, &u->d.pcb.local, &u->d.pcb.remote)
+                                         : bound_chain(sh, t, &u->d.pcb.local);
 
     if (!head->next)
         list_init(head);
     list_add_head(head, &u->d.pcb.hash);
-    sh->udp->nconn += udp_connected(u);
+    t->nconn += udp_connected(u);
 }
 
 void udp_unhash(struct shard *sh, struct udpcb *u)
@@ -54,7 +63,7 @@ void udp_unhash(struct shard *sh, struct udpcb *u)
     if (list_empty(&u->d.pcb.hash))
         return;
     list_del(&u->d.pcb.hash);
-    sh->udp->nconn -= udp_connected(u);
+    table_of(sh, u)->nconn -= udp_connected(u);
 }
 
 static bool endpoint_eq(const struct endpoint *a, const struct endpoint *b)
@@ -62,12 +71,12 @@ static bool endpoint_eq(const struct endpoint *a, const struct endpoint *b)
     return a->port_be == b->port_be && ipaddr_eq(&a->addr, &b->addr);
 }
 
-static struct udpcb *lookup_conn(struct shard *sh, const struct endpoint *to, const struct endpoint *from,
-                                 unsigned ifindex)
+static struct udpcb *lookup_conn(struct shard *sh, struct udp_table *t, const struct endpoint *to,
+                                 const struct endpoint *from, unsigned ifindex)
 {
-    struct list *head = conn_chain(sh, to, from);
+    struct list *head = conn_chain(sh, t, to, from);
 
-    if (!sh->udp->nconn || !head->next)
+    if (!t->nconn || !head->next)
         return NULL;
     list_for_each(n, head)
     {
@@ -100,10 +109,10 @@ static int score(const struct udpcb *u, const struct endpoint *local, const stru
     return s;
 }
 
-static struct udpcb *lookup_bound(struct shard *sh, const struct endpoint *local, const struct endpoint *to,
-                                  const struct endpoint *from, unsigned ifindex)
+static struct udpcb *lookup_bound(struct shard *sh, struct udp_table *t, const struct endpoint *local,
+                                  const struct endpoint *to, const struct endpoint *from, unsigned ifindex)
 {
-    struct list *head = bound_chain(sh, local);
+    struct list *head = bound_chain(sh, t, local);
     struct udpcb *best = NULL;
     int top = 0;
     uint32_t equals = 0, pick;
@@ -137,16 +146,16 @@ static struct udpcb *lookup_bound(struct shard *sh, const struct endpoint *local
     return best;
 }
 
-struct udpcb *udp_lookup(struct shard *sh, const struct endpoint *to, const struct endpoint *from,
-                         unsigned ifindex)
+struct udpcb *udp_lookup(struct shard *sh, struct udp_table *t, const struct endpoint *to,
+                         const struct endpoint *from, unsigned ifindex)
 {
     struct endpoint any = {.addr = IPADDR_ANY, .port_be = to->port_be};
-    struct udpcb *u = lookup_conn(sh, to, from, ifindex);
+    struct udpcb *u = lookup_conn(sh, t, to, from, ifindex);
 
     if (!u)
-        u = lookup_bound(sh, to, to, from, ifindex);
+        u = lookup_bound(sh, t, to, to, from, ifindex);
     if (!u)
-        u = lookup_bound(sh, &any, to, from, ifindex);
+        u = lookup_bound(sh, t, &any, to, from, ifindex);
     return u;
 }
 
@@ -154,7 +163,7 @@ struct udpcb *udp_lookup(struct shard *sh, const struct endpoint *to, const stru
 static struct udpcb *chosen(struct shard *sh, struct udpcb *u, const struct rte_mbuf *m,
                             const struct rxinfo *ri)
 {
-    struct list *head = bound_chain(sh, &u->d.pcb.local);
+    struct list *head = bound_chain(sh, table_of(sh, u), &u->d.pcb.local);
     struct filter_pkt f;
     uint32_t i, n = 0;
 
@@ -214,15 +223,15 @@ static void deliver(struct shard *sh, struct udpcb *u, struct rte_mbuf *m, const
 }
 
 /* A broadcast or multicast goes to every socket that it fits, a copy each. Takes ownership of m. */
-static void deliver_all(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri,
+static void deliver_all(struct shard *sh, struct udp_table *t, struct rte_mbuf *m, const struct rxinfo *ri,
                         const struct udp_hdr_in *h, const struct endpoint *to, const struct endpoint *from)
 {
     struct endpoint any = {.addr = IPADDR_ANY, .port_be = to->port_be};
     const struct endpoint *locals[2] = {to, &any};
-    struct udpcb *last = lookup_conn(sh, to, from, ri->ifindex);
+    struct udpcb *last = lookup_conn(sh, t, to, from, ri->ifindex);
 
     for (int i = 0; i < 2; i++) {
-        struct list *head = bound_chain(sh, locals[i]);
+        struct list *head = bound_chain(sh, t, locals[i]);
 
         if (!head->next)
             continue;
@@ -243,6 +252,28 @@ static void deliver_all(struct shard *sh, struct rte_mbuf *m, const struct rxinf
         deliver(sh, last, m, ri, h);
     else
         pkt_drop(sh, m, ipaddr_is_multicast(&to->addr) ? COUNT_UDP_IGNORED_MC : COUNT_UDP_NOPORT);
+}
+
+void udp_pass_up(struct shard *sh, struct udp_table *t, struct rte_mbuf *m, const struct rxinfo *ri,
+                 const struct udp_hdr_in *h, uint32_t least)
+{
+    struct endpoint from = {ri->src, h->sport_be}, to = {ri->dst, h->dport_be};
+    struct udpcb *u;
+
+    if (ri->bcast && (ipaddr_is_multicast(&to.addr) || ip_is_broadcast(sh->st, &to.addr))) {
+        deliver_all(sh, t, m, ri, h, &to, &from);
+        return;
+    }
+    u = udp_lookup(sh, t, &to, &from, ri->ifindex);
+    if (!u) {
+        icmp_send_error(sh, ri, m, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH);
+        pkt_drop(sh, m, COUNT_UDP_NOPORT);
+    } else if (least < u->recv_cov) {
+        u->d.drops++;
+        pkt_drop(sh, m, COUNT_UDP_ERR);
+    } else {
+        deliver(sh, u, m, ri, h);
+    }
 }
 
 /* What the stack's own DHCP client may be waiting for. */
@@ -281,10 +312,10 @@ void udp_input(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri)
         if (unsummed)
             pkt_drop(sh, m, COUNT_UDP_ERR);
         else
-            deliver_all(sh, m, ri, &h, &to, &from);
+            deliver_all(sh, sh->udp, m, ri, &h, &to, &from);
         return;
     }
-    u = udp_lookup(sh, &to, &from, ri->ifindex);
+    u = udp_lookup(sh, sh->udp, &to, &from, ri->ifindex);
     if (!u) {
         if (is_dhcp(sh, &h) && dhcp_input(sh, m, ri, &h))
             return;
@@ -306,7 +337,7 @@ void udp_input(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri)
 void udp_icmp(struct shard *sh, const struct icmp_error *e)
 {
     struct endpoint local = {e->src, e->sport_be}, remote = {e->dst, e->dport_be};
-    struct udpcb *u = udp_lookup(sh, &local, &remote, 0);
+    struct udpcb *u = udp_lookup(sh, e->proto == IPPROTO_UDP ? sh->udp : sh->udplite, &local, &remote, 0);
     const uint8_t *ip = e->data;
     uint32_t l3_len;
 
@@ -333,14 +364,17 @@ void udp_walk(const struct shard *sh,
 
 static bool is_live(const void *obj)
 {
-    return ((const struct udpcb *)obj)->d.pcb.proto == IPPROTO_UDP;
+    uint8_t proto = ((const struct udpcb *)obj)->d.pcb.proto;
+
+    return proto == IPPROTO_UDP || proto == IPPROTO_UDPLITE;
 }
 
 /* The one that was being changed is in the table again, if it is bound. */
 static void mend_work(struct shard *sh, struct udpcb *u)
 {
-    struct list *bound = bound_chain(sh, &u->d.pcb.local);
-    struct list *conn = conn_chain(sh, &u->d.pcb.local, &u->d.pcb.remote);
+    struct udp_table *t = table_of(sh, u);
+    struct list *bound = bound_chain(sh, t, &u->d.pcb.local);
+    struct list *conn = conn_chain(sh, t, &u->d.pcb.local, &u->d.pcb.remote);
 
     if ((bound->next && list_has(bound, &u->d.pcb.hash)) || (conn->next && list_has(conn, &u->d.pcb.hash)))
         list_del(&u->d.pcb.hash);
@@ -349,27 +383,32 @@ static void mend_work(struct shard *sh, struct udpcb *u)
         udp_hash(sh, u);
 }
 
-void udp_mend(struct shard *sh)
+static void mend_table(struct udp_table *t)
 {
-    struct udp_table *t = sh->udp;
-    struct slab *s = &t->pcbs;
-
     for (uint32_t i = 0; i < UDP_BUCKETS; i++) {
         if (t->bound[i].next)
             list_repair(&t->bound[i]);
         if (t->conn[i].next)
             list_repair(&t->conn[i]);
     }
+}
+
+void udp_mend(struct shard *sh)
+{
+    struct slab *s = &sh->udp->pcbs;
+
+    mend_table(sh->udp);
+    mend_table(sh->udplite);
     slab_mend(s, is_live);
-    if (sh->work && sh->work->proto == IPPROTO_UDP)
+    if (sh->work && (sh->work->proto == IPPROTO_UDP || sh->work->proto == IPPROTO_UDPLITE))
         mend_work(sh, (struct udpcb *)sh->work);
-    t->nconn = 0;
+    sh->udp->nconn = sh->udplite->nconn = 0;
     for (uint32_t i = 0; i < s->fresh; i++) {
         struct udpcb *u = slab_at(s, i);
 
         if (!is_live(u))
             continue;
-        t->nconn += udp_connected(u) && !list_empty(&u->d.pcb.hash);
+        table_of(sh, u)->nconn += udp_connected(u) && !list_empty(&u->d.pcb.hash);
         dgram_mend(sh, &u->d);
         if (!u->d.pcb.user) /* it was being opened or closed */
             udp_close(sh, u);

@@ -33,6 +33,9 @@ int udp_getopt(struct shard *sh, struct udpcb *u, int level, int name, void *val
 
 void udp_input(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri); /* takes ownership */
 void udp_icmp(struct shard *sh, const struct icmp_error *e);
+/* UDP-Lite (RFC 3828): the same, but for these. */
+struct udpcb *udplite_open(struct shard *sh, uint16_t pcb_flags);
+void udplite_input(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri); /* takes ownership */
 /* As tcp_mend. */
 void udp_mend(struct shard *sh);
 void udp_walk(const struct shard *sh,

@@ -4,7 +4,8 @@
  * the address being any for a wildcard; a connected one stands in the connected table under its four names,
  * and nowhere else: it only takes what its peer sends. A datagram looks for its connected pcb, then for one
  * bound to its destination, then for a wildcard: Linux's order (udp4_lib_lookup). In a chain the best score
- * wins, the youngest of equals; pcbs with SO_REUSEPORT share by the flow's hash.
+ * wins, the youngest of equals; pcbs with SO_REUSEPORT share by the flow's hash. UDP-Lite (RFC 3828) is the
+ * same with a table, ports and a checksum of its own (udp_lite.c).
  */
 #ifndef SHUNT_UDP_CB_H
 #define SHUNT_UDP_CB_H
@@ -14,6 +15,8 @@
 
 #define UDP_BUCKETS      65536
 #define UDP_MAX_SEGMENTS 128 /* of one UDP_SEGMENT send, as Linux */
+
+#define UDPLITE_ALL 65536u /* what a checksum over all of a datagram counts as covering */
 
 enum udp_flag {
     UF_CORK = 1u << 0,         /* UDP_CORK */
@@ -25,6 +28,8 @@ struct udpcb {
     struct dgram d;
     uint16_t flags;        /* enum udp_flag */
     uint16_t gso;          /* UDP_SEGMENT; 0: none */
+    uint16_t send_cov;     /* UDPLITE_SEND_CSCOV: bytes that checksums cover, 0: all */
+    uint32_t recv_cov;     /* UDPLITE_RECV_CSCOV: the least that is taken; UDPLITE_ALL: all that there is */
     struct rte_mbuf *cork; /* the datagram under construction */
     struct endpoint cork_to;
     struct dgram_tx cork_tx;
@@ -43,8 +48,15 @@ void udp_hash(struct shard *sh, struct udpcb *u);
 void udp_unhash(struct shard *sh, struct udpcb *u);
 int udp_autobind(struct shard *sh, struct udpcb *u);
 /* The receiver of a datagram from `from` to `to`, NULL when there is none. ifindex 0: whatever interface. */
-struct udpcb *udp_lookup(struct shard *sh, const struct endpoint *to, const struct endpoint *from,
-                         unsigned ifindex);
+struct udpcb *udp_lookup(struct shard *sh, struct udp_table *t, const struct endpoint *to,
+                         const struct endpoint *from, unsigned ifindex);
+/* A datagram that was found sound, m at its header, to those of t that it is for; least: bytes that its
+ * checksum covers. Takes ownership. */
+struct udp_hdr_in;
+void udp_pass_up(struct shard *sh, struct udp_table *t, struct rte_mbuf *m, const struct rxinfo *ri,
+                 const struct udp_hdr_in *h, uint32_t least);
+/* udp_lite.c: header and checksum of a UDP-Lite datagram, which is sent by u->d.flow. Takes ownership. */
+int udplite_transmit(struct shard *sh, struct udpcb *u, struct rte_mbuf *m, uint16_t dport_be);
 
 static inline bool udp_connected(const struct udpcb *u)
 {

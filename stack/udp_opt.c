@@ -23,11 +23,35 @@ static void set_flag(struct udpcb *u, uint16_t flag, bool on)
     u->flags = (uint16_t)(on ? u->flags | flag : u->flags & ~flag);
 }
 
+static bool is_lite(const struct udpcb *u)
+{
+    return u->d.pcb.proto == IPPROTO_UDPLITE;
+}
+
+/* UDPLITE_SEND_CSCOV, UDPLITE_RECV_CSCOV (udp_lib_setsockopt): 0 is all. */
+static int set_coverage(struct udpcb *u, int name, int v)
+{
+    if (!is_lite(u))
+        return -ENOPROTOOPT;
+    if (v != 0 && v < 8)
+        v = 8;
+    else if (v > UINT16_MAX)
+        v = UINT16_MAX;
+    if (name == UDPLITE_SEND_CSCOV)
+        u->send_cov = (uint16_t)v;
+    else
+        u->recv_cov = v ? (uint32_t)v : UDPLITE_ALL;
+    return 0;
+}
+
 int udp_setopt(struct shard *sh, struct udpcb *u, int level, int name, const void *val, uint32_t len)
 {
     int v;
 
-    if (level != IPPROTO_UDP)
+    if (is_lite(u) &&
+        ((level == SOL_SOCKET && name == SO_NO_CHECK) || (level != SOL_SOCKET && name == UDP_NO_CHECK6_TX)))
+        return 0; /* RFC 3828 section 3.1: there is no datagram without one */
+    if (level != IPPROTO_UDP && level != IPPROTO_UDPLITE)
         return dgram_setopt(sh, &u->d, level, name, val, len);
     if (len < sizeof v)
         return -EINVAL;
@@ -47,6 +71,9 @@ int udp_setopt(struct shard *sh, struct udpcb *u, int level, int name, const voi
             return -EINVAL;
         u->gso = (uint16_t)v;
         return 0;
+    case UDPLITE_SEND_CSCOV:
+    case UDPLITE_RECV_CSCOV:
+        return set_coverage(u, name, v);
     case UDP_GRO:
         u->d.flags = v ? u->d.flags | DG_GRO : u->d.flags & ~(uint32_t)DG_GRO;
         return 0;
@@ -59,14 +86,20 @@ int udp_getopt(struct shard *sh, struct udpcb *u, int level, int name, void *val
 {
     int v;
 
-    if (level != IPPROTO_UDP)
+    if (is_lite(u) && level == SOL_SOCKET && name == SO_NO_CHECK) {
+        v = 0;
+        *len = RTE_MIN(*len, (uint32_t)sizeof v);
+        memcpy(val, &v, *len);
+        return 0;
+    }
+    if (level != IPPROTO_UDP && level != IPPROTO_UDPLITE)
         return dgram_getopt(sh, &u->d, level, name, val, len);
     switch (name) {
     case UDP_CORK:
         v = !!(u->flags & UF_CORK);
         break;
     case UDP_NO_CHECK6_TX:
-        v = !!(u->flags & UF_NO_CHECK6);
+        v = !is_lite(u) && (u->flags & UF_NO_CHECK6);
         break;
     case UDP_NO_CHECK6_RX:
         v = !!(u->flags & UF_NO_CHECK6_RX);
@@ -78,8 +111,10 @@ int udp_getopt(struct shard *sh, struct udpcb *u, int level, int name, void *val
         v = !!(u->d.flags & DG_GRO);
         break;
     case UDPLITE_SEND_CSCOV:
+        v = u->send_cov;
+        break;
     case UDPLITE_RECV_CSCOV:
-        v = 0;
+        v = u->recv_cov == UDPLITE_ALL ? 0 : (int)u->recv_cov;
         break;
     default:
         return -ENOPROTOOPT;

@@ -34,6 +34,8 @@ static int transmit(struct shard *sh, struct udpcb *u, struct rte_mbuf *m, uint1
     m->l4_len = UDP_HDR_LEN;
     if (__builtin_expect(none, 0)) {
         /* RFC 768: zero says that there is none */
+        if (u->d.pcb.proto == IPPROTO_UDPLITE)
+            return udplite_transmit(sh, u, m, dport_be);
     } else if (m->pkt_len + ip_len(fl) <= fl->mtu) {
         m->ol_flags |= RTE_MBUF_F_TX_UDP_CKSUM;
     } else { /* no port can sum over fragments */

@@ -6,6 +6,7 @@
 #include <netinet/udp.h>
 #include <poll.h>
 
+#include "../../stack/cksum.h"
 #include "../../stack/shard.h"
 #include "../../stack/sock.h"
 #include "../../stack/udp.h"
@@ -520,5 +521,59 @@ Test(udp, broadcast_reaches_every_socket)
     cr_assert_eq(recv_flags(e, s[0], b, 4, 0), -EAGAIN);
     cr_assert_eq(recv_flags(e, s[1], b, 4, 0), 1);
     cr_assert_eq(recv_flags(e, s[2], b, 4, 0), 1);
+    cr_assert_eq(env_leaks(e), 0);
+}
+
+/* ---- UDP-Lite (RFC 3828) ---- */
+
+static struct rte_mbuf *lite_frame(struct env *e, uint16_t cov, bool damage_at_end, bool no_cksum)
+{
+    uint8_t p[8 + 6] = {0x12, 0x34, 0x23, 0x28, 0, 0, 0, 0, 'h', 'e', 'l', 'l', 'o', '!'}; /* to port 9000 */
+    struct ipaddr src = env_addr(ENV_PEER_IP), dst = env_addr(ENV_IP);
+    struct env_ip ip = {.proto = IPPROTO_UDPLITE};
+    uint16_t sum, cov_be = htons(cov);
+    uint32_t n = cov && cov <= sizeof p ? cov : sizeof p;
+
+    memcpy(p + 4, &cov_be, 2);
+    sum = (uint16_t)~cksum_fold(cksum_add(cksum_add_pseudo(0, &src, &dst, IPPROTO_UDPLITE, sizeof p), p, n));
+    if (!no_cksum)
+        memcpy(p + 6, &sum, 2);
+    if (damage_at_end)
+        p[sizeof p - 1] ^= 0x55;
+    return env_ip4(e, &ip, p, sizeof p);
+}
+
+static unsigned lite_taken(struct env *e, struct udpcb *u, struct rte_mbuf *m)
+{
+    char b[32];
+    struct iovec iov = {b, sizeof b};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+    env_inject(e, m);
+    env_poll(e);
+    return udp_recv(e->sh, u, &msg, 0) == 6;
+}
+
+Test(udplite, a_damaged_rest_is_delivered)
+{
+    struct env *e = env_stack(NULL);
+    struct udpcb *u = udplite_open(e->sh, 0);
+    struct endpoint local = {env_addr(ENV_IP), htons(9000)};
+    int least = 12;
+
+    cr_assert_eq(udp_bind(e->sh, u, &local), 0);
+    cr_assert(lite_taken(e, u, lite_frame(e, 0, false, false)));
+    cr_assert(lite_taken(e, u, lite_frame(e, 14, false, false)));
+    cr_assert(lite_taken(e, u, lite_frame(e, 10, false, false)));
+    cr_assert(lite_taken(e, u, lite_frame(e, 10, true, false)), "the end is not covered");
+    cr_assert(!lite_taken(e, u, lite_frame(e, 0, true, false)), "here it is");
+    cr_assert(!lite_taken(e, u, lite_frame(e, 7, false, false)), "less than the header");
+    cr_assert(!lite_taken(e, u, lite_frame(e, 15, false, false)), "more than there is");
+    cr_assert(!lite_taken(e, u, lite_frame(e, 0, false, true)), "no checksum");
+    cr_assert_eq(udp_setopt(e->sh, u, IPPROTO_UDPLITE, 11, &least, sizeof least), 0);
+    cr_assert(!lite_taken(e, u, lite_frame(e, 10, false, false)), "less than the receiver wants");
+    cr_assert(lite_taken(e, u, lite_frame(e, 12, false, false)));
+    cr_assert(lite_taken(e, u, lite_frame(e, 0, false, false)));
+    udp_close(e->sh, u);
     cr_assert_eq(env_leaks(e), 0);
 }
