@@ -8,13 +8,13 @@
 
 /* A message of one byte with n descriptors. */
 struct rights {
+    char byte;
+    struct iovec v;
+    struct msghdr m;
     union {
         struct cmsghdr h;
         char room[CMSG_SPACE(sizeof(int) * ROOM)];
     } c;
-    char byte;
-    struct iovec v;
-    struct msghdr m;
 };
 
 static struct msghdr *rights_put(struct rights *r, const int *fd, int n)

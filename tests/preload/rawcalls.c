@@ -210,7 +210,7 @@ CHECK(in_a_handler)
     T(RAW6(SYS_rt_sigaction, SIGALRM, &k, 0, 8, 0, 0));
     set_timeo(sv[0], SO_RCVTIMEO, 0);
     alarm_ms(30, 30);
-    for (pid_t p = fork_tied(); p == 0;) {
+    if (fork_tied() == 0) {
         nap(150);
         _exit(RAW(SYS_write, sv[1], "late", 4) == 4 ? 0 : 1);
     }
