@@ -335,7 +335,9 @@ ssize_t dgram_recv(struct shard *sh, struct dgram *d, struct msghdr *msg, int fl
         dgram_put_all_ctl(sh, d, msg, m, &info);
     if (got >= 0 && got < len - (ssize_t)off)
         msg->msg_flags |= MSG_TRUNC;
-    d->last_ns = pkt_meta(m)->time_us;
+    if (!(d->flags & DG_STAMP) ||
+        !d->stamp.rx) /* else SIOCGSTAMP knows nothing of it (sock_recv_timestamp) */
+        d->last_ns = pkt_meta(m)->time_us;
     if (!peek) /* a datagram that could not be copied is lost, too (Linux: udp_recvmsg) */
         dequeue(d, m);
     if (got >= 0 && (flags & MSG_TRUNC))

@@ -75,9 +75,9 @@ struct dgram {
     struct mc_member *groups; /* joined (dgram_mc.h) */
     int32_t peek_off;         /* SO_PEEK_OFF, with DG_PEEK_MOVES */
     uint32_t drops;           /* packets the full queue refused */
-    uint64_t last_ns;         /* when the datagram read last came, shard clock; 0: none was read */
-    struct ip_ext *ext;       /* header options and the like (ip_ext.h); NULL: none */
-    struct flow flow;         /* the way to the last destination */
+    uint64_t last_ns;   /* when the datagram read last without SO_TIMESTAMP came, shard clock; 0: none */
+    struct ip_ext *ext; /* header options and the like (ip_ext.h); NULL: none */
+    struct flow flow;   /* the way to the last destination */
 };
 
 /* d->ext says something else than before. */

@@ -357,3 +357,34 @@ CHECK(an_epoll_set_is_nothing_to_splice)
     R(splice(ep, NULL, p[1], NULL, 1, 0));
     R(sendfile(p[1], ep, NULL, 1));
 }
+
+CHECK(siocgstamp_and_so_timestamp)
+{
+    int r = udp4(), s = udp4(), on = 1;
+    struct sockaddr_in a = lo4(0);
+    struct timeval first = {0}, then = {0};
+    char buf[8];
+
+    bind(r, SA(a));
+    a = lo4(port_of(r));
+    R(setsockopt(r, SOL_SOCKET, SO_TIMESTAMP, &on, sizeof on));
+    R(sendto(s, "one", 3, 0, SA(a)));
+    settle(r, POLLIN);
+    R(recv(r, buf, sizeof buf, 0));
+    R(ioctl(r, 0x8906 /* SIOCGSTAMP */, &first));
+    on = 0;
+    R(setsockopt(r, SOL_SOCKET, SO_TIMESTAMP, &on, sizeof on));
+    R(sendto(s, "two", 3, 0, SA(a)));
+    settle(r, POLLIN);
+    R(recv(r, buf, sizeof buf, 0));
+    R(ioctl(r, 0x8906, &first));
+    on = 1;
+    R(setsockopt(r, SOL_SOCKET, SO_TIMESTAMP, &on, sizeof on));
+    usleep(20000);
+    R(sendto(s, "three", 5, 0, SA(a)));
+    settle(r, POLLIN);
+    R(recv(r, buf, sizeof buf, 0));
+    R(ioctl(r, 0x8906, &then));
+    show("the third one counts", "%s",
+         (then.tv_sec - first.tv_sec) * 1000000 + then.tv_usec - first.tv_usec > 10000 ? "yes" : "no");
+}
