@@ -29,8 +29,8 @@
 #include "tcp_tlp.h"
 #include "tcp_urg.h"
 
-#define PMTU_AGE_MS 600000u /* Linux: mtu_expires */
-#define TSO_MAX     65000u  /* payload: an IPv4 packet's total length holds it with all headers */
+#define PMTU_AGE_MS 600000u       /* Linux: mtu_expires */
+#define TSO_MAX     TCP_CHUNK_MAX /* payload: an IPv4 packet holds it with all headers */
 
 /* --- sizes --- */
 

@@ -38,7 +38,7 @@
     X(tcp_challenge_ack_limit, INT32_MAX, 0, INT32_MAX, "challenge ACKs a second, all connections")          \
     X(tcp_abort_on_overflow, 0, 0, 1, "RST when the accept queue is full")                                   \
     X(tcp_slow_start_after_idle, 1, 0, 1, "shrink the window after an idle RTO (RFC 2861)")                  \
-    X(tcp_min_tso_segs, 2, 1, 64, "segments a burst has at least, when the windows allow")                   \
+    X(tcp_min_tso_segs, 2, 1, 65535, "segments a burst has at least, when the windows allow")                \
     X(tcp_notsent_lowat, UINT32_MAX, 1, UINT32_MAX, "bytes not sent yet beyond which send takes no more")    \
     X(tcp_init_cwnd, 10, 1, 1000, "initial window in segments (RFC 6928)")                                   \
     X(tcp_delack_min, 40, 1, 500, "milliseconds an ACK may be delayed")                                      \
