@@ -29,6 +29,12 @@ static struct eset *file_eset(struct file *f)
     return (struct eset *)f;
 }
 
+/* Read without the lock (eset_items). */
+static void items_add(struct eset *e, int n)
+{
+    __atomic_store_n(&e->nitems, e->nitems + (uint32_t)n, __ATOMIC_RELAXED);
+}
+
 static struct eset_item **item_bucket(struct stack *st, const struct eset *e, int fd)
 {
     struct ready_state *r = st->ready;
@@ -84,7 +90,7 @@ void eset_item_free(struct stack *st, struct eset_item *it)
     unready(it);
     list_del(&it->w.node);
     list_del(&it->all);
-    it->set->nitems--;
+    items_add(it->set, -1);
     if (it->w.file->type == FILE_EPOLL)
         it->set->nested--;
     it->w.kind = WATCH_FREE;
@@ -182,7 +188,7 @@ static int item_add(struct stack *st, struct eset *e, int fd, struct file *f, ui
     bucket = item_bucket(st, e, fd);
     it->hnext = *bucket;
     *bucket = it;
-    e->nitems++;
+    items_add(e, 1);
     if (f->type == FILE_EPOLL)
         e->nested++;
     look_now(st, it);
@@ -286,7 +292,7 @@ static void mend_item(struct stack *st, struct eset_item *it)
     list_add_tail(&it->w.file->watches, &it->w.node);
     it->hnext = *bucket;
     *bucket = it;
-    it->set->nitems++;
+    items_add(it->set, 1);
     it->set->nested += it->w.file->type == FILE_EPOLL;
 }
 

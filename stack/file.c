@@ -13,8 +13,7 @@ void file_init(struct stack *st, struct file *f, enum file_type type)
     list_init(&f->watches);
     f->refs = 1;
     f->id = ++st->ready->next_id;
-    list_step();
-    f->type = (uint8_t)type;
+    __atomic_store_n(&f->type, (uint8_t)type, __ATOMIC_RELEASE); /* read without the lock (api_fd.c) */
 }
 
 void file_hold(struct file *f)
