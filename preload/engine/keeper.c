@@ -774,7 +774,10 @@ static _Noreturn void run(void)
         if (sleep && deadline_ns > now) {
             ts.tv_sec = (time_t)((deadline_ns - now) / NS_IN_S);
             ts.tv_nsec = (long)((deadline_ns - now) % NS_IN_S);
-            sys5(SYS_ppoll, p, n, &ts, NULL, 8);
+            if (sys5(SYS_ppoll, p, n, &ts, NULL, 8) < 0) { /* no memory: not again at once */
+                ts = (struct timespec){0, TICK_NS};
+                sys2(SYS_nanosleep, &ts, NULL);
+            }
         }
         finish(p, n);
         if (!sleep || n == 0 || p[0].revents)
