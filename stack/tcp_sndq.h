@@ -122,6 +122,9 @@ static inline void tcp_chunk_cut(struct tcb *t, struct pkt_meta *pm)
     if (pm->truesize == pm->len) {
         pm->truesize += TCP_CHUNK_COST;
         t->tx->snd_mem += TCP_CHUNK_COST;
+        if (!tcp_writeable(
+                t)) /* it was when the writer looked: the next poll says no, and waits to be told */
+            t->flags |= TF_NOSPACE;
     }
 }
 
