@@ -270,6 +270,22 @@ Test(tcp_user, less_room_is_noted)
     cr_assert_not(p->t->flags & TF_NOSPACE, "at once, with more room");
 }
 
+/* What leaves of a chunk makes the rest another one, which costs: full for poll, though no writer met its
+ * end. */
+Test(tcp_user, less_room_by_sending_is_noted)
+{
+    struct peer *p = established();
+
+    peer_set(p, SOL_SOCKET, SO_SNDBUF, 15000);
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 1, .window = 5000});
+    cr_assert_eq(peer_app_send(p, 18000, false), 18000);
+    cr_assert(tcp_poll(p->t) & POLLOUT);
+    cr_assert_not(p->t->flags & TF_NOSPACE);
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 1, .window = 60000});
+    cr_assert_not(tcp_poll(p->t) & POLLOUT);
+    cr_assert(p->t->flags & TF_NOSPACE);
+}
+
 Test(tcp_user, notsent_lowat)
 {
     struct peer *p = established();
