@@ -139,6 +139,13 @@ static bool may_begin_chunk(const struct shard *sh, const struct tcb *t)
     return held < t->sndbuf && !tcp_lowat_full(t) && (held <= TCP_MEM_FREE_HAND || !tcp_memory_tight(sh));
 }
 
+/* Is the buffer as full as one chunk over SO_SNDBUF makes it? What remains of a chunk that left in part may
+ * be filled up again, but not without end (in Linux the bytes in the device's queue bound that). */
+static bool is_brimful(const struct tcb *t, uint32_t goal)
+{
+    return t->tx->snd_mem >= (uint64_t)t->sndbuf + goal + TCP_CHUNK_COST;
+}
+
 /* The newest chunk is full, with bytes not sent. Is it to go before more is taken: because nothing goes
  * before it, or because the peer's reader waits? */
 static bool chunk_is_due(struct tcb *t, uint32_t chunk)
@@ -169,7 +176,7 @@ static ssize_t append(struct shard *sh, struct tcb *t, struct source *s, struct 
             break;
         if (chunk >= goal)
             chunk = 0;
-        if (!chunk && !may_begin_chunk(sh, t))
+        if (chunk ? is_brimful(t, goal) : !may_begin_chunk(sh, t))
             break;
         if (fresh)
             u = stock_take(sh, t, st, s->iov->iov_len - s->off);
@@ -240,6 +247,8 @@ size_t tcp_sndq_space(const struct tcb *t)
     uint32_t goal = t->mss ? tcp_chunk_goal(t) : TCP_CHUNK_MAX, chunk = open_chunk(t);
     size_t room = chunk && chunk < goal ? goal - chunk : 0, held = t->tx ? t->tx->snd_mem : 0;
 
+    if (room && is_brimful(t, goal))
+        return 0;
     if (!tcp_lowat_full(t) && held + room < t->sndbuf)
         room += (t->sndbuf - held - room + goal + TCP_CHUNK_COST - 1) / (goal + TCP_CHUNK_COST) * goal;
     return room;

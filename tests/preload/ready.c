@@ -83,7 +83,7 @@ CHECK(control_arguments)
 CHECK(wait_arguments)
 {
     int ep = epoll_create1(0), s = tcp4(), p[2];
-    struct epoll_event ev[4];
+    static struct epoll_event ev[4]; /* not on the stack, 2 GiB behind which addresses may end */
     struct timespec zero = {0, 0}, bad = {0, 1000000000}, neg = {-1, 0}, one = {0, 1000000};
     struct rlimit lim;
     sigset_t m;

@@ -17,7 +17,7 @@ struct sim_config {
     uint32_t buffer_bytes;  /* its buffer */
     uint32_t loss_ppm;      /* random loss, both ways */
     uint32_t mark_bytes;    /* a queue beyond it is marked CE; 0: no ECN */
-    uint32_t drop_every;    /* every so many-th new data segment of all is lost, once; 0: none */
+    uint32_t drop_every;    /* of about so many new data segments of all one is lost, once; 0: none */
     uint32_t warm_s, run_s; /* seconds not measured, seconds measured */
     uint64_t max_rate;      /* SO_MAX_PACING_RATE in bytes/s, 0: none */
     uint64_t seed;

@@ -190,5 +190,6 @@ Test(sim_theory, buffers_grow_to_the_path)
     kbit = long_fat(fixed_receive_buffers);
     cr_assert_lt(kbit, 131072 * 8 / 80.0, "%.0f kbit/s through the receive buffer", kbit);
     kbit = long_fat(small_send_buffers);
-    cr_assert_lt(kbit, 131072 * 8 / 80.0, "%.0f kbit/s through the send buffer", kbit);
+    /* and the chunk that was begun when it was nearly full (stack/tcp_sndq.h) */
+    cr_assert_lt(kbit, (131072 + 65536) * 8 / 80.0, "%.0f kbit/s through the send buffer", kbit);
 }
