@@ -164,7 +164,6 @@ static ssize_t append(struct shard *sh, struct tcb *t, struct source *s, struct 
     size_t done = 0;
     bool ok = true;
 
-    *again = false;
     if (chunk && chunk < goal && s->left)
         pkt_meta(x->snd_tail)->flags &= (uint8_t)~UNIT_PSH; /* it goes on */
     while (ok && s->left) {
@@ -207,6 +206,7 @@ ssize_t tcp_sndq_append(struct shard *sh, struct tcb *t, const struct iovec *iov
     struct stock st;
     ssize_t n;
 
+    *again = false;
     if (!tcp_tx_get(sh, t))
         return -ENOBUFS;
     st.n = 0;
