@@ -76,36 +76,45 @@ void limit_after_start(void)
     }
 }
 
-/* prlimit. Returns 0 or -errno. */
-static long limit(pid_t pid, int what, const struct rlimit *new, struct rlimit *old)
+/* The address sanitizer asks for limits before the memory is there in which its instrumented code looks. */
+#define EARLY __attribute__((no_sanitize("address", "undefined")))
+
+/* prlimit of our own RLIMIT_AS, once the stack has taken some. Returns 0 or -errno. */
+static __attribute__((noinline)) long limit_shown(const struct rlimit *new, struct rlimit *old)
 {
     struct rlimit mine, was;
-    if (what != RLIMIT_AS || !taken || (pid != 0 && pid != getpid()))
-        return raw_limit(pid, what, new, old);
     if (new && !USER_COPY(&mine, new, sizeof(mine)))
         return -EFAULT;
     if (new &&mine.rlim_cur > mine.rlim_max)
         return -EINVAL;
     if (new)
         mine = (struct rlimit){wanted(mine.rlim_cur), wanted(mine.rlim_max)};
-    long r = raw_limit(0, what, new ? &mine : NULL, &was);
+    long r = raw_limit(0, RLIMIT_AS, new ? &mine : NULL, &was);
     if (r < 0 || !old)
         return r;
     was = (struct rlimit){shown(was.rlim_cur), shown(was.rlim_max)};
     return USER_COPY(old, &was, sizeof(was)) ? 0 : -EFAULT;
 }
 
-EXPORT int prlimit(pid_t pid, __rlimit_resource_t what, const struct rlimit *new, struct rlimit *old)
+/* prlimit. Returns 0 or -errno. */
+EARLY static long limit(pid_t pid, int what, const struct rlimit *new, struct rlimit *old)
+{
+    if (what != RLIMIT_AS || !taken || (pid != 0 && pid != getpid()))
+        return raw_limit(pid, what, new, old);
+    return limit_shown(new, old);
+}
+
+EARLY EXPORT int prlimit(pid_t pid, __rlimit_resource_t what, const struct rlimit *new, struct rlimit *old)
 {
     return (int)to_errno(limit(pid, (int)what, new, old));
 }
 
-EXPORT int setrlimit(__rlimit_resource_t what, const struct rlimit *new)
+EARLY EXPORT int setrlimit(__rlimit_resource_t what, const struct rlimit *new)
 {
     return (int)to_errno(limit(0, (int)what, new, NULL));
 }
 
-EXPORT int getrlimit(__rlimit_resource_t what, struct rlimit *old)
+EARLY EXPORT int getrlimit(__rlimit_resource_t what, struct rlimit *old)
 {
     return (int)to_errno(limit(0, (int)what, NULL, old));
 }
