@@ -7,6 +7,7 @@
 #include "ip.h"
 #include "tcp_close.h"
 #include "tcp_ext.h"
+#include "tcp_mss.h"
 #include "tcp_output.h"
 #include "tcp_recover.h"
 #include "tcp_sack.h"

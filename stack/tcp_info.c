@@ -7,6 +7,7 @@
 #include "tcp_cb.h"
 #include "tcp_ecn.h"
 #include "tcp_ext.h"
+#include "tcp_mss.h"
 #include "tcp_output.h"
 #include "tcp_pace.h"
 #include "tcp_rcvq.h"

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 
 #include "tcp_ext.h"
-#include "tcp_output.h"
+#include "tcp_mss.h"
 
 const uint8_t tcp_md5_blank[16];
 

@@ -1,6 +1,7 @@
 /* tcp_mtup.c: see tcp_mtup.h. */
 #include "tcp_mtup.h"
 
+#include "tcp_mss.h"
 #include "tcp_output.h"
 #include "tcp_recover.h"
 

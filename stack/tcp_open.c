@@ -12,6 +12,7 @@
 #include "tcp_isn.h"
 #include "tcp_md5.h"
 #include "tcp_mtup.h"
+#include "tcp_mss.h"
 #include "tcp_output.h"
 #include "tcp_rate.h"
 #include "tcp_rcvq.h"

@@ -1,5 +1,5 @@
 /* tcp_output.h: segments out. What may be sent is decided in tcp_output.c; each segment goes through one
- * place, tcp_emit. */
+ * place, tcp_emit in tcp_segment.c; what was lost is sent again by tcp_retrans.c. */
 #ifndef SHUNT_TCP_OUTPUT_H
 #define SHUNT_TCP_OUTPUT_H
 
@@ -36,16 +36,6 @@ void tcp_retransmit_fin(struct shard *sh, struct tcb *t);
 /* Sends up to max bytes of new data whatever Nagle and cwnd say (loss probes, window probes with room); push:
  * with PSH. 0, or -ENOBUFS, -EAGAIN nothing there. */
 int tcp_output_forced(struct shard *sh, struct tcb *t, uint32_t max, bool push);
-/* Recomputes mss and unit from the path MTU, the peer's MSS and the options in use. */
-void tcp_mss_update(struct shard *sh, struct tcb *t);
-/* MSS to put in our SYN: what our interface can take. */
-uint16_t tcp_advertised_mss(const struct flow *fl, uint16_t user_mss);
-/* The window of a SYN: what half the receive buffer holds, in full segments of mss, as Linux offers it. */
-uint16_t tcp_first_window(const struct tcb *t, uint32_t mss);
-
-/* Options of the SYN we send, and window scale we want, from the tunables. */
-void tcp_syn_opts(struct shard *sh, const struct flow *fl, uint16_t user_mss, struct tcp_opts *o);
-uint8_t tcp_pick_wscale(const struct shard *sh, const struct tcb *t);
 
 static inline uint32_t tcp_flight(const struct tcb *t)
 {

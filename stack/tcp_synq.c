@@ -15,7 +15,7 @@
 #include "tcp_isn.h"
 #include "tcp_listen.h"
 #include "tcp_md5.h"
-#include "tcp_output.h"
+#include "tcp_mss.h"
 #include "tcp_rcvq.h"
 #include "tcp_rst.h"
 #include "tcp_rtt.h"

@@ -9,6 +9,7 @@
 #include "tcp_close.h"
 #include "tcp_ext.h"
 #include "tcp_listen.h"
+#include "tcp_mss.h"
 #include "tcp_output.h"
 #include "tcp_rcvq.h"
 #include "tcp_recover.h"
