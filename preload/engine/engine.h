@@ -8,7 +8,8 @@
  * - start: from nothing to a running stack
  * - wake: the wake descriptors
  * - sleep: how a thread sleeps, and who sleeps on the devices
- * - keeper: the process that polls when nobody else does, and ends what a dead program left
+ * - keeper: the process that polls when nobody else does, and ends what a dead program left; its files:
+ * keeper.h
  * - control: the keeper's Unix socket; ls: what it answers
  * - process: fork, exec and exit
  * - ticket: descriptors in messages
@@ -234,7 +235,7 @@ void stopped_pass_on(struct shard *sh);
 /* Each process, where the kernel wants it (Yama): lets the keeper do that. */
 void stopped_allow(void);
 
-/* --- keeper.c --- */
+/* --- keeper.c, birth.c, watched.c --- */
 
 #define KEEPER_COMM "shunt-keeper" /* the name of its thread */
 

@@ -40,29 +40,15 @@
  * connections still have to send is sent (orphans), TIME_WAIT and FIN_WAIT_2 are kept for keeper_linger
  * seconds, what is left then is reset, and the keeper leaves and takes with it what would stay behind.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <sched.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "keeper.h"
+
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/wait.h>
 
 #include "../../dpdk/dpdk.h"
-#include "../../dpdk/fds.h"
-#include "../../stack/dhcp.h"
 #include "../../stack/log.h"
-#include "../../stack/parcel.h"
-#include "../../stack/tcp.h"
 #include "control.h"
-#include "engine.h"
-#include "leak.h"
 
 #define TICK_NS       (1ull * NS_IN_MS)
 #define TICK_MAX      4  /* ticks when the program has polled all along */
@@ -70,57 +56,12 @@
 #define POLL_AFTER_NS (16ull * NS_IN_MS)
 #define DOZE_NS       (20ull * NS_IN_MS)
 #define DOZES         8
-#define CHECK_NS      (250ull * NS_IN_MS) /* how often a dozing keeper looks at the leader */
-#define STALE_NS      (50ull * NS_IN_MS)  /* how late a leader may be */
+#define STALE_NS      (50ull * NS_IN_MS) /* how late a leader may be */
 #define LOCK_TRIES    64
-#define LEAVE_TICK_NS                                                                                        \
-    (20ull * NS_IN_MS) /* how often a keeper without a program looks whether all is done                     \
-                        */
-#define HURRY_NS         (500ull * NS_IN_MS) /* what data of orphans gets when another stack wants the place */
-#define DRAIN_NS         (50ull * NS_IN_MS) /* for the other end to take the last frames while there is a link */
-#define POLL_ROUNDS      64
-#define CONTROL_FDS      80         /* about 4 a link */
-#define REMAINS_MAX      (1u << 20) /* connections that a leaving keeper resets at most */
-#define CONTROL_GRACE_NS (60ull * NS_IN_S)
-#define PROCESS_EVENT    (2ull << 40)
-#define SIGNAL_EVENT     (3ull << 40)
-#define TREE_EVENT       (5ull << 40)
-#define TREES            256
-#define EXEC_NS          (1ull * NS_IN_MS) /* how often an exec that was begun is looked at, at first */
-#define EXEC_MAX_NS      (64ull * NS_IN_MS)
+#define LEAVE_TICK_NS (20ull * NS_IN_MS) /* a keeper without a program looks whether all is done */
+#define POLL_ROUNDS   64
 
-struct keeper {
-    struct waiter *w;
-    int epfd; /* control socket, processes, signals */
-    int sigfd;
-    uint64_t seen_poll_ns; /* sh->last_poll_ns at the keeper's last look */
-    uint64_t others_ns;    /* when somebody else had polled */
-    unsigned dozes;        /* tokens for DOZE */
-    uint64_t dozes_ns;     /* when the last one came in */
-    unsigned streak;       /* ticks in a row at which others had polled */
-    bool suspect;          /* a port was readable at the last check */
-    bool look_at_processes;
-    bool unwatched;                     /* a process has no pidfd: it is looked after from time to time */
-    uint64_t look_ns;                   /* when next */
-    bool control_due;                   /* one of control's descriptors is ready */
-    struct pollfd control[CONTROL_FDS]; /* what the drivers' control sleeps on (dpdk.h), and until when */
-    int ncontrol;
-    uint64_t control_ns;
-    uint64_t gone_ns;       /* when the last process went; 0: there are some */
-    uint64_t hurry_ns;      /* when the keeper was asked to leave; 0: not */
-    uint64_t sent, sent_ns; /* frames sent by all links, and when that last changed */
-    int pidfd[FAMILY_MAX];  /* by slot of the family's table; 0: none */
-    int pid[FAMILY_MAX];
-    bool portless;    /* a process of the family has no ports */
-    uint64_t exec_ns; /* until the next look at who executes; 0: nobody does */
-    struct {
-        int fd; /* end 1 of a pair (preload/tree.c); 0: free place */
-        uint64_t ino;
-    } tree[TREES];
-    unsigned ntrees;
-};
-
-static struct keeper keeper;
+struct keeper keeper;
 
 /* --- told by others --- */
 
@@ -155,8 +96,7 @@ void keeper_kick(void)
 
 /* --- the lock --- */
 
-/* Takes the lock unless it stays taken for a while: its owner may have been stopped. */
-static struct shard *try_enter(void)
+struct shard *keeper_try_enter(void)
 {
     struct shard *sh = &engine.st->shard[0];
 
@@ -196,156 +136,6 @@ static void control_links(struct shard *sh, uint64_t now)
     keeper.control_due = false;
     keeper.control_ns = UINT64_MAX;
     keeper.ncontrol = dpdk_control_fds(keeper.control, CONTROL_FDS, &keeper.control_ns);
-}
-
-/* --- processes --- */
-
-static void watch_process(unsigned slot, int pid)
-{
-    struct epoll_event ev = {.events = EPOLLIN, .data.u64 = PROCESS_EVENT + slot};
-    int fd = (int)sys2(SYS_pidfd_open, pid, 0);
-
-    if (keeper.pidfd[slot] > 0)
-        fds_close(keeper.pidfd[slot]);
-    keeper.pidfd[slot] = 0;
-    keeper.pid[slot] = pid;
-    if (fd < 0) {
-        /* Gone already, or without descriptors to spare, or the call is not there (a sandbox, valgrind). */
-        keeper.pid[slot] = 0;
-        if (fd == -ESRCH || sys2(SYS_kill, pid, 0) == -ESRCH)
-            process_reap(slot);
-        else
-            keeper.unwatched = true;
-        return;
-    }
-    keeper.pidfd[slot] = fd;
-    sys4(SYS_epoll_ctl, keeper.epfd, EPOLL_CTL_ADD, fd, &ev);
-}
-
-/* A tracer (strace -f) waits for all that it follows, this process too, and may be of the tree itself:
- * neither would ever leave for the other's sake. */
-static bool is_traced(void)
-{
-    char text[1024], *p;
-    int fd = (int)sys4(SYS_openat, AT_FDCWD, "/proc/self/status", O_RDONLY, 0);
-    long n = fd < 0 ? 0 : sys3(SYS_read, fd, text, sizeof text - 1);
-
-    if (fd >= 0)
-        sys1(SYS_close, fd);
-    text[n > 0 ? n : 0] = '\0';
-    p = strstr(text, "\nTracerPid:");
-    return p && strtol(p + 11, NULL, 10) != 0;
-}
-
-/* Somebody holds an end of a pair who may become a member. A start that failed is nobody's to join. */
-static bool may_be_joined(void)
-{
-    return keeper.ntrees && __atomic_load_n(&engine.shared->published, __ATOMIC_ACQUIRE) && !is_traced();
-}
-
-/* Compares the family's table with who is watched. Context: the lock. */
-static void look_at_processes(void)
-{
-    unsigned alive = 0;
-
-    bool execs = false;
-
-    keeper.unwatched = keeper.portless = false;
-    keeper.look_ns = now_ns() + CHECK_NS;
-    for (unsigned i = 0; i < process_slots(); i++) {
-        int pid;
-
-        execs |= process_execs(i);
-        pid = process_pid(i);
-        keeper.portless |= process_portless(i);
-
-        if (pid > 0 && pid != keeper.pid[i])
-            watch_process(i, pid);
-        if (pid <= 0 && keeper.pid[i]) {
-            if (keeper.pidfd[i] > 0)
-                fds_close(keeper.pidfd[i]);
-            keeper.pidfd[i] = keeper.pid[i] = 0;
-        }
-        if (process_pid(i) != 0)
-            alive++;
-        if (process_pid(i) < 0) /* a fork: both sides may be killed before either names the child */
-            keeper.unwatched = true;
-    }
-    if (!execs)
-        keeper.exec_ns = 0;
-    else
-        keeper.exec_ns = !keeper.exec_ns                ? EXEC_NS
-                         : keeper.exec_ns < EXEC_MAX_NS ? 2 * keeper.exec_ns
-                                                        : EXEC_MAX_NS;
-    if (alive || may_be_joined())
-        keeper.gone_ns = 0;
-    else if (!keeper.gone_ns)
-        keeper.gone_ns = now_ns();
-    if (!alive)
-        parcel_drop_all(engine.st);
-    keeper.look_at_processes = false;
-}
-
-/* The process in slot died. Context: the lock. */
-static void process_died(unsigned slot)
-{
-    if (keeper.pidfd[slot] <= 0)
-        return;
-    if (process_pid(slot) == keeper.pid[slot])
-        process_reap(slot);
-    keeper.look_at_processes = true;
-}
-
-/* --- trees --- */
-
-bool keeper_watch_tree(int fd, uint64_t ino)
-{
-    struct epoll_event ev = {.events = EPOLLRDHUP};
-
-    for (unsigned i = 0; i < TREES; i++) {
-        if (keeper.tree[i].fd)
-            continue;
-        ev.data.u64 = TREE_EVENT + i;
-        if (sys4(SYS_epoll_ctl, keeper.epfd, EPOLL_CTL_ADD, fd, &ev) < 0)
-            return false;
-        keeper.tree[i].fd = fd;
-        keeper.tree[i].ino = ino;
-        keeper.ntrees++;
-        return true;
-    }
-    return false;
-}
-
-bool keeper_has_tree(uint64_t ino)
-{
-    for (unsigned i = 0; i < TREES; i++)
-        if (keeper.tree[i].fd && keeper.tree[i].ino == ino)
-            return true;
-    return false;
-}
-
-/* The last process that had end 0 is gone. */
-static void tree_gone(unsigned i)
-{
-    if (!keeper.tree[i].fd)
-        return;
-    fds_close(keeper.tree[i].fd);
-    keeper.tree[i].fd = 0;
-    keeper.ntrees--;
-    keeper.look_at_processes = true;
-}
-
-/* The same looked for, by who can't wait for the event. */
-static void look_at_trees(void)
-{
-    struct timespec zero = {0, 0};
-
-    for (unsigned i = 0; i < TREES; i++) {
-        struct pollfd p = {.fd = keeper.tree[i].fd, .events = POLLRDHUP};
-
-        if (p.fd > 0 && sys5(SYS_ppoll, &p, 1, &zero, NULL, 8) > 0)
-            tree_gone(i);
-    }
 }
 
 /* --- modes. Context: the lock. Each returns until when to sleep. --- */
@@ -459,131 +249,7 @@ static void leave_poll(struct shard *sh, uint64_t now)
     keeper.streak = 0;
 }
 
-/* --- the end --- */
-
-static uint64_t frames_sent(void)
-{
-    uint64_t n = 0;
-
-    for (unsigned i = 1; i < engine.st->nif; i++)
-        n += engine.st->ifn[i].tx_packets;
-    return n;
-}
-
-static bool anything_queued(const struct shard *sh)
-{
-    for (unsigned i = 0; i < engine.st->nif; i++)
-        if (sh->tx[i].n | sh->tx[i].nrelay)
-            return true;
-    return sh->lo_head != NULL;
-}
-
-/* What the dead program's connections still are. */
-struct remains {
-    unsigned talking; /* have data or a FIN to get across */
-    unsigned waiting; /* FIN_WAIT_2: all is across; only the peer's end is missing */
-    struct tcb *some[64];
-    unsigned nsome;
-};
-
-static void count_remains(void *arg, const struct tcp_view *v)
-{
-    struct remains *r = arg;
-
-    if (!v->pcb || v->pcb->user || v->state == SS_LISTEN || v->state == SS_TIME_WAIT ||
-        v->state == SS_SYN_RECV)
-        return;
-    if (v->state == SS_FIN_WAIT_2)
-        r->waiting++;
-    else
-        r->talking++;
-    if (r->nsome < sizeof r->some / sizeof r->some[0])
-        r->some[r->nsome++] = (struct tcb *)(uintptr_t)v->pcb; /* a tcb starts with its pcb */
-}
-
-static struct remains remains(struct shard *sh)
-{
-    struct remains r = {0};
-
-    if (tcp_orphans(sh))
-        tcp_walk(sh, count_remains, &r);
-    return r;
-}
-
-/* True when a stack without processes has nothing left to do. Context: the lock. */
-static bool all_done(struct shard *sh, uint64_t now)
-{
-    uint64_t sent = frames_sent(), linger_ns = (uint64_t)engine.st->set.keeper_linger * NS_IN_S;
-    struct remains r;
-
-    if (sent != keeper.sent) {
-        keeper.sent = sent;
-        keeper.sent_ns = now;
-    }
-    if (keeper.hurry_ns && now >= keeper.hurry_ns + HURRY_NS)
-        return true;
-    if (control_busy() && now < keeper.gone_ns + CONTROL_GRACE_NS)
-        return false;
-    r = remains(sh);
-    if (r.talking || anything_queued(sh) || now < keeper.sent_ns + DRAIN_NS)
-        return false;
-    return keeper.hurry_ns || !(r.waiting || tcp_timewaits(sh)) || now >= keeper.gone_ns + linger_ns;
-}
-
-/* A peer that is still connected would wait for a host that is no more: RST. True: there was one. */
-static bool reset_remains(struct shard *sh)
-{
-    struct remains r = remains(sh);
-    bool any = r.nsome;
-
-    for (unsigned round = 0; r.nsome && round < REMAINS_MAX / 64; round++) {
-        for (unsigned i = 0; i < r.nsome; i++)
-            tcp_abort(sh, r.some[i]);
-        shard_flush(sh);
-        r = remains(sh);
-    }
-    return any;
-}
-
-static _Noreturn void leave(struct shard *sh)
-{
-    struct timespec drain = {0, DRAIN_NS};
-    bool said;
-
-    engine.shared->keeper = NULL;
-    said = reset_remains(sh);
-    said |= dhcp_release(sh);
-    shard_flush(sh);
-    if (said) /* whoever hears it may look at the link it came by, which goes with us */
-        sys2(SYS_nanosleep, &drain, NULL);
-    leak_report(sh);
-    shard_unlock(sh);
-    dpdk_remove_traces();
-    control_unclaim();
-    sys1(SYS_exit_group, 0);
-    __builtin_unreachable();
-}
-
-/* Who asks may have waited for the last process to end before it did: so that it is not told that this one
- * runs, the processes are looked at now and not when the epoll set comes to them. */
-bool keeper_is_leaving(void)
-{
-    struct timespec zero = {0, 0};
-    struct shard *sh = keeper.gone_ns ? NULL : try_enter();
-
-    if (!sh)
-        return keeper.gone_ns != 0;
-    for (unsigned i = 0; i < process_slots(); i++) {
-        struct pollfd p = {.fd = keeper.pidfd[i], .events = POLLIN};
-
-        if (p.fd > 0 && sys5(SYS_ppoll, &p, 1, &zero, NULL, 8) > 0)
-            process_died(i);
-    }
-    look_at_trees();
-    look_at_processes();
-    shard_unlock(sh);
-    return keeper.gone_ns != 0;
-}
+/* --- asked to leave --- */
 
 bool keeper_hurry(void)
 {
@@ -633,11 +299,11 @@ static bool prepare_locked(struct shard *sh, struct pollfd *p, nfds_t *n, uint64
     bool woken = false;
 
     if (keeper.look_at_processes || keeper.exec_ns || (keeper.unwatched && now >= keeper.look_ns))
-        look_at_processes();
+        watched_look();
     if (keeper.control_due || now >= keeper.control_ns)
         control_links(sh, now);
-    if (keeper.gone_ns && all_done(sh, now))
-        leave(sh);
+    if (keeper.gone_ns && remains_done(sh, now))
+        remains_leave(sh);
     add_control(p, n);
     if (s->keeper_mode == KEEPER_DOZE)
         *deadline_ns = do_doze(sh, now);
@@ -668,7 +334,7 @@ static bool prepare(struct pollfd *p, nfds_t *n, uint64_t *deadline_ns)
         add_control(p, n);
         add_wake(p, n);
         sleep = true;
-    } else if ((sh = try_enter())) {
+    } else if ((sh = keeper_try_enter())) {
         sleep = prepare_locked(sh, p, n, deadline_ns);
         shard_unlock(sh);
     } else {
@@ -704,7 +370,7 @@ static void finish(struct pollfd *p, nfds_t n)
     }
     if (__atomic_load_n(&engine.shared->keeper_mode, __ATOMIC_RELAXED) != KEEPER_POLL)
         return;
-    sh = try_enter();
+    sh = keeper_try_enter();
     if (!sh)
         return; /* still the leader, if it was: the next round comes at once */
     leave_poll(sh, now_ns());
@@ -716,9 +382,9 @@ static void finish(struct pollfd *p, nfds_t n)
 static void handle_event(uint64_t what, uint64_t now)
 {
     if (what >= TREE_EVENT) {
-        tree_gone((unsigned)(what - TREE_EVENT));
+        watched_tree_gone((unsigned)(what - TREE_EVENT));
     } else if (what > TICKET_EVENT) {
-        struct shard *sh = try_enter();
+        struct shard *sh = keeper_try_enter();
 
         if (!sh)
             return; /* level-triggered: comes again */
@@ -734,12 +400,12 @@ static void handle_event(uint64_t what, uint64_t now)
         sys3(SYS_read, keeper.sigfd, &si, sizeof si);
         keeper_hurry();
     } else if (what >= PROCESS_EVENT) {
-        struct shard *sh = try_enter();
+        struct shard *sh = keeper_try_enter();
 
         if (!sh)
             return; /* level-triggered: comes again */
-        process_died((unsigned)(what - PROCESS_EVENT));
-        look_at_processes();
+        watched_died((unsigned)(what - PROCESS_EVENT));
+        watched_look();
         shard_unlock(sh);
     } else {
         control_event(what, now);
@@ -756,7 +422,7 @@ static void handle_events(void)
         handle_event(ev[i].data.u64, now);
 }
 
-static _Noreturn void run(void)
+_Noreturn void keeper_run(void)
 {
     struct pollfd p[1 + CONTROL_FDS + SLEEP_FDS];
 
@@ -783,172 +449,4 @@ static _Noreturn void run(void)
         if (!sleep || n == 0 || p[0].revents)
             handle_events();
     }
-}
-
-/* --- birth --- */
-
-/* Every signal to its default or ignored; none of the program's handlers may ever run here. */
-static void forget_signals(void)
-{
-    static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP, SIGKILL, SIGSTOP};
-    struct {
-        void *handler;
-        unsigned long flags;
-        void *restorer;
-        uint64_t mask;
-    } action;
-    uint64_t mask = 1ull << (SIGTERM - 1);
-
-    for (int sig = 1; sig <= 64; sig++) {
-        memset(&action, 0, sizeof action);
-        action.handler = (void *)SIG_IGN;
-        for (unsigned i = 0; i < sizeof faults / sizeof faults[0]; i++)
-            if (faults[i] == sig)
-                action.handler = (void *)SIG_DFL;
-        sys4(SYS_rt_sigaction, sig, &action, NULL, 8);
-    }
-    /* SIGTERM is read from a descriptor. */
-    sys4(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, 8);
-    keeper.sigfd = (int)sys4(SYS_signalfd4, -1, &mask, 8, SFD_NONBLOCK | SFD_CLOEXEC);
-}
-
-static void close_between(unsigned lo, unsigned hi)
-{
-    struct rlimit lim;
-
-    if (lo > hi || sys3(SYS_close_range, lo, hi, 0) == 0)
-        return;
-    /* Before Linux 5.9. */
-    sys4(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &lim);
-    for (unsigned fd = lo; fd <= hi && fd < lim.rlim_max; fd++)
-        sys1(SYS_close, fd);
-}
-
-/* Only the engine's descriptors stay; 0, 1 and 2 become /dev/null. */
-static void forget_descriptors(void)
-{
-    struct rlimit lim;
-    unsigned from = 0;
-    int lo, hi;
-
-    fds_range(&lo, &hi);
-    if (leak_wants_stderr())
-        leak_keep_stderr();
-    for (int fd = lo; fd < hi; fd++)
-        if (fds_is_mine(fd)) {
-            close_between(from, (unsigned)fd - 1);
-            from = (unsigned)fd + 1;
-        }
-    close_between(from, ~0u);
-    sys4(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR, 0);
-    sys3(SYS_dup3, 0, 1, 0);
-    sys3(SYS_dup3, 0, 2, 0);
-    /* One descriptor a process of the family. */
-    if (sys4(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &lim) == 0) {
-        lim.rlim_cur = lim.rlim_max;
-        sys4(SYS_prlimit64, 0, RLIMIT_NOFILE, &lim, NULL);
-    }
-}
-
-/* What ps shows: the process's name and, over the program's arguments, "shunt-keeper NAME". */
-static void rename_process(void)
-{
-    char stat[1024], *p;
-    unsigned long start, end;
-    long n;
-    int fd = (int)sys4(SYS_openat, AT_FDCWD, "/proc/self/stat", O_RDONLY, 0);
-
-    prctl(PR_SET_NAME, KEEPER_COMM);
-    if (fd < 0)
-        return;
-    n = sys3(SYS_read, fd, stat, sizeof stat - 1);
-    fds_close(fd);
-    if (n <= 0)
-        return;
-    stat[n] = '\0';
-    /* Fields 48 and 49 of proc(5), arg_start and arg_end; the second, comm, may hold spaces and ends with the
-     * last ')'. */
-    p = strrchr(stat, ')');
-    for (int field = 2; p && field < 48; field++)
-        p = strchr(p + 1, ' ');
-    if (!p || sscanf(p, " %lu %lu", &start, &end) != 2 || !start || end <= start)
-        return;
-    memset((char *)start, 0, end - start);
-    snprintf((char *)start, end - start, "shunt-keeper %s", engine.st->name);
-}
-
-static _Noreturn void keeper_main(int ready_fd)
-{
-    struct epoll_event ev = {.events = EPOLLIN, .data.u64 = SIGNAL_EVENT};
-    struct engine_shared *s = engine.shared;
-    struct shard *sh = &engine.st->shard[0];
-
-    sys0(SYS_setsid);
-    sys1(SYS_chdir, "/");
-    forget_descriptors();
-    forget_signals();
-    rename_process();
-    keeper.epfd = (int)sys1(SYS_epoll_create1, EPOLL_CLOEXEC);
-    sys4(SYS_epoll_ctl, keeper.epfd, EPOLL_CTL_ADD, keeper.sigfd, &ev);
-    control_open(keeper.epfd);
-    ticket_serve(keeper.epfd);
-    if (engine.tree_end >= 0)
-        fds_close(engine.tree_end);
-    if (engine.tree_fd >= 0)
-        keeper_watch_tree(engine.tree_fd, engine.tree_ino);
-    shard_lock(sh);
-    keeper.w = waiter_new(engine.st, (int)sys0(SYS_getpid), (int)sys0(SYS_gettid));
-    if (keeper.w) {
-        wake_assign(keeper.w);
-        s->keeper = keeper.w;
-        s->keeper_pid = keeper.w->pid;
-        s->keeper_mode = KEEPER_WATCH;
-        keeper.others_ns = keeper.dozes_ns = now_ns();
-        keeper.seen_poll_ns = sh->last_poll_ns;
-        keeper.look_at_processes = true;
-    }
-    shard_unlock(sh);
-    if (!keeper.w || keeper.epfd < 0)
-        sys1(SYS_exit_group, 1);
-    sys3(SYS_write, ready_fd, "k", 1);
-    fds_close(ready_fd);
-    run();
-}
-
-/* In the process between: makes the keeper and is gone. */
-static _Noreturn void between(int ready_fd)
-{
-    pid_t pid = _Fork();
-
-    if (pid == 0)
-        keeper_main(ready_fd);
-    sys1(SYS_exit_group, pid < 0);
-    __builtin_unreachable();
-}
-
-int keeper_start(void)
-{
-    uint64_t all = ~0ull, old;
-    int ready[2];
-    char c;
-    long pid, got;
-
-    if (pipe2(ready, O_CLOEXEC) != 0)
-        return -errno;
-    sys4(SYS_rt_sigprocmask, SIG_BLOCK, &all, &old, 8);
-    /* No exit signal: nobody is told of its end but who asks for it with __WALL. */
-    pid = sys5(SYS_clone, 0, 0, 0, 0, 0);
-    if (pid == 0)
-        between(ready[1]);
-    fds_close(ready[1]);
-    if (pid > 0)
-        while (sys4(SYS_wait4, pid, NULL, __WALL, NULL) == -EINTR)
-            ;
-    sys4(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, 8);
-    while (pid > 0 && (got = sys3(SYS_read, ready[0], &c, 1)) == -EINTR)
-        ;
-    fds_close(ready[0]);
-    if (pid < 0)
-        return (int)pid;
-    return got == 1 ? 0 : -ECHILD;
 }
