@@ -39,6 +39,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "../stack/where.h"
 #include "control.h"
 #include "fds.h"
 #include "sys.h"
@@ -53,9 +54,6 @@ int eal_set_runtime_dir(const char *run_dir); /* EAL's own, in its archive but n
 #endif
 #define SIGNALS 64
 #define TSC_NS  2000000 /* how long the TSC is measured when CPUID doesn't know its frequency */
-
-/* Where EAL maps what it shares: beside the segment (stack/seg.c), for the same reason. */
-#define BASE_ADDRESS "0x110000000000"
 
 static bool on_huge_pages;
 static int memory_fd = -1;
@@ -299,13 +297,15 @@ static int eal_init(const struct eal_config *cfg, const cpu_set_t *cpus)
 {
     with_devices = cfg->npci > 0;
     usable_cpus = *cpus;
-    char lcores[RTE_MAX_LCORE * 5], mem[16], prefix[64];
-    char *argv[ARGS_MAX] = {"shunt", "--no-telemetry",  "--file-prefix", prefix, "--lcores", lcores, "-m",
-                            mem,     "--base-virtaddr", BASE_ADDRESS};
+    char lcores[RTE_MAX_LCORE * 5], mem[16], base[24], prefix[64];
+    char *argv[ARGS_MAX] = {
+        "shunt", "--no-telemetry", "--file-prefix", prefix, "--lcores", lcores, "-m", mem, "--base-virtaddr",
+        base};
     int argc = 10;
     lcore_arg(cpus, lcores, sizeof(lcores));
     uint32_t mem_mb = RTE_ALIGN_CEIL(cfg->mem_mb, 2);
     snprintf(mem, sizeof(mem), "%u", mem_mb);
+    snprintf(base, sizeof(base), "0x%llx", WHERE_PACKETS);
     snprintf(prefix, sizeof(prefix), "shunt-%s-%ld", cfg->name, sys0(SYS_getpid));
     for (char *p = prefix; *p; p++)
         if (*p == '/' || *p == '%')

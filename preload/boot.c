@@ -16,6 +16,7 @@
 #include "fork.h"
 #include "libc.h"
 #include "limit.h"
+#include "reserve.h"
 #include "signals.h"
 #include "tree.h"
 
@@ -53,6 +54,7 @@ static const struct shunt_api *start(void)
 static void start_once(void)
 {
     guard_enter();
+    reserve_release();
     limit_before_start();
     const struct shunt_api *a = start();
     limit_after_start();

@@ -15,6 +15,7 @@
 
 #include "fdtab.h"
 #include "libc.h"
+#include "reserve.h"
 
 static rlim_t taken; /* bytes of addresses that the engine took */
 static struct rlimit before;
@@ -99,6 +100,8 @@ static __attribute__((noinline)) long limit_shown(const struct rlimit *new, stru
 /* prlimit. Returns 0 or -errno. */
 EARLY static long limit(pid_t pid, int what, const struct rlimit *new, struct rlimit *old)
 {
+    if (what == RLIMIT_AS && new)
+        reserve_release();
     if (what != RLIMIT_AS || !taken || (pid != 0 && pid != getpid()))
         return raw_limit(pid, what, new, old);
     return limit_shown(new, old);

@@ -36,6 +36,7 @@
 #include "diag.h"
 #include "guard.h"
 #include "libc.h"
+#include "reserve.h"
 
 #define JOIN     "SHUNT_JOIN"
 #define PLACE    "SHUNT_PLACE"
@@ -329,6 +330,7 @@ static void make(void)
 __attribute__((constructor)) static void tree_init(void)
 {
     static char place[48];
+    reserve_take();
     const char *given = env_get(environ, PLACE), *join = env_get(environ, JOIN);
     if (given) {
         strncpy(place, given + sizeof(PLACE), sizeof(place) - 1);

@@ -1,10 +1,8 @@
 /* seg.c: the segment: creating, joining, and the bump allocator (seg.h has the rules).
  *
  * Where it is mapped. Members must agree on one address, and the creator chooses it before it knows who will
- * join. The preferred one lies where neither the kernel's mmap randomisation (down to a third of the address
- * space, growing up, or below the stack, growing down), nor a program and its heap, nor AddressSanitizer's
- * shadow ever are on x86-64 and aarch64. ThreadSanitizer has its own shadow there and leaves only what is
- * above 0x7e80...; then whatever the kernel gives.
+ * join: where.h's. ThreadSanitizer has its own shadow there and leaves only what is above 0x7e80...; then
+ * whatever the kernel gives.
  */
 #include "seg.h"
 
@@ -20,10 +18,9 @@
 #define SEG_HEADER    4096
 #define SEG_ALIGN_MAX 4096
 
-#define SEG_PREFERRED 0x120000000000ULL
-#define SEG_TSAN      0x7e8000000000ULL
-#define SEG_STEP      (2 * SEG_BYTES)
-#define SEG_TRIES     8
+#define SEG_TSAN  0x7e8000000000ULL
+#define SEG_STEP  (2 * SEG_BYTES)
+#define SEG_TRIES 8
 
 /* The memfd's number in this process: seg.fd is the creator's. */
 static int own_fd = -1;
@@ -48,7 +45,7 @@ static int map_at(int fd, uint64_t bytes, void *addr, struct seg **out)
 static int map_anywhere(int fd, uint64_t bytes, struct seg **out)
 {
     for (unsigned i = 0; i < 2 * SEG_TRIES; i++) {
-        uint64_t base = i < SEG_TRIES ? SEG_PREFERRED : SEG_TSAN;
+        uint64_t base = i < SEG_TRIES ? WHERE_SEG : SEG_TSAN;
 
         if (map_at(fd, bytes, (void *)(uintptr_t)(base + i % SEG_TRIES * SEG_STEP), out) == 0)
             return 0;

@@ -16,7 +16,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SEG_BYTES (16ULL << 30)
+#include "where.h"
+
+#define SEG_BYTES WHERE_SEG_BYTES
 
 struct seg {
     uint64_t magic;
