@@ -2,7 +2,8 @@
  *
  * Why: libshunt.so interposes libc's descriptor calls for the whole process, so a call by name from inside
  * the engine would land in our own interposer. These never do, are no cancellation points, and leave errno to
- * the caller: results are >= 0 or -errno.
+ * the caller: results are >= 0 or -errno. The preload itself makes its calls by them where libc's would not
+ * do.
  */
 #ifndef SHUNT_SYS_H
 #define SHUNT_SYS_H

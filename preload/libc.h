@@ -24,6 +24,8 @@
 #include <sys/uio.h>
 #include <time.h>
 
+#include "../dpdk/sys.h"
+
 #define EXPORT __attribute__((visibility("default")))
 /* A second exported name of the function `target`; the other form where the headers declare it __THROW. */
 #define ALIAS(target)         __attribute__((visibility("default"), alias(#target)))
@@ -196,32 +198,7 @@ struct libc {
 extern struct libc libc;
 
 /* One system call, without errno: >= 0 or -errno. */
-static inline long raw_syscall(long nr, long a, long b, long c, long d, long e, long f)
-{
-#if defined(__x86_64__)
-    register long r10 __asm__("r10") = d;
-    register long r8 __asm__("r8") = e;
-    register long r9 __asm__("r9") = f;
-    long ret;
-    __asm__ volatile("syscall"
-                     : "=a"(ret)
-                     : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-                     : "rcx", "r11", "memory");
-    return ret;
-#elif defined(__aarch64__)
-    register long x8 __asm__("x8") = nr;
-    register long x0 __asm__("x0") = a;
-    register long x1 __asm__("x1") = b;
-    register long x2 __asm__("x2") = c;
-    register long x3 __asm__("x3") = d;
-    register long x4 __asm__("x4") = e;
-    register long x5 __asm__("x5") = f;
-    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
-    return x0;
-#else
-#error "shunt: raw_syscall is not written for this machine"
-#endif
-}
+#define raw_syscall sys6
 
 /* Loads the engine: the path of a library beside libshunt.so, and its entry point. NULL: *why says what
  * failed. */

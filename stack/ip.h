@@ -66,6 +66,12 @@ void ip_confirm(struct shard *sh, const struct flow *fl);
  * its neighbour counts as sent. The frame goes to shard->tx and leaves at shard_flush. */
 int ip_output(struct shard *sh, struct flow *fl, struct rte_mbuf *m);
 
+/* For ip4.c and ip6.c: a group's members on this host, and with a broadcast everybody, hear what it sends. A
+ * copy of m, which starts at its transport header, or NULL: nobody does. With its IP header it is delivered.
+ */
+struct rte_mbuf *ip_group_copy(struct shard *sh, const struct flow *fl, const struct rte_mbuf *m);
+void ip_group_deliver(struct shard *sh, const struct flow *fl, struct rte_mbuf *copy);
+
 /* True if the address is one of the stack's own (any interface, loopback's 127/8 and ::1 in profile isolate).
  */
 bool ip_is_local(const struct stack *st, const struct ipaddr *a);

@@ -286,17 +286,30 @@ static bool push_header(struct shard *sh, const struct flow *fl, struct rte_mbuf
     return true;
 }
 
-/* A group's members on this host hear what it sends, too (ip_mc_output); on loopback they do anyway. The
- * packet starts at its transport header. */
-static struct rte_mbuf *loop_copy(struct shard *sh, const struct flow *fl, const struct rte_mbuf *m)
+struct rte_mbuf *ip_group_copy(struct shard *sh, const struct flow *fl, const struct rte_mbuf *m)
 {
     bool mc = ipaddr_is_multicast(&fl->dst);
-    struct rte_mbuf *copy;
 
     if (fl->ifindex == IFNET_LOOPBACK ||
         (mc && ((fl->allow_bcast & FLOW_NO_LOOP) || !mc_member(sh, fl->ifindex, &fl->dst))))
         return NULL;
-    copy = rte_pktmbuf_copy(m, sh->pool, 0, UINT32_MAX);
+    return rte_pktmbuf_copy(m, sh->pool, 0, UINT32_MAX);
+}
+
+void ip_group_deliver(struct shard *sh, const struct flow *fl, struct rte_mbuf *copy)
+{
+    struct eth_hdr *eth = (struct eth_hdr *)rte_pktmbuf_prepend(copy, ETH_HDR_LEN);
+
+    memset(eth, 0xff, sizeof *eth);
+    eth->type_be = htons(ipaddr_is_v4(&fl->dst) ? ETH_TYPE_IP4 : ETH_TYPE_IP6);
+    shard_loop(sh, fl->ifindex, copy);
+}
+
+/* The copy with its header, NULL: nobody here hears it. */
+static struct rte_mbuf *loop_copy(struct shard *sh, const struct flow *fl, const struct rte_mbuf *m)
+{
+    struct rte_mbuf *copy = ip_group_copy(sh, fl, m);
+
     if (copy && !push_header(sh, fl, copy, false)) {
         rte_pktmbuf_free(copy);
         return NULL;
@@ -304,22 +317,12 @@ static struct rte_mbuf *loop_copy(struct shard *sh, const struct flow *fl, const
     return copy;
 }
 
-static void loop_send(struct shard *sh, const struct flow *fl, struct rte_mbuf *copy)
-{
-    struct eth_hdr *eth;
-
-    eth = (struct eth_hdr *)rte_pktmbuf_prepend(copy, ETH_HDR_LEN);
-    memset(eth, 0xff, sizeof *eth);
-    eth->type_be = htons(ETH_TYPE_IP4);
-    shard_loop(sh, fl->ifindex, copy);
-}
-
 static void loop_back(struct shard *sh, const struct flow *fl, const struct rte_mbuf *m)
 {
     struct rte_mbuf *copy = loop_copy(sh, fl, m);
 
     if (copy)
-        loop_send(sh, fl, copy);
+        ip_group_deliver(sh, fl, copy);
 }
 
 /* The header is one of opts_len bytes of options more, which stand behind it already. */
@@ -362,7 +365,7 @@ int ip4_output_opts(struct shard *sh, struct flow *fl, struct rte_mbuf *m, uint3
         copy = loop_copy(sh, fl, m);
         if (copy) {
             lengthen_header(copy, opts_len);
-            loop_send(sh, fl, copy);
+            ip_group_deliver(sh, fl, copy);
         }
         if (fl->allow_bcast & FLOW_TTL_0) {
             rte_pktmbuf_free(m);

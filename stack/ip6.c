@@ -287,26 +287,17 @@ static int output_fragmented(struct shard *sh, struct flow *fl, struct rte_mbuf 
     return err;
 }
 
-/* A group's members on this host hear what it sends, too (ip6_finish_output2); see ip4.c's. */
+/* A group's members on this host hear what it sends, too (ip6_finish_output2). */
 static void loop_back(struct shard *sh, struct flow *fl, const struct rte_mbuf *m)
 {
-    struct rte_mbuf *copy;
-    struct eth_hdr *eth;
+    struct rte_mbuf *copy = ip_group_copy(sh, fl, m);
 
-    if (fl->ifindex == IFNET_LOOPBACK || (fl->allow_bcast & FLOW_NO_LOOP) ||
-        !mc_member(sh, fl->ifindex, &fl->dst))
-        return;
-    copy = rte_pktmbuf_copy(m, sh->pool, 0, UINT32_MAX);
     if (!copy)
         return;
-    if (!push_header(sh, fl, copy)) {
+    if (push_header(sh, fl, copy))
+        ip_group_deliver(sh, fl, copy);
+    else
         rte_pktmbuf_free(copy);
-        return;
-    }
-    eth = (struct eth_hdr *)rte_pktmbuf_prepend(copy, ETH_HDR_LEN);
-    memset(eth, 0xff, sizeof *eth);
-    eth->type_be = htons(ETH_TYPE_IP6);
-    shard_loop(sh, fl->ifindex, copy);
 }
 
 int ip6_output(struct shard *sh, struct flow *fl, struct rte_mbuf *m)

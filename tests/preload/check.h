@@ -103,6 +103,17 @@ static inline long check_rc(const char *what, long rc)
     return rc;
 }
 
+/* "check: WHO: WHAT = RC": one call on one of many sockets. */
+__attribute__((unused)) static void show_call(const char *who, const char *what, long rc)
+{
+    int e = errno;
+
+    if (rc == -1)
+        printf("%s: %s: %s = %s\n", check_now, who, what, errname(e));
+    else
+        printf("%s: %s: %s = %ld\n", check_now, who, what, rc);
+}
+
 static inline int check_fd(const char *what, int fd)
 {
     int e = errno;

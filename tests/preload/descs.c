@@ -45,22 +45,12 @@ static int make(int kind)
     }
 }
 
-static void line(const char *who, const char *what, long rc)
-{
-    int e = errno;
-
-    if (rc == -1)
-        printf("%s: %s: %s = %s\n", check_now, who, what, errname(e));
-    else
-        printf("%s: %s: %s = %ld\n", check_now, who, what, rc);
-}
-
 /* One call on a socket of each kind. */
 #define EACH(expr)                                                                                           \
     for (int kind = 0; kind < KINDS; kind++) {                                                               \
         int s = make(kind);                                                                                  \
         errno = 0;                                                                                           \
-        line(kinds[kind], #expr, (long)(expr));                                                              \
+        show_call(kinds[kind], #expr, (long)(expr));                                                         \
         close(s);                                                                                            \
     }
 
@@ -231,8 +221,8 @@ CHECK(proc_links)
         show(kinds[kind], "%.8s, ends in ]: %d", to, n > 0 && to[n - 1] == ']');
         show("digits", "%d", strspn(to + 8, "0123456789") > 0);
         errno = 0;
-        line(kinds[kind], "open of the link", open(path, O_RDWR) < 0 ? -1 : 0);
-        line(kinds[kind], "access of the link", access(path, R_OK));
+        show_call(kinds[kind], "open of the link", open(path, O_RDWR) < 0 ? -1 : 0);
+        show_call(kinds[kind], "access of the link", access(path, R_OK));
         close(s);
     }
 }
@@ -438,7 +428,7 @@ static int make_other(int kind)
     for (int kind = 0; kind < OTHERS; kind++) {                                                              \
         int s = make_other(kind);                                                                            \
         errno = 0;                                                                                           \
-        line(others[kind], #expr, (long)(expr));                                                             \
+        show_call(others[kind], #expr, (long)(expr));                                                        \
         close(s);                                                                                            \
     }
 

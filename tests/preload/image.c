@@ -740,11 +740,21 @@ CHECK(a_sibling)
     }
 }
 
+/* What a program that connects to l says first. */
+static int hear_connect(int l)
+{
+    char b[8];
+    int c = accept(l, NULL, NULL);
+
+    V(read_all(c, b, 5));
+    return c;
+}
+
 CHECK(an_image_maps_before_its_first_socket)
 {
     struct sockaddr_in a;
-    char word[32], b[8];
-    int l, c;
+    char word[32];
+    int l;
 
     begin();
     l = listen4(&a);
@@ -752,15 +762,14 @@ CHECK(an_image_maps_before_its_first_socket)
     snprintf(word, sizeof(word), "-connect:%d", ntohs(a.sin_port));
     V(IMAGE(EXECVE, (char *)"-maps:", word, NULL));
     NEED(poll_for(l, POLLIN, 1000) & POLLIN);
-    c = accept(l, NULL, NULL);
-    V(read_all(c, b, 5));
+    hear_connect(l);
 }
 
 CHECK(by_system_and_popen)
 {
     struct sockaddr_in a;
-    char cmd[4400], b[8];
-    int l, c;
+    char cmd[4400];
+    int l;
     FILE *f;
 
     begin();
@@ -768,13 +777,10 @@ CHECK(by_system_and_popen)
     snprintf(cmd, sizeof(cmd), "%s + -connect:%u flags:99", me, ntohs(a.sin_port));
     fflush(stdout);
     V(WEXITSTATUS(system(cmd)));
-    c = accept(l, NULL, NULL);
-    V(read_all(c, b, 5));
-    close(c);
+    close(hear_connect(l));
     f = popen(cmd, "r");
     NEED(f);
-    c = accept(l, NULL, NULL);
-    V(read_all(c, b, 5));
+    hear_connect(l);
     NEED(fgets(cmd, 60, f));
     V(WEXITSTATUS(pclose(f)));
 }
@@ -821,8 +827,8 @@ CHECK(system_and_popen_with_a_socket)
 CHECK(system_after_clearenv)
 {
     struct sockaddr_in a;
-    char cmd[4400], b[8];
-    int l, c;
+    char cmd[4400];
+    int l;
 
     begin();
     l = listen4(&a);
@@ -831,6 +837,5 @@ CHECK(system_after_clearenv)
     snprintf(cmd, sizeof(cmd), "%s + -connect:%u", me, ntohs(a.sin_port));
     fflush(stdout);
     V(WEXITSTATUS(system(cmd)));
-    c = accept(l, NULL, NULL);
-    V(read_all(c, b, 5));
+    hear_connect(l);
 }

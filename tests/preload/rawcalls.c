@@ -3,27 +3,14 @@
 #include "check.h"
 
 #include <pthread.h>
-#include <sys/syscall.h>
+
+#include "../../dpdk/sys.h"
 
 #define RESTORER 0x04000000 /* SA_RESTORER */
 
-/* >= 0 or -errno. */
-static long raw6(long nr, long a, long b, long c, long d, long e, long f)
-{
-    register long r10 __asm__("r10") = d;
-    register long r8 __asm__("r8") = e;
-    register long r9 __asm__("r9") = f;
-    long ret;
-
-    __asm__ volatile("syscall"
-                     : "=a"(ret)
-                     : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-                     : "rcx", "r11", "memory");
-    return ret;
-}
 #define A(x)                       ((long)(x))
-#define RAW(nr, a, b, c)           raw6(nr, A(a), A(b), A(c), 0, 0, 0)
-#define RAW6(nr, a, b, c, d, e, f) raw6(nr, A(a), A(b), A(c), A(d), A(e), A(f))
+#define RAW(nr, a, b, c)           sys6(nr, A(a), A(b), A(c), 0, 0, 0)
+#define RAW6(nr, a, b, c, d, e, f) sys6(nr, A(a), A(b), A(c), A(d), A(e), A(f))
 
 /* Prints -errno by name. */
 static long told(const char *what, long r)

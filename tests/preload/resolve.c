@@ -1,5 +1,5 @@
 /* resolve.c: names: libc's resolver asks a name server that is the program's own, on loopback. */
-#include "check.h"
+#include "addrs.h"
 
 #include <arpa/nameser.h>
 #include <netdb.h>
@@ -63,15 +63,7 @@ static void look_up(const char *name, int family)
     int r = getaddrinfo(name, "80", &hints, &all);
 
     show("getaddrinfo", "%s %d: %d", name, family, r);
-    for (struct addrinfo *p = all; p; p = p->ai_next) {
-        char h[64], s[16];
-
-        if (getnameinfo(p->ai_addr, p->ai_addrlen, h, sizeof(h), s, sizeof(s),
-                        NI_NUMERICHOST | NI_NUMERICSERV) == 0)
-            show("  address", "%s %s", h, s);
-    }
-    if (all)
-        freeaddrinfo(all);
+    show_addresses(all);
 }
 
 CHECK(addresses)

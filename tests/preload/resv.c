@@ -1,5 +1,5 @@
 /* resv.c: what libc does with sockets on its own account: reserved ports, event counters, interfaces. */
-#include "check.h"
+#include "addrs.h"
 
 #include <ifaddrs.h>
 #include <net/if.h>
@@ -86,15 +86,7 @@ static void look_up(const char *host, const char *service, int family, int flags
 
     show("getaddrinfo", "%s %s %d %#x: %d", host ? host : "-", service ? service : "-", family,
          (unsigned)flags, r);
-    for (struct addrinfo *p = all; p; p = p->ai_next) {
-        char h[64], s[16];
-
-        if (getnameinfo(p->ai_addr, p->ai_addrlen, h, sizeof(h), s, sizeof(s),
-                        NI_NUMERICHOST | NI_NUMERICSERV) == 0)
-            show("  address", "%s %s", h, s);
-    }
-    if (all)
-        freeaddrinfo(all);
+    show_addresses(all);
 }
 
 CHECK(names)

@@ -512,16 +512,6 @@ static int getpeername_(int s, struct sockaddr *a, socklen_t *l)
     return getpeername(s, a, l);
 }
 
-static void show_call(const char *state, const char *what, long rc)
-{
-    int e = errno;
-
-    if (rc == -1)
-        printf("%s: %s: %s = %s\n", check_now, state, what, errname(e));
-    else
-        printf("%s: %s: %s = %ld\n", check_now, state, what, rc);
-}
-
 /* One column: expr on the socket s of each state. */
 #define COLUMN(expr)                                                                                         \
     for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {                                        \

@@ -207,18 +207,28 @@ static size_t iov_sum(const struct msghdr *msg)
     return n;
 }
 
+/* Begins a call on descriptor fd. NULL: *err is its result. */
+static struct sock *enter(int fd, ssize_t *err)
+{
+    struct sock *s;
+    int r;
+
+    pd_enter();
+    s = sock_of(fd, &r);
+    if (!s)
+        *err = pd_done(r);
+    return s;
+}
+
 static ssize_t do_send(int fd, const struct msghdr *msg, int flags)
 {
     size_t sent = 0, total = iov_sum(msg);
-    struct sock *s;
-    uint64_t until;
     ssize_t n;
-    int err;
+    struct sock *s = enter(fd, &n);
+    uint64_t until;
 
-    pd_enter();
-    s = sock_of(fd, &err);
     if (!s)
-        return pd_done(err);
+        return n;
     until = pd_deadline(s->sndtimeo_us);
     for (;;) {
         n = sock_sendmsg(pd.env->st, s, msg, flags, sent);
@@ -233,15 +243,12 @@ static ssize_t do_send(int fd, const struct msghdr *msg, int flags)
 static ssize_t do_recv(int fd, struct msghdr *msg, int flags)
 {
     size_t got = 0, total = iov_sum(msg);
-    struct sock *s;
-    uint64_t until;
     ssize_t n;
-    int err;
+    struct sock *s = enter(fd, &n);
+    uint64_t until;
 
-    pd_enter();
-    s = sock_of(fd, &err);
     if (!s)
-        return pd_done(err);
+        return n;
     until = pd_deadline(s->rcvtimeo_us);
     for (;;) {
         n = sock_recvmsg(pd.env->st, s, msg, flags, got);

@@ -8,20 +8,7 @@
 #include "../../stack/file.h"
 #include "../../stack/shard.h"
 #include "../../stack/sock.h"
-#include "env.h"
-
-static struct sock *new_sock(struct env *e)
-{
-    struct sock *s;
-
-    cr_assert_eq(sock_new(e->st, AF_INET, SOCK_DGRAM, 0, &s), 0);
-    return s;
-}
-
-static uint32_t socks_in_use(const struct env *e)
-{
-    return e->st->ready->socks.in_use;
-}
+#include "env_sock.h"
 
 Test(family, install_replace_close)
 {
