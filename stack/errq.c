@@ -11,15 +11,18 @@
 #include "user.h"
 #include "wire_icmp.h"
 
-#define ERRQ_BUCKETS 1024
-#define ERRQ_QUEUES  16384
-#define ENTRY_CHARGE 832 /* what Linux charges for a small packet */
+#define ERRQ_BUCKETS   1024
+#define ERRQ_QUEUES    ERRQ_ENTRIES /* as many: who has an entry finds a queue for it */
+#define ENTRY_CHARGE   832          /* what Linux charges for a small packet */
+#define ZEROCOPY_ASKED 576          /* what it wants to be free for one (SKB_TRUESIZE(0)) */
+#define OPTMEM_MAX     131072       /* net.core.optmem_max */
 
 struct errq {
     struct list node;    /* in its bucket */
     struct list entries; /* oldest first */
     struct pcb *pcb;
     uint32_t mem;
+    uint32_t zerocopy; /* entries about zero-copy sends */
 };
 
 struct errq_table {
@@ -105,6 +108,58 @@ int errq_add(struct shard *sh, struct pcb *pcb, const struct errq_entry *e, uint
     list_add_tail(&q->entries, &x->node);
     pcb_event(sh, pcb, EV_ERR);
     return 0;
+}
+
+struct errq_entry *errq_zerocopy_new(struct shard *sh, uint32_t id)
+{
+    struct errq_entry *e = slab_alloc(&sh->errq->entries);
+
+    if (e)
+        e->ee = (struct sock_extended_err){.ee_origin = SO_EE_ORIGIN_ZEROCOPY,
+                                           .ee_code = SO_EE_CODE_ZEROCOPY_COPIED,
+                                           .ee_info = id,
+                                           .ee_data = id};
+    return e;
+}
+
+void errq_zerocopy_free(struct shard *sh, struct errq_entry *e)
+{
+    slab_free(&sh->errq->entries, e);
+}
+
+/* Does e go on where the newest entry of q ends (skb_zerocopy_notify_extend)? Then it becomes part of that.
+ */
+static bool zerocopy_joins(struct errq *q, const struct errq_entry *e)
+{
+    struct errq_entry *last;
+
+    if (list_empty(&q->entries))
+        return false;
+    last = container_of(q->entries.prev, struct errq_entry, node);
+    if (last->ee.ee_origin != SO_EE_ORIGIN_ZEROCOPY || e->ee.ee_info != last->ee.ee_data + 1)
+        return false;
+    last->ee.ee_data = e->ee.ee_data;
+    return true;
+}
+
+void errq_zerocopy_done(struct shard *sh, struct pcb *pcb, struct errq_entry *e)
+{
+    struct errq *q = find_or_make(sh, pcb);
+
+    if (!q || zerocopy_joins(q, e)) {
+        errq_zerocopy_free(sh, e);
+    } else {
+        q->zerocopy++;
+        list_add_tail(&q->entries, &e->node);
+    }
+    pcb_event(sh, pcb, EV_ERR);
+}
+
+bool errq_zerocopy_room(struct shard *sh, const struct pcb *pcb, uint32_t pending)
+{
+    const struct errq *q = find(sh, pcb);
+
+    return (pending + (q ? q->zerocopy : 0)) * ENTRY_CHARGE + ZEROCOPY_ASKED <= OPTMEM_MAX;
 }
 
 /* ee_info of an ICMP error (icmp_unreach, icmpv6_notify). */
@@ -238,6 +293,7 @@ static void take(struct shard *sh, struct errq *q, struct errq_entry *e)
 
     list_del(&e->node);
     q->mem -= e->charge;
+    q->zerocopy -= e->ee.ee_origin == SO_EE_ORIGIN_ZEROCOPY;
     if (!list_empty(&q->entries)) {
         const struct errq_entry *next = container_of(q->entries.next, struct errq_entry, node);
 

@@ -37,10 +37,11 @@ struct errq_entry {
     /* of the packet that reported, for IP_RECVTTL and its like */
     struct ipaddr to;
     uint8_t ttl, tos, ifindex;
-    uint8_t from_wire;    /* these fields are set */
-    uint64_t stamp_ns;    /* by the wall clock; 0: none */
-    struct rte_mbuf *m;   /* payload; NULL: none */
-    uint32_t off, charge; /* where the payload starts in m; bytes charged */
+    uint8_t from_wire;         /* these fields are set */
+    uint64_t stamp_ns;         /* by the wall clock; 0: none */
+    struct rte_mbuf *m;        /* payload; NULL: none */
+    uint32_t zc_end, zc_bytes; /* a zero-copy send on its way (tcp_zerocopy.h): where it ends, its bytes */
+    uint32_t off, charge;      /* where the payload starts in m; bytes charged */
 };
 
 int errq_init(struct shard *sh); /* 0 or -ENOMEM */
@@ -57,6 +58,16 @@ int errq_icmp(struct shard *sh, struct pcb *pcb, const struct icmp_error *err, u
 /* An error found here, before sending to dst: -EMSGSIZE with the path MTU in info. */
 int errq_local(struct shard *sh, struct pcb *pcb, int err, uint32_t info, const struct endpoint *dst,
                uint32_t limit);
+
+/* Ends of zero-copy sends (MSG_ZEROCOPY in send(2), Documentation/networking/msg_zerocopy.rst). The entry is
+ * made when the bytes are taken, so that what was promised can be told: of call id; NULL: no memory. */
+struct errq_entry *errq_zerocopy_new(struct shard *sh, uint32_t id);
+/* The calls of e are done: joins the newest entry if that is about those just before, else queues e. Takes e
+ * over. Raises EV_ERR. */
+void errq_zerocopy_done(struct shard *sh, struct pcb *pcb, struct errq_entry *e);
+void errq_zerocopy_free(struct shard *sh, struct errq_entry *e);
+/* May the socket, with `pending` sends that are not done, have one more (net.core.optmem_max)? */
+bool errq_zerocopy_room(struct shard *sh, const struct pcb *pcb, uint32_t pending);
 
 /* recvmsg(MSG_ERRQUEUE): the oldest entry into msg. put_ctl, NULL or the protocol's: control messages that
  * the socket wants about the reporting packet; s: its stamp options (NULL: none). Bytes of payload, -EAGAIN,

@@ -238,6 +238,7 @@ int sock_accept(struct stack *st, struct sock *s, struct sock **out)
     child->rcvtimeo_us = s->rcvtimeo_us;
     child->sndtimeo_us = s->sndtimeo_us;
     child->filter_locked = s->filter_locked;
+    child->kept = s->kept;
     memcpy(child->stored, s->stored, sizeof child->stored);
     child->file.placement = PLACE_STACK;
     child->state = SOCK_CONNECTED;

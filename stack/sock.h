@@ -66,7 +66,9 @@ struct sock {
     uint8_t txrehash_off;  /* SO_TXREHASH 0 */
     int32_t incoming_cpu;  /* SO_INCOMING_CPU; -1: not known */
     uint8_t buf_lock;      /* SO_BUF_LOCK of datagrams */
-    uint32_t kept;         /* booleans without effect (sock_opt_kept.c) */
+    uint32_t kept;         /* booleans (sock_opt_kept.c) */
+    uint32_t zc_next;      /* number of the next zero-copy send */
+    uint16_t zc_more;      /* datagrams: such sends in what is under construction (MSG_MORE) */
     uint32_t txtime_clock, txtime_flags;
     int32_t peek_off;    /* SO_PEEK_OFF of a stream; -1: not used */
     uint8_t bound_lo;    /* SO_BINDTODEVICE names loopback, which pcb.ifindex can't */
@@ -87,6 +89,9 @@ struct sock_opt {
     uint32_t len;
     uint8_t val[SOCK_OPT_BYTES];
 };
+
+/* sock.kept: SO_ZEROCOPY. The others have no effect. */
+#define SOCK_ZEROCOPY (1u << 7)
 
 static inline struct sock *file_sock(struct file *f)
 {

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <sys/ioctl.h>
 
+#include "errq.h"
 #include "packet.h"
 #include "ping.h"
 #include "sock.h"
@@ -143,9 +144,12 @@ static ssize_t sent_with_syn(struct sock *s)
     return r ? r : (ssize_t)n;
 }
 
-static ssize_t send_tcp(struct stack *st, struct sock *s, const struct msghdr *msg, int flags, size_t skip)
+/* To a stream that may have more to do first: a handshake under way that took data, or is to take some. */
+static ssize_t send_opening(struct stack *st, struct sock *s, const struct msghdr *msg, int flags,
+                            size_t skip, bool zerocopy)
 {
     bool wait = !(s->file.oflags & O_NONBLOCK) && !(flags & MSG_DONTWAIT), held;
+    int tflags = flags & (MSG_MORE | MSG_OOB | MSG_EOR);
     ssize_t n = 0;
 
     if (s->syn_sent && skip == 0) {
@@ -157,11 +161,53 @@ static ssize_t send_tcp(struct stack *st, struct sock *s, const struct msghdr *m
     if (n)
         return n;
     held = s->state == SOCK_CONNECTING && tcp_syn_waits(sock_tcb(s));
-    n = tcp_send_msg(s->sh, sock_tcb(s), msg->msg_iov, (int)msg->msg_iovlen, skip,
-                     flags & (MSG_MORE | MSG_OOB | MSG_EOR));
+    if (zerocopy)
+        n = tcp_send_zerocopy(s->sh, sock_tcb(s), msg->msg_iov, (int)msg->msg_iovlen, skip, tflags);
+    else
+        n = tcp_send_msg(s->sh, sock_tcb(s), msg->msg_iov, (int)msg->msg_iovlen, skip, tflags);
     if (n == -EINPROGRESS && wait)
         n = -EAGAIN;
     return held ? wait_for_open(s, msg, n, wait) : n;
+}
+
+static size_t iov_total(const struct msghdr *msg)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < msg->msg_iovlen; i++)
+        n += msg->msg_iov[i].iov_len;
+    return n;
+}
+
+/* MSG_ZEROCOPY with SO_ZEROCOPY: a call that takes anything gets a number, in its first round. */
+static ssize_t send_zerocopy(struct stack *st, struct sock *s, const struct msghdr *msg, int flags,
+                             size_t skip)
+{
+    struct errq_entry *e;
+    size_t want = skip ? 0 : iov_total(msg);
+    ssize_t n;
+    int r;
+
+    if (!want)
+        return send_opening(st, s, msg, flags, skip, true);
+    r = tcp_zerocopy_begin(s->sh, sock_tcb(s), s->zc_next, want, &e);
+    if (r)
+        return r;
+    n = send_opening(st, s, msg, flags, 0, true);
+    if (n <= 0) {
+        tcp_zerocopy_cancel(s->sh, e);
+        return n;
+    }
+    tcp_zerocopy_queued(s->sh, sock_tcb(s), e, (uint32_t)n);
+    s->zc_next++;
+    return n;
+}
+
+static ssize_t send_tcp(struct stack *st, struct sock *s, const struct msghdr *msg, int flags, size_t skip)
+{
+    if (__builtin_expect(flags & MSG_ZEROCOPY, 0) && (s->kept & SOCK_ZEROCOPY))
+        return send_zerocopy(st, s, msg, flags, skip);
+    return send_opening(st, s, msg, flags, skip, false);
 }
 
 static ssize_t send_udp(struct stack *st, struct sock *s, const struct msghdr *msg, int flags)
@@ -208,6 +254,35 @@ static ssize_t send_udp(struct stack *st, struct sock *s, const struct msghdr *m
     return sock_dgram_send(s, msg, &to, flags);
 }
 
+/* Datagrams with SO_ZEROCOPY. What was copied (tcp_zerocopy.h says why) is done with when the datagram has
+ * left: at once, or with the last of the calls that build it. */
+static ssize_t send_udp_zerocopy(struct stack *st, struct sock *s, const struct msghdr *msg, int flags)
+{
+    bool counts = flags & MSG_ZEROCOPY;
+    struct errq_entry *e = NULL;
+    ssize_t n;
+
+    if (counts && (!errq_zerocopy_room(s->sh, s->pcb, s->zc_more > 0) ||
+                   !(e = errq_zerocopy_new(s->sh, s->zc_next - s->zc_more))))
+        return -ENOBUFS;
+    n = send_udp(st, s, msg, flags);
+    if (n >= 0 && counts) {
+        s->zc_next++;
+        s->zc_more++;
+    }
+    if (n == -EAGAIN || (flags & MSG_MORE && n >= 0) || !s->zc_more) {
+        if (e)
+            errq_zerocopy_free(s->sh, e);
+        return n;
+    }
+    if (!e && !(e = errq_zerocopy_new(s->sh, s->zc_next - s->zc_more)))
+        return n;
+    e->ee.ee_data = s->zc_next - 1;
+    s->zc_more = 0;
+    errq_zerocopy_done(s->sh, s->pcb, e);
+    return n;
+}
+
 ssize_t sock_sendmsg(struct stack *st, struct sock *s, const struct msghdr *msg, int flags, size_t skip)
 {
     int r;
@@ -216,8 +291,11 @@ ssize_t sock_sendmsg(struct stack *st, struct sock *s, const struct msghdr *msg,
         return -EMSGSIZE;
     if (s->kind == KIND_PACKET)
         return packet_send(s->sh, sock_packet(s), msg, flags);
-    if (!sock_is_tcp(s)) /* whose control messages are its own to read (dgram_cmsg.c) */
+    if (!sock_is_tcp(s)) { /* whose control messages are its own to read (dgram_cmsg.c) */
+        if (__builtin_expect(s->kept & SOCK_ZEROCOPY, 0))
+            return send_udp_zerocopy(st, s, msg, flags);
         return send_udp(st, s, msg, flags);
+    }
     r = check_control(s, msg);
     return r ? r : send_tcp(st, s, msg, flags, skip);
 }

@@ -1,7 +1,8 @@
-/* sock_opt_kept.c: options of SOL_SOCKET that a stack in the program answers without doing anything: what
- * they tune is not here (busy polling, Wi-Fi status, the receiver's mark), or who asks is not served (peer
- * credentials of Unix sockets). Values, bounds and errors are Linux's (sk_setsockopt, sk_getsockopt), for
- * someone who has the rights of the network namespace's owner and none beyond.
+/* sock_opt_kept.c: options of SOL_SOCKET that a stack in the program answers without doing anything (but
+ * SO_ZEROCOPY, which sock_io.c asks for): what they tune is not here (busy polling, Wi-Fi status, the
+ * receiver's mark), or who asks is not served (peer credentials of Unix sockets). Values, bounds and errors
+ * are Linux's (sk_setsockopt, sk_getsockopt), for someone who has the rights of the network namespace's owner
+ * and none beyond.
  */
 #include <errno.h>
 #include <limits.h>
@@ -45,6 +46,8 @@ static uint32_t bool_bit(int name)
         return 1u << 5;
     case SO_NO_CHECK: /* UDP has its own */
         return 1u << 6;
+    case SO_ZEROCOPY:
+        return SOCK_ZEROCOPY;
     default:
         return 0;
     }
@@ -121,6 +124,10 @@ int sock_kept_setopt(struct sock *s, int name, const void *val, socklen_t len)
     if (len < sizeof v)
         return -EINVAL;
     memcpy(&v, val, sizeof v);
+    if (name == SO_ZEROCOPY && !sock_is_tcp(s) && (s->kind != KIND_UDP || s->protocol == IPPROTO_UDPLITE))
+        return -EOPNOTSUPP;
+    if (name == SO_ZEROCOPY && (v < 0 || v > 1))
+        return -EINVAL;
     if (bit) {
         s->kept = v ? s->kept | bit : s->kept & ~bit;
         return 0;

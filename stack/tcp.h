@@ -46,7 +46,17 @@ static inline ssize_t tcp_send(struct shard *sh, struct tcb *t, const struct iov
 {
     return tcp_send_msg(sh, t, iov, iovcnt, off, more ? MSG_MORE : 0);
 }
-/* Appends n already filled packets without copying (sendfile, MSG_ZEROCOPY) and then pushes once. *taken says
+/* MSG_ZEROCOPY on a socket with SO_ZEROCOPY (tcp_zerocopy.h). Around a call that sends n bytes, which is
+ * number id of such calls: first tcp_zerocopy_begin, 0 or -ENOBUFS; then, when bytes were taken,
+ * tcp_zerocopy_queued with *e and their number, else tcp_zerocopy_cancel. tcp_send_zerocopy: as tcp_send_msg,
+ * in between, and (off > 0) for the further rounds of such a call. */
+struct errq_entry;
+int tcp_zerocopy_begin(struct shard *sh, struct tcb *t, uint32_t id, size_t n, struct errq_entry **e);
+void tcp_zerocopy_queued(struct shard *sh, struct tcb *t, struct errq_entry *e, uint32_t n);
+void tcp_zerocopy_cancel(struct shard *sh, struct errq_entry *e);
+ssize_t tcp_send_zerocopy(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt, size_t off,
+                          int flags);
+/* Appends n already filled packets without copying (sendfile) and then pushes once. *taken says
  * how many of them are now TCP's own; the others stay the caller's. Bytes, -EAGAIN (no room), or as tcp_send.
  */
 ssize_t tcp_send_mbufs(struct shard *sh, struct tcb *t, struct rte_mbuf **m, unsigned n, unsigned *taken,

@@ -17,6 +17,7 @@
 #include "tcp_table.h"
 #include "tcp_tfo.h"
 #include "tcp_timer.h"
+#include "tcp_zerocopy.h"
 #include "tcp_tw.h"
 
 /* Frees a finished tcb that nobody holds. */
@@ -40,6 +41,8 @@ void tcp_done(struct shard *sh, struct tcb *t)
     if (!(t->pcb.flags & PCB_PORT_LOCKED))
         port_release(sh->st, &t->pcb);
     tcp_sndq_free(sh, t);
+    if (t->flags & TF_TXSTAMP)
+        tcp_zerocopy_end(sh, t);
     t->state = TCPS_CLOSE;
     t->shut = 3;
     pcb_event(sh, &t->pcb, EV_IN | EV_OUT | EV_RDHUP | EV_HUP);
@@ -190,6 +193,7 @@ void tcp_close(struct shard *sh, struct tcb *t)
 
     errq_purge(sh, &t->pcb);
     tcp_stamp_drop(sh, t);
+    tcp_zerocopy_drop(sh, t);
     if (t->state == TCPS_LISTEN)
         tcp_listen_stop(sh, t);
     if (t->state == TCPS_CLOSE || t->state == TCPS_SYN_SENT) {
@@ -230,6 +234,7 @@ void tcp_reset_state(struct shard *sh, struct tcb *t)
     tcp_tx_free(sh, t);
     tcp_rcvq_free(sh, t);
     tcp_stamp_drop(sh, t);
+    tcp_zerocopy_end(sh, t);
     t->flags &= keep;
     t->shut = 0;
     t->pcb.so_error = t->pcb.soft_error = 0;

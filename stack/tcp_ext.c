@@ -4,16 +4,19 @@
 #include "tcp_md5.h"
 #include "tcp_pace.h"
 #include "tcp_stamp.h"
+#include "tcp_zerocopy.h"
 
 struct tcp_ext *tcp_ext_get(struct shard *sh, struct tcb *t)
 {
     if (t->ext)
         return t->ext;
     t->ext = slab_alloc(&sh->tcp->ext);
-    if (t->ext)
-        list_init(&t->ext->txstamps);
-    else
+    if (!t->ext) {
         tcp_count(sh, COUNT_NOMEM_PCB);
+        return NULL;
+    }
+    list_init(&t->ext->txstamps);
+    list_init(&t->ext->zcopies);
     return t->ext;
 }
 
@@ -32,6 +35,7 @@ void tcp_ext_free(struct shard *sh, struct tcb *t)
     if (v)
         slab_free(&sh->tcp->saved_syn, v);
     tcp_stamp_close(sh, t);
+    tcp_zerocopy_drop(sh, t);
     md5 = x->md5;
     x->md5 = NULL;
     list_step();

@@ -50,6 +50,8 @@ struct tcp_ext {
     /* tcp_stamp.h */
     struct stamp stamp;
     struct list txstamps; /* struct txstamp */
+    struct list zcopies;  /* struct errq_entry: tcp_zerocopy.h */
+    uint32_t nzcopy;
     uint32_t tx_once;     /* SOF_TIMESTAMPING_TX_*: of the send call to come */
     uint64_t rx_stamp_ns; /* of the last byte that recv took, 0: none */
     /* What went wrong so far, for TCP_INFO: segments and bytes sent again, received out of order, duplicates

@@ -23,6 +23,7 @@
 #include "tcp_sndq.h"
 #include "tcp_table.h"
 #include "tcp_tfo.h"
+#include "tcp_zerocopy.h"
 #include "tcp_timer.h"
 #include "tcp_tw.h"
 
@@ -259,6 +260,8 @@ static enum count syn_acked(struct shard *sh, struct tcb *t, struct tcp_seg *s)
         tcp_sndq_ack(sh, t, s->h.ack, &a);
         t->snd_una = s->h.ack;
         t->bytes_acked += s->h.ack - x->iss - 1;
+        if (t->flags & TF_TXSTAMP)
+            tcp_zerocopy_acked(sh, t);
     }
     if (tfo)
         again = tcp_tfo_syn_acked(sh, t, s);

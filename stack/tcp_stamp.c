@@ -7,6 +7,7 @@
 #include "msg.h"
 #include "tcp_rcvq.h"
 #include "tcp_tx.h"
+#include "tcp_zerocopy.h"
 
 enum { TSTAMP_SND, TSTAMP_SCHED, TSTAMP_ACK }; /* SCM_TSTAMP_*, ee_info */
 
@@ -17,7 +18,7 @@ void tcp_stamp_flags(struct tcb *t)
     t->flags &= ~(uint32_t)(TF_CTL | TF_TXSTAMP);
     if (x->inq || stamp_wants_rx(&x->stamp))
         t->flags |= TF_CTL;
-    if ((x->stamp.flags & STAMP_TX_RECORD) || !list_empty(&x->txstamps))
+    if ((x->stamp.flags & STAMP_TX_RECORD) || !list_empty(&x->txstamps) || !list_empty(&x->zcopies))
         t->flags |= TF_TXSTAMP;
 }
 
@@ -181,6 +182,8 @@ void tcp_stamp_acked(struct shard *sh, struct tcb *t)
         s->sched = s->snd = s->ack = 0;
         drop_if_done(sh, t, s);
     }
+    if (!list_empty(&t->ext->zcopies))
+        tcp_zerocopy_acked(sh, t);
 }
 
 void tcp_stamp_drop(struct shard *sh, struct tcb *t)

@@ -24,7 +24,6 @@ static const struct {
     {SOL_SOCKET, 50, 52, "SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_*: programs of the kernel's"},
     {SOL_SOCKET, 55, 55, "SO_MEMINFO: memory of two implementations"},
     {SOL_SOCKET, 57, 57, "SO_COOKIE: a number of its own"},
-    {SOL_SOCKET, 60, 60, "SO_ZEROCOPY: completions of MSG_ZEROCOPY are not served, so that it is refused"},
     {SOL_SOCKET, 62, 62, "SO_BINDTOIFINDEX: interfaces of the stack have numbers of their own"},
     {SOL_SOCKET, 68, 68, "SO_DETACH_REUSEPORT_BPF"},
     {SOL_SOCKET, 71, 71, "SO_NETNS_COOKIE: of a namespace of the kernel"},

@@ -41,7 +41,7 @@ static struct sock *sock_of(int fd, int *err)
 
 static bool may_wait(const struct sock *s, int flags)
 {
-    return !(s->file.oflags & O_NONBLOCK) && !(flags & MSG_DONTWAIT);
+    return !(s->file.oflags & O_NONBLOCK) && !(flags & (MSG_DONTWAIT | MSG_ERRQUEUE));
 }
 
 /* The namespace's settings, as far as the stack has them under the same name. */
