@@ -55,7 +55,6 @@ int eal_set_runtime_dir(const char *run_dir); /* EAL's own, in its archive but n
 #define SIGNALS 64
 #define TSC_NS  2000000 /* how long the TSC is measured when CPUID doesn't know its frequency */
 
-static bool on_huge_pages;
 static int memory_fd = -1;
 static bool with_devices; /* a pci: link */
 static cpu_set_t usable_cpus;
@@ -65,11 +64,6 @@ static char last_error[256];
 int eal_memory_fd(void)
 {
     return memory_fd;
-}
-
-bool eal_on_huge_pages(void)
-{
-    return on_huge_pages;
 }
 
 /* --- what is wrapped --- */
@@ -171,7 +165,6 @@ static int memory_create(uint64_t bytes, bool huge)
 static int memory_prepare(uint64_t bytes)
 {
     int fd = memory_create(bytes, true);
-    on_huge_pages = fd >= 0;
     if (fd < 0)
         fd = memory_create(bytes, false);
     if (fd < 0)

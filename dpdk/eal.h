@@ -26,7 +26,4 @@ void eal_error_clear(void);
 /* The descriptor of packet memory; -1: EAL's own way of memory is used. */
 int eal_memory_fd(void);
 
-/* True when packet memory is on huge pages. */
-bool eal_on_huge_pages(void);
-
 #endif

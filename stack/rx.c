@@ -54,7 +54,7 @@ static void rx_transport(struct shard *sh, struct rte_mbuf *m, const struct rxin
         rte_pktmbuf_free(m);
     } else { /* RFC 1122 section 3.2.2.1: code 2 SHOULD be sent for an unknown protocol */
         icmp_send_error(sh, ri, m, ICMP_DEST_UNREACH, ICMP_PROT_UNREACH);
-        pkt_drop(sh, m, COUNT_IP_PROTO);
+        pkt_drop(sh, m, ipaddr_is_v4(&ri->src) ? COUNT_IP_PROTO : COUNT_IP6_PROTO);
     }
 }
 

@@ -7,13 +7,8 @@
 #include "tcp_md5.h"
 #include "tcp_table.h"
 
-int tcp_bare_send(struct shard *sh, struct flow *fl, struct tcp_hdr_in *h, const struct tcp_opts *o)
-{
-    return tcp_bare_send_signed(sh, fl, h, o, NULL);
-}
-
-int tcp_bare_send_signed(struct shard *sh, struct flow *fl, struct tcp_hdr_in *h, const struct tcp_opts *o,
-                         const struct tcp_md5_key *k)
+int tcp_bare_send(struct shard *sh, struct flow *fl, struct tcp_hdr_in *h, const struct tcp_opts *o,
+                  const struct tcp_md5_key *k)
 {
     uint8_t opts[TCP_OPTS_MAX_LEN];
     struct tcp_opts with = *o;
@@ -78,7 +73,7 @@ void tcp_reset_segment(struct shard *sh, const struct tcp_seg *s)
         h.flags |= TCP_ACK;
     }
     tcp_count(sh, COUNT_TCP_OUT_RST);
-    tcp_bare_send_signed(sh, &fl, &h, &o, k);
+    tcp_bare_send(sh, &fl, &h, &o, k);
 }
 
 enum count tcp_closed_input(struct shard *sh, struct tcp_seg *s)

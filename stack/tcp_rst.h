@@ -6,12 +6,10 @@
 
 struct tcp_md5_key;
 
-/* Sends a segment without payload. fl: resolved when need be; h: ports, numbers, flags, window (hlen is set
- * here). 0 or -errno. */
-int tcp_bare_send(struct shard *sh, struct flow *fl, struct tcp_hdr_in *h, const struct tcp_opts *o);
-/* The same, signed with k (tcp_md5.h) when that is not NULL. */
-int tcp_bare_send_signed(struct shard *sh, struct flow *fl, struct tcp_hdr_in *h, const struct tcp_opts *o,
-                         const struct tcp_md5_key *k);
+/* Sends a segment without payload, signed with k (tcp_md5.h) unless that is NULL. fl: resolved when need be;
+ * h: ports, numbers, flags, window (hlen is set here). 0 or -errno. */
+int tcp_bare_send(struct shard *sh, struct flow *fl, struct tcp_hdr_in *h, const struct tcp_opts *o,
+                  const struct tcp_md5_key *k);
 /* The way back to where a segment came from. */
 struct flow tcp_reply_flow(const struct tcp_seg *s);
 /* A reset in answer to a segment that is not for us (RFC 9293 section 3.10.7.1); nothing when it is a reset

@@ -152,7 +152,7 @@ static void send_syn_ack(struct shard *sh, struct synreq *r, struct tcb *l, cons
         o.fastopen_exp = tfo->fastopen_exp;
     }
     h.window = r->rcv_wnd;
-    tcp_bare_send_signed(sh, &fl, &h, &o, tcp_md5_find(l, &r->raddr));
+    tcp_bare_send(sh, &fl, &h, &o, tcp_md5_find(l, &r->raddr));
 }
 
 /* The SYN,ACK once more. */
@@ -180,7 +180,7 @@ static void send_ack(struct shard *sh, const struct synreq *r, const struct tcb 
         o.tsval = (uint32_t)shard_ms(sh) + r->ts_off;
         o.tsecr = r->ts_recent;
     }
-    tcp_bare_send_signed(sh, &fl, &h, &o, tcp_md5_find(l, &r->raddr));
+    tcp_bare_send(sh, &fl, &h, &o, tcp_md5_find(l, &r->raddr));
 }
 
 /* --- a SYN --- */

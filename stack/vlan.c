@@ -51,13 +51,6 @@ int vlan_add(struct stack *st, unsigned parent, unsigned id)
     return i;
 }
 
-bool vlan_tagged(const struct rte_mbuf *m)
-{
-    uint16_t type_be;
-
-    return pkt_read(m, TAG_AT, sizeof type_be, &type_be) && type_be == htons(ETH_TYPE_VLAN);
-}
-
 enum count vlan_untag(struct stack *st, unsigned *ifindex, struct rte_mbuf *m)
 {
     uint16_t inner_be;

@@ -19,8 +19,6 @@
  * Context: as stack_add_if. */
 int vlan_add(struct stack *st, unsigned parent, unsigned id);
 
-/* True when the frame has a tag. */
-bool vlan_tagged(const struct rte_mbuf *m);
 /* Takes the tag off m, received by *ifindex, which becomes the interface that the tag names. COUNT_OK, or why
  * it is to be dropped. */
 enum count vlan_untag(struct stack *st, unsigned *ifindex, struct rte_mbuf *m);

@@ -9,9 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#define ETH_HDR_LEN   14
-#define ETH_ADDR_LEN  6
-#define ETH_MIN_FRAME 60 /* without the frame check sequence */
+#define ETH_HDR_LEN  14
+#define ETH_ADDR_LEN 6
 
 enum eth_type {
     ETH_TYPE_IP4 = 0x0800,

@@ -10,7 +10,6 @@
 
 #define IP4_HDR_LEN     20
 #define IP4_HDR_MAX_LEN 60
-#define IP4_MIN_MTU     68 /* RFC 791 section 3.2: what every link must carry */
 #define IP4_DF          0x4000
 #define IP4_MF          0x2000
 #define IP4_OFFSET_MASK 0x1fff
