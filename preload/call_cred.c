@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "boot.h"
+#include "fdtab.h"
 #include "libc.h"
 #include "tree.h"
 
@@ -31,6 +32,14 @@ static void before_drop(uid_t to)
         start_if_privileged();
 }
 
+/* Whom sockets are shown to be of from now on. */
+static int after(int r)
+{
+    if (r == 0 && fdtab)
+        api->set_uid(geteuid());
+    return r;
+}
+
 /* ping and its like keep what raw sockets need and give up the rest, through libcap. */
 int capset(void *header, const void *data);
 EXPORT int capset(void *header, const void *data)
@@ -42,25 +51,25 @@ EXPORT int capset(void *header, const void *data)
 EXPORT int setuid(uid_t uid)
 {
     before_drop(uid);
-    return libc.setuid(uid);
+    return after(libc.setuid(uid));
 }
 
 EXPORT int seteuid(uid_t euid)
 {
     before_drop(euid);
-    return libc.seteuid(euid);
+    return after(libc.seteuid(euid));
 }
 
 EXPORT int setreuid(uid_t ruid, uid_t euid)
 {
     before_drop(euid);
-    return libc.setreuid(ruid, euid);
+    return after(libc.setreuid(ruid, euid));
 }
 
 EXPORT int setresuid(uid_t ruid, uid_t euid, uid_t suid)
 {
     before_drop(euid);
-    return libc.setresuid(ruid, euid, suid);
+    return after(libc.setresuid(ruid, euid, suid));
 }
 
 EXPORT int chroot(const char *path)

@@ -1,15 +1,24 @@
-/* call_stat.c: fstat: the engine's descriptors and the tree's are not there for the program. */
+/* call_stat.c: fstat: the engine's descriptors and the tree's are not there for the program, and each socket
+ * of the stack has a number of its own, which the placeholder below all of them has not. */
 #include <errno.h>
 #include <sys/stat.h>
 
 #include "fdtab.h"
 #include "libc.h"
 
+static int own_inode(int fd, int r, struct stat *st)
+{
+    uint32_t ino = r == 0 && fd_is_stack(fd) ? API(proc_inode(0, fd)) : 0;
+    if (ino)
+        st->st_ino = ino;
+    return r;
+}
+
 EXPORT int fstat(int fd, struct stat *st)
 {
     if (fd_is_private(fd))
         return (int)to_errno(-EBADF);
-    return libc.fstat(fd, st);
+    return own_inode(fd, libc.fstat(fd, st), st);
 }
 
 /* struct stat64 is struct stat where long has 64 bits. */
@@ -24,7 +33,7 @@ EXPORT int __fxstat(int version, int fd, struct stat *st)
 {
     if (fd_is_private(fd))
         return (int)to_errno(-EBADF);
-    return libc.__fxstat(version, fd, st);
+    return own_inode(fd, libc.__fxstat(version, fd, st), st);
 }
 
 int __fxstat64(int version, int fd, struct stat64 *st);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "libc.h"
 #include "place.h"
@@ -133,4 +134,5 @@ void fdtab_follow(const struct shunt_api *a)
     }
     __atomic_store_n(&api, a, __ATOMIC_RELEASE);
     __atomic_store_n(&fdtab, a->fdt, __ATOMIC_RELEASE);
+    a->set_uid(geteuid());
 }

@@ -31,6 +31,15 @@
 #define ALIAS(target)         __attribute__((visibility("default"), alias(#target)))
 #define ALIAS_NOTHROW(target) __attribute__((visibility("default"), alias(#target), nothrow, leaf))
 
+/* System calls that newer machines do without. */
+#ifdef SYS_open
+#define CALL_OPEN     SYS_open
+#define CALL_READLINK SYS_readlink
+#else
+#define CALL_OPEN     -1
+#define CALL_READLINK -1
+#endif
+
 /* X(result, name, system call or -1, parameters, arguments). Variadic functions are called with all the
  * arguments that they can have. */
 #define LIBC_CALLS(X)                                                                                        \
@@ -130,6 +139,13 @@
     X(int, prctl, -1, (int op, unsigned long a, unsigned long b, unsigned long c, unsigned long d),          \
       (op, a, b, c, d))                                                                                      \
     X(int, capset, SYS_capset, (void *h, const void *d), (h, d))                                             \
+    X(int, open, CALL_OPEN, (const char *p, int f, mode_t m), (p, f, m))                                     \
+    X(int, openat, SYS_openat, (int d, const char *p, int f, mode_t m), (d, p, f, m))                        \
+    X(FILE *, fopen, -1, (const char *p, const char *m), (p, m))                                             \
+    X(ssize_t, readlink, CALL_READLINK, (const char *p, char *b, size_t n), (p, b, n))                       \
+    X(ssize_t, readlinkat, SYS_readlinkat, (int d, const char *p, char *b, size_t n), (d, p, b, n))          \
+    X(ssize_t, __readlink_chk, -1, (const char *p, char *b, size_t n, size_t r), (p, b, n, r))               \
+    X(ssize_t, __readlinkat_chk, -1, (int d, const char *p, char *b, size_t n, size_t r), (d, p, b, n, r))   \
     X(int, fstat, SYS_fstat, (int fd, struct stat *s), (fd, s))                                              \
     X(int, __fxstat, -1, (int v, int fd, struct stat *s), (v, fd, s))                                        \
     X(void *, dlopen, -1, (const char *f, int m), (f, m))                                                    \

@@ -103,4 +103,5 @@ void api_fill(struct shunt_api *t)
     api_fill_sock(t);
     api_fill_io(t);
     api_fill_ready(t);
+    api_fill_proc(t);
 }

@@ -53,6 +53,11 @@ struct exec_place {
     bool own; /* this process's own place, else one made for a child */
 };
 
+/* Where a file below /proc is read on. */
+struct proc_at {
+    uint64_t at[4];
+};
+
 /* half() by operation. HALF_ASK answers in bits: shutdown of reading, of writing, a bound port.
  * HALF_ANY_PORT: the port that it was bound to last is none that the program asked for. */
 enum half_op { HALF_ASK, HALF_ANY_PORT };
@@ -172,6 +177,23 @@ struct shunt_api {
 
     /* --- interfaces --- */
     int (*if_get)(unsigned i, struct if_info *out); /* sock_if_get's */
+
+    /* --- what is read below /proc (procnet.h) --- */
+#define PROC_PIECE 32768
+    /* The file `name`, a path behind /proc/net/. -ENOENT: there is none. -ENOSYS: the kernel's is to be read
+     */
+    int (*proc_find)(const char *name);
+    /* The next piece of it, PROC_PIECE bytes at most; at is all zero at first. *more false: that was all */
+    size_t (*proc_read)(int file, struct proc_at *at, char *buf, bool *more);
+    /* A file below /proc/sys/net, its path behind that: bytes of at most PROC_PIECE, or -ENOENT: the kernel's
+     * is to be read */
+    int (*proc_sysctl)(const char *path, char *buf);
+    /* The inode that number fd of the family's process pid (0: this one) is shown with; 0: it is no socket of
+     * the stack's */
+    uint32_t (*proc_inode)(int pid, int fd);
+    bool (*proc_has)(int pid); /* is it of the family? */
+    /* From now on sockets are made by this user (as its effective one) */
+    void (*set_uid)(uint32_t uid);
 
     /* --- processes --- */
     /* in the parent, before fork: a process slot with references for the child; 0 or -errno (the fork goes

@@ -17,6 +17,7 @@ static int fd_socket(int fd, int domain, int type, int protocol)
     int r = sock_new(st, domain, type, protocol, &s);
 
     if (!r) {
+        s->uid = api_self.uid;
         r = proc_install(st, api_self.proc, fd, &s->file);
         if (r)
             file_put(st, &s->file);

@@ -19,6 +19,7 @@ void api_fill(struct shunt_api *t);
 struct api_self {
     struct stack *st;
     struct proc *proc;
+    uint32_t uid; /* of who makes sockets */
 };
 extern struct api_self api_self;
 
@@ -43,5 +44,6 @@ void api_fill_fd(struct shunt_api *t);
 void api_fill_sock(struct shunt_api *t);
 void api_fill_io(struct shunt_api *t);
 void api_fill_ready(struct shunt_api *t);
+void api_fill_proc(struct shunt_api *t);
 
 #endif

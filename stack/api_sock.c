@@ -115,6 +115,7 @@ static int accept_into(struct sock *s, int newfd, struct sockaddr *sa, socklen_t
     r = take_child(s, &child);
     if (r)
         return r;
+    child->uid = api_self.uid;
     if (sa) /* the name, whatever became of the connection since; a bad length costs the connection, as in
                Linux */
         r = sock_addr_put(child, &child->pcb->remote, sa, len);

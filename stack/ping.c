@@ -336,6 +336,11 @@ int ping_getopt(struct shard *sh, struct pingcb *p, int level, int name, void *v
 
 /* ---- all of them ---- */
 
+const struct slab *ping_pcbs(const struct shard *sh)
+{
+    return &sh->ping->pcbs;
+}
+
 void ping_walk(const struct shard *sh,
                void (*fn)(void *arg, const struct pcb *p, uint32_t recvq, uint32_t sendq), void *arg)
 {

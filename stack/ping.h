@@ -42,6 +42,8 @@ void ping_input(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri);
 void ping_icmp(struct shard *sh, const struct icmp_error *e);
 /* As tcp_mend. */
 void ping_mend(struct shard *sh);
+/* Where the control blocks lie, for who goes through them; one that is not in use says so. */
+const struct slab *ping_pcbs(const struct shard *sh);
 void ping_walk(const struct shard *sh,
                void (*fn)(void *arg, const struct pcb *p, uint32_t recvq, uint32_t sendq), void *arg);
 

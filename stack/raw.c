@@ -348,6 +348,11 @@ int raw_getopt(struct shard *sh, struct rawcb *r, int level, int name, void *val
 
 /* ---- all of them ---- */
 
+const struct slab *raw_pcbs(const struct shard *sh)
+{
+    return &sh->raw->pcbs;
+}
+
 void raw_walk(const struct shard *sh,
               void (*fn)(void *arg, const struct pcb *p, uint32_t recvq, uint32_t sendq), void *arg)
 {

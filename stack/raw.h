@@ -54,6 +54,8 @@ static inline bool raw_wanted(const struct shard *sh)
 void raw_icmp(struct shard *sh, const struct icmp_error *e);
 /* As tcp_mend. */
 void raw_mend(struct shard *sh);
+/* Where the control blocks lie, for who goes through them; one that is not in use says so. */
+const struct slab *raw_pcbs(const struct shard *sh);
 void raw_walk(const struct shard *sh,
               void (*fn)(void *arg, const struct pcb *p, uint32_t recvq, uint32_t sendq), void *arg);
 

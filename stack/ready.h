@@ -25,8 +25,15 @@ struct file {
     uint8_t shard;
     uint16_t placement; /* sock.h: undecided, stack, kernel twin... */
     uint32_t oflags;    /* O_NONBLOCK, O_ASYNC */
-    uint64_t id;        /* unique, never reused: shown as the inode */
+    uint64_t id;        /* unique, never reused: SO_COOKIE; see file_ino */
 };
+
+/* The number of the inode that f is shown with. Linux counts its own from 1 on and takes billions of sockets
+ * to come as far. */
+static inline uint32_t file_ino(const struct file *f)
+{
+    return 0x80000000u | (uint32_t)f->id;
+}
 
 enum watch_kind { WATCH_FREE, WATCH_ITEM, WATCH_WAITER };
 

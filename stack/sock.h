@@ -55,6 +55,7 @@ struct sock {
     struct shard *sh;
     uint16_t domain, type, protocol; /* as getsockopt SO_DOMAIN, SO_TYPE, SO_PROTOCOL */
     uint8_t kind;                    /* enum sock_kind */
+    uint32_t uid;                    /* of who made it */
     int32_t owner;                   /* F_SETOWN: whom SIGURG and SIGIO go to, 0: nobody */
     uint8_t owner_type;              /* enum owner_type */
     uint8_t sig;                     /* F_SETSIG, 0: SIGIO without further ado */

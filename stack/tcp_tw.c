@@ -82,6 +82,7 @@ static void fill(struct tw *w, const struct tcb *t)
     w->raddr = t->pcb.remote.addr;
     w->lport_be = t->pcb.local.port_be;
     w->rport_be = t->pcb.remote.port_be;
+    w->v6 = !!(t->pcb.flags & PCB_V6);
     w->snd_nxt = t->snd_nxt;
     w->rcv_nxt = t->rcv_nxt;
     w->ts_recent = t->ts_recent;

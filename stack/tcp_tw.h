@@ -21,9 +21,10 @@ struct tw {
     uint32_t snd_nxt, rcv_nxt;
     uint32_t ts_recent, ts_recent_s, ts_off;
     uint32_t expires_ms;
-    uint32_t md5;    /* key, its index in the slab + 1; 0: none */
-    uint32_t oow_ms; /* last answer to what is out of window, 0: none */
-    uint16_t window; /* as in the header */
+    uint32_t md5 : 31; /* key, its index in the slab + 1; 0: none */
+    uint32_t v6 : 1;   /* was a socket of AF_INET6 */
+    uint32_t oow_ms;   /* last answer to what is out of window, 0: none */
+    uint16_t window;   /* as in the header */
     uint8_t flags;
     uint8_t tos;
 };

@@ -1,0 +1,98 @@
+/* call_open.c: open, openat, fopen and their like, readlink: where the path is one below /proc that tells
+ * about the network, the stack answers (procfs.h). The kernel is asked first in any case, so that a path that
+ * can't be read is EFAULT and a call on another one costs the comparison of a few characters. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "libc.h"
+#include "procfs.h"
+
+static int opened(int fd, const char *path)
+{
+    if (fd < 0 || __builtin_expect(!procfs_may_be(path), 1) || procfs_opened(fd, path))
+        return fd;
+    libc.close(fd);
+    errno = ENOENT;
+    return -1;
+}
+
+#define TAKE_MODE(flags)                                                                                     \
+    ({                                                                                                       \
+        mode_t mode_ = 0;                                                                                    \
+        if ((flags) & (O_CREAT | O_TMPFILE)) {                                                               \
+            va_list ap;                                                                                      \
+            va_start(ap, flags);                                                                             \
+            mode_ = va_arg(ap, mode_t);                                                                      \
+            va_end(ap);                                                                                      \
+        }                                                                                                    \
+        mode_;                                                                                               \
+    })
+
+EXPORT int open(const char *path, int flags, ...)
+{
+    return opened(libc.open(path, flags, TAKE_MODE(flags)), path);
+}
+
+EXPORT int openat(int dir, const char *path, int flags, ...)
+{
+    return opened(libc.openat(dir, path, flags, TAKE_MODE(flags)), path);
+}
+
+/* off_t has 64 bits in each. */
+int open64(const char *path, int flags, ...) ALIAS(open);
+int openat64(int dir, const char *path, int flags, ...) ALIAS(openat);
+
+/* Fortified: without a mode, so without O_CREAT. */
+int __open_2(const char *path, int flags);
+int __openat_2(int dir, const char *path, int flags);
+
+EXPORT int __open_2(const char *path, int flags)
+{
+    return opened(libc.open(path, flags, 0), path);
+}
+
+EXPORT int __openat_2(int dir, const char *path, int flags)
+{
+    return opened(libc.openat(dir, path, flags, 0), path);
+}
+
+int __open64_2(const char *path, int flags) ALIAS(__open_2);
+int __openat64_2(int dir, const char *path, int flags) ALIAS(__openat_2);
+
+EXPORT FILE *fopen(const char *restrict path, const char *restrict mode)
+{
+    FILE *f = libc.fopen(path, mode);
+    if (!f || !procfs_may_be(path) || procfs_opened(fileno(f), path))
+        return f;
+    libc.fclose(f);
+    errno = ENOENT;
+    return NULL;
+}
+
+FILE *fopen64(const char *restrict path, const char *restrict mode) ALIAS(fopen);
+
+EXPORT ssize_t readlink(const char *restrict path, char *restrict buf, size_t size)
+{
+    return procfs_link(AT_FDCWD, path, buf, libc.readlink(path, buf, size), size);
+}
+
+EXPORT ssize_t readlinkat(int dir, const char *restrict path, char *restrict buf, size_t size)
+{
+    return procfs_link(dir, path, buf, libc.readlinkat(dir, path, buf, size), size);
+}
+
+/* Fortified: libc's ends the program when size is above what buf has. */
+ssize_t __readlink_chk(const char *path, char *buf, size_t size, size_t room);
+ssize_t __readlinkat_chk(int dir, const char *path, char *buf, size_t size, size_t room);
+
+EXPORT ssize_t __readlink_chk(const char *path, char *buf, size_t size, size_t room)
+{
+    return procfs_link(AT_FDCWD, path, buf, libc.__readlink_chk(path, buf, size, room), size);
+}
+
+EXPORT ssize_t __readlinkat_chk(int dir, const char *path, char *buf, size_t size, size_t room)
+{
+    return procfs_link(dir, path, buf, libc.__readlinkat_chk(dir, path, buf, size, room), size);
+}

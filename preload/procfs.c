@@ -1,0 +1,219 @@
+/* procfs.c: see procfs.h. */
+#include "procfs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "boot.h"
+#include "fdtab.h"
+#include "libc.h"
+
+/* What a relative path may end in; longer than most names of other files are not. */
+bool procfs_may_end(const char *path)
+{
+    static const char *const names[] = {
+        "tcp",        "tcp6",      "udp",   "udp6",      "udplite",   "udplite6", "raw",
+        "raw6",       "icmp",      "icmp6", "packet",    "snmp",      "snmp6",    "netstat",
+        "sockstat",   "sockstat6", "dev",   "dev_mcast", "if_inet6",  "arp",      "route",
+        "ipv6_route", "igmp",      "igmp6", "mcfilter",  "mcfilter6", "rt_cache", "fib_trie"};
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    if (!name[0] || !strchr("turipsndfam", name[0]) || memchr(name, 0, 11) == NULL)
+        return false;
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* The number that a path goes on with, behind *p; -1: none. */
+static int number(const char **p)
+{
+    char *end;
+    if (**p < '0' || **p > '9')
+        return -1;
+    long n = strtol(*p, &end, 10);
+    *p = end;
+    return n <= 0x7fffffff ? (int)n : -1;
+}
+
+/* "/proc/PID/net/NAME" or "/proc/PID/task/TID/net/NAME": NAME, and whose; NULL: another path. */
+static const char *net_name(const char *path, int *pid)
+{
+    if (strncmp(path, "/proc/", 6) != 0)
+        return NULL;
+    path += 6;
+    *pid = number(&path);
+    if (*pid < 0)
+        return NULL;
+    if (strncmp(path, "/task/", 6) == 0) {
+        path += 6;
+        if (number(&path) < 0)
+            return NULL;
+    }
+    return strncmp(path, "/net/", 5) == 0 ? path + 5 : NULL;
+}
+
+/* A file that can be written, and is nobody's but this process's. */
+static int anonymous(void)
+{
+    return memfd_create("net", MFD_CLOEXEC);
+}
+
+static bool write_all(int fd, const char *buf, size_t n)
+{
+    while (n) {
+        ssize_t r = libc.write(fd, buf, n);
+        if (r <= 0)
+            return false;
+        buf += r;
+        n -= (size_t)r;
+    }
+    return true;
+}
+
+static bool fill_net(int to, int file, char *buf)
+{
+    struct proc_at at = {0};
+    bool more = true;
+    while (more) {
+        size_t n = API(proc_read(file, &at, buf, &more));
+        if (!write_all(to, buf, n))
+            return false;
+    }
+    return true;
+}
+
+static bool fill_sysctl(int to, const char *path, char *buf)
+{
+    int n = API(proc_sysctl(path, buf));
+    return n > 0 && write_all(to, buf, (size_t)n);
+}
+
+/* memfd's contents, to be read from the start, take over number fd. */
+static void take_over(int fd, int memfd)
+{
+    char path[32];
+    int flags = libc.fcntl(fd, F_GETFD, NULL);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", memfd);
+    int again = libc.open(path, O_RDONLY | O_CLOEXEC, 0);
+    if (again < 0) { /* as good, but for what F_GETFL says */
+        lseek(memfd, 0, SEEK_SET);
+        again = libc.fcntl(memfd, F_DUPFD_CLOEXEC, NULL);
+    }
+    if (again >= 0) {
+        libc.dup3(again, fd, flags > 0 && (flags & FD_CLOEXEC) ? O_CLOEXEC : 0);
+        libc.close(again);
+    }
+}
+
+/* file: of the stack's /proc/net; -1: sysctl, a path below /proc/sys/net. */
+static void replace(int fd, int file, const char *sysctl)
+{
+    int memfd = anonymous();
+    char *buf = malloc(PROC_PIECE);
+    if (memfd >= 0 && buf && (file >= 0 ? fill_net(memfd, file, buf) : fill_sysctl(memfd, sysctl, buf)))
+        take_over(fd, memfd);
+    if (memfd >= 0)
+        libc.close(memfd);
+    free(buf);
+}
+
+static bool net_opened(int fd, const char *name, int pid)
+{
+    if (!boot() || (pid != getpid() && !API(proc_has(pid))))
+        return true;
+    int file = API(proc_find(name));
+    if (file >= 0)
+        replace(fd, file, NULL);
+    return file != -ENOENT;
+}
+
+bool procfs_opened(int fd, const char *path)
+{
+    static const char sys[] = "/proc/sys/net/";
+    char link[32], real[256];
+    int saved = errno, pid;
+    bool there = true;
+    if (guard.depth > 0 || guard.vforked)
+        return true;
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    ssize_t n = libc.readlink(link, real, sizeof(real) - 1);
+    real[n > 0 ? n : 0] = 0;
+    const char *name = net_name(real, &pid);
+    if (name) {
+        there = net_opened(fd, name, pid);
+    } else if (strncmp(real, sys, sizeof(sys) - 1) == 0 && boot()) {
+        int flags = libc.fcntl(fd, F_GETFL, NULL);
+        if (flags >= 0 && (flags & O_ACCMODE) == O_RDONLY)
+            replace(fd, -1, real + sizeof(sys) - 1);
+    }
+    errno = saved;
+    return there;
+}
+
+/* --- links of /proc/PID/fd --- */
+
+/* The path of directory dir with name behind it, in buf. */
+static bool join(int dir, const char *name, char *buf, size_t size)
+{
+    char link[32];
+    if (name[0] == '/')
+        return (size_t)snprintf(buf, size, "%s", name) < size;
+    if (dir == AT_FDCWD)
+        snprintf(link, sizeof(link), "/proc/self/cwd");
+    else
+        snprintf(link, sizeof(link), "/proc/self/fd/%d", dir);
+    ssize_t n = libc.readlink(link, buf, size - 1);
+    if (n <= 0)
+        return false;
+    return (size_t)snprintf(buf + n, size - (size_t)n, "/%s", name) < size - (size_t)n;
+}
+
+/* "/proc/PID/fd/N": PID, 0: of this process, and N; false: another path. */
+static bool fd_name(const char *p, int *pid, int *fd)
+{
+    if (strncmp(p, "/proc/", 6) != 0)
+        return false;
+    p += 6;
+    if (strncmp(p, "self", 4) == 0) {
+        *pid = 0;
+        p += 4;
+    } else if (strncmp(p, "thread-self", 11) == 0) {
+        *pid = 0;
+        p += 11;
+    } else if ((*pid = number(&p)) < 0) {
+        return false;
+    }
+    if (strncmp(p, "/task/", 6) == 0) {
+        p += 6;
+        if (number(&p) < 0)
+            return false;
+    }
+    if (strncmp(p, "/fd/", 4) != 0)
+        return false;
+    p += 4;
+    *fd = number(&p);
+    return *fd >= 0 && *p == 0;
+}
+
+ssize_t procfs_link(int dir, const char *path, char *buf, ssize_t n, size_t size)
+{
+    char full[128], text[32];
+    int pid, fd, saved = errno;
+    if (n < 9 || memcmp(buf, "socket:[", 8) != 0 || !fdtab || guard.depth > 0 || guard.vforked)
+        return n;
+    if (join(dir, path, full, sizeof(full)) && fd_name(full, &pid, &fd)) {
+        uint32_t ino = API(proc_inode(pid, fd));
+        if (ino) {
+            n = snprintf(text, sizeof(text), "socket:[%u]", ino);
+            n = (size_t)n < size ? n : (ssize_t)size;
+            memcpy(buf, text, (size_t)n);
+        }
+    }
+    errno = saved;
+    return n;
+}

@@ -1,0 +1,33 @@
+/* procfs.h: files below /proc that tell about the network: the stack's text in place of the kernel's.
+ *
+ * Theory of operation. The program's open goes to the kernel first, which thereby checks the path, the rights
+ * and the limits, and gives the lowest free number. Only if the path is one below /proc, or relative and ends
+ * like one of the stack's files, it is looked up what was opened (/proc/self/fd/N, so that links, namespaces
+ * and directories need no second thought). A file of the stack's then takes over the number: an anonymous
+ * one, opened for reading, filled at that moment. So stdio, mmap and inheritance work as with any file.
+ * Differs: it has a size, and what is read again from the start is what it was at open.
+ */
+#ifndef SHUNT_PRELOAD_PROCFS_H
+#define SHUNT_PRELOAD_PROCFS_H
+
+#include <stdbool.h>
+#include <string.h>
+#include <sys/types.h>
+
+/* Descriptor fd was opened as path, a moment ago, and procfs_may_be: if that is a file of the stack's, its
+ * text stands on the number from now on. False: the stack has no such file, though the kernel has. */
+bool procfs_opened(int fd, const char *path);
+/* Is a relative path one whose name the stack may have? */
+bool procfs_may_end(const char *path);
+
+/* Is it worth a look? path is one that the kernel has read. */
+static inline bool procfs_may_be(const char *path)
+{
+    return path[0] == '/' ? strncmp(path + 1, "proc", 4) == 0 : procfs_may_end(path);
+}
+
+/* readlink of path, relative to dir (AT_FDCWD), gave n bytes of buf, which has room for size: where that is a
+ * socket of the stack's its own number is put there. What readlink is to return. */
+ssize_t procfs_link(int dir, const char *path, char *buf, ssize_t n, size_t size);
+
+#endif
