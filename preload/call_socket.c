@@ -1,12 +1,14 @@
 /* call_socket.c: socket, bind, listen, shutdown. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <sys/socket.h>
 
 #include "boot.h"
 #include "fdtab.h"
 #include "libc.h"
 #include "place.h"
+#include "route.h"
 
 /* -errno that says: the stack has no such kind of socket. */
 static bool no_such_kind(int r)
@@ -34,14 +36,29 @@ static int stack_socket(int domain, int type, int protocol)
     return fd;
 }
 
+/* Design section 2 leaves AF_NETLINK to the kernel. Differs: of it, what tells of interfaces, routes,
+ * neighbours and sockets is the stack's, so that ip and ss show the stack; SHUNT_NETLINK=0 leaves that to the
+ * kernel, too. */
+static bool is_netlink_of_ours(int domain, int protocol)
+{
+    return domain == AF_NETLINK && (protocol == NETLINK_ROUTE || protocol == NETLINK_SOCK_DIAG) &&
+           route_setting("SHUNT_NETLINK", 1);
+}
+
+static bool may_be_ours(int domain, int type, int protocol)
+{
+    if (domain == AF_NETLINK)
+        return is_netlink_of_ours(domain, protocol);
+    /* SOCK_PACKET is AF_PACKET by its old name. */
+    return (domain == AF_INET || domain == AF_INET6 || domain == AF_PACKET) && (type & 0xf) != SOCK_PACKET;
+}
+
 EXPORT int socket(int domain, int type, int protocol)
 {
-    /* SOCK_PACKET is AF_PACKET by its old name. */
-    if ((domain != AF_INET && domain != AF_INET6 && domain != AF_PACKET) || (type & 0xf) == SOCK_PACKET ||
-        !boot())
+    if (!may_be_ours(domain, type, protocol) || !boot())
         return libc.socket(domain, type, protocol);
     int r = stack_socket(domain, type, protocol);
-    if (no_such_kind(r) && !api->isolate)
+    if (no_such_kind(r) && (!api->isolate || domain == AF_NETLINK))
         return libc.socket(domain, type, protocol); /* the kernel decides */
     return (int)to_errno(r);
 }

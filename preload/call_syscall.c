@@ -423,7 +423,7 @@ bool route_wants(long nr, const long a[6])
         return in_vfork_child(nr);
     switch (nr) {
     case SYS_socket:
-        return a[0] == AF_INET || a[0] == AF_INET6 || a[0] == AF_PACKET;
+        return a[0] == AF_INET || a[0] == AF_INET6 || a[0] == AF_PACKET || a[0] == AF_NETLINK;
     case SYS_rt_sigaction:
         return !is_libcs(a[0]);
     case SYS_execve:

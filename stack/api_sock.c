@@ -173,7 +173,7 @@ static int says_in_buffer(int level, int name)
 static int do_getsockopt(struct ref r, int level, int name, void *val, socklen_t *len)
 {
     uint8_t own[OPT_MAX];
-    socklen_t n;
+    socklen_t n, room;
     int err;
 
     if (!user_copy(&n, len, sizeof n))
@@ -187,10 +187,12 @@ static int do_getsockopt(struct ref r, int level, int name, void *val, socklen_t
         n = sizeof own;
     if ((int)n >= says_in_buffer(level, name) && (int)n > 0 && !user_copy(own, val, n))
         return WITH_SOCK(r, sock_knows_level(s, level) ? -EFAULT : sock_no_level(s));
+    room = n;
     err = WITH_SOCK(r, sock_getsockopt(api_self.st, s, level, name, own, &n));
     if (err)
         return err;
-    return user_copy(val, own, n) && user_copy(len, &n, sizeof n) ? 0 : -EFAULT;
+    /* NETLINK_LIST_MEMBERSHIPS tells how much there would be. */
+    return user_copy(val, own, RTE_MIN(n, room)) && user_copy(len, &n, sizeof n) ? 0 : -EFAULT;
 }
 
 static int do_setsockopt(struct ref r, int level, int name, const void *val, socklen_t len)

@@ -11,6 +11,13 @@
 #include "route.h"
 #include "wire_ip6.h"
 
+/* Who lists interfaces or addresses piece by piece sees by this that they are not the same any more. */
+static void moved(struct stack *st)
+{
+    if (++st->if_gen == 0)
+        st->if_gen = 1;
+}
+
 static int add_if(struct stack *st, const char *name, uint32_t caps, uint32_t mtu, uint32_t tso_max,
                   const uint8_t mac[6])
 {
@@ -27,6 +34,7 @@ static int add_if(struct stack *st, const char *name, uint32_t caps, uint32_t mt
     ifn->mtu = mtu;
     ifn->tso_max = tso_max;
     ifn->up = 1;
+    moved(st);
     return (int)st->nif++;
 }
 
@@ -56,6 +64,7 @@ void ifnet_changed(struct stack *st, unsigned ifindex)
 {
     struct ifnet *ifn = &st->ifn[ifindex];
 
+    moved(st);
     ifn->n4 = ifn->addr4_be = ifn->bcast4_be = 0;
     for (uint32_t i = 0; i < ifn->naddr; i++) {
         const struct ifaddr *a = &ifn->addr[i];

@@ -31,6 +31,7 @@
 #include "log.h"
 #include "family.h"
 #include "ip.h"
+#include "netlink.h"
 #include "pcb.h"
 #include "packet.h"
 #include "ping.h"
@@ -133,6 +134,7 @@ static void mend(struct shard *sh)
     raw_mend(sh);
     ping_mend(sh);
     packet_mend(sh);
+    netlink_mend(sh);
     ip_ext_mend(sh);
     reuse_mend(sh);
     ready_mend(sh->st);

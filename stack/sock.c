@@ -6,6 +6,7 @@
 
 #include "file.h"
 #include "ip_ext.h"
+#include "netlink.h"
 #include "port.h"
 #include "shard.h"
 #include "sock.h"
@@ -60,7 +61,7 @@ int sock_new(struct stack *st, int domain, int type, int protocol, struct sock *
         return -ENOBUFS;
     }
     attach(s, pcb);
-    if (st->isolate)
+    if (st->isolate || kind == KIND_NETLINK)
         s->file.placement = PLACE_STACK;
     *out = s;
     return 0;
@@ -161,6 +162,8 @@ int sock_connect(struct stack *st, struct sock *s, const struct sockaddr *sa, so
 
     if (s->kind == KIND_PACKET)
         return -EOPNOTSUPP;
+    if (s->kind == KIND_NETLINK)
+        return netlink_connect(s->sh, sock_netlink(s), sa, len);
     if (len < sizeof sa->sa_family)
         return -EINVAL;
     if (sa->sa_family == AF_UNSPEC)

@@ -35,7 +35,7 @@ enum sock_op {
 }; /* in the order of api.h's decide_op */
 
 /* Which protocol serves a socket: what its pcb is. */
-enum sock_kind { KIND_TCP, KIND_UDP, KIND_RAW, KIND_PING, KIND_PACKET };
+enum sock_kind { KIND_TCP, KIND_UDP, KIND_RAW, KIND_PING, KIND_PACKET, KIND_NETLINK };
 
 /* What connect and listen go by (Linux: socket_state). A connection that ended is CONNECTED still: only
  * connect(AF_UNSPEC) makes it usable again. */
@@ -97,6 +97,12 @@ struct sock_opt {
 static inline struct sock *file_sock(struct file *f)
 {
     return (struct sock *)f;
+}
+
+/* Packet and netlink sockets have no IP below them: neither its options nor its names. */
+static inline bool sock_has_ip(const struct sock *s)
+{
+    return s->kind < KIND_PACKET;
 }
 
 static inline bool sock_is_tcp(const struct sock *s)

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 
 #include "dgram.h"
+#include "netlink.h"
 #include "packet.h"
 #include "ping.h"
 #include "raw.h"
@@ -26,6 +27,11 @@ struct packetcb *sock_packet(const struct sock *s)
     return (struct packetcb *)s->pcb;
 }
 
+struct netlinkcb *sock_netlink(const struct sock *s)
+{
+    return (struct netlinkcb *)s->pcb;
+}
+
 static struct dgram *sock_dgram(const struct sock *s)
 {
     return (struct dgram *)s->pcb;
@@ -37,6 +43,11 @@ int sock_kind_of(int domain, int type, int *protocol)
 
     if (domain == AF_PACKET)
         return type == SOCK_RAW || type == SOCK_DGRAM ? KIND_PACKET : -ESOCKTNOSUPPORT;
+    if (domain == AF_NETLINK) {
+        int r = netlink_knows(type, *protocol);
+
+        return r ? r : KIND_NETLINK;
+    }
     if (domain != AF_INET && domain != AF_INET6)
         return -EAFNOSUPPORT;
     if (type < 0 || type > SOCK_PACKET || *protocol < 0 || *protocol >= IPPROTO_MAX)
@@ -78,6 +89,8 @@ struct pcb *sock_kind_open(struct shard *sh, enum sock_kind kind, int domain, in
     switch (kind) {
     case KIND_PACKET:
         return (struct pcb *)packet_open(sh, type == SOCK_DGRAM, (uint16_t)protocol, !sh->st->isolate);
+    case KIND_NETLINK:
+        return (struct pcb *)netlink_open(sh, protocol);
     case KIND_TCP:
         return (struct pcb *)tcp_open(sh, flags);
     case KIND_RAW:
@@ -98,6 +111,8 @@ void sock_dgram_close(struct sock *s)
         ping_close(s->sh, sock_ping(s));
     else if (s->kind == KIND_PACKET)
         packet_close(s->sh, sock_packet(s));
+    else if (s->kind == KIND_NETLINK)
+        netlink_close(s->sh, sock_netlink(s));
     else
         udp_close(s->sh, sock_udp(s));
 }
@@ -135,7 +150,7 @@ int sock_dgram_disconnect(struct sock *s)
 
 int sock_dgram_shutdown(struct sock *s, int how)
 {
-    if (s->kind == KIND_PACKET)
+    if (!sock_has_ip(s))
         return -EOPNOTSUPP;
     if (s->kind == KIND_UDP)
         return udp_shutdown(s->sh, sock_udp(s), how);
@@ -156,12 +171,12 @@ size_t sock_dgram_next_len(const struct sock *s)
 
 int sock_dgram_shut(const struct sock *s)
 {
-    return s->kind == KIND_PACKET ? 0 : sock_dgram(s)->shut;
+    return sock_has_ip(s) ? sock_dgram(s)->shut : 0;
 }
 
 uint64_t sock_dgram_last_ns(const struct sock *s)
 {
-    return s->kind == KIND_PACKET ? 0 : sock_dgram(s)->last_ns;
+    return sock_has_ip(s) ? sock_dgram(s)->last_ns : 0;
 }
 
 ssize_t sock_dgram_send(struct sock *s, const struct msghdr *msg, const struct endpoint *to, int flags)
@@ -175,10 +190,12 @@ ssize_t sock_dgram_send(struct sock *s, const struct msghdr *msg, const struct e
 
 ssize_t sock_dgram_recv(struct sock *s, struct msghdr *msg, int flags)
 {
-    if (s->kind == KIND_PACKET)
-        return packet_recv(s->sh, sock_packet(s), msg, flags);
     if (s->kind == KIND_UDP)
         return udp_recv(s->sh, sock_udp(s), msg, flags);
+    if (s->kind == KIND_PACKET)
+        return packet_recv(s->sh, sock_packet(s), msg, flags);
+    if (s->kind == KIND_NETLINK)
+        return netlink_recv(s->sh, sock_netlink(s), msg, flags);
     if (flags & MSG_OOB) /* raw_recvmsg, ping_recvmsg; UDP passes it over */
         return -EOPNOTSUPP;
     return dgram_recv(s->sh, sock_dgram(s), msg, flags);
@@ -192,6 +209,8 @@ int sock_dgram_setopt(struct sock *s, int level, int name, const void *val, uint
         return ping_setopt(s->sh, sock_ping(s), level, name, val, len);
     if (s->kind == KIND_PACKET)
         return packet_setopt(s->sh, sock_packet(s), level, name, val, len);
+    if (s->kind == KIND_NETLINK)
+        return netlink_setopt(s->sh, sock_netlink(s), level, name, val, len);
     return udp_setopt(s->sh, sock_udp(s), level, name, val, len);
 }
 
@@ -203,5 +222,7 @@ int sock_dgram_getopt(struct sock *s, int level, int name, void *val, uint32_t *
         return ping_getopt(s->sh, sock_ping(s), level, name, val, len);
     if (s->kind == KIND_PACKET)
         return packet_getopt(s->sh, sock_packet(s), level, name, val, len);
+    if (s->kind == KIND_NETLINK)
+        return netlink_getopt(s->sh, sock_netlink(s), level, name, val, len);
     return udp_getopt(s->sh, sock_udp(s), level, name, val, len);
 }

@@ -1,5 +1,5 @@
-/* sock_dgram.h: the sockets that are not TCP's (UDP, raw, ping, packet): which protocol's function a call is.
- * Results are the functions' own (udp.h, raw.h, ping.h, packet.h). Known to sock*.c alone. */
+/* sock_dgram.h: the sockets that are not TCP's (UDP, raw, ping, packet, netlink): which protocol's function a
+ * call is. Results are the functions' own (udp.h, raw.h, ping.h, packet.h). Known to sock*.c alone. */
 #ifndef SHUNT_SOCK_DGRAM_H
 #define SHUNT_SOCK_DGRAM_H
 
@@ -11,7 +11,8 @@ int sock_kind_of(int domain, int type, int *protocol);
 /* A control block of that kind; NULL: none is left. */
 struct pcb *sock_kind_open(struct shard *sh, enum sock_kind kind, int domain, int type, int protocol);
 
-struct packetcb *sock_packet(const struct sock *s); /* of a packet socket */
+struct packetcb *sock_packet(const struct sock *s);   /* of a packet socket */
+struct netlinkcb *sock_netlink(const struct sock *s); /* of a netlink socket */
 void sock_dgram_close(struct sock *s);
 int sock_dgram_bind(struct sock *s, const struct endpoint *local);
 int sock_dgram_connect(struct sock *s, const struct endpoint *peer);

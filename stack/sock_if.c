@@ -51,11 +51,16 @@ static const struct ifaddr *first_addr(const struct ifnet *ifn)
     return NULL;
 }
 
+unsigned sock_if_flags(const struct ifnet *ifn)
+{
+    unsigned f = ifn->up ? IFF_UP | IFF_RUNNING | IFF_LOWER_UP : 0;
+
+    return f | (ifn->caps & NETDEV_LOOPBACK ? IFF_LOOPBACK : IFF_BROADCAST | IFF_MULTICAST);
+}
+
 static short if_flags(const struct ifnet *ifn)
 {
-    short f = ifn->up ? IFF_UP | IFF_RUNNING : 0;
-
-    return (short)(f | (ifn->caps & NETDEV_LOOPBACK ? IFF_LOOPBACK : IFF_BROADCAST | IFF_MULTICAST));
+    return (short)sock_if_flags(ifn); /* those that an ioctl can tell */
 }
 
 /* SIOCGIFADDR and its like: what hangs on an IPv4 address. */
@@ -178,6 +183,12 @@ static int ethtool(const struct ifnet *ifn, const struct ifreq *ifr)
 /* Who asks what about an interface (dev_ioctl, inet_ioctl, inet6_ioctl). */
 enum asks { ASKS_NOTHING, ASKS_ADDR, ASKS_GET, ASKS_DEVICE, ASKS_SET, ASKS_SLAVE };
 
+/* A family whose sockets do not take IPv4's requests (packet sockets do: packet_ioctl). */
+static bool not_inet(int domain)
+{
+    return domain == AF_INET6 || domain == AF_NETLINK;
+}
+
 static enum asks asks(int domain, unsigned long req)
 {
     switch (req) {
@@ -185,7 +196,7 @@ static enum asks asks(int domain, unsigned long req)
     case SIOCGIFBRDADDR:
     case SIOCGIFNETMASK:
     case SIOCGIFDSTADDR:
-        return domain == AF_INET6 ? ASKS_NOTHING : ASKS_ADDR;
+        return not_inet(domain) ? ASKS_NOTHING : ASKS_ADDR;
     case SIOCGIFINDEX:
     case SIOCGIFFLAGS:
     case SIOCGIFMTU:
@@ -226,7 +237,7 @@ static enum asks asks(int domain, unsigned long req)
         return ASKS_SET;
     case SIOCSIFBRDADDR:
     case SIOCSIFNETMASK:
-        return domain == AF_INET6 ? ASKS_NOTHING : ASKS_SET;
+        return not_inet(domain) ? ASKS_NOTHING : ASKS_SET;
     default:
         return req >= SIOCDEVPRIVATE && req <= IF_PRIVATE_LAST ? ASKS_DEVICE : ASKS_NOTHING;
     }
@@ -303,7 +314,7 @@ int sock_if_ioctl(const struct stack *st, int domain, unsigned long req, void *a
     case SIOCGIFCONF:
         return user_writable(arg, sizeof(struct ifconf)) ? get_conf(st, arg) : -EFAULT;
     case SIOCGARP:
-        return domain == AF_INET6 ? -ENOTTY : get_arp(st, arg);
+        return not_inet(domain) ? -ENOTTY : get_arp(st, arg);
     case SIOCADDRT:
     case SIOCDELRT:
     case SIOCSARP:

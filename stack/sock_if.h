@@ -8,6 +8,8 @@
 /* The i-th interface of those that the program sees (loopback is the host's in profile default). -ENODEV:
  * none is left. Context: the same. */
 int sock_if_get(const struct stack *st, unsigned i, struct if_info *out);
+/* IFF_* of an interface, with IFF_LOWER_UP, which an ioctl has no room for. */
+unsigned sock_if_flags(const struct ifnet *ifn);
 /* SIOCGIFCONF, SIOCGIFNAME, SIOCGIFINDEX, SIOCGIFADDR ... on a socket of the domain. 0, -ENODEV,
  * -EADDRNOTAVAIL, -EOPNOTSUPP (a device that does not know it), -EPERM (they change an interface, a route or
  * a neighbour: `shunt run` gave those), -ENOTTY (none of these). Context: shard 0's lock. */

@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 
 #include "errq.h"
+#include "netlink.h"
 #include "packet.h"
 #include "ping.h"
 #include "sock.h"
@@ -289,8 +290,9 @@ ssize_t sock_sendmsg(struct stack *st, struct sock *s, const struct msghdr *msg,
 
     if (msg->msg_iovlen > UIO_MAX)
         return -EMSGSIZE;
-    if (s->kind == KIND_PACKET)
-        return packet_send(s->sh, sock_packet(s), msg, flags);
+    if (__builtin_expect(!sock_has_ip(s), 0))
+        return s->kind == KIND_PACKET ? packet_send(s->sh, sock_packet(s), msg, flags)
+                                      : netlink_send(s->sh, sock_netlink(s), msg, flags);
     if (!sock_is_tcp(s)) { /* whose control messages are its own to read (dgram_cmsg.c) */
         if (__builtin_expect(s->kept & SOCK_ZEROCOPY, 0))
             return send_udp_zerocopy(st, s, msg, flags);
@@ -406,7 +408,7 @@ static int ioctl_count(struct sock *s, unsigned long req, int *out)
 
     if (tcp && tcp_state(sock_tcb(s)) == ST_LISTEN)
         return -EINVAL;
-    if (s->kind == KIND_PING)
+    if (s->kind == KIND_PING || s->kind == KIND_NETLINK)
         return -ENOTTY;
     switch (req) {
     case FIONREAD: /* SIOCINQ */

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 
+#include "netlink.h"
 #include "packet.h"
 #include "port.h"
 #include "shard.h"
@@ -50,6 +51,8 @@ static int do_bind(struct stack *st, struct sock *s, const struct sockaddr *sa, 
     }
     if (s->kind == KIND_PACKET)
         return packet_bind(s->sh, sock_packet(s), (const struct sockaddr_ll *)(const void *)sa, len);
+    if (s->kind == KIND_NETLINK)
+        return netlink_bind(s->sh, sock_netlink(s), sa, len);
     if (s->domain == AF_INET6 && len < SIN6_LEN_RFC2133)
         return -EINVAL;
     r = sock_addr_get(s, sa, len, &local);
@@ -102,6 +105,8 @@ int sock_getsockname(struct sock *s, struct sockaddr *sa, socklen_t *len)
 {
     if (s->kind == KIND_PACKET)
         return packet_getname(s->sh, sock_packet(s), sa, len);
+    if (s->kind == KIND_NETLINK)
+        return netlink_getname(sock_netlink(s), false, sa, len);
     return sock_addr_put(s, &s->pcb->local, sa, len);
 }
 
@@ -109,6 +114,8 @@ int sock_getpeername(struct sock *s, struct sockaddr *sa, socklen_t *len)
 {
     if (s->kind == KIND_PACKET)
         return -EOPNOTSUPP;
+    if (s->kind == KIND_NETLINK)
+        return netlink_getname(sock_netlink(s), true, sa, len);
     if (sock_is_tcp(s)) {
         int state = tcp_state(sock_tcb(s));
 

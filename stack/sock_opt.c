@@ -113,6 +113,8 @@ static bool level_known(const struct sock *s, int level)
         return level == SOL_RAW || (level == IPPROTO_ICMPV6 && s->domain == AF_INET6);
     if (s->kind == KIND_PACKET)
         return level == SOL_PACKET;
+    if (s->kind == KIND_NETLINK)
+        return level == SOL_NETLINK;
     if (s->kind == KIND_UDP) /* both levels are one, whichever of the two it is (udp_setsockopt) */
         return level == IPPROTO_UDP || level == IPPROTO_UDPLITE;
     return s->kind != KIND_PING && level == s->protocol;
@@ -444,7 +446,7 @@ static int set_any(struct stack *st, struct sock *s, int level, int name, const 
     static const int zero;
     int r = 1;
 
-    if (s->kind == KIND_PACKET && level != SOL_SOCKET && level != SOL_PACKET)
+    if (!sock_has_ip(s) && level != SOL_SOCKET && !level_known(s, level))
         return -ENOPROTOOPT;
     if (level == IPPROTO_IP && !has_ip_level(s))
         return -ENOPROTOOPT;
@@ -453,7 +455,7 @@ static int set_any(struct stack *st, struct sock *s, int level, int name, const 
         val = &zero;
         len = sizeof zero;
     }
-    if (sock_ip_level(level) && s->kind != KIND_PACKET)
+    if (sock_ip_level(level) && sock_has_ip(s))
         r = sock_ip_setopt(s, level, name, val, len);
     if (r <= 0)
         return group_of_the_kernel(s, level, name, r) ? 0 : r;
@@ -718,11 +720,11 @@ int sock_getsockopt(struct stack *st, struct sock *s, int level, int name, void 
 
     if ((int)*len < 0 && sock_knows_level(s, level))
         return -EINVAL;
-    if (s->kind == KIND_PACKET && level != SOL_SOCKET && level != SOL_PACKET)
+    if (!sock_has_ip(s) && level != SOL_SOCKET && !level_known(s, level))
         return -ENOPROTOOPT;
     if (level == IPPROTO_IP && !has_ip_level(s))
         return -ENOPROTOOPT;
-    if (sock_ip_level(level) && s->kind != KIND_PACKET)
+    if (sock_ip_level(level) && sock_has_ip(s))
         r = sock_ip_getopt(s, level, name, val, len);
     if (r <= 0)
         return r;

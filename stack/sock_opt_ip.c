@@ -138,7 +138,7 @@ struct ip_ext *sock_ip_ext(const struct sock *s)
 
 uint32_t sock_ip_port_range(const struct sock *s)
 {
-    const struct ip_ext *x = s->kind == KIND_PACKET ? NULL : sock_ip_ext(s);
+    const struct ip_ext *x = sock_has_ip(s) ? sock_ip_ext(s) : NULL;
 
     return x ? x->port_range : 0;
 }

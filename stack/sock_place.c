@@ -76,7 +76,7 @@ int sock_decide(struct stack *st, struct sock *s, enum sock_op op, const struct 
     struct endpoint e;
     int r;
 
-    if (st->isolate || tied(s) || (!remote && now != PLACE_UNDECIDED))
+    if (st->isolate || s->kind == KIND_NETLINK || tied(s) || (!remote && now != PLACE_UNDECIDED))
         return (int)now;
     if (s->kind == KIND_PACKET)
         return now != PLACE_UNDECIDED || (op != SOCK_OP_BIND && !sa) ? (int)now

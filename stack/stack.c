@@ -14,6 +14,7 @@
 #include "ip_ext.h"
 #include "mcast.h"
 #include "neigh.h"
+#include "netlink.h"
 #include "packet.h"
 #include "ping.h"
 #include "port.h"
@@ -85,6 +86,8 @@ static int shard_init(struct stack *st, uint32_t id, const struct stack_config *
     if (!r)
         r = packet_init(sh, RAW_MAX_PCB);
     if (!r)
+        r = netlink_init(sh, RAW_MAX_PCB);
+    if (!r)
         r = ip_ext_init(sh);
     if (!r)
         r = reuse_init(sh);
@@ -107,6 +110,7 @@ int stack_create(struct seg *seg, const struct stack_config *cfg, struct rte_mem
     memcpy(st->secret, cfg->secret, sizeof st->secret);
     st->set = cfg->set;
     st->isolate = cfg->isolate;
+    st->owner_uid = cfg->owner_uid;
     st->if_base = cfg->isolate ? 0 : STACK_IF_BASE;
     st->nshard = 1;
     r = route_table_init(st);

@@ -70,6 +70,7 @@ struct udp_table;
 struct raw_table;
 struct ping_table;
 struct packet_table;
+struct netlink_table;
 struct packetcb;
 struct icmp_copy;
 struct ext_table;
@@ -127,6 +128,7 @@ struct shard {
     struct raw_table *raw;
     struct ping_table *ping;
     struct packet_table *packet;
+    struct netlink_table *netlink;
     struct packetcb *packet_from; /* the packet socket that is sending (packet_tap) */
     struct icmp_copy *icmp_copy;  /* ip.h */
     struct ext_table *ext_table;  /* ip_ext.h */
@@ -163,8 +165,10 @@ struct stack {
     uint32_t stamps;     /* sockets that want time stamps (stamp.h) */
     int64_t wall_off_ns; /* CLOCK_REALTIME minus CLOCK_MONOTONIC; kept right while stamps is not 0 */
     uint8_t isolate;     /* profile isolate: the stack takes every destination */
+    uint32_t owner_uid;  /* who started the stack */
     uint32_t if_base;    /* what interface numbers are shown to the program with (stack_if_shown) */
     uint32_t nif;
+    uint32_t if_gen; /* moves with every change of ifn, never 0 */
     struct ifnet ifn[NETDEV_MAX];
     struct route_table *routes;
     struct neigh_table *neigh;

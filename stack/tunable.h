@@ -94,6 +94,7 @@
     X(io_uring, 0, 0, 1, "1: io_uring_setup works, for other descriptors than the stack's")                  \
     X(resolve, 1, 0, 1,                                                                                      \
       "ask name servers on the stack: libc's resolver runs with its system calls handed over")               \
+    X(netlink, 1, 0, 1, "0: AF_NETLINK stays with the kernel: ip, ss and their like show the host")          \
     X(syscall_dispatch, 2, 0, 2,                                                                             \
       "serve system calls that bypass the C library: 0 never, 1 always, 2 for Go programs")                  \
     X(keeper_linger, 2, 0, 3600, "seconds the keeper stays for TIME_WAIT alone after the last process")

@@ -44,8 +44,10 @@ static int random_bytes(void *buf, size_t len)
 
 static int make_stack(struct rte_mempool *pool)
 {
-    struct stack_config sc = {
-        .set = engine.cfg.set, .isolate = engine.cfg.profile == PROFILE_ISOLATE, .now_ns = now_ns()};
+    struct stack_config sc = {.set = engine.cfg.set,
+                              .isolate = engine.cfg.profile == PROFILE_ISOLATE,
+                              .owner_uid = geteuid(),
+                              .now_ns = now_ns()};
     struct seg *seg;
     int rc = seg_create(engine.cfg.name, &seg);
 
