@@ -7,9 +7,10 @@
  * (libshunt.so) preloaded
  * - shunt-ctl settings NAME...: 0 if all are settings of tunable.h, else 1 after one line
  * - shunt-ctl check PROGRAM: 0, or 1 after one line that says why not
+ * - shunt-ctl inspect PROGRAM: the same with everything that can be said of it
+ * - shunt-ctl probe: "name yes" or "name no" of what the kernel lets this process do (probe.h)
  */
 #include <dirent.h>
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -18,16 +19,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "../../stack/tunable.h"
 #include "ctldir.h"
+#include "inspect.h"
+#include "probe.h"
 
 #define ANSWER_MS 1000
 #define JOIN_FD   2040
@@ -298,96 +299,22 @@ static int settings(char **names)
 
 /* --- looking into a program --- */
 
-struct image {
-    const unsigned char *at;
-    size_t len;
-};
-
-static bool image_has(const struct image *im, const char *text)
+static void say_why_not(void *arg, enum verdict v, const char *program, const char *what, const char *mend)
 {
-    return memmem(im->at, im->len, text, strlen(text)) != NULL;
+    (void)arg;
+    if (v == UNFIT)
+        fprintf(stderr, "shunt: %s %s%s%s\n", program, what, mend ? ": " : "", mend ? mend : "");
 }
 
-/* Says no, with the reason. */
-static int no(const char *program, const char *why)
+/* As scripts/shunt prints what it finds itself (ok, lack and bad there). */
+static void say_all(void *arg, enum verdict v, const char *program, const char *what, const char *mend)
 {
-    fprintf(stderr, "shunt: %s %s\n", program, why);
-    return 1;
-}
+    static const char *const mark[] = {[FIT] = "ok   ", [REMARK] = "--   ", [UNFIT] = "BAD  "};
 
-static int check_elf(const char *program, const struct image *im)
-{
-    const Elf64_Ehdr *eh = (const void *)im->at;
-    bool interp = false, go;
-
-    if (im->len < sizeof *eh || eh->e_ident[EI_CLASS] != ELFCLASS64)
-        return no(program, "is no 64-bit program: libshunt.so cannot be loaded into it");
-    if (eh->e_phentsize != sizeof(Elf64_Phdr) || eh->e_phoff > im->len ||
-        eh->e_phnum > (im->len - eh->e_phoff) / sizeof(Elf64_Phdr))
-        return no(program, "is a damaged ELF file");
-    for (unsigned i = 0; i < eh->e_phnum; i++)
-        interp |= ((const Elf64_Phdr *)(im->at + eh->e_phoff))[i].p_type == PT_INTERP;
-    go = image_has(im, "Go build ID: \"") || image_has(im, "Go buildinf:");
-    if (go && (!interp || !image_has(im, "libc.so.6")))
-        return no(program,
-                  "is a Go program without the C library: build it with CGO_ENABLED=1 and a use of cgo "
-                  "(net has one, if not built with -tags netgo)");
-    if (!interp)
-        return no(program,
-                  "is linked statically: nothing can be preloaded into it; use a dynamically linked build");
-    return 0;
-}
-
-/* Programs that the kernel starts with other rights than the caller's ignore LD_PRELOAD (ld.so(8), secure
- * execution). */
-static int check_rights(const char *program, const struct stat *sb)
-{
-    if (((sb->st_mode & S_ISUID) && sb->st_uid != geteuid()) ||
-        ((sb->st_mode & S_ISGID) && sb->st_gid != getegid()))
-        return no(program,
-                  "is set-user-ID: the loader ignores LD_PRELOAD; run it as the user that it becomes");
-    if (geteuid() != 0 && getxattr(program, "security.capability", NULL, 0) > 0)
-        return no(program,
-                  "has file capabilities: the loader ignores LD_PRELOAD; run it as root or from a copy");
-    return 0;
-}
-
-static int check(const char *program, int depth)
-{
-    struct image im;
-    struct stat sb;
-    void *at;
-    int fd = open(program, O_RDONLY | O_CLOEXEC), rc = 0;
-
-    if (fd < 0) /* executable but not readable, say: nothing to find fault with */
-        return 0;
-    if (fstat(fd, &sb) != 0 || !S_ISREG(sb.st_mode) || sb.st_size < 4) {
-        close(fd);
-        return 0;
-    }
-    at = mmap(NULL, (size_t)sb.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    close(fd);
-    if (at == MAP_FAILED)
-        return 0;
-    im = (struct image){at, (size_t)sb.st_size};
-    if (memcmp(im.at, ELFMAG, SELFMAG) == 0) {
-        rc = check_rights(program, &sb);
-        if (!rc)
-            rc = check_elf(program, &im);
-    } else if (im.at[0] == '#' && im.at[1] == '!' && depth == 0) {
-        char line[256], *rest = line, *interpreter;
-
-        snprintf(line, sizeof line, "%.*s", (int)(im.len - 2 < 250 ? im.len - 2 : 250),
-                 (const char *)im.at + 2);
-        line[strcspn(line, "\n")] = '\0';
-        do
-            interpreter = strsep(&rest, " \t");
-        while (interpreter && !*interpreter);
-        if (interpreter)
-            rc = check(interpreter, 1);
-    }
-    munmap(at, (size_t)sb.st_size);
-    return rc;
+    (void)arg;
+    printf("%s %s %s\n", mark[v], program, what);
+    if (mend)
+        printf("      %s\n", mend);
 }
 
 int main(int argc, char **argv)
@@ -401,9 +328,13 @@ int main(int argc, char **argv)
     if (argc >= 2 && strcmp(argv[1], "settings") == 0)
         return settings(argv + 2);
     if (argc == 3 && strcmp(argv[1], "check") == 0)
-        return check(argv[2], 0);
+        return inspect_program(argv[2], false, say_why_not, NULL) == UNFIT;
+    if (argc == 3 && strcmp(argv[1], "inspect") == 0)
+        return inspect_program(argv[2], true, say_all, NULL) == UNFIT;
+    if (argc == 2 && strcmp(argv[1], "probe") == 0)
+        return probe();
     fputs("usage: shunt-ctl ls | ask NAME COMMAND | exec LIBRARY NAME COMMAND ARG... | settings NAME... | "
-          "check PROGRAM\n",
+          "check PROGRAM | inspect PROGRAM | probe\n",
           stderr);
     return 2;
 }
