@@ -66,7 +66,7 @@ static struct proc *take_place(struct stack *st)
             family_reap(st, p);
         if (p->state == PROC_FREE) {
             p->nfds = p->fd_end = 0;
-            p->exec_begun = p->fresh = p->joined = p->portless = 0;
+            p->exec_begun = p->fresh = p->joined = p->portless = p->ended = 0;
             p->token = ++fam->next_token;
             for (unsigned b = 0; b < PIN_BUCKETS; b++)
                 list_init(&p->pins[b]);

@@ -61,6 +61,7 @@ struct proc {
     uint8_t marked;       /* marks has pages */
     uint8_t joined;       /* by exec, not by fork */
     uint8_t portless;     /* it has none of the stack's devices */
+    uint8_t ended;        /* it has said that it ends: nothing killed it */
     pthread_mutex_t exec; /* robust, process-shared: who holds it executes. Taken and given under the lock */
     struct list pins[PIN_BUCKETS]; /* struct pin, by file */
 };

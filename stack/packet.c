@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <stddef.h>
 
+#include "capture.h"
 #include "cksum.h"
 #include "filter.h"
 #include "msg.h"
@@ -268,6 +269,8 @@ void packet_tap(struct shard *sh, unsigned ifindex, const struct rte_mbuf *m, bo
 {
     struct seen s;
 
+    if (sh->cap)
+        capture_frame(sh, ifindex, m, out);
     if (!look(sh, ifindex, m, out, &s))
         return;
     list_for_each(n, &sh->packet->all)
@@ -540,7 +543,7 @@ void packet_mend(struct shard *sh)
     sh->packet_from = NULL;
     list_repair(&sh->packet->all);
     slab_mend(s, is_live);
-    sh->npacket = s->in_use;
+    sh->npacket = s->in_use + (sh->cap != NULL);
     packet_ring_mend(sh);
     packet_fanout_mend(sh);
     for (uint32_t i = 0; i < s->fresh; i++) {

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
+#include "capture.h"
 #include "ip.h"
 
 struct rte_mempool *pkt_pool_create(const char *name, unsigned n, unsigned cache, int socket_id)
@@ -26,6 +27,8 @@ struct rte_mbuf *pkt_alloc(struct shard *sh)
 void pkt_drop(struct shard *sh, struct rte_mbuf *m, enum count why)
 {
     sh->count[why]++;
+    if (sh->cap)
+        capture_why(sh->cap, m, why);
     rte_pktmbuf_free(m);
 }
 

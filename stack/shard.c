@@ -26,6 +26,7 @@
 #include <string.h>
 #include <rte_lcore.h>
 
+#include "capture.h"
 #include "cksum.h"
 #include "ip_ext.h"
 #include "log.h"
@@ -425,8 +426,7 @@ void shard_tx(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
         txq_flush(sh, ifindex);
     if (q->n == TX_BATCH) {
         sh->st->ifn[ifindex].tx_dropped++;
-        sh->count[COUNT_TX_FULL]++;
-        rte_pktmbuf_free(m);
+        pkt_drop(sh, m, COUNT_TX_FULL);
         return;
     }
     q->m[q->n++] = m;
@@ -445,6 +445,12 @@ static void tx_flush_all(struct shard *sh)
             txq_flush(sh, i);
 }
 
+static void publish_capture(struct shard *sh)
+{
+    if (capture_publish(sh) && sh->nwake < WAKE_MAX)
+        sh->wake[sh->nwake++] = sh->cap->wake;
+}
+
 void shard_flush(struct shard *sh)
 {
     tcp_burst_end(sh);
@@ -455,6 +461,8 @@ void shard_flush(struct shard *sh)
     sh->work = NULL;
     sock_hand_up(sh);
     tx_flush_all(sh);
+    if (__builtin_expect(sh->cap != NULL, 0))
+        publish_capture(sh);
 }
 
 unsigned shard_poll(struct shard *sh, uint64_t now_ns)

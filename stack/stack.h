@@ -71,6 +71,7 @@ struct raw_table;
 struct ping_table;
 struct packet_table;
 struct netlink_table;
+struct capture;
 struct packetcb;
 struct icmp_copy;
 struct ext_table;
@@ -119,7 +120,7 @@ struct shard {
     struct rte_mbuf *lo_head, *lo_tail; /* loopback frames, linked by pkt_meta.link */
     uint32_t lo_len;
     uint32_t nraw;     /* raw sockets that are open */
-    uint32_t npacket;  /* packet sockets that are open */
+    uint32_t npacket;  /* packet sockets that are open, and one while frames are captured */
     uint32_t nreuse;   /* programs of SO_REUSEPORT groups (port_reuse.h) */
     struct list dirty; /* pcbs with events to hand up */
     struct list acks;  /* tcbs that owe an ACK at the end of the burst (tcp_output's) */
@@ -129,6 +130,7 @@ struct shard {
     struct ping_table *ping;
     struct packet_table *packet;
     struct netlink_table *netlink;
+    struct capture *cap;          /* NULL: nobody captures (capture.h) */
     struct packetcb *packet_from; /* the packet socket that is sending (packet_tap) */
     struct icmp_copy *icmp_copy;  /* ip.h */
     struct ext_table *ext_table;  /* ip_ext.h */

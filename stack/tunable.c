@@ -159,6 +159,27 @@ static bool cc_mask(const char *value, int64_t *mask)
     return *mask != 0;
 }
 
+/* "rst,rto,crash", any of them. */
+static bool events_mask(const char *value, int64_t *mask)
+{
+    static const char *const names[] = {"rst", "rto", "crash"};
+
+    *mask = 0;
+    for (const char *p = value; *p;) {
+        size_t n = strcspn(p, ",");
+        unsigned i = 0;
+
+        while (i < 3 && (strlen(names[i]) != n || memcmp(names[i], p, n) != 0))
+            i++;
+        if (i == 3)
+            return false;
+        *mask |= 1 << i;
+        p += n;
+        p += *p == ',';
+    }
+    return *mask != 0;
+}
+
 int tunables_set(struct tunables *t, const char *key, const char *value, int64_t *min, int64_t *max)
 {
     const struct tunable_desc *d;
@@ -178,6 +199,8 @@ int tunables_set(struct tunables *t, const char *key, const char *value, int64_t
             return set_checked(t, d, i, min, max);
     }
     if (strcmp(key, "tcp_allowed_congestion_control") == 0 && cc_mask(value, &v))
+        return set_checked(t, d, v, min, max);
+    if (strcmp(key, "flight_record_on") == 0 && events_mask(value, &v))
         return set_checked(t, d, v, min, max);
     if (!parse_number(value, &v, NULL))
         return -EINVAL;

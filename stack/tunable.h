@@ -97,6 +97,12 @@
     X(netlink, 1, 0, 1, "0: AF_NETLINK stays with the kernel: ip, ss and their like show the host")          \
     X(syscall_dispatch, 2, 0, 2,                                                                             \
       "serve system calls that bypass the C library: 0 never, 1 always, 2 for Go programs")                  \
+    X(capture_buffer, 16777216, 65536, 1 << 30, "bytes of frames that may wait for --capture's file")        \
+    X(capture_snaplen, 262144, 64, 262144, "bytes of each frame that --capture keeps")                       \
+    X(flight_recorder, 0, 0, 1 << 25, "bytes of the last frames that are kept in memory, 0: none")           \
+    X(flight_snaplen, 256, 64, 65536, "bytes of each of them")                                               \
+    X(flight_record_on, 0, 0, 7, "names (rst,rto,crash), or bits in that order: when they are written")      \
+    X(flight_record_files, 16, 1, 10000, "files they are written to at most")                                \
     X(keeper_linger, 2, 0, 3600, "seconds the keeper stays for TIME_WAIT alone after the last process")
 
 struct tunables {

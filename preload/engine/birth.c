@@ -18,6 +18,7 @@
 #include "control.h"
 #include "keeper.h"
 #include "leak.h"
+#include "record.h"
 
 /* Every signal to its default or ignored; none of the program's handlers may ever run here. */
 static void forget_signals(void)
@@ -44,7 +45,7 @@ static void forget_signals(void)
     keeper.sigfd = (int)sys4(SYS_signalfd4, -1, &mask, 8, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
-static void close_between(unsigned lo, unsigned hi)
+void keeper_close_between(unsigned lo, unsigned hi)
 {
     struct rlimit lim;
 
@@ -68,10 +69,10 @@ static void forget_descriptors(void)
         leak_keep_stderr();
     for (int fd = lo; fd < hi; fd++)
         if (fds_is_mine(fd)) {
-            close_between(from, (unsigned)fd - 1);
+            keeper_close_between(from, (unsigned)fd - 1);
             from = (unsigned)fd + 1;
         }
-    close_between(from, ~0u);
+    keeper_close_between(from, ~0u);
     sys4(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR, 0);
     sys3(SYS_dup3, 0, 1, 0);
     sys3(SYS_dup3, 0, 2, 0);
@@ -82,15 +83,14 @@ static void forget_descriptors(void)
     }
 }
 
-/* What ps shows: the process's name and, over the program's arguments, "shunt-keeper NAME". */
-static void rename_process(void)
+void keeper_rename(const char *comm)
 {
     char stat[1024], *p;
     unsigned long start, end;
     long n;
     int fd = (int)sys4(SYS_openat, AT_FDCWD, "/proc/self/stat", O_RDONLY, 0);
 
-    prctl(PR_SET_NAME, KEEPER_COMM);
+    prctl(PR_SET_NAME, comm);
     if (fd < 0)
         return;
     n = sys3(SYS_read, fd, stat, sizeof stat - 1);
@@ -106,7 +106,7 @@ static void rename_process(void)
     if (!p || sscanf(p, " %lu %lu", &start, &end) != 2 || !start || end <= start)
         return;
     memset((char *)start, 0, end - start);
-    snprintf((char *)start, end - start, "shunt-keeper %s", engine.st->name);
+    snprintf((char *)start, end - start, "%s %s", comm, engine.st->name);
 }
 
 static _Noreturn void keeper_main(int ready_fd)
@@ -119,7 +119,7 @@ static _Noreturn void keeper_main(int ready_fd)
     sys1(SYS_chdir, "/");
     forget_descriptors();
     forget_signals();
-    rename_process();
+    keeper_rename(KEEPER_COMM);
     keeper.epfd = (int)sys1(SYS_epoll_create1, EPOLL_CLOEXEC);
     sys4(SYS_epoll_ctl, keeper.epfd, EPOLL_CTL_ADD, keeper.sigfd, &ev);
     control_open(keeper.epfd);
@@ -142,6 +142,7 @@ static _Noreturn void keeper_main(int ready_fd)
     shard_unlock(sh);
     if (!keeper.w || keeper.epfd < 0)
         sys1(SYS_exit_group, 1);
+    record_start();
     sys3(SYS_write, ready_fd, "k", 1);
     fds_close(ready_fd);
     keeper_run();

@@ -417,7 +417,7 @@ static bool is_option(const char *name, size_t len)
 {
     static const char *const options[] = {"LINK",     "ADDR",   "GATEWAY", "ROUTE",   "MAC",
                                           "MTU",      "NAME",   "LOG",     "PROFILE", "CAPTURE",
-                                          "FALLBACK", "ENGINE", "BUILD",   "JOIN"};
+                                          "FALLBACK", "ENGINE", "BUILD",   "JOIN",    "FLIGHT_RECORD_DIR"};
 
     for (unsigned i = 0; i < sizeof options / sizeof options[0]; i++)
         if (strlen(options[i]) == len && memcmp(options[i], name, len) == 0)
@@ -461,11 +461,22 @@ static int read_log(struct config *c, char *value)
     return log_set_level(value) ? bad("SHUNT_LOG: no level '%.64s': error, warn, info or debug", value) : 0;
 }
 
+static int read_path(const char *var, const char *value, char path[CONFIG_PATH])
+{
+    if (strlen(value) >= CONFIG_PATH)
+        return bad("%s: longer than %u bytes", var, CONFIG_PATH - 1);
+    strcpy(path, value);
+    return 0;
+}
+
 static int read_capture(struct config *c, char *value)
 {
-    (void)c;
-    (void)value;
-    return bad("SHUNT_CAPTURE: capturing is not there yet: run tcpdump on the link's other end");
+    return read_path("SHUNT_CAPTURE", value, c->capture);
+}
+
+static int read_record_dir(struct config *c, char *value)
+{
+    return read_path("SHUNT_FLIGHT_RECORD_DIR", value, c->record_dir);
 }
 
 static int read_fallback(struct config *c, char *value)
@@ -498,7 +509,8 @@ int config_read(struct config *c)
         (rc = with_var(c, "SHUNT_LINK", read_links)) || (rc = with_var(c, "SHUNT_ADDR", read_addrs)) ||
         (rc = with_var(c, "SHUNT_GATEWAY", read_gateway)) || (rc = with_var(c, "SHUNT_ROUTE", read_routes)) ||
         (rc = with_var(c, "SHUNT_MAC", read_macs)) || (rc = with_var(c, "SHUNT_MTU", read_mtu_var)) ||
-        (rc = with_var(c, "SHUNT_CAPTURE", read_capture)) || (rc = read_tunables(c)))
+        (rc = with_var(c, "SHUNT_CAPTURE", read_capture)) ||
+        (rc = with_var(c, "SHUNT_FLIGHT_RECORD_DIR", read_record_dir)) || (rc = read_tunables(c)))
         return rc;
     if (!c->nlinks && c->profile != PROFILE_ISOLATE)
         return bad("no link: give one (--link tap:s0 --addr 198.18.0.2/24, or SHUNT_LINK and SHUNT_ADDR), or "

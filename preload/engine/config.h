@@ -13,7 +13,9 @@
  * - SHUNT_MAC: link addresses, ';' between in the links' order; absent: derived from name, link number and
  * address
  * - SHUNT_MTU: bytes, of all links
- * - SHUNT_NAME, SHUNT_PROFILE, SHUNT_CAPTURE, SHUNT_LOG, SHUNT_FALLBACK, and SHUNT_<TUNABLE> for what
+ * - SHUNT_CAPTURE: a file for every frame; %p in it is the process's number, %n the stack's name
+ * - SHUNT_FLIGHT_RECORD_DIR: the directory of the flight recorder's files
+ * - SHUNT_NAME, SHUNT_PROFILE, SHUNT_LOG, SHUNT_FALLBACK, and SHUNT_<TUNABLE> for what
  * tunable.h lists
  */
 #ifndef SHUNT_ENGINE_CONFIG_H
@@ -31,6 +33,7 @@
 #define CONFIG_LINKS  (NETDEV_MAX - 1) /* loopback has the first place */
 #define CONFIG_ROUTES 2048
 #define CONFIG_SPEC   256
+#define CONFIG_PATH   512
 
 enum profile { PROFILE_DEFAULT, PROFILE_LATENCY, PROFILE_ISOLATE };
 
@@ -62,6 +65,8 @@ struct config {
     unsigned nroutes;
     struct config_route route[CONFIG_ROUTES]; /* a gateway's is 0.0.0.0/0 or ::/0 */
     struct tunables set;
+    char capture[CONFIG_PATH];    /* the file for every frame, "": none */
+    char record_dir[CONFIG_PATH]; /* of the flight recorder's files, "": where the program starts */
 };
 
 /* Reads the environment into *c and sets the log level. 0, or -EINVAL after one line that says what is wrong

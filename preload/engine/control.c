@@ -91,6 +91,14 @@ static void text_free(struct text *t)
     memset(t, 0, sizeof *t);
 }
 
+uint8_t *text_room(struct text *t, size_t n)
+{
+    while (t->room - t->len < n)
+        if (!text_grow(t))
+            return NULL;
+    return (uint8_t *)t->buf + t->len;
+}
+
 void text_add(struct text *t, const char *fmt, ...)
 {
     va_list ap;

@@ -7,6 +7,7 @@
  * - ls: the stack as a whole, one line "key value..." each
  * - sockets: one line each
  * - counters: "name value" lines, those that are not zero
+ * - record: the flight recorder's frames, a pcapng file; "no flight recorder" where there is none
  * - join, or join TREE: "join" with a descriptor, by which a process becomes a member (join.c). TREE: only if
  * the stack is that tree's (the number of end 0 of its pair: preload/tree.c)
  * - who: what the keeper calls the asking process: its PID, in the keeper's namespace
@@ -27,6 +28,9 @@ struct text {
     char *buf;
     size_t len, room;
 };
+/* n bytes at its end, to be written before anything else is added, of which the caller adds those that it
+ * uses to len. NULL: no memory. */
+uint8_t *text_room(struct text *t, size_t n);
 void text_add(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* --- in the process that starts the stack --- */

@@ -3,6 +3,7 @@
  *
  * - shunt-ctl ls: every stack of this user
  * - shunt-ctl ask NAME COMMAND: one command of the protocol in control.h
+ * - shunt-ctl record NAME FILE: its flight recorder's frames into a new file ("-": standard output)
  * - shunt-ctl exec LIBRARY NAME COMMAND ARG...: runs COMMAND as a member of the stack NAME, with LIBRARY
  * (libshunt.so) preloaded
  * - shunt-ctl settings NAME...: 0 if all are settings of tunable.h, else 1 after one line
@@ -35,8 +36,9 @@
 
 /* --- asking --- */
 
-/* The whole answer of the stack at path, NUL-terminated, to be freed; NULL: none. */
-static char *ask(const char *path, const char *command)
+/* The whole answer of the stack at path, NUL-terminated, to be freed; NULL: none. Its length goes to *size.
+ */
+static char *ask(const char *path, const char *command, size_t *size)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
     struct pollfd p = {.events = POLLIN};
@@ -70,6 +72,8 @@ static char *ask(const char *path, const char *command)
         return NULL;
     }
     answer[len] = '\0';
+    if (size)
+        *size = len;
     return answer;
 }
 
@@ -142,7 +146,7 @@ static int ls(void)
             if (!is_socket_name(e->d_name))
                 continue;
             snprintf(path, sizeof path, "%s/%s", dir, e->d_name);
-            answer = ask(path, "ls");
+            answer = ask(path, "ls", NULL);
             if (answer)
                 show(answer);
             else
@@ -157,7 +161,8 @@ static int ls(void)
     return 0;
 }
 
-static int ask_one(const char *name, const char *command)
+/* The answer of the stack of that name, as ask's; NULL after one line: there is no such stack. */
+static char *ask_named(const char *name, const char *command, size_t *size)
 {
     char dir[CTLDIR_PATH], path[CTLDIR_PATH + 256];
     int rc;
@@ -168,15 +173,46 @@ static int ask_one(const char *name, const char *command)
         if (rc || !ctldir_is_ours(dir))
             continue;
         snprintf(path, sizeof path, "%s/%.200s%s", dir, name, CTLDIR_SUFFIX);
-        answer = ask(path, command);
-        if (answer) {
-            fputs(answer, stdout);
-            free(answer);
-            return 0;
-        }
+        answer = ask(path, command, size);
+        if (answer)
+            return answer;
     }
     fprintf(stderr, "shunt: no running stack %s ('shunt ls' shows them)\n", name);
-    return 1;
+    return NULL;
+}
+
+static int ask_one(const char *name, const char *command)
+{
+    char *answer = ask_named(name, command, NULL);
+
+    if (!answer)
+        return 1;
+    fputs(answer, stdout);
+    free(answer);
+    return 0;
+}
+
+/* The flight recorder's frames into a file. */
+static int record(const char *name, const char *file)
+{
+    static const unsigned char magic[4] = {0x0a, 0x0d, 0x0d, 0x0a};
+    size_t size;
+    char *answer = ask_named(name, "record", &size);
+    FILE *f;
+
+    if (!answer)
+        return 1;
+    if (size < sizeof magic || memcmp(answer, magic, sizeof magic) != 0) {
+        fprintf(stderr, "shunt: %s keeps no frames: start it with --set flight_recorder=1000000\n", name);
+        return 1;
+    }
+    f = strcmp(file, "-") == 0 ? stdout : fopen(file, "wx");
+    if (!f || fwrite(answer, 1, size, f) != size || fclose(f) != 0) {
+        fprintf(stderr, "shunt: %s: %s\n", file, strerror(errno));
+        return 1;
+    }
+    free(answer);
+    return 0;
 }
 
 /* --- joining --- */
@@ -278,7 +314,8 @@ static bool is_setting(const char *name)
         TUNABLES(X)
 #undef X
             "tcp_rmem",
-        "tcp_wmem"}; /* sysctl's triples */
+        "tcp_wmem", /* sysctl's triples */
+        "flight_record_dir"};
 
     for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(names[i], name) == 0)
@@ -323,6 +360,8 @@ int main(int argc, char **argv)
         return ls();
     if (argc == 4 && strcmp(argv[1], "ask") == 0)
         return ask_one(argv[2], argv[3]);
+    if (argc == 4 && strcmp(argv[1], "record") == 0)
+        return record(argv[2], argv[3]);
     if (argc >= 5 && strcmp(argv[1], "exec") == 0)
         return join_exec(argv[2], argv[3], argv + 4);
     if (argc >= 2 && strcmp(argv[1], "settings") == 0)
@@ -333,8 +372,8 @@ int main(int argc, char **argv)
         return inspect_program(argv[2], true, say_all, NULL) == UNFIT;
     if (argc == 2 && strcmp(argv[1], "probe") == 0)
         return probe();
-    fputs("usage: shunt-ctl ls | ask NAME COMMAND | exec LIBRARY NAME COMMAND ARG... | settings NAME... | "
-          "check PROGRAM | inspect PROGRAM | probe\n",
+    fputs("usage: shunt-ctl ls | ask NAME COMMAND | record NAME FILE | exec LIBRARY NAME COMMAND ARG... | "
+          "settings NAME... | check PROGRAM | inspect PROGRAM | probe\n",
           stderr);
     return 2;
 }

@@ -55,6 +55,13 @@ struct keeper {
 
 extern struct keeper keeper;
 
+/* --- birth.c --- */
+
+/* What ps shows: the process's name and, over the program's arguments, that and the stack's. */
+void keeper_rename(const char *comm);
+/* Closes the descriptors lo to hi, both included. */
+void keeper_close_between(unsigned lo, unsigned hi);
+
 /* --- keeper.c --- */
 
 /* Takes the lock unless it stays taken for a while: its owner may have been stopped. NULL: it did. */

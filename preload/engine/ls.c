@@ -14,6 +14,7 @@
 #include "../../stack/udp.h"
 #include "control.h"
 #include "engine.h"
+#include "record.h"
 
 static const char *const tcp_names[] = {"",           "ESTAB",      "SYN-SENT",  "SYN-RECV",
                                         "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT", "CLOSE",
@@ -244,7 +245,10 @@ void ls_answer(struct text *t, const char *command)
         answer_sockets(t);
     else if (strcmp(command, "counters") == 0)
         answer_counters(t);
-    else if (strcmp(command, "state") == 0)
+    else if (strcmp(command, "record") == 0) {
+        if (!record_answer(t))
+            text_add(t, "no flight recorder\n");
+    } else if (strcmp(command, "state") == 0)
         answer_state(t, keeper_is_leaving());
     else if (strcmp(command, "quit") == 0)
         answer_state(t, keeper_hurry());

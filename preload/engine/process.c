@@ -420,6 +420,7 @@ void process_exit(void)
     if (!p || me.own != (int)sys0(SYS_getpid))
         return;
     sh = engine_enter();
+    p->ended = 1;
     for (int fd = (int)p->fd_end - 1; fd >= 0; fd--)
         proc_close(engine.st, p, fd);
     leave(sh);

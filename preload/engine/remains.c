@@ -9,6 +9,7 @@
 #include "control.h"
 #include "keeper.h"
 #include "leak.h"
+#include "record.h"
 
 #define HURRY_NS         (500ull * NS_IN_MS) /* what data of orphans gets when another stack wants the place */
 #define DRAIN_NS         (50ull * NS_IN_MS) /* for the other end to take the last frames while there is a link */
@@ -109,6 +110,7 @@ _Noreturn void remains_leave(struct shard *sh)
     shard_flush(sh);
     if (said) /* whoever hears it may look at the link it came by, which goes with us */
         sys2(SYS_nanosleep, &drain, NULL);
+    record_leave(sh);
     leak_report(sh);
     shard_unlock(sh);
     dpdk_remove_traces();

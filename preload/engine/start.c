@@ -28,6 +28,7 @@
 #include "control.h"
 #include "engine.h"
 #include "leak.h"
+#include "record.h"
 
 #define LINK_UP_NS (60ull * NS_IN_MS)  /* how long the other end of a memory link is waited for */
 #define PROBE_NS   (150ull * NS_IN_MS) /* how long address conflicts are looked for at most */
@@ -392,6 +393,8 @@ static int start_parts(void)
     if (!rc)
         rc = add_links();
     if (!rc)
+        rc = record_prepare();
+    if (!rc)
         fill_common(pool);
     if (!rc && ((rc = wake_init()) || (rc = ticket_init())))
         rc = failed(rc, "no descriptors left: raise the hard limit (ulimit -Hn)");
@@ -428,6 +431,7 @@ static int start(void)
     if (engine.control_fd >= 0)
         fds_close(engine.control_fd);
     engine.control_fd = -1;
+    record_forget();
     wait_for_links();
     rc = probe_addresses();
     if (!rc)

@@ -10,6 +10,7 @@
 #include "../../dpdk/fds.h"
 #include "../../stack/parcel.h"
 #include "keeper.h"
+#include "record.h"
 
 #define EXEC_NS     (1ull * NS_IN_MS) /* how often an exec that was begun is looked at, at first */
 #define EXEC_MAX_NS (64ull * NS_IN_MS)
@@ -103,8 +104,11 @@ void watched_died(unsigned slot)
 {
     if (keeper.pidfd[slot] <= 0)
         return;
-    if (process_pid(slot) == keeper.pid[slot])
+    if (process_pid(slot) == keeper.pid[slot]) {
+        if (!family_at(engine.st, slot)->ended)
+            record_event(CAPTURE_CRASH);
         process_reap(slot);
+    }
     keeper.look_at_processes = true;
 }
 
