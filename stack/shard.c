@@ -49,10 +49,13 @@
 #include "vlan.h"
 #include "wire_ip4.h"
 
-#define LO_ROUNDS    256   /* bursts of loopback frames a flush works off at most */
-#define LO_QUEUE_MAX 4096  /* frames; Linux's netdev_max_backlog is 1000 */
-#define TX_RETRY_NS  50000 /* how soon to try again when a port was full */
-#define RELAY_MAX    4096  /* frames an interface that wait for a member with the device */
+#define LO_ROUNDS    256            /* bursts of loopback frames a flush works off at most */
+#define LO_QUEUE_MAX 4096           /* frames; Linux's netdev_max_backlog is 1000 */
+#define TX_RETRY_NS  50000          /* how soon to try again when a port was full */
+#define RELAY_MAX    4096           /* frames an interface that wait for a member with the device */
+#define TX_DATA      (TX_BATCH - 8) /* places of the queue that TCP's data may fill */
+#define TX_LONG      8              /* those that frames of many segments may */
+#define RELAY_DATA   256            /* the same of the relay */
 
 static void (*wake_fn)(unsigned wake_index);
 
@@ -430,6 +433,18 @@ void shard_tx(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
         return;
     }
     q->m[q->n++] = m;
+}
+
+bool shard_tx_room(struct shard *sh, unsigned ifindex, uint32_t n, bool long_frames)
+{
+    const struct txq *q = &sh->tx[ifindex];
+    uint32_t most = long_frames ? TX_LONG : TX_DATA;
+
+    if (q->n + n <= most && !q->nrelay)
+        return true;
+    txq_flush(sh, ifindex);
+    /* A burst longer than the queue goes once that is empty. */
+    return (q->n + n <= most || q->n == 0) && q->nrelay < RELAY_DATA;
 }
 
 void shard_loop(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)

@@ -55,6 +55,10 @@ void shard_signal(struct shard *sh, const struct sig_due *due);
  * the batch is full; what the port doesn't take is retried at later flushes, dropped (TX_FULL) only when the
  * batch is full and the port stays full. */
 void shard_tx(struct shard *sh, unsigned ifindex, struct rte_mbuf *m);
+/* Has the queue of interface ifindex room for n frames of data more, after what the port takes now? Data that
+ * can wait for its ACKs does, so that the queue has places left for frames that can't, and drops none of its
+ * own (Linux: TCP small queues). long_frames: they are of many segments each, of which a few are enough. */
+bool shard_tx_room(struct shard *sh, unsigned ifindex, uint32_t n, bool long_frames);
 /* A copy of a frame sent to a group on interface ifindex comes back as received there (man 7 ip,
  * IP_MULTICAST_LOOP). Takes ownership. */
 void shard_loop(struct shard *sh, unsigned ifindex, struct rte_mbuf *m);

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "shard.h"
+
 #include "tcp_cc.h"
 #include "tcp_ecn.h"
 #include "tcp_mss.h"
@@ -20,6 +22,7 @@
 #include "tcp_urg.h"
 
 #define PMTU_AGE_MS 600000u       /* Linux: mtu_expires */
+#define LONG_FRAME  16384         /* payload of a frame from which on few in a link's queue are enough */
 #define TSO_MAX     TCP_CHUNK_MAX /* payload: an IPv4 packet holds it with all headers */
 
 /* --- new data --- */
@@ -145,7 +148,7 @@ static void persist(struct shard *sh, struct tcb *t)
     tcp_rtx_arm(sh, t);
 }
 
-enum stop { STOP_NOTHING, STOP_CWND, STOP_WND, STOP_SHORT, STOP_NOMEM, STOP_PACE };
+enum stop { STOP_NOTHING, STOP_CWND, STOP_WND, STOP_SHORT, STOP_NOMEM, STOP_PACE, STOP_LINK };
 
 /* Without TSO, or paced: how many bytes Linux would hand to its device at once, to be segmented there
  * (tcp_tso_autosize): a millisecond at the pacing rate, more for near peers. */
@@ -264,6 +267,16 @@ static bool send_mtu_probe(struct shard *sh, struct tcb *t, uint32_t size)
     return sent;
 }
 
+/* Has the link's queue room for a burst of len bytes? At first it is empty. */
+static bool link_takes(struct shard *sh, const struct tcb *t, uint32_t len)
+{
+    bool tso = t->flow.tso_max > t->mss;
+
+    if (sh->tx[t->flow.ifindex].n == 0)
+        return true;
+    return shard_tx_room(sh, t->flow.ifindex, tso || len <= t->mss ? 1 : len / t->mss + 1, len > LONG_FRAME);
+}
+
 /* one: no more than a burst. */
 static enum stop send_unsent(struct shard *sh, struct tcb *t, bool one)
 {
@@ -279,6 +292,8 @@ static enum stop send_unsent(struct shard *sh, struct tcb *t, bool one)
             return why;
         if ((t->flags & TF_PACED) && tcp_pace_blocked(sh, t))
             return STOP_PACE;
+        if (!link_takes(sh, t, len))
+            return STOP_LINK;
         if (send_burst(sh, t, len))
             return STOP_NOMEM;
         if (one)
@@ -387,6 +402,10 @@ static void output(struct shard *sh, struct tcb *t, bool one)
         break;
     case STOP_SHORT:
         cork_hold(sh, t);
+        break;
+    case STOP_LINK: /* what is in its queue will be acknowledged; if it isn't ours, time tells */
+        if (!tcp_deadline_isset(t, DL_PACE))
+            tcp_deadline_set(sh, t, DL_PACE, 1);
         break;
     case STOP_NOMEM: /* try again when buffers may have come back */
         if (!tcp_deadline_isset(t, DL_RTX))

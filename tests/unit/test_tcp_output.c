@@ -360,3 +360,33 @@ Test(tcp_output, send_buffer_bounds_memory_not_bytes)
     cr_assert_leq(p->t->tx->snd_mem, 40000 + 4096);
     cr_assert_eq(tcp_send_space(p->t), 0);
 }
+
+/* --- a link that is busy --- */
+
+/* Nothing is lost in the link's own queue: what it has no room for waits in the send queue, and goes when it
+ * has. */
+Test(tcp_output, waits_for_a_full_link)
+{
+    struct peer *p = peer_new(&(struct env_config){.npkts = 2047, .tso_max = 64000});
+    uint32_t end, sent = 0;
+
+    peer_open_passive(p, &(struct peer_opts){.ts = true, .sack = true, .wscale = true, .shift = 7});
+    ack(p, 1); /* the window, scaled */
+    p->t->cwnd = p->t->sndbuf = 2000000;
+    p->e->tx_block = 1;
+    for (int i = 0; i < 20; i++)
+        cr_assert_eq(peer_app_send(p, 60000, false), 60000);
+    end = p->t->write_seq;
+    cr_assert_eq(p->sh->tx[ENV_IF].n, 8);
+    cr_assert_eq(p->sh->count[COUNT_TX_FULL], 0);
+    cr_assert_lt(p->t->snd_nxt - p->t->snd_una, 9 * 64000);
+    p->e->tx_block = 0;
+    peer_wait_ms(p, 3);
+    cr_assert_eq(p->t->snd_nxt, end);
+    while (peer_recv(p)) {
+        cr_assert_eq(seen_seq(p), 1 + sent);
+        sent += p->seen.data_len;
+    }
+    cr_assert_eq(sent, 20 * 60000);
+    cr_assert_eq(p->sh->count[COUNT_TX_FULL], 0);
+}
