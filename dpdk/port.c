@@ -41,9 +41,13 @@
 #define VIRTIO_WAIT_MS 5000 /* for the vhost end to be there */
 #define VHOST_VIDS     16
 #define VHOST_ASK_MIN  4 /* frames asked for in a poll that may find none */
+#define VHOST_TXQ      1 /* the driver's sending ring */
+#define VRING_AVAIL    (1u << 7)
+#define VRING_USED     (1u << 15)
 
 /* From drivers' headers that aren't installed. */
 #define VIRTIO_NET_F_GUEST_CSUM 1
+#define VIRTIO_RING_PACKED      34
 #define VIRTIO_NET_F_GUEST_TSO4 7
 extern void *vhost_devices[];
 struct rte_eth_dev;
@@ -68,12 +72,14 @@ static void vhost_refresh(struct port *p)
     uint64_t features;
     p->seen = share_seen;
     p->vid = -1;
+    p->packed = false;
     for (int vid = 0; vid < VHOST_VIDS && p->vid < 0; vid++)
         if (vhost_devices[vid] && rte_vhost_get_ifname(vid, path, sizeof(path)) == 0 &&
             strcmp(path, p->spec.target) == 0)
             p->vid = vid;
     if (p->vid < 0 || rte_vhost_get_negotiated_features(p->vid, &features) != 0)
         return;
+    p->packed = features & 1ULL << VIRTIO_RING_PACKED;
     p->tx_offloads = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
     if (features & 1ULL << VIRTIO_NET_F_GUEST_CSUM)
         p->tx_offloads |= RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
@@ -90,13 +96,43 @@ bool port_sync(struct port *p)
     return dpdk_link_up(&p->dev);
 }
 
-/* The vhost library takes as many buffers from the pool as it is asked for frames, and puts back what it
- * didn't need: so it is asked for few until there are many. */
+/* How many descriptors the driver has put on its packed ring, at most max; a frame has one or more (virtio
+ * 1.1 section 2.7.1). Where that can't be told: max. */
+static uint16_t vhost_waiting(const struct port *p, uint16_t max)
+{
+    struct rte_vhost_vring ring;
+    uint16_t at, used, n = 0;
+    if (!p->packed || rte_vhost_get_vhost_vring(p->vid, VHOST_TXQ, &ring) < 0 || !ring.desc_packed ||
+        rte_vhost_get_vring_base(p->vid, VHOST_TXQ, &at, &used) < 0)
+        return max;
+    bool wrap = at >> 15;
+    at &= 0x7fff;
+    while (n < max) {
+        uint16_t flags = __atomic_load_n(&ring.desc_packed[at].flags, __ATOMIC_RELAXED);
+        if (!!(flags & VRING_AVAIL) != wrap || !!(flags & VRING_USED) == wrap)
+            break;
+        n++;
+        if (++at == ring.size) {
+            at = 0;
+            wrap = !wrap;
+        }
+    }
+    return n;
+}
+
+/* The vhost library takes as many buffers from the pool as it is asked for frames, before it looks at the
+ * ring, and puts back what it didn't need: so it is asked for as many as there can be, and for few until
+ * there are many. */
 static uint16_t vhost_rx(struct port *p, uint16_t q, struct rte_mbuf **m, uint16_t n)
 {
     uint16_t done = 0;
     while (done < n) {
         uint16_t want = (uint16_t)(n - done < p->rx_ask ? n - done : p->rx_ask);
+        want = vhost_waiting(p, want);
+        if (want == 0) {
+            p->rx_ask = done > VHOST_ASK_MIN ? done : VHOST_ASK_MIN;
+            break;
+        }
         uint16_t got = rte_eth_rx_burst(p->id, q, m + done, want);
         done += got;
         if (got < want) {

@@ -13,6 +13,7 @@
 #include "sys.h"
 
 #define WINDOW_BYTES (64ULL << 30) /* of addresses; no memory */
+#define WINDOW_LEAST (4ULL << 30)  /* where there are fewer: a limit, or valgrind */
 #define WINDOW_ALIGN (2ULL << 20)
 #define FDS_MAX      200 /* a message carries at most 253 */
 #define MAPS_MAX     64
@@ -36,6 +37,7 @@ struct table {
     struct share pub;
     uint64_t next_id;
     char *window;
+    uint64_t window_bytes;
     bool dirty;
     unsigned nfd, nmap;
     struct shared_fd fd[FDS_MAX];
@@ -64,9 +66,13 @@ int share_init(void)
     struct table *t = rte_zmalloc("shunt_share", sizeof(*t), RTE_CACHE_LINE_SIZE);
     if (!t)
         return -ENOMEM;
-    t->window = mmap(NULL, WINDOW_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (t->window == MAP_FAILED)
-        return -errno;
+    t->window_bytes = WINDOW_BYTES;
+    while ((t->window = mmap(NULL, t->window_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                             -1, 0)) == MAP_FAILED) {
+        if (t->window_bytes == WINDOW_LEAST)
+            return -errno;
+        t->window_bytes /= 2;
+    }
     t->window = (char *)RTE_ALIGN_CEIL((uintptr_t)t->window, WINDOW_ALIGN);
     if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, store) < 0)
         return -errno;
@@ -113,7 +119,7 @@ static char *window_find(size_t len)
             i = UINT32_MAX; /* look at all of them again from here */
         }
     }
-    return at + len <= table->window + WINDOW_BYTES - WINDOW_ALIGN ? at : NULL;
+    return at + len <= table->window + table->window_bytes - WINDOW_ALIGN ? at : NULL;
 }
 
 static long map_at(const struct shared_map *m)

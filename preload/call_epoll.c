@@ -5,11 +5,12 @@
  * from the first stack descriptor that is added. Kernel descriptors go into the kernel's half, stack
  * descriptors into the engine's, a listener with a twin and a nested set into both: then each side reports
  * what it has, and both reports are true. epoll_wait asks the engine's half at every call, and the kernel's
- * when it may have items (FD_KERNEL): before sleeping always, in a busy loop every KERNEL_NS, so that a
- * system call is not the price of every turn. Events that the kernel hands out are handed on, never dropped
- * (edge-triggered ones would be lost): it is only asked for what fits. When both have more than fits they
- * take turns. A socket that is added while undecided and then goes to the kernel (or gets a twin) has to be
- * in the kernel's half from then on: such registrations are remembered.
+ * when it may have items (FD_KERNEL): before sleeping and when it must not wait and the stack has nothing
+ * always, in a busy loop every KERNEL_NS, so that a system call is not the price of every turn. Events that
+ * the kernel hands out are handed on, never dropped (edge-triggered ones would be lost): it is only asked for
+ * what fits. When both have more than fits they take turns. A socket that is added while undecided and then
+ * goes to the kernel (or gets a twin) has to be in the kernel's half from then on: such registrations are
+ * remembered.
  */
 #include <errno.h>
 #include <limits.h>
@@ -228,11 +229,17 @@ EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 
 /* --- epoll_wait --- */
 
+/* How long a call may wait. The clock is read when there is something to wait for. */
+struct patience {
+    int64_t us;     /* < 0: for ever; 0: not at all, unless at_ns says otherwise */
+    uint64_t at_ns; /* CLOCK_MONOTONIC, or NEVER */
+};
+
 struct set {
     struct wait w; /* first */
     int epfd;
     struct epoll_event *ev;
-    int max;
+    int max, got; /* got: what a turn of spinning found */
     struct pollfd p[1 + SLEEP_FDS];
 };
 
@@ -254,43 +261,54 @@ static int stack_events(int epfd, struct epoll_event *ev, int max)
     return max > 0 ? API(eset_wait(by_fd(epfd), ev, max)) : 0;
 }
 
-/* Both halves into one array; turn: the kernel's first. */
-static int both_events(int epfd, struct epoll_event *ev, int max)
-{
-    bool kernel_first = fd_has(epfd, FD_TURN);
-    fdtab_bits[epfd] ^= FD_TURN;
-    int a = kernel_first ? kernel_events(epfd, ev, max) : stack_events(epfd, ev, max);
-    if (a < 0)
-        return a;
-    int b = kernel_first ? stack_events(epfd, ev + a, max - a) : kernel_events(epfd, ev + a, max - a);
-    return b < 0 ? (a ? a : b) : a + b;
-}
-
 /* Whether to ask the kernel's half although the stack's may have something: as long as that pays, then every
- * KERNEL_NS. */
+ * KERNEL_NS. The time is the stack's, which the look at its half has just brought up to date. */
 static bool kernel_due(void)
 {
-    uint64_t now = wait_now_ns();
+    uint64_t now = wait_shard_ns();
     if (kernel_looks.empty >= KERNEL_EMPTY && now - kernel_looks.last_ns < KERNEL_NS)
         return false;
     kernel_looks.last_ns = now;
     return true;
 }
 
-static int look(struct set *s)
+/* Both halves into one array: the stack's first, unless it left no room for the kernel's the last time that
+ * this one was due. all: the kernel's is asked even so when the stack's has nothing. */
+static int look(struct set *s, bool all)
 {
-    if (!fd_has(s->epfd, FD_KERNEL))
-        return stack_events(s->epfd, s->ev, s->max);
-    if (kernel_due())
-        return both_events(s->epfd, s->ev, s->max);
-    int n = stack_events(s->epfd, s->ev, s->max);
-    return n ? n : kernel_events(s->epfd, s->ev, s->max);
+    int epfd = s->epfd, a = 0, b;
+    if (!fd_has(epfd, FD_KERNEL))
+        return stack_events(epfd, s->ev, s->max);
+    if (fd_has(epfd, FD_TURN)) {
+        fdtab_bits[epfd] &= (unsigned char)~FD_TURN;
+        a = kernel_events(epfd, s->ev, s->max);
+        if (a < 0)
+            return a;
+        b = stack_events(epfd, s->ev + a, s->max - a);
+    } else {
+        a = stack_events(epfd, s->ev, s->max);
+        if (a < 0 || (!(all && a == 0) && !kernel_due()))
+            return a;
+        if (a == s->max)
+            fdtab_bits[epfd] |= FD_TURN;
+        b = kernel_events(epfd, s->ev + a, s->max - a);
+    }
+    return b < 0 ? (a ? a : b) : a + b;
 }
 
 static int set_check(struct wait *w)
 {
     struct set *s = (struct set *)w;
     return api->poll(by_fd(s->epfd)) != 0;
+}
+
+/* Spinning: the stack's half. At the kernel's wait_run looks every KERNEL_NS, and each call that finds it
+ * due: so it is never left alone for longer than that and a turn of the program's loop. */
+static int set_turn(struct wait *w)
+{
+    struct set *s = (struct set *)w;
+    s->got = stack_events(s->epfd, s->ev, s->max);
+    return s->got != 0;
 }
 
 static int set_watch(struct wait *w, struct waiter *by)
@@ -300,43 +318,49 @@ static int set_watch(struct wait *w, struct waiter *by)
 }
 
 /* The kernel's half is always slept on: another process of the family may have put something there. */
-static int set_wait(struct set *s, uint64_t deadline_ns, const sigset_t *sigmask)
+static int set_wait(struct set *s, const struct patience *t, const sigset_t *sigmask)
 {
+    wait_begin(&s->w);
+    bool waits = t->us || t->at_ns;
+    int n = look(s, !waits);
+    if (n != 0 || !waits)
+        return n;
     s->w = (struct wait){.check = set_check,
                          .watch = set_watch,
+                         .turn = set_turn,
                          .p = s->p,
                          .n = 1,
-                         .deadline_ns = deadline_ns,
+                         .deadline_ns = t->at_ns ? t->at_ns : wait_deadline_us(t->us),
                          .sigmask = sigmask,
-                         .never_restart = true};
+                         .never_restart = true,
+                         .handlers = s->w.handlers,
+                         .interrupting = s->w.interrupting};
     s->p[0] = (struct pollfd){.fd = s->epfd, .events = POLLIN};
-    wait_begin(&s->w);
     for (;;) {
-        int n = look(s);
-        if (n != 0 || deadline_ns == 0)
-            return n;
+        s->got = 0;
         int r = wait_run(&s->w);
         if (r < 0)
             return r;
         if (s->p[0].revents)
             fdtab_bits[s->epfd] |= FD_KERNEL;
-        if (r == 0)
-            return look(s);
+        n = s->got ? s->got : look(s, true);
+        if (n != 0 || r == 0)
+            return n;
     }
 }
 
 /* Apart, because of its frame. */
 __attribute__((noinline)) static int both_wait(int epfd, struct epoll_event *ev, int max,
-                                               uint64_t deadline_ns, const sigset_t *mask)
+                                               const struct patience *t, const sigset_t *mask)
 {
     struct set s;
     s.epfd = epfd;
     s.ev = ev;
     s.max = max;
-    return set_wait(&s, deadline_ns, mask);
+    return set_wait(&s, t, mask);
 }
 
-static int stack_epoll_wait(int epfd, struct epoll_event *ev, int max, uint64_t deadline_ns,
+static int stack_epoll_wait(int epfd, struct epoll_event *ev, int max, struct patience t,
                             const sigset_t *mask)
 {
     if (mask && !USER_READABLE(mask, sizeof(uint64_t)))
@@ -345,12 +369,12 @@ static int stack_epoll_wait(int epfd, struct epoll_event *ev, int max, uint64_t 
         return -EINVAL;
     if (max <= 0 || max > (int)(INT_MAX / sizeof(*ev)))
         return -EINVAL;
-    return both_wait(epfd, ev, max, deadline_ns, mask);
+    return both_wait(epfd, ev, max, &t, mask);
 }
 
-static uint64_t deadline_of_ms(int ms)
+static struct patience of_ms(int ms)
 {
-    return ms == 0 ? 0 : ms < 0 ? NEVER : wait_deadline_us((int64_t)ms * 1000);
+    return (struct patience){.us = ms < 0 ? -1 : (int64_t)ms * 1000};
 }
 
 /* Has the set kernel descriptors alone? Then a wait is the kernel's, unless it has to sleep: the stack's half
@@ -370,14 +394,14 @@ EXPORT int epoll_wait(int epfd, struct epoll_event *ev, int max, int ms)
         if (n != 0)
             return n;
     }
-    return (int)to_errno(stack_epoll_wait(epfd, ev, max, deadline_of_ms(ms), NULL));
+    return (int)to_errno(stack_epoll_wait(epfd, ev, max, of_ms(ms), NULL));
 }
 
 EXPORT int epoll_pwait(int epfd, struct epoll_event *ev, int max, int ms, const sigset_t *mask)
 {
     if (!fd_is_stack(epfd) || (ms == 0 && kernel_only(epfd)))
         return libc.epoll_pwait(epfd, ev, max, ms, mask);
-    return (int)to_errno(stack_epoll_wait(epfd, ev, max, deadline_of_ms(ms), mask));
+    return (int)to_errno(stack_epoll_wait(epfd, ev, max, of_ms(ms), mask));
 }
 
 EXPORT int epoll_pwait2(int epfd, struct epoll_event *ev, int max, const struct timespec *t,
@@ -390,5 +414,6 @@ EXPORT int epoll_pwait2(int epfd, struct epoll_event *ev, int max, const struct 
     if (t && (t->tv_sec < 0 || t->tv_nsec < 0 || t->tv_nsec > 999999999))
         return (int)to_errno(-EINVAL);
     bool now = t && t->tv_sec == 0 && t->tv_nsec == 0;
-    return (int)to_errno(stack_epoll_wait(epfd, ev, max, now ? 0 : wait_deadline(t), mask));
+    struct patience p = {.at_ns = now ? 0 : wait_deadline(t)};
+    return (int)to_errno(stack_epoll_wait(epfd, ev, max, p, mask));
 }

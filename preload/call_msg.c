@@ -143,25 +143,65 @@ static bool wants_more(struct ref r, int flags)
     return API(getsockopt(r, SOL_SOCKET, SO_RCVLOWAT, &lowat, &len)) == 0 && lowat > 1;
 }
 
+/* A receiving call, for its waits. */
+struct receiving {
+    struct block b; /* first */
+    struct msghdr *msg;
+    int flags;
+    ssize_t n; /* what the last try said */
+};
+
+static bool receive(struct block *b)
+{
+    struct receiving *k = (struct receiving *)b;
+    k->n = try_recv(b->ref, k->msg, k->flags, 0);
+    return k->n != -EAGAIN;
+}
+
+static void receiving_end(struct receiving *k)
+{
+    block_end(&k->b);
+}
+
+/* Until there is something, or k->n says why not. */
+static void receive_some(struct receiving *k)
+{
+    struct block *b = &k->b;
+    while (!b->done && !receive(b)) {
+        if ((k->flags & MSG_OOB) && is_stream(b->ref))
+            return;
+        int r = recv_wait(b, k->flags);
+        if (r < 0) {
+            k->n = r;
+            return;
+        }
+    }
+}
+
 ssize_t io_recv(int fd, struct msghdr *msg, int flags)
 {
-    struct block b __attribute__((cleanup(block_end))) =
-        block_begin(fd, EPOLLIN, flags & (MSG_DONTWAIT | MSG_ERRQUEUE));
-    ssize_t n, want = total(msg);
+    struct receiving k __attribute__((cleanup(receiving_end)));
+    struct block *b = &k.b;
+    ssize_t want = total(msg);
+    k.b = block_begin(fd, EPOLLIN, flags & (MSG_DONTWAIT | MSG_ERRQUEUE));
+    k.msg = msg;
+    k.flags = flags;
     if (want < 0)
         return want;
-    do
-        n = try_recv(b.ref, msg, flags, 0);
-    while (n == -EAGAIN && !((flags & MSG_OOB) && is_stream(b.ref)) && (n = recv_wait(&b, flags)) == 0);
+    if ((flags & PEEK_ALL) != PEEK_ALL) /* which waits although there is something */
+        b->try = receive;
+    receive_some(&k);
     /* The wait was for more than there is (SO_RCVLOWAT), and ended: what is there is the result. */
-    if ((n == -EAGAIN || n == -EINTR) && b.pinned && wants_more(b.ref, flags)) {
-        ssize_t had = try_recv(b.ref, msg, flags | MSG_DONTWAIT, 0);
-        n = had > 0 ? had : n;
+    if ((k.n == -EAGAIN || k.n == -EINTR) && b->begun && !b->dontwait && wants_more(b->ref, flags)) {
+        ssize_t had = try_recv(b->ref, msg, flags | MSG_DONTWAIT, 0);
+        k.n = had > 0 ? had : k.n;
     }
-    if (__builtin_expect((flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL, 0) && n > 0 && n < want &&
-        is_stream(b.ref))
-        n = recv_rest(&b, msg, flags, (size_t)want, (size_t)n);
-    return n;
+    if (__builtin_expect((flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL, 0) && k.n > 0 && k.n < want &&
+        is_stream(b->ref)) {
+        b->try = NULL;
+        return recv_rest(b, msg, flags, (size_t)want, (size_t)k.n);
+    }
+    return k.n;
 }
 
 /* --- sending --- */

@@ -2,9 +2,12 @@
  *
  * Theory of operation.
  * 1. Spin. Nobody but the callers polls the devices, so a thread that would block first polls them itself:
- * for as long as it usually pays, learned per thread from how long its waits took (EWMA). On a machine where
- * others want the processor it yields to them: a sched_yield that took long says so, and the thread sleeps
- * sooner.
+ * for as long as it usually pays, learned per thread from how long its waits took (EWMA). A turn polls, and
+ * tries what the call is about in the same visit to the engine (wait.turn), by the descriptor's number:
+ * should another thread close it meanwhile, then it did so before this call began, as far as anybody can
+ * tell. A call that goes on for longer than that (HOLD_NS), or sleeps, holds its file, as in Linux. On a
+ * machine where others want the processor it yields to them: a sched_yield that took long says so, and the
+ * thread sleeps sooner.
  * 2. Sleep. With a waiter that watches the files it sleeps in ppoll on what the engine says (its wake
  * descriptor, Rx interrupts) and on the call's own kernel descriptors, until the deadline or the stack's next
  * timer; then it polls, looks, and sleeps again.
@@ -30,10 +33,9 @@
 #define KERNEL_NS 20000 /* how often a spinning call looks at its kernel descriptors */
 #define YIELD_NS  5000  /* spun alone so long, let others run */
 #define BUSY_NS   20000 /* a yield this long: others had work */
+#define HOLD_NS   20000 /* a call that spins so long holds on to its file */
 #define HELD_MAX  8
 #define PARK_NS   2000000000u
-
-#define CLOCK_TURNS 4 /* polls of a spinning call between its looks at the clock */
 
 /* What a sleeping call holds, until it ends; a nested one is a handler's. */
 static __thread struct held {
@@ -53,6 +55,12 @@ uint64_t wait_now_ns(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* The clock as the last visit to the engine found it, by whichever thread: never ahead of the time. */
+uint64_t wait_shard_ns(void)
+{
+    return __atomic_load_n(api->now_ns, __ATOMIC_RELAXED);
 }
 
 uint64_t wait_deadline_us(int64_t us)
@@ -217,21 +225,34 @@ static int look_kernel(struct wait *w)
     return r > 0;
 }
 
-/* 1, 0 (the time to spin is over), -EINTR, or -ETIME: the deadline passed. */
+static int hold(struct wait *w)
+{
+    int (*fn)(struct wait *) = w->hold;
+    w->hold = NULL;
+    return fn ? fn(w) : 0;
+}
+
+static int turn(struct wait *w)
+{
+    return w->turn ? w->turn(w) : look(w, true);
+}
+
+/* 1, 0 (the time to spin is over), -EINTR, or -ETIME: the deadline passed. The time is what the engine's
+ * clock was at the turn's poll: the vDSO's takes about as long as an empty poll. */
 static int spin(struct wait *w, uint64_t start)
 {
     uint64_t limit = spin_limit_ns(), kernel_ns = start;
-    for (unsigned turn = 1;; turn++) {
-        int r = look(w, true);
+    for (;;) {
+        int r = turn(w);
         if (r || (r = interrupted(w)))
             return r;
-        if (turn % CLOCK_TURNS) /* reading the clock takes about as long as an empty poll */
-            continue;
-        uint64_t now = wait_now_ns();
+        uint64_t now = wait_shard_ns();
         if (now >= w->deadline_ns)
             return -ETIME;
         if (limit != NEVER && now - start >= limit)
             return 0;
+        if (now - start >= HOLD_NS && (r = hold(w)))
+            return r;
         if (now - kernel_ns >= KERNEL_NS) {
             r = look_kernel(w);
             if (r)
@@ -334,7 +355,9 @@ static int sleep_loop(struct wait *w)
 {
     struct sleeper s = {.frame = (uintptr_t)__builtin_frame_address(0), .pin = w->pin, .forks = forks};
     sigset_t mask;
-    int r;
+    int r = hold(w);
+    if (r)
+        return r;
     s.mask = signals_block();
     sigemptyset(&mask);
     *(uint64_t *)&mask = s.mask;
@@ -382,7 +405,7 @@ static void park(void)
 
 int wait_run(struct wait *w)
 {
-    uint64_t start = wait_now_ns();
+    uint64_t start = wait_shard_ns();
     int r = spin(w, start);
     if (r == 0)
         r = sleep_loop(w);
@@ -391,7 +414,7 @@ int wait_run(struct wait *w)
     if (r == -ETIME)
         return 0;
     if (r >= 0)
-        learn(wait_now_ns() - start);
+        learn(wait_shard_ns() - start);
     return r;
 }
 
@@ -415,6 +438,20 @@ static int one_watch(struct wait *w, struct waiter *by)
     return api->watch(by, b->ref, b->events);
 }
 
+static int one_turn(struct wait *w)
+{
+    struct block *b = ((struct one *)w)->b;
+    return b->done = b->try(b);
+}
+
+static int one_hold(struct wait *w)
+{
+    struct block *b = ((struct one *)w)->b;
+    int r = API(pin(&b->ref));
+    b->pinned = r == 0;
+    return r;
+}
+
 static int block_prepare(struct block *b)
 {
     int flags = API(get_flags(b->ref));
@@ -427,10 +464,6 @@ static int block_prepare(struct block *b)
     int64_t us = b->events & EPOLLIN ? rcv : snd;
     b->deadline_ns = us > 0 ? wait_deadline_us(us) : NEVER;
     b->restart_ok = us <= 0;
-    int r = API(pin(&b->ref));
-    if (r < 0)
-        return r;
-    b->pinned = true;
     b->begun = true;
     return 0;
 }
@@ -446,6 +479,11 @@ int block_wait(struct block *b)
     }
     if (fd_has(b->ref.fd, FD_TWIN))
         p[o.w.n++] = (struct pollfd){.fd = b->ref.fd, .events = b->events & EPOLLIN ? POLLIN : POLLOUT};
+    if (b->try)
+        o.w.turn = one_turn;
+    if (!b->pinned)
+        o.w.hold = one_hold;
+    b->done = false;
     o.w.deadline_ns = b->deadline_ns;
     o.w.never_restart = !b->restart_ok;
     o.w.handlers = b->handlers;

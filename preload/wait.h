@@ -24,6 +24,13 @@
 
 struct wait {
     int (*check)(struct wait *w); /* under the guard: nonzero when the caller should look again */
+    /* A turn of spinning: polls the devices and does the call's own work, all in one visit to the engine;
+     * nonzero when it is done, which the caller learns from what it left. Not under the guard. NULL: the
+     * devices are polled, then check. */
+    int (*turn)(struct wait *w);
+    /* Before the first sleep, and when it has spun for long: holds on to what the call is about. 0 or -errno.
+     * Or NULL */
+    int (*hold)(struct wait *w);
     int (*watch)(struct wait *w, struct waiter *by); /* under the guard: api->watch all; > 0: ready already */
     struct pollfd *p; /* kernel descriptors, n of them, and room for SLEEP_FDS more */
     nfds_t n;
@@ -35,8 +42,12 @@ struct wait {
 };
 
 struct block {
-    struct ref ref;  /* by number, pinned once the call had to wait */
+    struct ref ref;  /* by number, pinned once the call had to wait for long (wait.c) */
     uint32_t events; /* EPOLLIN or EPOLLOUT: what to wait for */
+    /* The call's own try, or NULL. Nonzero: it is done; then block_wait says 0, and `done` that there is no
+     * need to try again. */
+    bool (*try)(struct block *b);
+    bool done;
     bool dontwait;
     bool pinned;
     bool begun; /* flags and timeout are known */
@@ -46,6 +57,8 @@ struct block {
 };
 
 uint64_t wait_now_ns(void);
+/* The same as of the engine's last poll or call that works, by any thread: for nothing. */
+uint64_t wait_shard_ns(void);
 /* This process, and what is forked from it, confines its system calls: waiting uses no other than any program
  * that waits for a socket makes. */
 void wait_confine(void);

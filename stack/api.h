@@ -21,7 +21,7 @@
 
 #include "kinds.h"
 
-#define SHUNT_API_VERSION 2
+#define SHUNT_API_VERSION 3
 #define SHUNT_FD_MAX      (1u << 20)
 #define SLEEP_FDS         (16 + 2) /* entries of a pollfd array that sleep_prepare may add */
 
@@ -147,6 +147,8 @@ struct shunt_api {
     int (*get_owner)(struct ref r, int *type, int *who);
     int (*set_sig)(struct ref r, int sig); /* F_SETSIG, F_GETSIG */
     int (*get_sig)(struct ref r);
+
+    const uint64_t *now_ns; /* CLOCK_MONOTONIC when a call last took the lock and worked; atomic */
 
     /* --- readiness --- */
     int (*poll)(struct ref r);      /* EPOLL* bits now; does not poll devices */

@@ -213,9 +213,19 @@ static int do_ioctl(struct ref r, unsigned long req, void *arg)
     return WITH_SOCK(r, sock_ioctl(api_self.st, s, req, arg));
 }
 
+/* Without the lock, as api_fd.c's get_flags: words that are written as such, and memory of a file stays a
+ * file's. */
 static int do_timeo_us(struct ref r, int64_t *rcv, int64_t *snd)
 {
-    return WITH_SOCK(r, (*rcv = s->rcvtimeo_us, *snd = s->sndtimeo_us, 0));
+    struct file *f = api_file(r);
+
+    if (!f)
+        return -EBADF;
+    if (__atomic_load_n(&f->type, __ATOMIC_RELAXED) != FILE_SOCK)
+        return -ENOTSOCK;
+    *rcv = __atomic_load_n(&file_sock(f)->rcvtimeo_us, __ATOMIC_RELAXED);
+    *snd = __atomic_load_n(&file_sock(f)->sndtimeo_us, __ATOMIC_RELAXED);
+    return 0;
 }
 
 static int do_set_owner(struct ref r, int type, int who)

@@ -142,9 +142,10 @@ static int proto_getopt(struct sock *s, int level, int name, void *val, uint32_t
 #define TIMEO_NONE 1
 
 /* SO_RCVTIMEO, SO_SNDTIMEO (sock_set_timeout). */
-static int set_timeo(int64_t *us, const void *val, socklen_t len)
+static int set_timeo(int64_t *to, const void *val, socklen_t len)
 {
     struct timeval tv;
+    int64_t us;
 
     if (len < sizeof tv)
         return -EINVAL;
@@ -152,11 +153,12 @@ static int set_timeo(int64_t *us, const void *val, socklen_t len)
     if (tv.tv_usec < 0 || tv.tv_usec >= 1000000)
         return -EDOM;
     if (tv.tv_sec < 0)
-        *us = TIMEO_NONE;
+        us = TIMEO_NONE;
     else if (tv.tv_sec > INT64_MAX / 2000000)
-        *us = 0;
+        us = 0;
     else
-        *us = (int64_t)tv.tv_sec * 1000000 + tv.tv_usec;
+        us = (int64_t)tv.tv_sec * 1000000 + tv.tv_usec;
+    __atomic_store_n(to, us, __ATOMIC_RELAXED); /* read without the lock (api_sock.c) */
     return 0;
 }
 

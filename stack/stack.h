@@ -107,11 +107,18 @@ struct sig_due {
 };
 #define SIG_DUE_MAX 16 /* more at once are not sent */
 
+/* The processor's time stamp counter as a clock (api.c): what CLOCK_MONOTONIC was at a tick; mult:
+ * nanoseconds a tick, times 2^32; 0: the clock is asked always. */
+struct ticks {
+    uint64_t at, ns, mult;
+};
+
 struct shard {
     pthread_mutex_t lock; /* robust, process-shared. Order: shard 0 first */
     struct stack *st;
     uint32_t id;
     uint64_t now_ns; /* CLOCK_MONOTONIC, set by the caller of shard_poll and of every api call */
+    struct ticks ticks;
     uint64_t last_poll_ns;
     uint64_t rnd[2]; /* state of rnd_u32 */
     struct rte_mempool *pool;
