@@ -257,6 +257,21 @@ static ssize_t send_rest(struct block *b, const struct msghdr *msg, int flags, s
     }
 }
 
+/* A netlink request that is the kernel's to answer (sockdiag.h): the socket is one of the kernel's from now
+ * on, with the name that it has, which answers are recognised by. */
+static ssize_t send_elsewhere(int fd, const struct msghdr *msg, int flags)
+{
+    struct sockaddr_storage name = {0};
+    socklen_t len = sizeof(name);
+    bool named = API(getsockname(by_fd(fd), (struct sockaddr *)&name, &len)) == 0;
+    int r = decide_to_kernel(fd);
+    if (r < 0)
+        return r;
+    if (named)
+        libc.bind(fd, (struct sockaddr *)&name, len); /* taken: the kernel gives it another */
+    return kernel_send(fd, msg, flags);
+}
+
 ssize_t io_send(int fd, const struct msghdr *msg, int flags)
 {
     ssize_t want = total(msg);
@@ -271,7 +286,7 @@ ssize_t io_send(int fd, const struct msghdr *msg, int flags)
     ssize_t n = send_rest(&b, msg, flags, (size_t)want);
     if (n == -EPIPE && !(flags & MSG_NOSIGNAL) && is_stream(b.ref))
         signals_sigpipe();
-    return n;
+    return __builtin_expect(n == -EXDEV, 0) ? send_elsewhere(fd, msg, flags) : n;
 }
 
 /* --- one buffer --- */

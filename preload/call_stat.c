@@ -1,10 +1,12 @@
 /* call_stat.c: fstat: the engine's descriptors and the tree's are not there for the program, and each socket
  * of the stack has a number of its own, which the placeholder below all of them has not. */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "fdtab.h"
 #include "libc.h"
+#include "procfs.h"
 
 static int own_inode(int fd, int r, struct stat *st)
 {
@@ -25,6 +27,23 @@ EXPORT int fstat(int fd, struct stat *st)
 EXPORT int fstat64(int fd, struct stat64 *st)
 {
     return fstat(fd, (struct stat *)st);
+}
+
+/* As lsof looks at the descriptors of others. */
+EXPORT int stat(const char *restrict path, struct stat *restrict st)
+{
+    int r = libc.stat(path, st);
+    uint32_t ino = r == 0 && S_ISSOCK(st->st_mode) && path[0] == '/' && procfs_may_be(path)
+                       ? procfs_inode(AT_FDCWD, path)
+                       : 0;
+    if (ino)
+        st->st_ino = ino;
+    return r;
+}
+
+EXPORT int stat64(const char *restrict path, struct stat64 *restrict st)
+{
+    return stat(path, (struct stat *)st);
 }
 
 /* What programs call that were linked with a libc before 2.33. */

@@ -111,6 +111,16 @@ static long file_call(long nr, long a, long b, long c, long d, long e, long f, b
     case SYS_pidfd_getfd:
         return pidfd_getfd((int)a, (int)b, (unsigned)c);
 #endif
+    case SYS_openat:
+        return openat((int)a, P(b), (int)c, (mode_t)d);
+    case SYS_readlinkat:
+        return readlinkat((int)a, P(b), P(c), (size_t)d);
+#ifdef SYS_open
+    case SYS_open:
+        return open(P(a), (int)b, (mode_t)c);
+    case SYS_readlink:
+        return readlink(P(a), P(b), (size_t)c);
+#endif
     case SYS_splice:
         return splice((int)a, P(b), (int)c, P(d), (size_t)e, (unsigned)f);
     }
@@ -336,7 +346,8 @@ bool route_call(long nr, const long a[6], long *r)
     bool done = true;
     if ((guard.depth > 0 || guard.vforked) && !in_vfork_child(nr) && nr != SYS_execve && nr != SYS_execveat)
         return false;
-    if (fdtab || nr == SYS_socket) {
+    /* The tree's descriptors are to be kept before there is a stack, too. */
+    if (fdtab || nr == SYS_socket || nr == SYS_close || nr == SYS_close_range) {
         *r = socket_call(nr, a[0], a[1], a[2], a[3], a[4], a[5], &done);
         if (done)
             return true;

@@ -35,9 +35,11 @@
 #ifdef SYS_open
 #define CALL_OPEN     SYS_open
 #define CALL_READLINK SYS_readlink
+#define CALL_STAT     SYS_stat
 #else
 #define CALL_OPEN     -1
 #define CALL_READLINK -1
+#define CALL_STAT     -1
 #endif
 
 /* X(result, name, system call or -1, parameters, arguments). Variadic functions are called with all the
@@ -146,6 +148,7 @@
     X(ssize_t, readlinkat, SYS_readlinkat, (int d, const char *p, char *b, size_t n), (d, p, b, n))          \
     X(ssize_t, __readlink_chk, -1, (const char *p, char *b, size_t n, size_t r), (p, b, n, r))               \
     X(ssize_t, __readlinkat_chk, -1, (int d, const char *p, char *b, size_t n, size_t r), (d, p, b, n, r))   \
+    X(int, stat, CALL_STAT, (const char *p, struct stat *s), (p, s))                                         \
     X(int, fstat, SYS_fstat, (int fd, struct stat *s), (fd, s))                                              \
     X(int, __fxstat, -1, (int v, int fd, struct stat *s), (v, fd, s))                                        \
     X(void *, dlopen, -1, (const char *f, int m), (f, m))                                                    \

@@ -200,20 +200,29 @@ static bool fd_name(const char *p, int *pid, int *fd)
     return *fd >= 0 && *p == 0;
 }
 
+uint32_t procfs_inode(int dir, const char *path)
+{
+    char full[128];
+    int pid, fd, saved = errno;
+    uint32_t ino = 0;
+    if (guard.depth > 0 || guard.vforked)
+        return 0;
+    if (join(dir, path, full, sizeof(full)) && fd_name(full, &pid, &fd) && boot())
+        ino = API(proc_inode(pid, fd));
+    errno = saved;
+    return ino;
+}
+
 ssize_t procfs_link(int dir, const char *path, char *buf, ssize_t n, size_t size)
 {
-    char full[128], text[32];
-    int pid, fd, saved = errno;
-    if (n < 9 || memcmp(buf, "socket:[", 8) != 0 || !fdtab || guard.depth > 0 || guard.vforked)
+    char text[32];
+    if (n < 9 || memcmp(buf, "socket:[", 8) != 0)
         return n;
-    if (join(dir, path, full, sizeof(full)) && fd_name(full, &pid, &fd)) {
-        uint32_t ino = API(proc_inode(pid, fd));
-        if (ino) {
-            n = snprintf(text, sizeof(text), "socket:[%u]", ino);
-            n = (size_t)n < size ? n : (ssize_t)size;
-            memcpy(buf, text, (size_t)n);
-        }
+    uint32_t ino = procfs_inode(dir, path);
+    if (ino) {
+        n = snprintf(text, sizeof(text), "socket:[%u]", ino);
+        n = (size_t)n < size ? n : (ssize_t)size;
+        memcpy(buf, text, (size_t)n);
     }
-    errno = saved;
     return n;
 }

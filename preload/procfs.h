@@ -11,6 +11,7 @@
 #define SHUNT_PRELOAD_PROCFS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/types.h>
 
@@ -26,6 +27,9 @@ static inline bool procfs_may_be(const char *path)
     return path[0] == '/' ? strncmp(path + 1, "proc", 4) == 0 : procfs_may_end(path);
 }
 
+/* The number that path, a name of a socket below /proc/PID/fd relative to dir, is shown with where it is one
+ * of the stack's; 0: it is not. */
+uint32_t procfs_inode(int dir, const char *path);
 /* readlink of path, relative to dir (AT_FDCWD), gave n bytes of buf, which has room for size: where that is a
  * socket of the stack's its own number is put there. What readlink is to return. */
 ssize_t procfs_link(int dir, const char *path, char *buf, ssize_t n, size_t size);

@@ -1,4 +1,5 @@
 /* dgram_inspect.c: datagrams' share of inspect.h: UDP, UDP-Lite, raw, ping and packet sockets. */
+#include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -44,7 +45,9 @@ bool inspect_names(const struct stack *st, const struct inspect_query *q, const 
     v->flags = p->flags;
     v->port_locked = p->flags & PCB_PORT_LOCKED;
     v->addr_locked = p->flags & PCB_ADDR_LOCKED;
-    v->v6only = !!(p->flags & PCB_V6ONLY);
+    /* A specific IPv6 address makes it so (inet6_bind). */
+    v->v6only = (p->flags & PCB_V6ONLY) ||
+                (v->addr_locked && !ipaddr_is_any(&p->local.addr) && !ipaddr_is_v4(&p->local.addr));
     if (p->ifindex)
         v->ifindex = (uint32_t)stack_if_shown(st, p->ifindex);
     return inspect_asked(st, q, v);
@@ -173,6 +176,21 @@ unsigned dgram_inspect(const struct shard *sh, struct inspect_at *at, const stru
     }
     *more = at->bucket < s->fresh;
     return n;
+}
+
+int dgram_inspect_destroy(struct shard *sh, const struct inspect_view *v)
+{
+    struct dgram *d = (void *)(uintptr_t)v->place;
+
+    if (v->family == AF_PACKET || v->proto == IPPROTO_ICMP || v->proto == IPPROTO_ICMPV6)
+        return -EOPNOTSUPP;
+    sh->work = &d->pcb;
+    list_step();
+    d->pcb.so_error = ECONNABORTED;
+    pcb_event(sh, &d->pcb, EV_ERR);
+    if (v->proto == IPPROTO_UDP || v->proto == IPPROTO_UDPLITE)
+        return udp_disconnect(sh, (struct udpcb *)d);
+    return raw_disconnect(sh, (struct rawcb *)d);
 }
 
 void dgram_inspect_count(const struct shard *sh, struct inspect_tally *t)

@@ -101,6 +101,16 @@ struct inspect_view {
 unsigned inspect_next(const struct shard *sh, struct inspect_at *at, const struct inspect_query *q,
                       struct inspect_view *v, unsigned max, bool *more);
 
+/* The one with these names (lport_be, rport_be and family are q's, the rest of q but want is not looked at)
+ * and this cookie, INSPECT_NO_COOKIE: whichever. False: there is none. v->place is good until the lock is
+ * given back. Addresses are without zone, ifindex as the program knows it, 0: none. */
+#define INSPECT_NO_COOKIE UINT64_MAX
+bool inspect_find(const struct shard *sh, const struct inspect_query *q, const struct ipaddr *laddr,
+                  const struct ipaddr *raddr, uint32_t ifindex, uint64_t cookie, struct inspect_view *v);
+/* Ends what inspect_find found, as Linux's SOCK_DESTROY: ECONNABORTED for its user, a reset for its peer. 0,
+ * -EOPNOTSUPP. */
+int inspect_destroy(struct shard *sh, const struct inspect_view *v);
+
 /* How many there are (sockstat), in arrays IPv4 first. Context: none of the locks; what changes meanwhile is
  * counted as it was or as it is. */
 struct inspect_tally {
@@ -118,6 +128,11 @@ unsigned tcp_inspect(const struct shard *sh, struct inspect_at *at, const struct
                      struct inspect_view *v, const struct pcb **pcb, unsigned max, bool *more);
 unsigned dgram_inspect(const struct shard *sh, struct inspect_at *at, const struct inspect_query *q,
                        struct inspect_view *v, const struct pcb **pcb, unsigned max, bool *more);
+/* A connection, half-open connection or TIME_WAIT entry, by its names with zone. */
+bool tcp_inspect_find(const struct shard *sh, const struct inspect_query *q, const struct endpoint *local,
+                      const struct endpoint *remote, struct inspect_view *v, const struct pcb **pcb);
+void tcp_inspect_destroy(struct shard *sh, const struct inspect_view *v);
+int dgram_inspect_destroy(struct shard *sh, const struct inspect_view *v);
 /* The names of p into v, and whether q wants it by them. */
 bool inspect_names(const struct stack *st, const struct inspect_query *q, const struct pcb *p,
                    struct inspect_view *v);

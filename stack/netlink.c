@@ -10,6 +10,7 @@
 #include "msg.h"
 #include "netlink_table.h"
 #include "rtnl.h"
+#include "sockdiag.h"
 #include "stamp.h"
 #include "user.h"
 
@@ -23,7 +24,7 @@
 enum { DUMP_RUNS = 1, DUMP_ENDS }; /* nl_dump.running; ends: only NLMSG_DONE is still due */
 
 /* All protocols that are answered here. */
-static const struct nl_protocol *const protocols[] = {&rtnl_protocol};
+static const struct nl_protocol *const protocols[] = {&rtnl_protocol, &sockdiag_protocol};
 #define NPROTOCOLS (sizeof protocols / sizeof protocols[0])
 _Static_assert(NPROTOCOLS <= NL_PROTOCOLS, "netlink_table.members is too short");
 
@@ -630,6 +631,15 @@ static int destination(const struct shard *sh, const struct netlinkcb *nl, const
     return may_write_to(sh, *portid, *group) ? 0 : -EPERM;
 }
 
+/* Is what lies in t->in the kernel's to answer? */
+static bool is_elsewhere(const struct shard *sh, const struct netlinkcb *nl, size_t len)
+{
+    const struct nl_protocol *p = netlink_protocol(nl);
+    const struct nlmsghdr *nlh = (const struct nlmsghdr *)sh->netlink->in;
+
+    return p->elsewhere && len >= NLMSG_HDRLEN && nlh->nlmsg_len <= len && p->elsewhere(nlh);
+}
+
 ssize_t netlink_send(struct shard *sh, struct netlinkcb *nl, const struct msghdr *msg, int flags)
 {
     uint32_t portid, group;
@@ -650,6 +660,8 @@ ssize_t netlink_send(struct shard *sh, struct netlinkcb *nl, const struct msghdr
         err = -EMSGSIZE;
     if (!err)
         err = gather(sh->netlink, msg, (size_t)len);
+    if (!err && !portid && is_elsewhere(sh, nl, (size_t)len))
+        err = -EXDEV;
     if (!err && (portid || group))
         err = pass_on(sh, nl, (uint32_t)len, portid, group);
     if (err < 0)

@@ -85,6 +85,9 @@ struct nl_protocol {
     /* Which handler is rq's: its index, -errno, or NL_IGNORE: as if it had been done. Looks at what all
      * messages of the protocol have in common. */
     int (*find)(struct nl_req *rq, const struct nl_protocol *p);
+    /* Is a request, the first of a send, about what is the kernel's? Then the send is -EXDEV, on which the
+     * preload makes the socket one of the kernel's and sends again. NULL: none is. */
+    bool (*elsewhere)(const struct nlmsghdr *nlh);
 };
 
 #define NL_IGNORE (-4095)

@@ -7,10 +7,12 @@
 #include "inspect.h"
 #include "tcp_cb.h"
 #include "tcp_cc.h"
+#include "tcp_close.h"
 #include "tcp_ext.h"
 #include "tcp_output.h"
 #include "tcp_rtt.h"
 #include "tcp_synq.h"
+#include "tcp_table.h"
 #include "tcp_timer.h"
 #include "tcp_tw.h"
 
@@ -259,6 +261,42 @@ unsigned tcp_inspect(const struct shard *sh, struct inspect_at *at, const struct
         return chains(sh, at, q, v, pcb, max, more);
     *more = false;
     return 0;
+}
+
+bool tcp_inspect_find(const struct shard *csh, const struct inspect_query *q, const struct endpoint *local,
+                      const struct endpoint *remote, struct inspect_view *v, const struct pcb **pcb)
+{
+    struct shard *sh = (struct shard *)csh; /* look-ups move what was found to the front, some of them */
+    struct tcb *t = tcp_lookup(sh, local, remote);
+    struct tw *w;
+    struct synreq *r;
+
+    *v = (struct inspect_view){0};
+    *pcb = NULL;
+    if (t) {
+        *pcb = &t->pcb;
+        return view_tcb(sh, q, t, v);
+    }
+    w = tcp_tw_lookup(sh, local, remote);
+    if (w)
+        return view_tw(sh, q, w, v);
+    r = tcp_synq_lookup(sh, local, remote);
+    return r && view_half(sh, q, r, v);
+}
+
+void tcp_inspect_destroy(struct shard *sh, const struct inspect_view *v)
+{
+    void *obj = (void *)(uintptr_t)v->place;
+
+    if (v->kind == INSPECT_IS_TW) {
+        tcp_tw_free(sh, obj);
+    } else if (v->kind == INSPECT_IS_HALF) {
+        tcp_synq_free(sh, obj);
+    } else {
+        sh->work = &((struct tcb *)obj)->pcb;
+        list_step();
+        tcp_abort(sh, obj);
+    }
 }
 
 void tcp_inspect_count(const struct shard *sh, struct inspect_tally *t)
