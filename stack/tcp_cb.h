@@ -146,7 +146,7 @@ struct tcb {
     };
     uint16_t mss;                      /* payload of a full segment, options taken off */
     uint16_t unit;                     /* payload of a full send unit: mss, or an even part of it */
-    uint16_t rcv_mss;                  /* largest payload seen: the peer's full segment */
+    uint16_t rcv_mss;                  /* the peer's full segment, as far as seen */
     uint16_t peer_mss;                 /* the MSS option received, or its default */
     uint32_t last_rcv_ms, last_snd_ms; /* data */
     uint32_t last_ack_ms;              /* any acceptable segment */
@@ -160,6 +160,7 @@ struct tcb {
                 uint32_t drs_space;
                 uint32_t syn_ms; /* until ESTABLISHED: when our SYN was sent */
             };
+            uint32_t rcv_ssthresh; /* window to offer at present (tcp_rcvq.h) */
         };
         struct {                             /* TCPS_LISTEN */
             struct tcb *acc_head, *acc_tail; /* accept queue */
@@ -205,7 +206,8 @@ struct tcb {
     int16_t linger2_s; /* TCP_LINGER2; 0: tcp_fin_timeout, -1: none */
     uint16_t pmtu;     /* learnt by ICMP, 0: none */
     uint16_t mss_mtu;  /* low bits of flow.mtu that mss was computed from */
-    uint32_t window_clamp, notsent_lowat;
+    uint16_t rcv_unit; /* largest payload that came at once: rcv_mss, or what the link put together */
+    uint32_t window_clamp, notsent_lowat; /* window_clamp: largest window to offer; 0: not known yet */
 
     struct tcp_ext *ext; /* NULL until something in it is used */
 

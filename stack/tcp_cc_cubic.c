@@ -144,7 +144,7 @@ static void cubic_on_ack(struct shard *sh, struct tcb *t, const struct tcp_rate_
 {
     struct cubic *c = priv(t);
 
-    if (!first_start(t) || !tcp_hystart_ack(&c->h, t, rs->rtt_us))
+    if (!first_start(t) || !tcp_hystart_ack(&c->h, t, rs->rtt_us, (int)sh->st->set.tcp_hystart))
         return;
     t->ssthresh = t->cwnd;
     c->e = (struct epoch){0};

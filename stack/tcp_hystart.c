@@ -6,19 +6,20 @@
 #define MIN_RTT_DIVISOR   8
 #define N_RTT_SAMPLE      8
 #define CSS_ROUNDS        5
+#define LINUX_LOW_WINDOW  16u /* segments */
 
-/* Section 4.2: has the round trip become long enough to be a queue? */
-static bool grown(const struct tcp_hystart *h)
+/* Section 4.2: are now_us so much longer than base_us that there must be a queue? */
+static bool grown(uint32_t base_us, uint32_t now_us)
 {
-    uint32_t thresh = h->last_min_us / MIN_RTT_DIVISOR;
+    uint32_t thresh = base_us / MIN_RTT_DIVISOR;
 
-    if (!h->last_min_us || !h->min_us)
+    if (!base_us || !now_us)
         return false;
     if (thresh < MIN_RTT_THRESH_US)
         thresh = MIN_RTT_THRESH_US;
     if (thresh > MAX_RTT_THRESH_US)
         thresh = MAX_RTT_THRESH_US;
-    return h->min_us >= h->last_min_us + thresh;
+    return now_us >= base_us + thresh;
 }
 
 /* A round begins with this ACK, if the last one is over. True: CSS has lasted long enough. */
@@ -34,18 +35,30 @@ static bool next_round(struct tcp_hystart *h, const struct tcb *t)
     return h->css_base_us && ++h->css_rounds >= CSS_ROUNDS;
 }
 
-bool tcp_hystart_ack(struct tcp_hystart *h, const struct tcb *t, int32_t rtt_us)
+/* A round's least round trip is known by so many samples, against the least ever. */
+static bool linux_would_stop(const struct tcp_hystart *h, const struct tcb *t)
 {
+    return t->cwnd >= LINUX_LOW_WINDOW * t->mss && t->min_rtt_us != UINT32_MAX &&
+           grown(t->min_rtt_us, h->min_us);
+}
+
+bool tcp_hystart_ack(struct tcp_hystart *h, const struct tcb *t, int32_t rtt_us, int kind)
+{
+    bool enough;
+
     if (next_round(h, t))
         return true;
-    if (rtt_us <= 0)
+    if (rtt_us <= 0 || kind == HYSTART_OFF)
         return false;
     if (!h->min_us || (uint32_t)rtt_us < h->min_us)
         h->min_us = (uint32_t)rtt_us;
-    if (h->samples < N_RTT_SAMPLE && ++h->samples < N_RTT_SAMPLE)
+    enough = h->samples == N_RTT_SAMPLE;
+    if (!enough && ++h->samples < N_RTT_SAMPLE)
         return false;
+    if (kind == HYSTART_LINUX)
+        return enough && linux_would_stop(h, t);
     if (!h->css_base_us) {
-        if (grown(h)) {
+        if (grown(h->last_min_us, h->min_us)) {
             h->css_base_us = h->min_us;
             h->css_rounds = 0;
         }

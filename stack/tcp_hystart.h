@@ -7,6 +7,7 @@
  * start goes on, else it is over.
  * Differs: no limit L on what one ACK may add (section 4.3 has 8 segments for senders that do not pace):
  * peers that acknowledge once a burst would hold the start back, and bursts are bounded where they are made.
+ * tcp_hystart=2 has it as Linux does: slow start is over at once.
  */
 #ifndef SHUNT_TCP_HYSTART_H
 #define SHUNT_TCP_HYSTART_H
@@ -21,8 +22,12 @@ struct tcp_hystart {
     uint8_t samples, css_rounds, in_round;
 };
 
-/* An ACK in the first slow start; rtt_us: its sample, or -1. True: slow start is over. */
-bool tcp_hystart_ack(struct tcp_hystart *h, const struct tcb *t, int32_t rtt_us);
+/* tunables.tcp_hystart */
+enum hystart_kind { HYSTART_OFF, HYSTART_PP, HYSTART_LINUX };
+
+/* An ACK in the first slow start; rtt_us: its sample, or -1; kind: enum hystart_kind. True: slow start is
+ * over. */
+bool tcp_hystart_ack(struct tcp_hystart *h, const struct tcb *t, int32_t rtt_us, int kind);
 /* How much of acked bytes slow start may add to cwnd. */
 static inline uint32_t tcp_hystart_growth(const struct tcp_hystart *h, uint32_t acked)
 {

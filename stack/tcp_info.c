@@ -166,9 +166,8 @@ void tcp_info_timeouts_end(const struct shard *sh, struct tcb *t)
 
 static void info_receiver(const struct tcb *t, struct tcp_info *o)
 {
-    o->tcpi_rcv_mss =
-        t->rcv_mss < o->tcpi_advmss ? t->rcv_mss : o->tcpi_advmss; /* links put segments together */
-    o->tcpi_rcv_ssthresh = tcp_win_from_space(t, t->rcvbuf);
+    o->tcpi_rcv_mss = t->rcv_mss;
+    o->tcpi_rcv_ssthresh = t->rcv_ssthresh;
     o->tcpi_rcv_rtt = t->rcv_rtt_us;
     if ((t->flags & TF_PASSIVE) || !state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED)))
         o->tcpi_rcv_space = t->drs_space;

@@ -19,7 +19,6 @@
 #include "tcp_timer.h"
 
 #define SNDBUF_MIN 4608
-#define RCVBUF_MIN 2304
 
 #define OPT_BUF_LOCK     72 /* SO_BUF_LOCK; glibc 2.36 lacks it */
 #define SOCK_SNDBUF_LOCK 1
@@ -119,7 +118,7 @@ static int set_window_clamp(struct tcb *t, int v)
         t->window_clamp = 0;
         return 0;
     }
-    t->window_clamp = v < RCVBUF_MIN / 2 ? RCVBUF_MIN / 2 : (uint32_t)v;
+    tcp_set_window_clamp(t, v < 0 ? 0 : (uint32_t)v);
     return 0;
 }
 
@@ -269,7 +268,7 @@ static uint32_t buf_bytes(int v, int64_t max, uint32_t min)
 static void set_rcvbuf(struct shard *sh, struct tcb *t, int v)
 {
     t->opts |= TO_RCVBUF_LOCK;
-    t->rcvbuf = buf_bytes(v, sh->st->set.rmem_max, RCVBUF_MIN);
+    t->rcvbuf = buf_bytes(v, sh->st->set.rmem_max, TCP_RCVBUF_MIN);
 }
 
 /* Linux: tcp_set_rcvlowat. The buffer grows so that so much can be there at all. */
@@ -314,7 +313,7 @@ static int set_socket(struct shard *sh, struct tcb *t, int name, int v)
         return 0;
     case SO_RCVBUFFORCE:
         t->opts |= TO_RCVBUF_LOCK;
-        t->rcvbuf = buf_bytes(v, INT32_MAX / 2, RCVBUF_MIN);
+        t->rcvbuf = buf_bytes(v, INT32_MAX / 2, TCP_RCVBUF_MIN);
         return 0;
     case SO_KEEPALIVE:
         opt_set(t, TO_KEEPALIVE, v);

@@ -5,27 +5,60 @@
 
 #include "ip.h"
 #include "tcp_ext.h"
+#include "tcp_mss.h"
 #include "tcp_sndq.h"
 #include "tcp_table.h"
 #include "user.h"
 
-#define RATIO_INIT   128
-#define RATIO_MIN    16
-#define RATIO_MAX    224
+#define RATIO_INIT   128u
+#define RATIO_MIN    16u
+#define RATIO_MAX    255u
 #define RCV_COPY_MAX 592 /* payloads up to a quarter of a buffer are worth a copy into the last one's end */
+
+/* The MSS that we offered, less the options of each segment (Linux: tcp_sock.advmss). */
+static uint32_t own_mss(const struct tcb *t)
+{
+    return tcp_advertised_mss(&t->flow, t->user_mss) - (t->flags & TF_TS ? TCP_TS_OPT_LEN : 0u);
+}
+
+/* Linux: tcp_init_buffer_space. One segment's room stays free behind the largest window. */
+static void first_ssthresh(struct tcb *t)
+{
+    uint32_t mss = own_mss(t), full = tcp_win_from_space(t, t->rcvbuf);
+
+    if (!t->window_clamp || t->window_clamp > full)
+        t->window_clamp = full;
+    if (!(t->flags & TF_WSCALE) && t->window_clamp > UINT16_MAX)
+        t->window_clamp = UINT16_MAX;
+    if (t->window_clamp > 2 * mss && t->window_clamp + mss > full)
+        t->window_clamp = full > 3 * mss ? full - mss : 2 * mss;
+    t->rcv_ssthresh = RTE_MIN(t->rcv_wnd, t->window_clamp);
+}
 
 void tcp_rcvq_init(struct shard *sh, struct tcb *t)
 {
     t->rcv_ratio = RATIO_INIT;
-    t->rcv_mss = TCP_MSS_DEFAULT;
+    t->rcv_mss = t->rcv_unit = TCP_MSS_DEFAULT;
+    first_ssthresh(t);
     t->drs_seq = t->copied_seq;
     t->drs_us = tcp_now_us(sh);
-    t->drs_space = 10u * t->mss < t->rcv_wnd ? 10u * t->mss : t->rcv_wnd;
+    t->drs_space = RTE_MIN(10 * own_mss(t), RTE_MIN(t->rcv_wnd, t->rcv_ssthresh));
     t->rcv_rtt_us = 0;
     if (t->flags & TF_TS)
         return;
     t->rcv_rtt_seq = t->rcv_nxt + t->rcv_wnd;
     t->rcv_rtt_start_us = t->drs_us;
+}
+
+void tcp_set_window_clamp(struct tcb *t, uint32_t clamp)
+{
+    uint32_t was = t->window_clamp;
+
+    t->window_clamp = RTE_MAX(clamp, TCP_RCVBUF_MIN / 2);
+    if (t->window_clamp < was)
+        t->rcv_ssthresh = RTE_MIN(t->rcv_ssthresh, t->window_clamp);
+    else
+        t->rcv_ssthresh = RTE_MAX(t->rcv_ssthresh, RTE_MIN(t->rcv_wnd, t->window_clamp));
 }
 
 static uint32_t chain_cost(const struct rte_mbuf *m)
@@ -39,13 +72,59 @@ static uint32_t chain_cost(const struct rte_mbuf *m)
 
 void tcp_rcvq_measure(struct tcb *t, const struct rte_mbuf *m, uint32_t len)
 {
-    uint32_t ratio;
+    uint32_t ratio, seg = len;
 
-    if (len <= t->rcv_mss)
+    if (len <= t->rcv_unit)
         return;
-    t->rcv_mss = len < UINT16_MAX ? (uint16_t)len : UINT16_MAX;
+    if ((m->ol_flags & RTE_MBUF_F_RX_LRO) && m->tso_segsz && m->tso_segsz < len)
+        seg = m->tso_segsz;
+    if (seg == t->rcv_mss && len < 2u * t->rcv_unit)
+        return;
+    t->rcv_unit = (uint16_t)RTE_MIN(len, (uint32_t)UINT16_MAX);
+    t->rcv_mss = (uint16_t)RTE_MIN(seg, own_mss(t));
     ratio = (uint32_t)((uint64_t)len * 256 / chain_cost(m));
-    t->rcv_ratio = (uint8_t)(ratio < RATIO_MIN ? RATIO_MIN : ratio > RATIO_MAX ? RATIO_MAX : ratio);
+    ratio = RTE_MIN(RTE_MAX(ratio, RATIO_MIN), RATIO_MAX);
+    if (ratio == t->rcv_ratio)
+        return;
+    t->rcv_ratio = (uint8_t)ratio;
+    tcp_set_window_clamp(t, tcp_win_from_space(t, t->rcvbuf));
+    t->drs_space = RTE_MIN(t->drs_space, t->window_clamp);
+}
+
+/* Would packets like this one, of len bytes of text, fill the buffer before they fill the window? How much
+ * the window may grow by it, 0: not at all (Linux: __tcp_grow_window). The more a packet wastes, the smaller
+ * the share of the largest buffer up to which it lets the window grow. */
+static uint32_t growth(const struct shard *sh, const struct tcb *t, uint32_t truesize, uint32_t len)
+{
+    uint32_t window = tcp_win_from_space(t, (uint32_t)sh->st->set.tcp_rmem_max) / 2;
+
+    truesize = tcp_win_from_space(t, truesize);
+    if (truesize <= len)
+        return 2 * own_mss(t);
+    for (truesize /= 2; t->rcv_ssthresh <= window; truesize /= 2, window /= 2)
+        if (truesize <= len)
+            return 2u * t->rcv_mss;
+    return 0;
+}
+
+void tcp_grow_window(struct shard *sh, struct tcb *t, uint32_t truesize, uint32_t len)
+{
+    uint32_t room = tcp_rcv_space(t), by;
+
+    room = RTE_MIN(room, t->window_clamp);
+    if (room <= t->rcv_ssthresh)
+        return;
+    room -= t->rcv_ssthresh;
+    if (tcp_memory_tight(sh)) {
+        t->rcv_ssthresh = RTE_MIN(t->rcv_ssthresh, 4 * own_mss(t));
+        return;
+    }
+    by = growth(sh, t, truesize, len);
+    if (!by)
+        return;
+    by = RTE_MAX(by, 2 * len);
+    t->rcv_ssthresh += RTE_MIN(by, room);
+    t->quick |= 1;
 }
 
 /* Throws away what is out of order, newest first, until there is room: the peer has SACK's renege rule (RFC
@@ -132,8 +211,10 @@ void tcp_rcvbuf_grow(struct shard *sh, struct tcb *t, uint32_t space)
     buf = win * 256 / t->rcv_ratio;
     if (buf > max)
         buf = max;
-    if (buf > t->rcvbuf && !tcp_memory_tight(sh))
-        t->rcvbuf = (uint32_t)buf;
+    if (buf <= t->rcvbuf || tcp_memory_tight(sh))
+        return;
+    t->rcvbuf = (uint32_t)buf;
+    t->window_clamp = tcp_win_from_space(t, t->rcvbuf);
 }
 
 /* Linux: dynamic right-sizing. */
@@ -311,21 +392,33 @@ void tcp_rcvq_free(struct shard *sh, struct tcb *t)
     tcp_reass_free(sh, t);
 }
 
-uint32_t tcp_rcv_window(const struct tcb *t)
+uint32_t tcp_select_window(struct tcb *t)
 {
-    uint32_t cur = tcp_rcv_offered(t);
-    uint32_t scale = 1u << t->rcv_wscale;
-    uint32_t max = 65535u << t->rcv_wscale;
-    uint32_t full = tcp_win_from_space(t, t->rcvbuf);
-    uint32_t room = t->rcv_mem < t->rcvbuf ? tcp_win_from_space(t, t->rcvbuf - t->rcv_mem) : 0;
-    uint32_t step = t->rcv_mss < full / 2 ? t->rcv_mss : full / 2;
+    uint32_t room = tcp_rcv_space(t), allowed = tcp_win_from_space(t, t->rcvbuf), scale = 1u << t->rcv_wscale;
+    uint32_t full = RTE_MIN(t->window_clamp, allowed), mss = RTE_MIN((uint32_t)t->rcv_mss, full);
+    uint32_t window = t->rcv_wnd;
 
-    if (t->window_clamp && max > t->window_clamp)
-        max = t->window_clamp;
-    if (room > max)
-        room = max;
-    /* RFC 9293 section 3.8.6.2.2, and never a shrinking window (section 3.8.6). */
-    if (room < cur + step)
-        return cur ? (cur + scale - 1) & ~(scale - 1) : 0;
-    return room & ~(scale - 1);
+    if (room < full / 2) {
+        t->quick = 0;
+        room &= ~(scale - 1);
+        if (room < allowed / 16 || room < mss)
+            return 0;
+    }
+    room = RTE_MIN(room, t->rcv_ssthresh);
+    if (scale > 1)
+        return (room + scale - 1) & ~(scale - 1);
+    if (window + mss <= room || window > room)
+        window = mss ? room - room % mss : 0;
+    else if (mss == full && room > window + full / 2)
+        window = room;
+    return window;
+}
+
+uint32_t tcp_rcv_window(struct tcb *t)
+{
+    uint32_t cur = tcp_rcv_offered(t), window = tcp_select_window(t), scale = 1u << t->rcv_wscale;
+
+    if (window < cur) /* never a shrinking window (RFC 9293 section 3.8.6) */
+        window = (cur + scale - 1) & ~(scale - 1);
+    return RTE_MIN(window, 65535u << t->rcv_wscale);
 }

@@ -6,16 +6,21 @@
  * rcv_nxt) less the FIN; struct tcp_ofo what came beyond rcv_nxt, sorted, without overlap.
  *
  * Memory. rcv_mem counts whole buffers, as Linux's truesize does. The window promised is rcv_ratio/256 of
- * what rcvbuf leaves, where rcv_ratio is measured on the peer's full segments; small segments are copied into
- * the last buffer's free end, so that a peer sending single bytes costs what it sends. Beyond twice rcvbuf
- * nothing is taken, and what is out of order goes first.
+ * what rcvbuf leaves, where rcv_ratio is measured on the peer's full segments, and at most rcv_ssthresh,
+ * which begins with the first window and grows as segments show that they fill their buffers; so a peer that
+ * sends little in large buffers is not promised what would not fit. Small segments are copied into the last
+ * buffer's free end, so that a peer sending single bytes costs what it sends. Beyond twice rcvbuf nothing is
+ * taken, and what is out of order goes first.
  */
 #ifndef SHUNT_TCP_RCVQ_H
 #define SHUNT_TCP_RCVQ_H
 
 #include "tcp_cb.h"
 
-#define RCV_FIN 1u /* pkt_meta.flags of a packet out of order: FIN follows its last byte */
+#define TCP_RCVBUF_MIN 2304u /* Linux: SOCK_MIN_RCVBUF */
+#define RCV_FIN        1u    /* pkt_meta.flags of a packet out of order: FIN follows its last byte */
+
+#define TCP_GROW_MIN 128u /* payload of a packet that says something about the peer's (Linux) */
 
 /* Exists while something is out of order or a duplicate is to be reported. */
 struct tcp_ofo {
@@ -42,12 +47,15 @@ void tcp_rcvq_free(struct shard *sh, struct tcb *t);
 bool tcp_rcvq_admit(struct shard *sh, struct tcb *t, struct rte_mbuf *m, bool in_order);
 /* Is there as much as SO_RCVLOWAT wants, or as much as there can be (poll's POLLIN)? tcp_user.c's. */
 bool tcp_readable(const struct tcb *t);
-/* Learns rcv_mss and rcv_ratio from a segment of len payload bytes. */
+/* Learns rcv_mss, rcv_unit and rcv_ratio from a packet of len payload bytes. */
 void tcp_rcvq_measure(struct tcb *t, const struct rte_mbuf *m, uint32_t len);
 
-/* Window to offer now in bytes (RFC 9293 section 3.8.6.2.2: never less than what is offered, opens in steps
- * of an MSS or half the buffer). A multiple of the scale. */
-uint32_t tcp_rcv_window(const struct tcb *t);
+/* The window that there is room for (Linux: __tcp_select_window); takes back quick ACKs when that is little.
+ * rcv_ssthresh limits it, which grows as segments come that use their memory well. */
+uint32_t tcp_select_window(struct tcb *t);
+/* Window to offer now in bytes: that, or what is offered already, whichever is more (RFC 9293 section 3.8.6),
+ * a multiple of the scale. */
+uint32_t tcp_rcv_window(struct tcb *t);
 /* What the peer may still send by the last offer. */
 static inline uint32_t tcp_rcv_offered(const struct tcb *t)
 {
@@ -60,6 +68,16 @@ static inline uint32_t tcp_win_from_space(const struct tcb *t, uint32_t space)
 {
     return (uint32_t)(((uint64_t)space * t->rcv_ratio) >> 8);
 }
+/* The window that memory has room for. */
+static inline uint32_t tcp_rcv_space(const struct tcb *t)
+{
+    return t->rcv_mem < t->rcvbuf ? tcp_win_from_space(t, t->rcvbuf - t->rcv_mem) : 0;
+}
+/* A packet of len payload bytes came that holds so much memory: lets rcv_ssthresh grow (Linux:
+ * tcp_grow_window). */
+void tcp_grow_window(struct shard *sh, struct tcb *t, uint32_t truesize, uint32_t len);
+/* TCP_WINDOW_CLAMP, and when rcv_ratio changes (Linux: tcp_set_window_clamp). */
+void tcp_set_window_clamp(struct tcb *t, uint32_t clamp);
 /* The user took space bytes in a round trip: lets the buffer grow so that the window never limits a user who
  * keeps up (Linux: tcp_rcvbuf_grow), and for what waits out of order. */
 void tcp_rcvbuf_grow(struct shard *sh, struct tcb *t, uint32_t space);

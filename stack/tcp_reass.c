@@ -125,6 +125,8 @@ enum count tcp_reass_insert(struct shard *sh, struct tcb *t, struct rte_mbuf *m)
         o->head = m;
     if (!next)
         o->tail = m;
+    if (t->flags & TF_SACK) /* else its ACKs would not be duplicates */
+        tcp_grow_window(sh, t, pm->truesize, pm->len);
     t->rcv_mem += pm->truesize;
     if (tcp_ext_get(sh, t))
         t->ext->ofo_segs++;

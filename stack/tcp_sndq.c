@@ -157,15 +157,19 @@ static bool chunk_is_due(struct tcb *t, uint32_t chunk)
     return push || chunk == t->write_seq - t->snd_nxt;
 }
 
-static ssize_t append(struct shard *sh, struct tcb *t, struct source *s, struct stock *st, bool *again)
+/* goes_on: not the call's first. */
+static ssize_t append(struct shard *sh, struct tcb *t, struct source *s, struct stock *st, bool goes_on,
+                      bool *again)
 {
     struct tcp_tx *x = t->tx;
     uint32_t goal = tcp_chunk_goal(t), chunk = open_chunk(t), n;
     size_t done = 0;
-    bool ok = true;
+    bool ok = true, push = false;
 
-    if (chunk && chunk < goal && s->left)
-        pkt_meta(x->snd_tail)->flags &= (uint8_t)~UNIT_PSH; /* it goes on */
+    if (chunk && chunk < goal && s->left) { /* it goes on, and within one call with its PSH */
+        push = goes_on && (pkt_meta(x->snd_tail)->flags & UNIT_PSH);
+        pkt_meta(x->snd_tail)->flags &= (uint8_t)~UNIT_PSH;
+    }
     while (ok && s->left) {
         struct rte_mbuf *u = tail_with_room(t);
         bool fresh = !u;
@@ -195,7 +199,13 @@ static ssize_t append(struct shard *sh, struct tcb *t, struct source *s, struct 
             charge(t, pkt_meta(u), chunk, n);
         chunk += n;
         done += n;
+        if (push && chunk >= goal) {
+            pkt_meta(x->snd_tail)->flags |= UNIT_PSH;
+            push = false;
+        }
     }
+    if (push)
+        pkt_meta(x->snd_tail)->flags |= UNIT_PSH;
     return ok || done ? (ssize_t)done : -EFAULT;
 }
 
@@ -211,7 +221,7 @@ ssize_t tcp_sndq_append(struct shard *sh, struct tcb *t, const struct iovec *iov
         return -ENOBUFS;
     st.n = 0;
     pass(&s, off);
-    n = append(sh, t, &s, &st, again);
+    n = append(sh, t, &s, &st, off != 0, again);
     if (st.n)
         rte_pktmbuf_free_bulk(st.m, st.n);
     return n;

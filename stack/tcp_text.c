@@ -36,13 +36,16 @@ void tcp_owe_ack(struct shard *sh, struct tcb *t)
 /* In-order text or FIN came: at once, or delayed? */
 static void schedule_ack(struct shard *sh, struct tcb *t, bool fin)
 {
-    /* Every second full segment; more often only where the connection is young and the peer in slow start
-     * (Linux's quick ACKs), but not at a FIN: the program will soon have its own to send. */
-    if (t->rcv_nxt - t->rcv_wup > t->rcv_mss || (t->quick && !fin && !(t->flags & TF_PINGPONG))) {
+    uint32_t waiting = t->rcv_nxt - t->rcv_wup;
+    bool open = waiting <= t->rcv_mss || tcp_select_window(t) >= t->rcv_wnd;
+
+    /* Every second full segment, unless the window would not move: then its reader will say so (Linux:
+     * __tcp_ack_snd_check). More often only where the connection is young and the peer in slow start (Linux's
+     * quick ACKs), but not at a FIN: the program will soon have its own to send. */
+    if ((waiting > t->rcv_unit && open) || (t->quick && !fin && !(t->flags & TF_PINGPONG)))
         tcp_at_burst_end(sh, t, TF_ACK_NOW);
-        return;
-    }
-    tcp_owe_ack(sh, t);
+    else
+        tcp_owe_ack(sh, t);
 }
 
 static void measure_rtt(struct shard *sh, struct tcb *t, const struct tcp_seg *s)
@@ -58,6 +61,7 @@ static void measure_rtt(struct shard *sh, struct tcb *t, const struct tcp_seg *s
 enum count tcp_take_text(struct shard *sh, struct tcb *t, struct tcp_seg *s)
 {
     struct pkt_meta *pm = pkt_meta(s->m);
+    uint32_t truesize;
 
     tcp_rcvq_measure(t, s->m, s->len);
     if (!tcp_rcvq_admit(sh, t, s->m, true)) {
@@ -71,8 +75,11 @@ enum count tcp_take_text(struct shard *sh, struct tcb *t, struct tcp_seg *s)
     pm->flags = 0;
     if (t->flags & TF_ECN)
         tcp_ecn_data(sh, t, s->ri->tos);
+    truesize = pm->truesize;
     tcp_rcvq_append(sh, t, s->m);
     s->m = NULL;
+    if (s->len >= TCP_GROW_MIN)
+        tcp_grow_window(sh, t, truesize, s->len);
     if (t->data_segs_in > 1 && tcp_now_ms(sh) - t->last_rcv_ms > t->rto_ms) /* the peer starts slowly again */
         t->quick = TCP_QUICK_ACKS;
     t->last_rcv_ms = tcp_now_ms(sh);

@@ -200,14 +200,12 @@ static void reader_drained(struct shard *sh, struct tcb *t)
 
     if (!state_in(t, TCPF(ESTABLISHED) | TCPF(FIN_WAIT_1) | TCPF(FIN_WAIT_2)))
         return;
-    if ((t->flags & TF_ACK_DELAYED) && t->rcv_nxt - t->rcv_wup > t->rcv_mss) {
+    if ((t->flags & TF_ACK_DELAYED) && t->rcv_nxt - t->rcv_wup > t->rcv_unit) {
         tcp_send_ack(sh, t);
         return;
     }
     new = tcp_rcv_window(t);
-    /* With nothing left to read there comes no later occasion, and the peer may wait for more than it has:
-     * for half of the largest window it ever saw (RFC 9293 section 3.8.6.2.1). */
-    if (new > now && (new >= 2 * now || (!t->rcv_head && new - now >= now / 2)))
+    if (new > now &&new >= 2 * now)
         tcp_send_ack(sh, t);
 }
 

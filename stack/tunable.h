@@ -52,6 +52,8 @@
     X(tcp_congestion_control, 0, 0, 3, "0 cubic, 1 reno, 2 bbr, 3 dctcp")                                    \
     X(tcp_allowed_congestion_control, 15, 0, 15,                                                             \
       "names, or bits in that order: what TCP_CONGESTION may name")                                          \
+    X(tcp_hystart, 1, 0, 2,                                                                                  \
+      "CUBIC's first slow start: 0 up to a loss, 1 HyStart++ (RFC 9406), 2 Linux's HyStart")                 \
     X(tcp_moderate_rcvbuf, 1, 0, 1, "receive buffers grow with what their readers take")                     \
     X(tcp_rmem_default, 131072, 2304, 1 << 30, "bytes of a receive buffer at start")                         \
     X(tcp_rmem_max, 6291456, 2304, 1 << 30, "bytes a receive buffer may grow to")                            \

@@ -3,10 +3,11 @@
  *     packetdrill --so_filename=.../packetdrill-shunt.so --local_ip=192.168.0.1 [--so_flags=KEY=VALUE,...]
  * S.pkt
  *
- * so_flags are tunables (tunable.h) and "tso" (bytes of the largest frame the link segments; 0: none) and
- * "mtu". Beside them the stack takes the net.ipv4.* settings of the network namespace that packetdrill runs
- * in, as scripts set them by sysctl(8), after each command of the script; "ip tcp_metrics flush" among those
- * makes the stack forget its Fast Open cookies, too.
+ * so_flags are tunables (tunable.h) and "tso" (bytes of the largest frame the link segments; 0: none), "mtu"
+ * and "mss" (pd_link.c; the tool's own --mtu and --mss are found without). Beside them the stack takes the
+ * net.ipv4.* settings of the network namespace that packetdrill runs in, as scripts set them by sysctl(8),
+ * after each command of the script; "ip tcp_metrics flush" among those makes the stack forget its Fast Open
+ * cookies, too.
  *
  * Theory of operation. The object holds the unit tests' environment: a stack with a fake clock, and one link
  * whose frames are handed over by netdev_send and netdev_receive without their Ethernet header.
@@ -27,10 +28,6 @@
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <getopt.h>
-#include <net/ethernet.h>
-#include <rte_ip.h>
-#include <rte_tcp.h>
-#include <rte_udp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +36,7 @@
 #include <unistd.h>
 
 #include "../../stack/route.h"
+#include "../../stack/tcp_hystart.h"
 #include "../../stack/tcp_tfo.h"
 #include "../../stack/user.h"
 #include "pd.h"
@@ -49,89 +47,8 @@
 #define GATEWAY   IP4(192, 168, 0, 254) /* everything else is behind it; the link needs no ARP */
 #define LOCAL_IP6 "fd3d:a0b:17d6::1"
 #define GATEWAY6  "fd3d:a0b:17d6::2"
-#define PACKET_NS (300ULL * 1000000000) /* how long netdev_receive waits for a packet, virtual */
 
 EXPORT void packetdrill_interface_init(const char *flags, struct packetdrill_interface *ifc);
-
-/* --- the link --- */
-
-static int pd_netdev_send(void *u, const void *buf, size_t n)
-{
-    uint8_t frame[ETH_HDR_LEN + 65536];
-
-    if (n > 65536)
-        return -1;
-    pd_enter();
-    wire_eth_emit(frame, ENV_MAC, ENV_PEER_MAC,
-                  *(const uint8_t *)buf >> 4 == 6 ? ETHERTYPE_IPV6 : ETH_TYPE_IP4);
-    memcpy(frame + ETH_HDR_LEN, buf, n);
-    env_inject(pd.env, env_frame(pd.env, frame, ETH_HDR_LEN + n));
-    env_poll(pd.env);
-    pd_stand_still();
-    return (int)pd_done(0);
-}
-
-/* Does what the port would: the checksums that the frame still needs. */
-static void finish_cksums(const struct env_seen *s, void *ip)
-{
-    bool v6 = s->type == ETHERTYPE_IPV6;
-    uint8_t *l4 = (uint8_t *)ip + s->l3_len;
-    uint64_t kind = s->ol_flags & RTE_MBUF_F_TX_L4_MASK;
-    size_t at = kind == RTE_MBUF_F_TX_TCP_CKSUM ? offsetof(struct rte_tcp_hdr, cksum)
-                                                : offsetof(struct rte_udp_hdr, dgram_cksum);
-    uint16_t sum;
-
-    if (s->ol_flags & RTE_MBUF_F_TX_IP_CKSUM && !v6) {
-        ((struct rte_ipv4_hdr *)ip)->hdr_checksum = 0;
-        ((struct rte_ipv4_hdr *)ip)->hdr_checksum = rte_ipv4_cksum(ip);
-    }
-    if (kind != RTE_MBUF_F_TX_TCP_CKSUM && kind != RTE_MBUF_F_TX_UDP_CKSUM)
-        return;
-    memset(l4 + at, 0, sizeof sum);
-    sum = v6 ? rte_ipv6_udptcp_cksum(ip, l4) : rte_ipv4_udptcp_cksum(ip, l4);
-    memcpy(l4 + at, &sum, sizeof sum);
-}
-
-/* The tool has no eyes for neighbour discovery and its like. */
-static bool is_link_talk(const struct env_seen *s)
-{
-    const uint8_t *ip = s->raw + ETH_HDR_LEN;
-
-    return s->type == ETHERTYPE_IPV6 &&
-           (ip[6] == IPPROTO_HOPOPTS || (ip[6] == IPPROTO_ICMPV6 && ip[40] >= 130 && ip[40] <= 143));
-}
-
-/* A TSO frame leaves as the tool sees the kernel's: whole, with the length of the whole in its header. */
-static size_t take_packet(void *buf, size_t room)
-{
-    static struct env_seen s;
-    size_t n;
-
-    do
-        if (!env_seen(pd.env, &s))
-            return 0;
-    while ((s.type != ETH_TYPE_IP4 && s.type != ETHERTYPE_IPV6) || is_link_talk(&s));
-    n = s.len - ETH_HDR_LEN;
-    finish_cksums(&s, s.raw + ETH_HDR_LEN);
-    if (n > room)
-        n = room;
-    memcpy(buf, s.raw + ETH_HDR_LEN, n);
-    return n;
-}
-
-static int pd_netdev_receive(void *u, void *buf, size_t *n, long long *time_us)
-{
-    uint64_t end;
-    size_t room = *n;
-
-    pd_enter();
-    end = pd.env->now_ns + PACKET_NS;
-    shard_flush(pd.env->sh);
-    while ((*n = take_packet(buf, room)) == 0 && pd.env->now_ns < end)
-        pd_step(end);
-    *time_us = (long long)(pd.env->now_ns / 1000);
-    return (int)pd_done(0);
-}
 
 /* --- the beginning --- */
 
@@ -148,20 +65,13 @@ static void tune(struct tunables *set)
         if (!value)
             continue;
         *value++ = '\0';
-        if (strcmp(kv, "tso") == 0 || strcmp(kv, "mtu") == 0)
+        if (strcmp(kv, "tso") == 0 || strcmp(kv, "mtu") == 0 || strcmp(kv, "mss") == 0)
             continue;
         if (tunables_set(set, kv, value, &min, &max) != 0) {
             fprintf(stderr, "packetdrill-shunt.so: --so_flags: cannot set %s\n", kv);
             exit(1);
         }
     }
-}
-
-static uint32_t number_flag(const char *flags, const char *key, uint32_t absent)
-{
-    const char *at = flags ? strstr(flags, key) : NULL;
-
-    return at ? (uint32_t)strtoul(at + strlen(key), NULL, 10) : absent;
 }
 
 /* Where a thread keeps its pad (user.h): the word of glibc's thread header that is unused since 2.x
@@ -267,6 +177,8 @@ static int past_system(const char *command)
     pd_take_sysctls();
     if (command && strstr(command, "tcp_metrics flush"))
         memset(pd.env->sh->tcp->tfo, 0, TFO_PEERS * sizeof *pd.env->sh->tcp->tfo);
+    if (command && strstr(command, "tcp_cubic/parameters/hystart_detect")) /* what follows is about Linux's */
+        pd.env->st->set.tcp_hystart = HYSTART_LINUX;
     pd_leave();
     return r;
 }
@@ -301,10 +213,12 @@ void packetdrill_interface_init(const char *flags, struct packetdrill_interface 
     sigaction(SIGBUS, &fault, NULL);
     tunable_flags = strdup(flags ? flags : "");
     config.tune = tune;
-    config.mtu = number_flag(flags, "mtu=", 1500);
-    config.tso_max = number_flag(flags, "tso=", 0);
+    pd_read_options(flags);
+    config.mtu = pd.mtu;
+    config.tso_max = pd.tso;
     pd.tool = pthread_self();
     pd.env = env_stack(&config);
+    pd.rx_pool = env_pool(0);
     if (stack_add_addr(pd.env->st, ENV_IF, &own, 16) != 0 ||
         route_add(pd.env->st, &any, 0, &gateway, ENV_IF) != 0 || inet_pton(AF_INET6, LOCAL_IP6, &own6) != 1 ||
         inet_pton(AF_INET6, GATEWAY6, &gateway6) != 1 || stack_add_addr(pd.env->st, ENV_IF, &own6, 64) != 0 ||

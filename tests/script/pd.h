@@ -70,6 +70,8 @@ struct pd_state {
     pthread_cond_t wake, idle;
     pthread_t tool; /* the thread that runs the script */
     struct env *env;
+    struct rte_mempool *rx_pool; /* pd_link.c */
+    uint32_t mtu, mss, tso;      /* of the link; mss: of what it received as one, 0: not known */
     struct file *file[FILES_MAX];
     struct wait *waiting; /* the second thread's, while it sleeps */
     bool settle;          /* a blocking call has just ended: see pd_usleep */
@@ -102,8 +104,15 @@ struct file *pd_file(int fd);
 /* The namespace's settings, as far as the stack has them under the same name. */
 void pd_take_sysctls(void);
 
+/* --- pd_link.c --- */
+
+/* The link's properties, from so_flags, the tool's command line and its script. */
+void pd_read_options(const char *flags);
+
 /* --- the table's --- */
 
+int pd_netdev_send(void *u, const void *buf, size_t n);
+int pd_netdev_receive(void *u, void *buf, size_t *n, long long *time_us);
 int pd_usleep(void *u, useconds_t us);
 int pd_gettimeofday(void *u, struct timeval *tv, struct timezone *tz);
 int pd_socket(void *u, int domain, int type, int protocol);

@@ -5,6 +5,7 @@
 
 static struct tcb t;
 static struct tcp_hystart h;
+static int kind = HYSTART_PP;
 
 /* A round of n ACKs with the given RTT. True: slow start ended in it. */
 static bool one_round(unsigned n, int32_t rtt_us)
@@ -13,7 +14,7 @@ static bool one_round(unsigned n, int32_t rtt_us)
 
     t.snd_nxt = t.snd_una + n * 1000;
     for (unsigned i = 0; i < n; i++) {
-        over |= tcp_hystart_ack(&h, &t, rtt_us);
+        over |= tcp_hystart_ack(&h, &t, rtt_us, kind);
         t.snd_una += 1000;
     }
     return over;
@@ -69,4 +70,29 @@ Test(tcp_hystart, threshold_is_bounded)
     one_round(8, 400000);
     one_round(8, 416000);
     cr_assert_eq(tcp_hystart_growth(&h, 1000), 250);
+}
+
+/* tcp_hystart=2: the ninth sample of a round that is an eighth above the least ever ends it, in a window of
+ * 16 segments or more. */
+Test(tcp_hystart, linux_stops_at_once)
+{
+    kind = HYSTART_LINUX;
+    t.mss = 1000;
+    t.cwnd = 20000;
+    t.min_rtt_us = 100000;
+    cr_assert_not(one_round(20, 100000));
+    cr_assert_not(one_round(8, 112600), "eight samples say nothing");
+    t.cwnd = 15000;
+    cr_assert_not(one_round(9, 112600), "a small window is not asked");
+    t.cwnd = 16000;
+    cr_assert_not(one_round(9, 112400));
+    cr_assert(one_round(9, 112600));
+}
+
+Test(tcp_hystart, off)
+{
+    kind = HYSTART_OFF;
+    for (int i = 0; i < 10; i++)
+        cr_assert_not(one_round(20, 10000 << i));
+    cr_assert_eq(tcp_hystart_growth(&h, 1000), 1000);
 }

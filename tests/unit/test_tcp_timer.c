@@ -198,6 +198,7 @@ Test(tcp_timer, every_second_full_segment_is_acknowledged)
     struct peer *p = established();
 
     p->t->quick = 0;
+    p->t->rcv_ssthresh = 1u << 30; /* the window has grown: a larger one would be told at once */
     peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 1, .len = 1460});
     peer_expect_none(p);
     peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1461, .ack = 1, .len = 1460});
