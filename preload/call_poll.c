@@ -148,7 +148,7 @@ static int look(struct many *m)
 {
     guard_enter();
     if (!enough(m)) {
-        api->poll_devices();
+        api->poll_begin();
         many_check(&m->w);
         polled_ns = wait_now_ns();
     }

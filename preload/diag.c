@@ -10,6 +10,9 @@
 #include <sys/mman.h>
 
 #include "libc.h"
+#include "report.h"
+
+_Static_assert(UNSUP_MAX <= sizeof((struct report){0}.unsupported) / sizeof(unsigned), "room in the report");
 
 static const char *const levels[] = {"error", "warn", "info", "debug"};
 
@@ -56,7 +59,9 @@ static unsigned own[UNSUP_MAX], *counts = own;
 
 void diag_share(void)
 {
-    void *p = mmap(NULL, sizeof(own), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void *p = report_unsupported();
+    if (!p)
+        p = mmap(NULL, sizeof(own), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (p != MAP_FAILED)
         counts = p;
 }

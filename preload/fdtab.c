@@ -8,6 +8,7 @@
 
 #include "libc.h"
 #include "place.h"
+#include "report.h"
 #include "stream.h"
 #include "tree.h"
 
@@ -132,6 +133,7 @@ void fdtab_follow(const struct shunt_api *a)
         __atomic_store_n(&fdtab, NULL, __ATOMIC_RELEASE);
         return;
     }
+    a = report_follow(a);
     __atomic_store_n(&api, a, __ATOMIC_RELEASE);
     __atomic_store_n(&fdtab, a->fdt, __ATOMIC_RELEASE);
     a->set_uid(geteuid());

@@ -60,6 +60,19 @@ struct libc libc = {
 #undef X
 };
 
+void libc_count(struct libc *real, const struct libc *with)
+{
+#define X(ret, name, nr, params, args)                                                                       \
+    {                                                                                                        \
+        ret(*next) params = with->name ? (ret(*) params)find(#name) : libc.name;                             \
+        real->name = next ? next : libc.name;                                                                \
+        if (with->name && next)                                                                              \
+            __atomic_store_n(&libc.name, with->name, __ATOMIC_RELEASE);                                      \
+    }
+    LIBC_CALLS(X)
+#undef X
+}
+
 void *libc_load(const char *library, const char *symbol, const char **why)
 {
     static char error[512];

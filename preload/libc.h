@@ -219,6 +219,10 @@ extern struct libc libc;
 /* One system call, without errno: >= 0 or -errno. */
 #define raw_syscall sys6
 
+/* From now on the functions that are not NULL in `with` are called in place of the C library's own, which
+ * come to *real (all of them). Once a process. */
+void libc_count(struct libc *real, const struct libc *with);
+
 /* Loads the engine: the path of a library beside libshunt.so, and its entry point. NULL: *why says what
  * failed. */
 void *libc_load(const char *library, const char *symbol, const char **why);

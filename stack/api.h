@@ -27,6 +27,7 @@
 
 struct file;
 struct waiter;
+struct report;
 
 struct ref {
     int fd;
@@ -153,6 +154,7 @@ struct shunt_api {
     /* --- readiness --- */
     int (*poll)(struct ref r);      /* EPOLL* bits now; does not poll devices */
     unsigned (*poll_devices)(void); /* one shard_poll; frames received */
+    unsigned (*poll_begin)(void);   /* the same: the first look of a poll or select */
     int (*eset_create)(int epfd);   /* makes a set, installs it at epfd */
     int (*eset_ctl)(struct ref set, int op, int fd, struct epoll_event *ev); /* fd's file is a stack one */
     /* polls devices once; number of events */
@@ -231,6 +233,7 @@ struct shunt_api {
 
     /* atexit: releases this process's descriptors at once instead of waiting for the keeper */
     void (*exit_process)(void);
+    struct report *report; /* preload/report.h; NULL: none is wanted */
     /* An address is in use: releases what dead processes of the family held, as the keeper is about to, or
      * has just done: then try again. */
     void (*bury)(void);

@@ -103,7 +103,7 @@ static void do_unwatch(struct waiter *w)
 void api_fill_ready(struct shunt_api *t)
 {
     t->poll = do_poll;
-    t->poll_devices = do_poll_devices;
+    t->poll_devices = t->poll_begin = do_poll_devices;
     t->eset_create = do_eset_create;
     t->eset_ctl = do_eset_ctl;
     t->eset_is_empty = do_eset_is_empty;

@@ -115,6 +115,7 @@ static _Noreturn void keeper_main(int ready_fd)
     struct engine_shared *s = engine.shared;
     struct shard *sh = &engine.st->shard[0];
 
+    tell_open();
     sys0(SYS_setsid);
     sys1(SYS_chdir, "/");
     forget_descriptors();

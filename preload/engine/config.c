@@ -417,7 +417,8 @@ static bool is_option(const char *name, size_t len)
 {
     static const char *const options[] = {"LINK",     "ADDR",   "GATEWAY", "ROUTE",   "MAC",
                                           "MTU",      "NAME",   "LOG",     "PROFILE", "CAPTURE",
-                                          "FALLBACK", "ENGINE", "BUILD",   "JOIN",    "FLIGHT_RECORD_DIR"};
+                                          "FALLBACK", "ENGINE", "BUILD",   "JOIN",    "FLIGHT_RECORD_DIR",
+                                          "REPORT"};
 
     for (unsigned i = 0; i < sizeof options / sizeof options[0]; i++)
         if (strlen(options[i]) == len && memcmp(options[i], name, len) == 0)
@@ -486,6 +487,11 @@ static int read_fallback(struct config *c, char *value)
                                    : 0;
 }
 
+static int read_report(struct config *c, char *value)
+{
+    return read_path("SHUNT_REPORT", value, c->report);
+}
+
 static int read_profile_var(struct config *c, char *value)
 {
     return read_profile(c, value);
@@ -509,6 +515,7 @@ int config_read(struct config *c)
         (rc = with_var(c, "SHUNT_LINK", read_links)) || (rc = with_var(c, "SHUNT_ADDR", read_addrs)) ||
         (rc = with_var(c, "SHUNT_GATEWAY", read_gateway)) || (rc = with_var(c, "SHUNT_ROUTE", read_routes)) ||
         (rc = with_var(c, "SHUNT_MAC", read_macs)) || (rc = with_var(c, "SHUNT_MTU", read_mtu_var)) ||
+        (rc = with_var(c, "SHUNT_REPORT", read_report)) ||
         (rc = with_var(c, "SHUNT_CAPTURE", read_capture)) ||
         (rc = with_var(c, "SHUNT_FLIGHT_RECORD_DIR", read_record_dir)) || (rc = read_tunables(c)))
         return rc;

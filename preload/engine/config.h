@@ -15,6 +15,7 @@
  * - SHUNT_MTU: bytes, of all links
  * - SHUNT_CAPTURE: a file for every frame; %p in it is the process's number, %n the stack's name
  * - SHUNT_FLIGHT_RECORD_DIR: the directory of the flight recorder's files
+ * - SHUNT_REPORT: "1": what was used is printed at the end, to standard error; else a file for it
  * - SHUNT_NAME, SHUNT_PROFILE, SHUNT_LOG, SHUNT_FALLBACK, and SHUNT_<TUNABLE> for what
  * tunable.h lists
  */
@@ -65,6 +66,7 @@ struct config {
     unsigned nroutes;
     struct config_route route[CONFIG_ROUTES]; /* a gateway's is 0.0.0.0/0 or ::/0 */
     struct tunables set;
+    char report[CONFIG_PATH];     /* SHUNT_REPORT; "": no report */
     char capture[CONFIG_PATH];    /* the file for every frame, "": none */
     char record_dir[CONFIG_PATH]; /* of the flight recorder's files, "": where the program starts */
 };

@@ -84,7 +84,7 @@ static bool text_grow(struct text *t)
     return true;
 }
 
-static void text_free(struct text *t)
+void text_free(struct text *t)
 {
     if (t->buf)
         munmap(t->buf, t->room);

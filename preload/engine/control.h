@@ -32,6 +32,7 @@ struct text {
  * uses to len. NULL: no memory. */
 uint8_t *text_room(struct text *t, size_t n);
 void text_add(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void text_free(struct text *t);
 
 /* --- in the process that starts the stack --- */
 

@@ -10,6 +10,7 @@
  * - sleep: how a thread sleeps, and who sleeps on the devices
  * - keeper: the process that polls when nobody else does, and ends what a dead program left; its files:
  * keeper.h
+ * - tell: the report at the end
  * - control: the keeper's Unix socket; ls: what it answers
  * - process: fork, exec and exit
  * - ticket: descriptors in messages
@@ -61,6 +62,8 @@ struct engine_common {
 /* Context: shard 0's lock. */
 struct engine_shared {
     struct engine_common common;
+    struct report *report; /* preload/report.h; NULL: none is wanted */
+    uint64_t start_ns;
     struct waiter *keeper; /* the keeper's, armed whenever it sleeps; NULL before it runs and after it left */
     int32_t keeper_pid;
     uint32_t published;                  /* the start is over: the tree may use the stack (join.c); atomic */
@@ -234,6 +237,16 @@ void stopped_look(struct shard *sh, uint64_t now_ns);
 void stopped_pass_on(struct shard *sh);
 /* Each process, where the kernel wants it (Yama): lets the keeper do that. */
 void stopped_allow(void);
+
+/* --- tell.c: what `shunt run --report` prints --- */
+
+/* Makes the room for the counts, where a report is wanted. 0 or -ENOMEM. */
+int tell_init(struct seg *seg);
+/* In the keeper, while it has the program's descriptors and directory still: opens what it will print to. */
+void tell_open(void);
+/* In the keeper, once the last process is gone: prints, and lets go of what it printed to. Context: the lock.
+ */
+void tell(void);
 
 /* --- keeper.c, birth.c, watched.c --- */
 

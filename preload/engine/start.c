@@ -64,7 +64,7 @@ static int make_stack(struct rte_mempool *pool)
         rc = stack_create(seg, &sc, pool, &engine.st);
     if (!rc) {
         engine.shared = seg_alloc(seg, sizeof *engine.shared, 64);
-        rc = engine.shared ? 0 : -ENOMEM;
+        rc = engine.shared ? tell_init(seg) : -ENOMEM;
     }
     if (rc) {
         seg_destroy(seg);
@@ -351,6 +351,7 @@ int engine_open(int placeholder)
     a->parcel_sent = ticket_sent;
     a->parcel_open = ticket_open;
     a->fd_of = ticket_fd_of;
+    a->report = engine.shared->report;
     return 0;
 }
 

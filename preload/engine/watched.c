@@ -97,6 +97,8 @@ void watched_look(void)
         keeper.gone_ns = now_ns();
     if (!alive)
         parcel_drop_all(engine.st);
+    if (keeper.gone_ns)
+        tell();
     keeper.look_at_processes = false;
 }
 
