@@ -21,6 +21,7 @@
 #include "boot.h"
 #include "fdtab.h"
 #include "libc.h"
+#include "older.h"
 #include "place.h"
 #include "wait.h"
 
@@ -134,6 +135,7 @@ void epoll_closed(int fd)
 void epoll_child(void)
 {
     pthread_mutex_init(&pending_lock, NULL);
+    older_child();
 }
 
 /* --- sets --- */
@@ -200,6 +202,7 @@ static int stack_ctl(int epfd, int op, int fd, struct epoll_event *ev)
         r = attach(epfd, FD_KERNEL); /* older than the stack: what it has is not known here */
         if (r < 0)
             return r;
+        older_wake(epfd);
     }
     int r = API(eset_ctl(by_fd(epfd), op, fd, ev));
     if (r < 0)
@@ -251,7 +254,7 @@ static __thread struct {
 
 static int kernel_events(int epfd, struct epoll_event *ev, int max)
 {
-    int n = max > 0 ? libc.epoll_wait(epfd, ev, max, 0) : 0;
+    int n = max > 0 ? older_filter(epfd, ev, libc.epoll_wait(epfd, ev, max, 0)) : 0;
     kernel_looks.empty = n > 0 ? 0 : kernel_looks.empty + 1;
     return n < 0 ? (errno == EINTR ? 0 : -errno) : n;
 }
@@ -385,8 +388,33 @@ static inline bool kernel_only(int epfd)
     return fd_has(epfd, FD_EPSET) && api->eset_is_empty(epfd);
 }
 
+/* A wait that may sleep on a set that is the kernel's alone, so far (older.h). t: epoll_pwait2's, else ms
+ * counts. Apart, because of its frame. */
+__attribute__((noinline)) static int older_wait(int epfd, struct epoll_event *ev, int max, int ms,
+                                                const struct timespec *t, const sigset_t *mask)
+{
+    uint64_t begun_ns = t || ms > 0 ? wait_now_ns() : 0, deadline_ns = NEVER;
+    int n = 0;
+
+    older_enter(epfd);
+    if (!fd_is_stack(epfd))
+        n = t ? libc.epoll_pwait2(epfd, ev, max, t, mask) : libc.epoll_pwait(epfd, ev, max, ms, mask);
+    n = older_leave(epfd, ev, n);
+    if (n != 0 || !fd_is_stack(epfd))
+        return n;
+    if (t && !USER_READABLE(t, sizeof(*t)))
+        return (int)to_errno(-EFAULT);
+    if (t || ms >= 0)
+        deadline_ns = t ? wait_deadline(t) : deadline_of_ms(ms);
+    if (deadline_ns != NEVER)
+        deadline_ns -= wait_now_ns() - begun_ns;
+    return (int)to_errno(stack_epoll_wait(epfd, ev, max, deadline_ns, mask));
+}
+
 EXPORT int epoll_wait(int epfd, struct epoll_event *ev, int max, int ms)
 {
+    if (!fd_is_stack(epfd) && ms != 0 && older_matters())
+        return older_wait(epfd, ev, max, ms, NULL, NULL);
     if (!fd_is_stack(epfd) || (ms == 0 && kernel_only(epfd)))
         return libc.epoll_wait(epfd, ev, max, ms);
     if (kernel_only(epfd)) {
@@ -399,6 +427,8 @@ EXPORT int epoll_wait(int epfd, struct epoll_event *ev, int max, int ms)
 
 EXPORT int epoll_pwait(int epfd, struct epoll_event *ev, int max, int ms, const sigset_t *mask)
 {
+    if (!fd_is_stack(epfd) && ms != 0 && older_matters())
+        return older_wait(epfd, ev, max, ms, NULL, mask);
     if (!fd_is_stack(epfd) || (ms == 0 && kernel_only(epfd)))
         return libc.epoll_pwait(epfd, ev, max, ms, mask);
     return (int)to_errno(stack_epoll_wait(epfd, ev, max, of_ms(ms), mask));
@@ -407,6 +437,8 @@ EXPORT int epoll_pwait(int epfd, struct epoll_event *ev, int max, int ms, const 
 EXPORT int epoll_pwait2(int epfd, struct epoll_event *ev, int max, const struct timespec *t,
                         const sigset_t *mask)
 {
+    if (!fd_is_stack(epfd) && older_matters())
+        return older_wait(epfd, ev, max, -1, t, mask);
     if (!fd_is_stack(epfd))
         return libc.epoll_pwait2(epfd, ev, max, t, mask);
     if (t && !USER_READABLE(t, sizeof(*t)))
