@@ -393,7 +393,8 @@ static inline bool kernel_only(int epfd)
 __attribute__((noinline)) static int older_wait(int epfd, struct epoll_event *ev, int max, int ms,
                                                 const struct timespec *t, const sigset_t *mask)
 {
-    uint64_t begun_ns = t || ms > 0 ? wait_now_ns() : 0, deadline_ns = NEVER;
+    uint64_t begun_ns = t || ms > 0 ? wait_now_ns() : 0;
+    struct patience p = {.at_ns = NEVER};
     int n = 0;
 
     older_enter(epfd);
@@ -404,11 +405,11 @@ __attribute__((noinline)) static int older_wait(int epfd, struct epoll_event *ev
         return n;
     if (t && !USER_READABLE(t, sizeof(*t)))
         return (int)to_errno(-EFAULT);
-    if (t || ms >= 0)
-        deadline_ns = t ? wait_deadline(t) : deadline_of_ms(ms);
-    if (deadline_ns != NEVER)
-        deadline_ns -= wait_now_ns() - begun_ns;
-    return (int)to_errno(stack_epoll_wait(epfd, ev, max, deadline_ns, mask));
+    if (t || ms > 0)
+        p.at_ns = t ? wait_deadline(t) : wait_deadline_us((int64_t)ms * 1000);
+    if (p.at_ns != NEVER)
+        p.at_ns -= wait_now_ns() - begun_ns;
+    return (int)to_errno(stack_epoll_wait(epfd, ev, max, p, mask));
 }
 
 EXPORT int epoll_wait(int epfd, struct epoll_event *ev, int max, int ms)

@@ -341,13 +341,19 @@ static bool in_vfork_child(long nr)
                              nr == SYS_dup3 || nr == SYS_fcntl);
 }
 
+/* A wait that may sleep in a set, which may get its first socket of the stack meanwhile (older.h). */
+static bool sleeps_in_set(long nr, const long a[6])
+{
+    return ((nr == SYS_epoll_wait || nr == SYS_epoll_pwait) && (int)a[3] != 0) || nr == SYS_epoll_pwait2;
+}
+
 bool route_call(long nr, const long a[6], long *r)
 {
     bool done = true;
     if ((guard.depth > 0 || guard.vforked) && !in_vfork_child(nr) && nr != SYS_execve && nr != SYS_execveat)
         return false;
     /* The tree's descriptors are to be kept before there is a stack, too. */
-    if (fdtab || nr == SYS_socket || nr == SYS_close || nr == SYS_close_range) {
+    if (fdtab || nr == SYS_socket || nr == SYS_close || nr == SYS_close_range || sleeps_in_set(nr, a)) {
         *r = socket_call(nr, a[0], a[1], a[2], a[3], a[4], a[5], &done);
         if (done)
             return true;
@@ -450,7 +456,7 @@ bool route_wants(long nr, const long a[6])
         return fdtab && forks(nr, a[0], a[1]);
     }
     if (on_descriptor(nr))
-        return fd_is_stack((int)a[0]) || fd_is_private((int)a[0]);
+        return fd_is_stack((int)a[0]) || fd_is_private((int)a[0]) || sleeps_in_set(nr, a);
     return fdtab && with_stack(nr);
 }
 
