@@ -133,6 +133,50 @@ int dpdk_memory(struct rte_mempool *pool, void **addr, uint64_t *bytes)
     return fd;
 }
 
+/* Cuts [*at, *end) down to its first part that the pool does not have for itself. False: there is none. */
+static bool without_pool(const struct rte_mempool *pool, const char **at, const char **end)
+{
+    const void *from, *to;
+    for (unsigned i = 0; *at < *end && pool_range(pool, i, &from, &to); i++) {
+        if (*at >= (const char *)from && *at < (const char *)to) {
+            *at = to;
+            i = UINT32_MAX; /* look at all of them again from here */
+        } else if (*at<(const char *)from && * end>(const char *) from) {
+            *end = from;
+        }
+    }
+    return *at < *end;
+}
+
+bool dpdk_next_used(struct rte_mempool *pool, const void **at, const void **end)
+{
+    void *base;
+    uint64_t bytes;
+    int fd = dpdk_memory(pool, &base, &bytes);
+    off_t from = *at ? (const char *)*at - (const char *)base : 0, to;
+    while (fd >= 0 && from < (off_t)bytes) {
+        off_t data = lseek(fd, from, SEEK_DATA);
+        if (data < 0 && errno == ENXIO)
+            return false;
+        from = data < 0 ? from : data; /* huge pages don't say */
+        to = lseek(fd, from, SEEK_HOLE);
+        to = to <= from || to > (off_t)bytes ? (off_t)bytes : to;
+        const char *a = (const char *)base + from, *e = (const char *)base + to;
+        if (without_pool(pool, &a, &e)) {
+            *at = a;
+            *end = e;
+            return true;
+        }
+        from = to;
+    }
+    return false;
+}
+
+void dpdk_each_free(struct rte_mempool *pool, void (*fn)(void *arg, void *m), void *arg)
+{
+    pool_each_free(pool, fn, arg);
+}
+
 int dpdk_join(int fd, void *addr, uint64_t bytes)
 {
     long r = sys6(SYS_mmap, SYS_ARG(addr), (long)bytes, PROT_READ | PROT_WRITE,

@@ -66,6 +66,12 @@ int dpdk_memory(struct rte_mempool *pool, void **addr, uint64_t *bytes);
 int dpdk_join(int fd, void *addr, uint64_t bytes);
 /* After a process of the family was killed under the shard's lock: makes the packet pool whole. */
 void dpdk_mend(struct rte_mempool *pool, unsigned lcore);
+/* For stack/sweep.h. The next range of DPDK's memory beside the pool that may hold addresses of its buffers:
+ * the links' queues. As seg_next_used (stack/seg.h). In a fork of the process that called dpdk_start, where
+ * dpdk_memory gave fd, addr and bytes. Context: the shard's lock. */
+bool dpdk_next_used(struct rte_mempool *pool, const void **at, const void **end);
+/* Calls fn for each free buffer of the pool. Context: the same. */
+void dpdk_each_free(struct rte_mempool *pool, void (*fn)(void *arg, void *m), void *arg);
 /* A link as a process that joins takes it over: the kinds that are a descriptor and shared memory alone. */
 struct dpdk_passed {
     enum link_kind kind;

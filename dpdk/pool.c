@@ -209,3 +209,35 @@ void pool_mend(struct rte_mempool *mp, unsigned lcore)
             c->objs[n++] = c->objs[i];
     c->len = n;
 }
+
+void pool_each_free(struct rte_mempool *mp, void (*fn)(void *arg, void *obj), void *arg)
+{
+    const struct store *s = mp->pool_data;
+    for (uint32_t i = 0; i < s->len; i++)
+        fn(arg, s->obj[i]);
+    for (unsigned lcore = 0; mp->cache_size && lcore < RTE_MAX_LCORE; lcore++)
+        for (uint32_t i = 0; i < mp->local_cache[lcore].len; i++)
+            fn(arg, mp->local_cache[lcore].objs[i]);
+}
+
+bool pool_range(const struct rte_mempool *mp, unsigned i, const void **from, const void **to)
+{
+    const struct rte_memzone *range = mp->pool_config;
+    const struct store *s = mp->pool_data;
+    switch (i) {
+    case 0:
+        *from = range->addr;
+        *to = (const char *)range->addr + range->len;
+        return true;
+    case 1:
+        *from = s;
+        *to = &s->obj[mp->size];
+        return true;
+    case 2:
+        *from = mp->local_cache;
+        *to = &mp->local_cache[RTE_MAX_LCORE];
+        return true;
+    default:
+        return false;
+    }
+}

@@ -13,6 +13,11 @@ struct rte_mempool *pool_create(const char *name, uint64_t bytes, bool whole);
 
 /* This process uses a pool that another one made, without EAL: where addresses are IOVAs. */
 void pool_joined(void);
+/* Calls fn for each free buffer. Context: the shard's lock. */
+void pool_each_free(struct rte_mempool *mp, void (*fn)(void *arg, void *obj), void *arg);
+/* What of the pool's memory holds buffers' addresses that say nothing of who has them, and the buffers
+ * themselves: range i from 0 on, in [*from, *to). False: no such. */
+bool pool_range(const struct rte_mempool *mp, unsigned i, const void **from, const void **to);
 /* After a process was killed while it used the pool as lcore, under the shard's lock: no buffer is in it
  * twice, none that is in use. A few may be lost. */
 void pool_mend(struct rte_mempool *mp, unsigned lcore);

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "api_int.h"
+#include "pkt.h"
 #include "sendfile.h"
 
 /* Linux's MAX_RW_COUNT: what one call moves at most. */
@@ -59,6 +60,21 @@ static ssize_t do_recvmsg(struct ref r, struct msghdr *msg, int flags, size_t sk
     return n;
 }
 
+/* The file is read into the chunk's buffers without the lock: they are this process's alone meanwhile. */
+static void hold(struct file_chunk *c)
+{
+    for (unsigned i = 0; i < c->n; i++)
+        pkt_hold(c->m[i], api_self.proc);
+    api_self.proc->holds += c->n;
+}
+
+static void unhold(struct file_chunk *c)
+{
+    api_self.proc->holds -= c->n;
+    for (unsigned i = 0; i < c->n; i++)
+        pkt_unhold(c->m[i]);
+}
+
 static int take_chunk(struct ref r, struct file_chunk *c, size_t count)
 {
     int err = 0;
@@ -75,6 +91,8 @@ static int take_chunk(struct ref r, struct file_chunk *c, size_t count)
             poll_again(s);
             err = chunk_take(s, c, count);
         }
+        if (!err)
+            hold(c);
     }
     api_leave(s->sh);
     return err;
@@ -87,6 +105,7 @@ static ssize_t give_chunk(struct ref r, struct file_chunk *c, bool more)
     struct file *f = api_file(r);
     ssize_t n = -EBADF;
 
+    unhold(c);
     if (f && f->type == FILE_SOCK && sock_is_tcp(file_sock(f)) && c->bytes)
         n = chunk_send(file_sock(f), c, more);
     chunk_drop(c);

@@ -168,7 +168,8 @@
     X(NOMEM_PCB, "ShuntNoControlBlock")                                                                      \
     X(TX_FULL, "ShuntTxQueueFull")                                                                           \
     X(TX_LOST, "ShuntTxLost")                                                                                \
-    X(LOCK_RECOVERED, "ShuntLockRecovered")
+    X(LOCK_RECOVERED, "ShuntLockRecovered")                                                                  \
+    X(PKT_FOUND, "ShuntPktFound") /* buffers that a killed process left with nobody */
 
 enum count {
 #define X(id, name) COUNT_##id,

@@ -201,6 +201,7 @@ void dgram_mend(struct shard *sh, struct dgram *d)
         d->rcv_tail = m;
         d->rcv_mem += pkt_meta(m)->truesize;
     }
+    dgram_mc_mend(sh, d);
     if (d->pcb.user)
         pcb_event(sh, &d->pcb, EV_IN | EV_OUT);
 }

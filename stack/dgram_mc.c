@@ -22,6 +22,7 @@ struct mc_member {
     uint32_t if_addr_be; /* the interface as IP_ADD_MEMBERSHIP named it, for IP_DROP_MEMBERSHIP */
     uint8_t ifindex, mode;
     uint16_t nsrc;
+    uint8_t seen; /* dgram_mc_mend's */
     struct ipaddr src[MSF_MAX];
 };
 
@@ -122,6 +123,7 @@ static int join(struct shard *sh, struct dgram *d, struct mc_req *q, enum mc_mod
     m->ifindex = (uint8_t)i;
     m->mode = mode;
     m->next = d->groups;
+    list_step();
     d->groups = m;
     return 0;
 }
@@ -132,6 +134,7 @@ static void drop(struct shard *sh, struct mc_member **at)
     struct mc_member *m = *at;
 
     *at = m->next;
+    list_step();
     mc_leave(sh, m->ifindex, &m->group, m->mode, m->src, m->nsrc);
     slab_free(&sh->mc_sock->members, m);
 }
@@ -615,4 +618,30 @@ bool dgram_mc_allows(const struct dgram *d, const struct ipaddr *group, const st
     if (!m)
         return d->flags & (ipaddr_is_v4(group) ? DG_MC_ALL : DG_MC_ALL6);
     return (find_src(m, src) >= 0) == (m->mode == MC_INCLUDE);
+}
+
+static bool was_seen(const void *obj)
+{
+    return ((const struct mc_member *)obj)->seen;
+}
+
+void dgram_mc_mend_begin(struct shard *sh)
+{
+    struct slab *s = &sh->mc_sock->members;
+
+    for (uint32_t i = 0; i < s->fresh; i++)
+        ((struct mc_member *)slab_at(s, i))->seen = 0;
+}
+
+void dgram_mc_mend(struct shard *sh, struct dgram *d)
+{
+    for (struct mc_member *m = d->groups; m; m = m->next) {
+        m->seen = 1;
+        mc_join(sh, m->ifindex, &m->group, m->mode, m->src, m->nsrc);
+    }
+}
+
+void dgram_mc_mend_end(struct shard *sh)
+{
+    slab_mend(&sh->mc_sock->members, was_seen);
 }

@@ -14,6 +14,11 @@ int dgram_mc_getopt(struct shard *sh, struct dgram *d, int level, int name, void
 /* May d have a packet from src to group that came by interface ifindex? (ip_mc_sf_allow) */
 bool dgram_mc_allows(const struct dgram *d, const struct ipaddr *group, const struct ipaddr *src,
                      unsigned ifindex);
+/* After a process was killed in here, when no interface is a member any more (mc_mend): a socket joins its
+ * groups again; before the first and after the last of them. */
+void dgram_mc_mend_begin(struct shard *sh);
+void dgram_mc_mend(struct shard *sh, struct dgram *d);
+void dgram_mc_mend_end(struct shard *sh);
 void dgram_mc_close(struct shard *sh, struct dgram *d); /* leaves all */
 
 #endif

@@ -23,6 +23,7 @@ struct errq {
     struct pcb *pcb;
     uint32_t mem;
     uint32_t zerocopy; /* entries about zero-copy sends */
+    uint8_t seen;      /* errq_mend's */
 };
 
 struct errq_table {
@@ -362,4 +363,45 @@ void errq_purge(struct shard *sh, struct pcb *pcb)
         entry_free(sh, e);
     }
     drop_if_empty(sh, q);
+}
+
+static bool queue_seen(const void *obj)
+{
+    return ((const struct errq *)obj)->seen;
+}
+
+/* An entry that was on its way in or out is on the queue or lost; a queue without any goes. */
+static void mend_queue(struct errq *q)
+{
+    q->mem = q->zerocopy = 0;
+    list_repair(&q->entries);
+    list_for_each(n, &q->entries)
+    {
+        const struct errq_entry *e = container_of(n, struct errq_entry, node);
+
+        q->mem += e->charge;
+        q->zerocopy += e->ee.ee_origin == SO_EE_ORIGIN_ZEROCOPY;
+    }
+    q->seen = !list_empty(&q->entries);
+    if (q->seen) {
+        q->pcb->flags |= PCB_ERRQ;
+    } else {
+        q->pcb->flags &= (uint16_t)~PCB_ERRQ;
+        list_del(&q->node);
+    }
+}
+
+void errq_mend(struct shard *sh)
+{
+    struct errq_table *t = sh->errq;
+
+    for (uint32_t i = 0; i < t->queues.fresh; i++)
+        ((struct errq *)slab_at(&t->queues, i))->seen = 0;
+    if (sh->work)
+        sh->work->flags &= (uint16_t)~PCB_ERRQ;
+    for (unsigned i = 0; i < ERRQ_BUCKETS; i++) {
+        list_repair(&t->bucket[i]);
+        list_for_each_safe(n, &t->bucket[i]) mend_queue(container_of(n, struct errq, node));
+    }
+    slab_mend(&t->queues, queue_seen);
 }

@@ -75,6 +75,8 @@ bool errq_zerocopy_room(struct shard *sh, const struct pcb *pcb, uint32_t pendin
 ssize_t errq_recv(struct shard *sh, struct pcb *pcb, struct msghdr *msg, const struct stamp *s,
                   void (*put_ctl)(struct shard *sh, struct pcb *pcb, const struct errq_entry *e,
                                   struct msghdr *msg, size_t *used));
+/* After a process was killed in here, before the sockets are mended. */
+void errq_mend(struct shard *sh);
 /* The socket goes. Cheap when there is no queue. */
 void errq_purge(struct shard *sh, struct pcb *pcb);
 

@@ -5,6 +5,7 @@
 #include "family.h"
 #include "file.h"
 #include "parcel.h"
+#include "sweep.h"
 
 #define PINS_MAX      65536
 #define FORK_STALE_NS (10ULL * 1000000000) /* a fork that neither side finished is given up after this */
@@ -65,7 +66,7 @@ static struct proc *take_place(struct stack *st)
         if (p->state == PROC_FORKING && st->shard[0].now_ns - p->since_ns > FORK_STALE_NS)
             family_reap(st, p);
         if (p->state == PROC_FREE) {
-            p->nfds = p->fd_end = 0;
+            p->nfds = p->fd_end = p->holds = 0;
             p->exec_begun = p->fresh = p->joined = p->portless = p->ended = 0;
             p->token = ++fam->next_token;
             for (unsigned b = 0; b < PIN_BUCKETS; b++)
@@ -74,6 +75,13 @@ static struct proc *take_place(struct stack *st)
         }
     }
     return NULL;
+}
+
+bool family_lives(void *st, const void *owner)
+{
+    const struct proc *first = family_at(st, 0), *p = owner;
+
+    return p >= first && p < first + FAMILY_MAX && p->state != PROC_FREE && p->holds;
 }
 
 bool family_room(struct stack *st)
@@ -173,6 +181,8 @@ void family_reap(struct stack *st, struct proc *p)
     if (p->exec_begun)
         exec_lock_init(p); /* its owner died executing */
     p->exec_begun = p->fresh = 0;
+    if (p->holds && !st->shard[0].sweep_ns)
+        st->shard[0].sweep_ns = st->shard[0].now_ns + SWEEP_AFTER_NS;
     p->pid = 0;
     p->start_time = 0;
     p->state = PROC_FREE;

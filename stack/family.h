@@ -60,6 +60,7 @@ struct proc {
     uint8_t fresh;        /* made for an image that has not joined yet: marks are valid */
     uint8_t marked;       /* marks has pages */
     uint8_t joined;       /* by exec, not by fork */
+    uint32_t holds;       /* packet buffers that it keeps in its own memory (pkt_hold) */
     uint8_t portless;     /* it has none of the stack's devices */
     uint8_t ended;        /* it has said that it ends: nothing killed it */
     pthread_mutex_t exec; /* robust, process-shared: who holds it executes. Taken and given under the lock */
@@ -67,6 +68,8 @@ struct proc {
 };
 
 int family_init(struct stack *st); /* 0 or -ENOMEM */
+/* For sweep.h: is owner the place of a process that lives? */
+bool family_lives(void *st, const void *owner);
 /* Is a place free? */
 bool family_room(struct stack *st);
 /* A place for a process without a parent in the family. NULL: FAMILY_MAX are there. */

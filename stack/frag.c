@@ -571,3 +571,31 @@ int frag6_output(struct shard *sh, struct rte_mbuf *m, uint32_t mtu,
     rte_pktmbuf_free(m);
     return 0;
 }
+
+static bool is_never_live(const void *obj)
+{
+    return false;
+}
+
+/* Datagrams may be lost: all that are not whole yet are. Their fragments are left to the sweep (sweep.h),
+ * because the queue that was being joined may name some of them twice. */
+void frag_mend(struct shard *sh)
+{
+    struct frag_table *t = sh->frag;
+
+    for (uint32_t i = 0; i < t->slab.fresh; i++) {
+        struct fragq *q = slab_at(&t->slab, i);
+
+        timer_cancel(&sh->wheel, &q->timer);
+        q->head = q->tail = NULL;
+    }
+    slab_mend(&t->slab, is_never_live);
+    for (unsigned i = 0; i < 2; i++) {
+        list_init(&t->v[i].age);
+        t->v[i].n = 0;
+        t->v[i].mem = 0;
+    }
+    for (unsigned i = 0; i < FRAG_BUCKETS; i++)
+        list_init(&t->bucket[i]);
+    t->held = 0;
+}

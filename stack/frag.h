@@ -47,6 +47,8 @@ struct rte_mbuf *frag_input(struct shard *sh, unsigned ifindex, struct rte_mbuf 
  * for what must be told to the sender. What comes back has no fragment header any more. */
 struct rte_mbuf *frag6_input(struct shard *sh, unsigned ifindex, struct rte_mbuf *m, struct rxinfo *ri,
                              const struct ip6_walk *w);
+/* After a process was killed in here. */
+void frag_mend(struct shard *sh);
 /* TIMER_FRAG fired. */
 void frag_timer(struct shard *sh, struct timer *t);
 /* The next identification for a datagram that may be fragmented (RFC 6864 section 4: not repeated soon for

@@ -233,3 +233,23 @@ bool mc_member(const struct shard *sh, unsigned ifindex, const struct ipaddr *gr
 
     return mc_all_hosts(group) || (g && g->users);
 }
+
+static bool is_never_live(const void *obj)
+{
+    return false;
+}
+
+void mc_mend(struct shard *sh)
+{
+    struct mc_table *t = sh->st->mcast;
+
+    for (uint32_t i = 0; i < t->groups.fresh; i++)
+        timer_cancel(&sh->wheel, &((struct mc_group *)slab_at(&t->groups, i))->timer);
+    slab_mend(&t->groups, is_never_live);
+    slab_mend(&t->sources, is_never_live);
+    for (unsigned i = 0; i < MC_BUCKETS; i++)
+        list_init(&t->bucket[i]);
+    for (unsigned i = 0; i < NETDEV_MAX; i++)
+        for (unsigned v4 = 0; v4 < 2; v4++)
+            list_init(&t->ifs[i][v4].groups);
+}

@@ -62,6 +62,8 @@ void mc_leave(struct shard *sh, unsigned ifindex, const struct ipaddr *group, en
 int mc_change(struct shard *sh, unsigned ifindex, const struct ipaddr *group, enum mc_mode old_mode,
               const struct ipaddr *old, unsigned nold, enum mc_mode mode, const struct ipaddr *src,
               unsigned nsrc);
+/* After a process was killed in here: nobody is a member of anything. The sockets join again (dgram_mc.h). */
+void mc_mend(struct shard *sh);
 /* Is a packet from src to group taken on that interface? (all hosts' group: always) */
 bool mc_takes(const struct shard *sh, unsigned ifindex, const struct ipaddr *group, const struct ipaddr *src);
 /* Is anybody on this host a member? */

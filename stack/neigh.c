@@ -111,6 +111,8 @@ static void entry_free(struct shard *sh, struct neigh *n)
 {
     drop_queue(sh, n);
     timer_cancel(&sh->wheel, &n->timer);
+    n->timer.kind = TIMER_NONE; /* neigh_mend takes it for free from here on */
+    list_step();
     list_del(&n->hash);
     list_del(&n->lru);
     slab_free(&sh->st->neigh->slab, n);
@@ -157,7 +159,8 @@ struct neigh *neigh_get(struct shard *sh, unsigned ifindex, const struct ipaddr 
     n->addr = *addr;
     n->ifindex = (uint8_t)ifindex;
     n->used_ms = shard_ms(sh);
-    timer_init(&n->timer, TIMER_NEIGH);
+    list_step();
+    timer_init(&n->timer, TIMER_NEIGH); /* from here on it is live to neigh_mend */
     list_add_head(bucket_of(sh->st, ifindex, addr), &n->hash);
     list_add_head(&t->lru, &n->lru);
     if (mac_is_known(sh->st, &sh->st->ifn[ifindex], addr, mac)) {
@@ -185,6 +188,7 @@ static void enqueue(struct shard *sh, struct neigh *n, struct rte_mbuf *m)
         pkt_drop(sh, oldest, COUNT_NEIGH_FULL);
     }
     pkt_meta(m)->link = NULL;
+    list_step();
     if (n->q_head)
         pkt_meta(n->q_tail)->link = m;
     else
@@ -380,4 +384,71 @@ void neigh_flush(struct shard *sh, unsigned ifindex)
         if (n->ifindex == ifindex)
             entry_free(sh, n);
     }
+}
+
+static bool is_live(const void *obj)
+{
+    return ((const struct neigh *)obj)->timer.kind == TIMER_NEIGH;
+}
+
+/* Which link address it has is not certain: it is asked for again at the next packet. What is being asked for
+ * goes on being asked for. */
+static void mend_entry(struct shard *sh, struct neigh *n)
+{
+    struct neigh_table *t = sh->st->neigh;
+
+    n->q_tail = NULL;
+    n->q_len = 0;
+    for (struct rte_mbuf *m = n->q_head; m; m = pkt_meta(m)->link) {
+        n->q_tail = m;
+        n->q_len++;
+    }
+    list_add_tail(bucket_of(sh->st, n->ifindex, &n->addr), &n->hash);
+    list_add_tail(&t->lru, &n->lru);
+    switch ((enum neigh_state)n->state) {
+    case NEIGH_INCOMPLETE:
+        if (!n->timer.armed)
+            timer_arm(&sh->wheel, &n->timer, shard_ms(sh));
+        break;
+    case NEIGH_REACHABLE:
+    case NEIGH_STALE:
+    case NEIGH_DELAY:
+    case NEIGH_PROBE:
+        timer_cancel(&sh->wheel, &n->timer);
+        set_state(sh, n, NEIGH_NONE);
+        break;
+    case NEIGH_NONE: /* what was queued has no timer: it was about to be asked for, or given up */
+    case NEIGH_FAILED:
+        drop_queue(sh, n);
+        break;
+    case NEIGH_NOARP:
+        break;
+    }
+}
+
+void neigh_mend(struct shard *sh)
+{
+    struct neigh_table *t = sh->st->neigh;
+    uint8_t mac[6];
+
+    list_init(&t->lru);
+    for (unsigned i = 0; i < NEIGH_BUCKETS; i++)
+        list_init(&t->bucket[i]);
+    slab_mend(&t->slab, is_live);
+    for (uint32_t i = 0; i < t->slab.fresh; i++) {
+        struct neigh *n = slab_at(&t->slab, i);
+
+        if (!is_live(n))
+            continue;
+        mend_entry(sh, n);
+        if (mac_is_known(sh->st, &sh->st->ifn[n->ifindex], &n->addr, mac)) {
+            set_mac(sh, n, mac);
+            set_state(sh, n, NEIGH_NOARP);
+        }
+    }
+    if (!t->arp.timer.armed)
+        timer_arm(&sh->wheel, &t->arp.timer, shard_ms(sh));
+    if (!t->nd.timer.armed)
+        timer_arm(&sh->wheel, &t->nd.timer, shard_ms(sh));
+    route_flush_flows(sh->st);
 }

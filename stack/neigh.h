@@ -109,6 +109,8 @@ void neigh_advert(struct shard *sh, struct neigh *n, const uint8_t *mac, bool so
 void neigh_confirm(struct shard *sh, struct neigh *n);
 /* TIMER_NEIGH fired. */
 void neigh_timer(struct shard *sh, struct timer *t);
+/* After a process was killed in here. */
+void neigh_mend(struct shard *sh);
 /* Forgets all entries of an interface (its queue is dropped). */
 void neigh_flush(struct shard *sh, unsigned ifindex);
 

@@ -53,6 +53,27 @@ static inline struct pkt_meta *pkt_meta(struct rte_mbuf *m)
     return (struct pkt_meta *)rte_mbuf_to_priv(m);
 }
 
+/* A buffer that stays in its process's own memory while the lock is free names the process, so that it is not
+ * taken for one that a killed process left (sweep.h). owner: any even address. pkt_unhold before it goes
+ * anywhere. */
+static inline void pkt_hold(struct rte_mbuf *m, const void *owner)
+{
+    pkt_meta(m)->user = (void *)((uintptr_t)owner | 1);
+}
+
+static inline void pkt_unhold(struct rte_mbuf *m)
+{
+    pkt_meta(m)->user = NULL;
+}
+
+/* NULL: nobody. */
+static inline const void *pkt_holder(struct rte_mbuf *m)
+{
+    uintptr_t owner = (uintptr_t)pkt_meta(m)->user;
+
+    return owner & 1 ? (const void *)(owner - 1) : NULL;
+}
+
 /* Private bytes to give rte_pktmbuf_pool_create. */
 #define PKT_PRIV_SIZE RTE_ALIGN_CEIL(sizeof(struct pkt_meta), RTE_MBUF_PRIV_ALIGN)
 

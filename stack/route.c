@@ -105,6 +105,7 @@ static int add(struct stack *st, const struct route *x)
     if (!r)
         return -ENOBUFS;
     *r = *x;
+    list_step();
     *at = slab_index(&t->routes, r) + 1;
     t->n++;
     count_length(t, r, 1);
@@ -174,6 +175,7 @@ int route_del(struct stack *st, const struct ipaddr *net, uint8_t prefix_len, co
         if (!route_same(r, &x))
             continue;
         *at = r->next;
+        list_step();
         count_length(t, r, -1);
         t->n--;
         slab_free(&t->routes, r);
@@ -278,4 +280,21 @@ void ip_learn_mtu(struct shard *sh, const struct ipaddr *dst, uint32_t mtu)
     p->mtu = mtu;
     p->expires_ms = shard_ms(sh) + PMTU_EXPIRES_MS;
     route_flush_flows(sh->st);
+}
+
+/* The chains are whole, as whoever adds or removes writes one link; the counts are taken again. */
+void route_mend(struct stack *st)
+{
+    struct route_table *t = st->routes;
+
+    t->n = 0;
+    memset(t->count, 0, sizeof t->count);
+    for (uint32_t i = 0; i < ROUTE_MAX; i++)
+        for (const struct route *r = route_at(t, t->bucket[i]); r; r = route_at(t, r->next)) {
+            t->count[ipaddr_is_v4(&r->net) ? 0 : 1][r->plen]++;
+            t->n++;
+        }
+    list_lengths(t, 0);
+    list_lengths(t, 1);
+    route_flush_flows(st);
 }

@@ -71,6 +71,8 @@ int route_del(struct stack *st, const struct ipaddr *net, uint8_t prefix_len, co
 int route_add_kind(struct stack *st, const struct ipaddr *net, uint8_t prefix_len, enum route_kind kind);
 /* 0, or what Linux says to who would take r (-EHOSTUNREACH, -EINVAL, -EACCES). */
 int route_error(const struct route *r);
+/* After a process was killed in here. */
+void route_mend(struct stack *st);
 /* Learnt path MTU to dst, or 0. */
 uint32_t route_pmtu(const struct shard *sh, const struct ipaddr *dst);
 

@@ -136,6 +136,21 @@ void seg_forget(void *p, size_t bytes)
         memset(p, 0, bytes); /* an emulator without it */
 }
 
+bool seg_next_used(const struct seg *seg, const void **at, const void **end)
+{
+    off_t from = *at ? (const char *)*at - (const char *)seg->base : 0, to;
+
+    from = from < (off_t)seg->used ? lseek(own_fd, from, SEEK_DATA) : -1;
+    if (from < 0 || from >= (off_t)seg->used)
+        return false;
+    to = lseek(own_fd, from, SEEK_HOLE);
+    if (to < 0 || to > (off_t)seg->used)
+        to = (off_t)seg->used;
+    *at = (const char *)seg->base + from;
+    *end = (const char *)seg->base + to;
+    return true;
+}
+
 void *seg_map(const struct seg *seg, const void *p, size_t bytes, void *addr, int prot, int flags, int *err)
 {
     off_t at = (const char *)p - (const char *)seg->base;

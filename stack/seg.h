@@ -13,6 +13,7 @@
 #ifndef SHUNT_SEG_H
 #define SHUNT_SEG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -43,6 +44,9 @@ void seg_destroy(struct seg *seg);
 void *seg_alloc(struct seg *seg, size_t bytes, size_t align);
 /* Takes the pages of whole pages [p, p + bytes) of the segment away, in every mapping: they read as zero. */
 void seg_forget(void *p, size_t bytes);
+/* The next range of the segment's memory that somebody has written to, at *at (NULL: from the start) or after
+ * it: sets *at and *end. False: there is none. Context: the lock. */
+bool seg_next_used(const struct seg *seg, const void **at, const void **end);
 /* Maps [p, p + bytes) of the segment once more, for the program: addr, prot and flags as in mmap(2), which
  * are the program's to say; always shared. The address, or NULL and *err = -errno. */
 void *seg_map(const struct seg *seg, const void *p, size_t bytes, void *addr, int prot, int flags, int *err);

@@ -4,8 +4,8 @@
  * shard's lock: buffers are taken (lock), the file is read into them (no lock), they go to the send queue as
  * its units (lock). What the queue doesn't take, because another thread wrote meanwhile, is dropped: the
  * caller reads it again from its offset. One copy, from the page cache. An extent cache that attaches pages
- * instead can take the place of the second step: a chunk is mbufs that somebody filled. A process killed
- * between the steps loses the chunk's buffers for the life of the stack.
+ * instead can take the place of the second step: a chunk is mbufs that somebody filled. Between
+ * the steps the buffers are the process's alone (pkt_hold).
  */
 #ifndef SHUNT_SENDFILE_H
 #define SHUNT_SENDFILE_H

@@ -31,6 +31,12 @@
 #include "ip_ext.h"
 #include "log.h"
 #include "family.h"
+#include "route.h"
+#include "neigh.h"
+#include "mcast.h"
+#include "frag.h"
+#include "errq.h"
+#include "dgram_mc.h"
 #include "ip.h"
 #include "netlink.h"
 #include "pcb.h"
@@ -44,6 +50,7 @@
 #include "rx.h"
 #include "shard.h"
 #include "sock.h"
+#include "sweep.h"
 #include "tcp.h"
 #include "udp.h"
 #include "vlan.h"
@@ -129,9 +136,17 @@ static void mend(struct shard *sh)
     mend_loopback(sh);
     for (unsigned i = 0; i < NETDEV_MAX; i++)
         mend_relay(&sh->tx[i]);
+    for (unsigned i = 0; i < NETDEV_MAX; i++) /* old addresses would hide lost frames from the sweep */
+        memset(&sh->tx[i].m[sh->tx[i].n], 0, (TX_BATCH - sh->tx[i].n) * sizeof sh->tx[i].m[0]);
     sh->icmp_copy->m = NULL;
     sh->nsig = 0;
     list_init(&sh->dirty);
+    route_mend(sh->st);
+    neigh_mend(sh);
+    frag_mend(sh);
+    mc_mend(sh);
+    dgram_mc_mend_begin(sh);
+    errq_mend(sh);
     port_mend(sh->st, sh->work);
     tcp_mend(sh);
     udp_mend(sh);
@@ -139,11 +154,14 @@ static void mend(struct shard *sh)
     ping_mend(sh);
     packet_mend(sh);
     netlink_mend(sh);
+    dgram_mc_mend_end(sh);
     ip_ext_mend(sh);
     reuse_mend(sh);
     ready_mend(sh->st);
     family_mend(sh->st);
     sh->work = NULL;
+    if (!sh->sweep_ns)
+        sh->sweep_ns = sh->now_ns + SWEEP_AFTER_NS;
 }
 
 /* r: what locking the mutex returned. */

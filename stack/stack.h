@@ -154,6 +154,7 @@ struct shard {
     /* What the lock's owner is changing, noted before it does and NULL when the lock is free: should it be
      * killed, this alone may be torn (tcp_mend.c). */
     struct pcb *work;
+    uint64_t sweep_ns; /* when packet buffers that a killed process left are looked for (sweep.h); 0: not */
     /* wake-ups collected under the lock, sent after it is dropped (ready.h) */
     uint32_t nwake;
     uint32_t nsig; /* and signals */

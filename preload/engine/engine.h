@@ -15,6 +15,7 @@
  * - process: fork, exec and exit
  * - ticket: descriptors in messages
  * - stopped: processes stopped with the lock
+ * - lost: packet buffers of killed processes
  * - join: how a new image becomes a member of a running stack
  *
  * struct engine is process-private and inherited by forks. struct engine_shared lies in the segment.
@@ -228,6 +229,12 @@ int join_number(void);
 /* A pair for processes that are not of the tree, with the same message: end 0 in fd[0] and end 1, both
  * private. 0 or -errno. In the keeper. */
 int join_pair(int fd[2]);
+
+/* --- lost.c --- */
+
+/* In the keeper: gives back the packet buffers that a killed process left with nobody. Context: shard 0's
+ * lock, just taken. */
+void lost_sweep(struct shard *sh);
 
 /* --- stopped.c --- */
 

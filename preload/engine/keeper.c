@@ -282,7 +282,7 @@ static bool all_is_well(uint64_t now, uint64_t *deadline_ns)
     const struct shard *sh = &engine.st->shard[0];
 
     if (__atomic_load_n(&engine.shared->keeper_mode, __ATOMIC_RELAXED) != KEEPER_WATCH ||
-        keeper.look_at_processes || keeper.unwatched || keeper.exec_ns || keeper.gone_ns ||
+        keeper.look_at_processes || keeper.unwatched || keeper.exec_ns || keeper.gone_ns || sh->sweep_ns ||
         __atomic_load_n(&sh->last_poll_ns, __ATOMIC_RELAXED) == keeper.seen_poll_ns)
         return false;
     keeper.seen_poll_ns = __atomic_load_n(&sh->last_poll_ns, __ATOMIC_RELAXED);
@@ -302,6 +302,8 @@ static bool prepare_locked(struct shard *sh, struct pollfd *p, nfds_t *n, uint64
         watched_look();
     if (keeper.control_due || now >= keeper.control_ns)
         control_links(sh, now);
+    if (sh->sweep_ns && now >= sh->sweep_ns)
+        lost_sweep(sh);
     if (keeper.gone_ns && remains_done(sh, now))
         remains_leave(sh);
     add_control(p, n);

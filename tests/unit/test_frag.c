@@ -462,3 +462,24 @@ Test(frag, chains_and_options)
     n = env_ip4_bytes(frame, &a, bytes, 800);
     whole(e, env_input(e, env_frame_chain(e, frame, n, 20)), 1500);
 }
+
+Test(frag, mended_queues_are_empty)
+{
+    struct env *e = env_net(NULL);
+    struct frag_table *t = e->sh->frag;
+
+    fill();
+    for (uint16_t id = 1; id < 5; id++)
+        frag(e, id, 0, 800, true);
+    t->v[0].age.next->next->prev = NULL; /* killed while it linked one */
+    frag_mend(e->sh);
+    cr_assert_eq(e->sh->wheel.armed, 0);
+    cr_assert_eq(t->slab.in_use, 0);
+    cr_assert_eq(t->held, 0);
+    cr_assert_eq(frag(e, 1, 800, 1600, false), IP_DONE); /* what came before is lost */
+    cr_assert_eq(frag(e, 9, 0, 800, true), IP_DONE);
+    cr_assert_eq(frag(e, 9, 800, 1600, false), IP_TRANSPORT);
+    env_done(e);
+    env_advance_ms(e, 60000);
+    cr_assert_eq(t->slab.in_use, 0);
+}

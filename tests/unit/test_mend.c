@@ -21,6 +21,8 @@
 
 #include "../../stack/api_int.h"
 #include "../../stack/file.h"
+#include "../../stack/mcast_int.h"
+#include "../../stack/sweep.h"
 #include "../../stack/tcp_cb.h"
 #include "env.h"
 
@@ -213,6 +215,35 @@ static void op_datagram(void)
     api.close(UDP);
 }
 
+static void op_groups(void)
+{
+    struct ip_mreq m = {.imr_multiaddr.s_addr = htonl(0xef010203),
+                        .imr_interface.s_addr = htonl(INADDR_LOOPBACK)};
+    struct ip_mreq_source s = {.imr_multiaddr.s_addr = htonl(0xef010204),
+                               .imr_interface.s_addr = htonl(INADDR_LOOPBACK),
+                               .imr_sourceaddr.s_addr = htonl(INADDR_LOOPBACK)};
+
+    api.setsockopt(at(UDP), IPPROTO_IP, IP_ADD_MEMBERSHIP, &m, sizeof m);
+    api.setsockopt(at(UDP), IPPROTO_IP, IP_ADD_SOURCE_MEMBERSHIP, &s, sizeof s);
+    api.setsockopt(at(UDP), IPPROTO_IP, IP_DROP_MEMBERSHIP, &m, sizeof m);
+}
+
+static void op_errors(void)
+{
+    struct sockaddr_in a = lo(1);
+    int on = 1;
+    char buf[64];
+    struct iovec iov = {buf, sizeof buf};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+
+    api.setsockopt(at(UDP), IPPROTO_IP, IP_RECVERR, &on, sizeof on);
+    api.connect(at(UDP), (struct sockaddr *)&a, sizeof a);
+    put(UDP, "refused", 7);
+    put(UDP, "again", 5);
+    put(UDP, "again", 5);
+    api.recvmsg(at(UDP), &m, MSG_ERRQUEUE, 0);
+}
+
 static const struct {
     const char *name;
     void (*fn)(void);
@@ -228,6 +259,8 @@ static const struct {
     {"epoll", op_set},
     {"dup", op_dup},
     {"datagram", op_datagram},
+    {"groups", op_groups},
+    {"errors", op_errors},
 };
 
 /* --- dying --- */
@@ -272,6 +305,74 @@ static int bad(const char *what)
     return 1;
 }
 
+/* The segment's pages that are there: they are this process's own (make_private). */
+static bool next_used(void *arg, const void **at, const void **end)
+{
+    static unsigned char in[SEG_BYTES / 4096];
+    const char *base = (const char *)e->seg, *p = *at ? *at : base;
+    size_t pages = (e->seg->used + 4095) / 4096, i;
+
+    if (!*at && mincore(e->seg, pages * 4096, in) != 0)
+        return false;
+    for (i = (size_t)(p - base + 4095) / 4096; i < pages && !(in[i] & 1); i++)
+        ;
+    if (i >= pages)
+        return false;
+    *at = base + i * 4096;
+    *end = base + (i + 1) * 4096;
+    return true;
+}
+
+static void each_free(struct rte_mempool *pool, void (*fn)(void *arg, void *m), void *arg)
+{
+    static void *m[8192];
+    unsigned n = 0;
+
+    while (n < 8192 && rte_mempool_get(pool, &m[n]) == 0)
+        fn(arg, m[n++]);
+    rte_mempool_put_bulk(pool, m, n);
+}
+
+static bool lives(void *arg, const void *owner)
+{
+    return family_lives(e->st, owner);
+}
+
+static unsigned sweep_all(void)
+{
+    struct sweep_from from = {.next = next_used, .each_free = each_free, .lives = lives};
+    void *room = calloc(1, sweep_room(e->sh));
+    unsigned n = sweep(e->sh, &from, room);
+
+    free(room);
+    return n;
+}
+
+/* Whose buffers are lost is found out while others have some: those stay what they are. */
+static int judge_sweep(void)
+{
+    static char sent[20000], got[sizeof sent];
+    size_t n = 0;
+    ssize_t r;
+
+    for (size_t i = 0; i < sizeof sent; i++)
+        sent[i] = (char)(i * 7 + i / 256);
+    if (put(OTHER_CLIENT, sent, sizeof sent) != sizeof sent)
+        return bad("another connection takes nothing any more");
+    if (e->sh->count[COUNT_LOCK_RECOVERED] && !e->sh->sweep_ns)
+        return bad("lost packet buffers will not be looked for");
+    if (sweep_all() && !e->sh->count[COUNT_LOCK_RECOVERED])
+        return bad("packet buffers are found that nobody lost");
+    if (put(OTHER_SERVER, big, 5000) != 5000 ||
+        get(OTHER_CLIENT, got, 5000) != 5000) /* in buffers that were found */
+        return bad("another connection does not work backwards after the sweep");
+    while (n < sizeof got && (r = get(OTHER_SERVER, got + n, sizeof got - n)) > 0)
+        n += (size_t)r;
+    if (n != sizeof got || memcmp(sent, got, sizeof got) != 0)
+        return bad("what another connection had queued is lost");
+    return 0;
+}
+
 static int judge(void)
 {
     struct ready_state *r = e->st->ready;
@@ -283,6 +384,8 @@ static int judge(void)
         return bad("another connection does not work any more");
     if (put(OTHER_SERVER, "there", 5) != 5 || get(OTHER_CLIENT, buf, sizeof buf) != 5)
         return bad("another connection does not work backwards any more");
+    if (judge_sweep())
+        return 1;
     for (int fd = LISTENER; fd < LAST; fd++)
         if (fd != OTHER_CLIENT && fd != OTHER_SERVER)
             api.close(fd);
@@ -301,7 +404,11 @@ static int judge(void)
         return bad("sockets, sets or watches are left");
     if (tt->tcb.in_use)
         return bad("connections are left");
-    return 0;
+    if (e->st->mcast->groups.in_use || e->st->mcast->sources.in_use)
+        return bad("groups are left");
+    if (sweep_all() && !e->sh->count[COUNT_LOCK_RECOVERED])
+        return bad("packet buffers are found that nobody lost");
+    return env_leaks(e) ? bad("packet buffers are left") : 0;
 }
 
 static int trial(unsigned op, unsigned long n)

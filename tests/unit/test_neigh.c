@@ -271,3 +271,46 @@ Test(neigh, flush_drops_queue_and_timers)
     env_tx_clear(e);
     cr_assert_eq(env_leaks(e), 0);
 }
+
+Test(neigh, mended_entries_are_asked_for_again)
+{
+    struct env *e = env_net(NULL);
+    struct neigh *n;
+
+    send_byte(e, ENV_PEER_IP, 1);
+    see_datagram(e, 1);
+    n = peer_entry(e);
+    /* Killed half-way out of the list, with half of another link address in place. */
+    n->lru.prev->next = n->lru.next;
+    memset(n->hdr, 0x55, 3);
+    neigh_mend(e->sh);
+    cr_assert_eq(peer_entry(e), n);
+    send_byte(e, ENV_PEER_IP, 2);
+    see_request(e, false);
+    answer(e);
+    see_datagram(e, 2);
+    neigh_flush(e->sh, ENV_IF);
+    cr_assert_eq(e->st->neigh->slab.in_use, 0);
+    cr_assert_eq(env_leaks(e), 0);
+}
+
+Test(neigh, mended_queue_leaves_with_the_answer)
+{
+    struct env *e = env_net(&no_peer);
+    struct neigh *n;
+
+    for (uint8_t i = 1; i < 4; i++)
+        send_byte(e, ENV_PEER_IP, i);
+    see_request(e, false);
+    n = peer_entry(e);
+    n->q_tail = NULL; /* killed between the link and the tail, before the timer was armed */
+    timer_cancel(&e->sh->wheel, &n->timer);
+    neigh_mend(e->sh);
+    cr_assert_eq(n->q_len, 3);
+    env_advance_ms(e, 2);
+    see_request(e, false);
+    answer(e);
+    for (uint8_t i = 1; i < 4; i++)
+        see_datagram(e, i);
+    cr_assert_eq(env_leaks(e), 0);
+}
