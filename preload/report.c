@@ -328,7 +328,7 @@ static void kernel_end(const uint64_t *start)
 #define X(ret, name, nr, params, args)                                                                       \
     __attribute__((unused)) static ret k_##name params                                                       \
     {                                                                                                        \
-        uint64_t start __attribute__((cleanup(kernel_end))) = kernel_begin(kind_of.name);                    \
+        uint64_t start __attribute__((cleanup(kernel_end), unused)) = kernel_begin(kind_of.name);            \
         return libc_real.name args;                                                                          \
     }
 LIBC_CALLS(X)
