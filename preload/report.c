@@ -13,10 +13,13 @@ static struct shunt_api counted;
 static struct libc libc_real;
 static struct report *rep;
 
+#define SPIN_GAP_NS 5000 /* looks that far apart are one spin */
+
 /* What this thread is about. */
 static __thread struct {
     bool asleep;      /* between sleep_prepare and sleep_finish: the ppoll there is ours */
-    uint64_t spun_ns; /* when its last look that found nothing ended; 0: it does something else */
+    uint8_t idle;     /* 1 + the kind of its last call, if there was nothing for that; else 0 */
+    uint64_t spun_ns; /* when its last look that found nothing ended; 0: it did something since */
 } thread __attribute__((tls_model("initial-exec")));
 
 static uint64_t now_ns(void)
@@ -33,24 +36,34 @@ static void add(uint64_t *n, uint64_t more)
 
 /* --- the stack's side --- */
 
-static uint64_t begin(enum report_call what)
+/* Time from start to now. A look that finds nothing after another one that did is spinning, and so is what
+ * is between them. */
+static void add_time(uint64_t start, bool idle)
 {
-    add(&rep->calls[REPORT_STACK][what], 1);
-    thread.spun_ns = 0;
-    return now_ns();
+    uint64_t over = now_ns(), spun = thread.spun_ns;
+    bool spinning = idle && spun && start - spun < SPIN_GAP_NS;
+
+    add(&rep->ns[spinning ? REPORT_SPINNING : REPORT_WORKING], over - (spinning ? spun : start));
+    thread.spun_ns = idle ? over : 0;
 }
 
+/* A call that waits comes here again and again until there is something: that is one call. */
 static ssize_t end(enum report_call what, uint64_t start, ssize_t r)
 {
-    add(&rep->ns[REPORT_WORKING], now_ns() - start);
-    if (r == -EAGAIN)
-        add(&rep->again[what], 1);
+    bool idle = r == -EAGAIN || (r == 0 && what == REPORT_EPOLL_WAIT), again = thread.idle == 1 + what;
+
+    add_time(start, idle);
+    if (!again)
+        add(&rep->calls[REPORT_STACK][what], 1);
+    if (idle != again)
+        add(&rep->again[what], idle ? 1 : (uint64_t)-1);
+    thread.idle = idle ? (uint8_t)(1 + what) : 0;
     return r;
 }
 
 #define COUNT(what, call)                                                                                    \
     ({                                                                                                       \
-        uint64_t start_ = begin(REPORT_##what);                                                              \
+        uint64_t start_ = now_ns();                                                                          \
         end(REPORT_##what, start_, real->call);                                                              \
     })
 
@@ -182,23 +195,15 @@ static int n_eset_ctl(struct ref set, int op, int fd, struct epoll_event *ev)
 
 static int n_eset_wait(struct ref set, struct epoll_event *ev, int max)
 {
-    int n = (int)COUNT(EPOLL_WAIT, eset_wait(set, ev, max));
-    if (n == 0)
-        add(&rep->again[REPORT_EPOLL_WAIT], 1);
-    return n;
+    return (int)COUNT(EPOLL_WAIT, eset_wait(set, ev, max));
 }
 
-/* A look at the devices by who waits. One that finds nothing after another one that did is spinning, and so
- * is the time between. */
+/* A look at the devices by who waits. */
 static unsigned n_poll_devices(void)
 {
-    uint64_t start = now_ns(), over;
+    uint64_t start = now_ns();
     unsigned n = real->poll_devices();
-    over = now_ns();
-    add(&rep->ns[n ? REPORT_WORKING : REPORT_SPINNING], over - start);
-    if (thread.spun_ns)
-        add(&rep->ns[REPORT_SPINNING], start - thread.spun_ns);
-    thread.spun_ns = n ? 0 : over;
+    add_time(start, n == 0);
     return n;
 }
 
@@ -212,9 +217,8 @@ static int n_sleep_prepare(struct waiter *w, struct pollfd *p, nfds_t *n, uint64
 {
     uint64_t start = now_ns();
     int r = real->sleep_prepare(w, p, n, deadline_ns);
-    add(&rep->ns[REPORT_WORKING], now_ns() - start);
+    add_time(start, false);
     thread.asleep = true;
-    thread.spun_ns = 0;
     return r;
 }
 
@@ -223,7 +227,7 @@ static void n_sleep_finish(struct waiter *w, struct pollfd *p, nfds_t n)
     uint64_t start = now_ns();
     thread.asleep = false;
     real->sleep_finish(w, p, n);
-    add(&rep->ns[REPORT_WORKING], now_ns() - start);
+    add_time(start, false);
 }
 
 static void count_stack(void)

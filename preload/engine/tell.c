@@ -56,7 +56,7 @@ static void tell_calls(struct text *t, const struct report *r)
 #undef X
     };
 
-    text_add(t, "  %-28s %12s %12s %12s\n", "calls", "stack", "of them idle", "kernel");
+    text_add(t, "  %-28s %12s %12s %12s\n", "calls", "stack", "nothing there", "kernel");
     for (unsigned i = 0; i < REPORT_CALLS_MAX; i++)
         if (r->calls[REPORT_STACK][i] || r->calls[REPORT_KERNEL][i])
             text_add(t, "    %-26s %12llu %12llu %12llu\n", names[i],
