@@ -24,6 +24,7 @@
 #include "fdtab.h"
 #include "libc.h"
 #include "popened.h"
+#include "procfs.h"
 #include "stream.h"
 
 #define COOKIE(fd) ((void *)(long)(fd))
@@ -241,17 +242,27 @@ static FILE *reopen(const char *path, const char *mode, FILE *f)
     return f;
 }
 
+/* A path below /proc may be the stack's (procfs.h). */
+static FILE *reopened(FILE *f, const char *path)
+{
+    if (!f || !path || !procfs_may_be(path) || procfs_opened(fileno(f), path))
+        return f;
+    libc.fclose(f);
+    errno = ENOENT;
+    return NULL;
+}
+
 EXPORT FILE *freopen(const char *restrict path, const char *restrict mode, FILE *restrict f)
 {
     if (!fdtab || !fd_is_stack(f->_fileno))
-        return libc.freopen(path, mode, f);
+        return reopened(libc.freopen(path, mode, f), path);
     FILE *libcs = not_standard(f);
     if (libcs)
         f = libcs;
     else if (fd_has(f->_fileno, FD_STREAM))
         return reopen(path, mode, f);
     fdtab_forget(f->_fileno); /* libc closes the number itself */
-    return libc.freopen(path, mode, f);
+    return reopened(libc.freopen(path, mode, f), path);
 }
 
 FILE *freopen64(const char *restrict path, const char *restrict mode, FILE *restrict f) ALIAS(freopen);

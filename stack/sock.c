@@ -16,7 +16,7 @@
 #include "udp.h"
 
 /* The states of <netinet/tcp.h> that matter here (that header and <linux/tcp.h> exclude each other). */
-enum { ST_SYN_SENT = 2, ST_SYN_RECV = 3, ST_CLOSE = 7 };
+enum { ST_SYN_SENT = 2, ST_SYN_RECV = 3, ST_CLOSE = 7, ST_LISTEN = 10 };
 
 static struct sock *sock_alloc(struct stack *st, enum sock_kind kind, int domain, int type, int protocol)
 {
@@ -220,7 +220,8 @@ int sock_may_accept(const struct sock *s)
 {
     if (s->type != SOCK_STREAM)
         return -EOPNOTSUPP;
-    return s->listening ? 0 : -EINVAL;
+    /* It may have been ended from outside (inspect_destroy). */
+    return s->listening && tcp_state(sock_tcb(s)) == ST_LISTEN ? 0 : -EINVAL;
 }
 
 int sock_accept(struct stack *st, struct sock *s, struct sock **out)

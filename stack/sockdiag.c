@@ -276,8 +276,6 @@ static int diag_start(struct nl_req *rq, struct nl_dump *d)
     err = read_ask(rq->nlh, &a);
     if (err)
         return err;
-    if (!tables_of(a.protocol) && a.protocol != PROTOCOL_MAX)
-        return -ENOENT;
     return a.code ? inspect_filter_audit(a.code, a.code_len, nl_may_change(rq->sh)) : 0;
 }
 
@@ -305,6 +303,8 @@ static int diag_dump(struct shard *sh, struct nl_dump *d, struct nl_out *o)
         if (read_ask(d->ask, &a))
             return -EINVAL;
         q = query_of(&a);
+        if (!q.tables && a.protocol != PROTOCOL_MAX)
+            return -ENOENT; /* the dump's end tells of it, as in Linux */
     }
     for (unsigned empty = 0; more && !full && empty < ROUNDS;) {
         struct inspect_at before = at;

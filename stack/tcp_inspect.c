@@ -1,5 +1,6 @@
 /* tcp_inspect.c: TCP's share of inspect.h: listeners, half-open connections, connections, TIME_WAIT entries,
  * with the numbers that Linux's tcp_diag.c and tcp_ipv4.c give. */
+#include <errno.h>
 #include <linux/inet_diag.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -284,6 +285,19 @@ bool tcp_inspect_find(const struct shard *csh, const struct inspect_query *q, co
     return r && view_half(sh, q, r, v);
 }
 
+static void end_connection(struct shard *sh, struct tcb *t)
+{
+    bool listener = t->state == TCPS_LISTEN;
+
+    sh->work = &t->pcb;
+    list_step();
+    tcp_abort(sh, t);
+    if (!listener)
+        return;
+    t->pcb.so_error = ECONNABORTED; /* who waits for a connection is told */
+    pcb_event(sh, &t->pcb, EV_ERR | EV_IN);
+}
+
 void tcp_inspect_destroy(struct shard *sh, const struct inspect_view *v)
 {
     void *obj = (void *)(uintptr_t)v->place;
@@ -293,9 +307,7 @@ void tcp_inspect_destroy(struct shard *sh, const struct inspect_view *v)
     } else if (v->kind == INSPECT_IS_HALF) {
         tcp_synq_free(sh, obj);
     } else {
-        sh->work = &((struct tcb *)obj)->pcb;
-        list_step();
-        tcp_abort(sh, obj);
+        end_connection(sh, obj);
     }
 }
 
