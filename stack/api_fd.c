@@ -126,10 +126,11 @@ static int fd_set_flags(struct ref r, int flags)
     if (!f)
         return err;
     if ((flags & ~f->oflags & O_ASYNC) && f->type == FILE_SOCK)
-        file_sock(f)->sig_fd = r.fd;
-    __atomic_store_n(&f->oflags, (uint32_t)(flags & FILE_FLAGS), __ATOMIC_RELAXED);
+        err = SOCK_MORE_SET(file_sock(f), sig_fd, r.fd);
+    if (!err)
+        __atomic_store_n(&f->oflags, (uint32_t)(flags & FILE_FLAGS), __ATOMIC_RELAXED);
     shard_unlock(&api_self.st->shard[0]);
-    return 0;
+    return err;
 }
 
 static int fd_file_type(struct ref r)

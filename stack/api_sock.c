@@ -218,34 +218,36 @@ static int do_ioctl(struct ref r, unsigned long req, void *arg)
 static int do_timeo_us(struct ref r, int64_t *rcv, int64_t *snd)
 {
     struct file *f = api_file(r);
+    const struct sock_more *m;
 
     if (!f)
         return -EBADF;
     if (__atomic_load_n(&f->type, __ATOMIC_RELAXED) != FILE_SOCK)
         return -ENOTSOCK;
-    *rcv = __atomic_load_n(&file_sock(f)->rcvtimeo_us, __ATOMIC_RELAXED);
-    *snd = __atomic_load_n(&file_sock(f)->sndtimeo_us, __ATOMIC_RELAXED);
+    m = __atomic_load_n(&file_sock(f)->more, __ATOMIC_RELAXED);
+    *rcv = m ? __atomic_load_n(&m->rcvtimeo_us, __ATOMIC_RELAXED) : 0;
+    *snd = m ? __atomic_load_n(&m->sndtimeo_us, __ATOMIC_RELAXED) : 0;
     return 0;
 }
 
 static int do_set_owner(struct ref r, int type, int who)
 {
-    return WITH_SOCK(r, (s->owner = who, s->owner_type = (uint8_t)type, 0));
+    return WITH_SOCK(r, SOCK_MORE_SET(s, owner, who) ?: SOCK_MORE_SET(s, owner_type, (uint8_t)type));
 }
 
 static int do_set_sig(struct ref r, int sig)
 {
-    return WITH_SOCK(r, (s->sig = (uint8_t)sig, 0));
+    return WITH_SOCK(r, SOCK_MORE_SET(s, sig, (uint8_t)sig));
 }
 
 static int do_get_sig(struct ref r)
 {
-    return WITH_SOCK(r, s->sig);
+    return WITH_SOCK(r, sock_more(s)->sig);
 }
 
 static int do_get_owner(struct ref r, int *type, int *who)
 {
-    return WITH_SOCK(r, (*who = s->owner, *type = s->owner_type, 0));
+    return WITH_SOCK(r, (*who = sock_more(s)->owner, *type = sock_more(s)->owner_type, 0));
 }
 
 /* The pieces of a ring, one behind the other. */

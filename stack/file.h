@@ -12,6 +12,7 @@
 
 struct ready_state {
     struct slab socks;         /* struct sock */
+    struct slab mores;         /* struct sock_more */
     struct slab opts;          /* struct sock_opt */
     struct slab esets;         /* struct eset */
     struct slab items;         /* struct eset_item */

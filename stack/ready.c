@@ -31,7 +31,8 @@ int ready_init(struct stack *st, uint32_t max_files)
         buckets *= 2;
     r->bucket_mask = buckets - 1;
     r->bucket = seg_alloc(st->seg, sizeof r->bucket[0] * buckets, 4096);
-    if (!r->bucket || slab_init(&r->socks, st->seg, sizeof(struct sock), max_files) ||
+    if (!r->bucket || slab_init_packed(&r->socks, st->seg, sizeof(struct sock), max_files) ||
+        slab_init(&r->mores, st->seg, sizeof(struct sock_more), max_files) ||
         slab_init(&r->opts, st->seg, sizeof(struct sock_opt), max_files) ||
         slab_init(&r->esets, st->seg, sizeof(struct eset), max_files / 16 + 1024) ||
         slab_init(&r->items, st->seg, sizeof(struct eset_item), max_files) ||
@@ -223,6 +224,7 @@ void ready_mend(struct stack *st)
 
     slab_mend(&r->waiters, waiter_is_live);
     slab_mend(&r->socks, sock_is_live);
+    sock_more_mend(st);
     slab_mend(&r->esets, eset_is_live);
     unlink_all(st);
     eset_mend(st);

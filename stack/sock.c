@@ -26,14 +26,10 @@ static struct sock *sock_alloc(struct stack *st, enum sock_kind kind, int domain
         return NULL;
     file_init(st, &s->file, FILE_SOCK);
     s->sh = &st->shard[0];
-    s->domain = (uint16_t)domain;
-    s->type = (uint16_t)type;
+    s->domain = (uint8_t)domain;
+    s->type = (uint8_t)type;
     s->protocol = (uint16_t)protocol;
     s->kind = (uint8_t)kind;
-    list_init(&s->opts);
-    sock_opt_init(s);
-    s->peek_off = -1;
-    s->incoming_cpu = -1;
     return s;
 }
 
@@ -84,8 +80,7 @@ void sock_close(struct stack *st, struct sock *s)
 
 void sock_forget(struct stack *st, struct sock *s)
 {
-    if (s->opts.next)
-        sock_opts_forget(st, s);
+    sock_more_free(st, s);
     s->file.type = FILE_FREE;
     list_step();
     slab_free(&st->ready->socks, s);
@@ -239,11 +234,8 @@ int sock_accept(struct stack *st, struct sock *s, struct sock **out)
     if (!t)
         return s->pcb->so_error ? sock_take_error(s) : -EAGAIN;
     child = sock_alloc(st, KIND_TCP, s->domain, s->type, s->protocol);
-    child->rcvtimeo_us = s->rcvtimeo_us;
-    child->sndtimeo_us = s->sndtimeo_us;
     child->filter_locked = s->filter_locked;
-    child->kept = s->kept;
-    memcpy(child->stored, s->stored, sizeof child->stored);
+    sock_more_inherit(child, s);
     child->file.placement = PLACE_STACK;
     child->state = SOCK_CONNECTED;
     attach(child, (struct pcb *)t);
@@ -307,26 +299,27 @@ static uint32_t event_bits(unsigned ev)
 
 static void tell(struct shard *sh, const struct sock *s, int sig, int code)
 {
-    struct sig_due due = {.who = s->owner, .type = s->owner_type, .sig = (uint8_t)sig};
+    const struct sock_more *m = s->more;
+    struct sig_due due = {.who = m->owner, .type = m->owner_type, .sig = (uint8_t)sig};
 
-    if (s->sig && code) {
-        due.sig = s->sig;
+    if (m->sig && code) {
+        due.sig = m->sig;
         due.code = (uint8_t)code;
-        due.fd = s->sig_fd;
+        due.fd = m->sig_fd;
     }
     shard_signal(sh, &due);
 }
 
 /* SIGURG for urgent data; SIGIO, or what F_SETSIG asked for, for the rest when O_ASYNC is set (man 7 socket,
- * man 2 fcntl). Urgent data is told twice when there is a number (kill_fasync). */
+ * man 2 fcntl); s has an owner. Urgent data is told twice when there is a number (kill_fasync). */
 static void tell_owner(struct shard *sh, const struct sock *s, unsigned ev)
 {
     bool async = s->file.oflags & O_ASYNC;
 
     if (ev & EV_URG)
         tell(sh, s, SIGURG, 0);
-    if ((ev & EV_URG) && async && s->sig)
-        tell(sh, s, s->sig, POLL_PRI);
+    if ((ev & EV_URG) && async && s->more->sig)
+        tell(sh, s, s->more->sig, POLL_PRI);
     if (!async)
         return;
     if (ev & EV_ERR)
@@ -348,7 +341,7 @@ void sock_hand_up(struct shard *sh)
 
         pcb->events = 0;
         list_del(&pcb->dirty);
-        if (s && s->owner)
+        if (s && s->more && s->more->owner)
             tell_owner(sh, s, ev);
         if (s && !list_empty(&s->file.watches))
             ready_notify(sh->st, &s->file, event_bits(ev));

@@ -49,37 +49,84 @@ enum sock_state {
 /* Options that are kept and given back but change nothing below (sock_opt.c names them). */
 #define SOCK_STORED 32
 
+/* A socket is what a connection that was accepted and is idle needs; what few sockets need is in `more`. */
 struct sock {
     struct file file; /* first */
     struct pcb *pcb;  /* what kind says */
     struct shard *sh;
-    uint16_t domain, type, protocol; /* as getsockopt SO_DOMAIN, SO_TYPE, SO_PROTOCOL */
-    uint8_t kind;                    /* enum sock_kind */
-    uint32_t uid;                    /* of who made it */
-    int32_t owner;                   /* F_SETOWN: whom SIGURG and SIGIO go to, 0: nobody */
-    uint8_t owner_type;              /* enum owner_type */
-    uint8_t sig;                     /* F_SETSIG, 0: SIGIO without further ado */
-    int32_t sig_fd;                  /* the number by which O_ASYNC was set */
-    uint8_t listening;
-    uint8_t state;         /* enum sock_state */
-    uint32_t syn_sent;     /* bytes a blocking write gave to a SYN whose answer it waits for (Fast Open) */
-    uint8_t filter_locked; /* SO_LOCK_FILTER */
+    struct sock_more *more; /* NULL: all of it is zero */
+    struct ip_ext *ip_ext;  /* of a stream (sock_opt_ip.c); datagrams: dgram.ext. NULL: none */
+    uint32_t uid;           /* of who made it */
+    uint32_t syn_sent;      /* bytes a blocking write gave to a SYN whose answer it waits for (Fast Open) */
+    uint16_t protocol;      /* these three as getsockopt SO_DOMAIN, SO_TYPE, SO_PROTOCOL */
+    uint8_t domain, type;
+    uint8_t kind;      /* enum sock_kind */
+    uint8_t state : 6; /* enum sock_state */
+    uint8_t listening : 1;
+    uint8_t filter_locked : 1; /* SO_LOCK_FILTER */
+    uint16_t kept;             /* booleans (sock_opt_kept.c) */
+};
+_Static_assert(sizeof(struct sock) <= 88, "a connection pays for it");
+
+/* What is zero for most sockets: made when it is first set to something else (sock_more_get), gone with the
+ * socket or when it is all zero again at the socket's decision (sock_more_trim). The first word is the slab's
+ * while it is free. */
+struct sock_more {
+    struct sock *of;
+    struct list opts; /* struct sock_opt: recorded setsockopt calls, until decided (UDP and BOTH: kept) */
+    uint32_t nopts;
+    bool in_use;
+    uint8_t begin_values[0];
+    uint8_t owner_type;    /* enum owner_type */
+    uint8_t sig;           /* F_SETSIG, 0: SIGIO without further ado */
     uint8_t txrehash_off;  /* SO_TXREHASH 0 */
-    int32_t incoming_cpu;  /* SO_INCOMING_CPU; -1: not known */
-    uint8_t buf_lock;      /* SO_BUF_LOCK of datagrams */
-    uint32_t kept;         /* booleans (sock_opt_kept.c) */
-    uint32_t zc_next;      /* number of the next zero-copy send */
-    uint16_t zc_more;      /* datagrams: such sends in what is under construction (MSG_MORE) */
+    int32_t owner;         /* F_SETOWN: whom SIGURG and SIGIO go to, 0: nobody */
+    int32_t sig_fd;        /* the number by which O_ASYNC was set */
+    int32_t incoming_cpu1; /* SO_INCOMING_CPU plus 1; 0: not known */
+    int32_t peek_off1;     /* SO_PEEK_OFF of a stream plus 1; 0: not used */
     uint32_t txtime_clock, txtime_flags;
-    int32_t peek_off;    /* SO_PEEK_OFF of a stream; -1: not used */
+    uint32_t zc_next;    /* number of the next zero-copy send; always there with SOCK_ZEROCOPY */
+    uint16_t zc_more;    /* datagrams: such sends in what is under construction (MSG_MORE) */
+    uint8_t buf_lock;    /* SO_BUF_LOCK of datagrams */
     uint8_t bound_lo;    /* SO_BINDTODEVICE names loopback, which pcb.ifindex can't */
     uint8_t foreign_dev; /* SO_BINDTODEVICE names no interface of the stack: a socket for the kernel */
     int64_t rcvtimeo_us, sndtimeo_us; /* 0: for ever */
-    struct ip_ext *ip_ext;            /* of a stream (sock_opt_ip.c); datagrams: dgram.ext. NULL: none */
-    struct list opts; /* struct sock_opt: recorded setsockopt calls, until decided (UDP and BOTH: kept) */
-    uint32_t nopts;
-    int32_t stored[SOCK_STORED];
+    int32_t stored[SOCK_STORED];      /* less their defaults (sock_opt.c) */
 };
+
+extern const struct sock_more sock_more_none;
+
+/* To read from. */
+static inline const struct sock_more *sock_more(const struct sock *s)
+{
+    return s->more ? s->more : &sock_more_none;
+}
+/* To write to. NULL: no memory. */
+struct sock_more *sock_more_get(struct sock *s);
+void sock_more_free(struct stack *st, struct sock *s);
+void sock_more_trim(struct stack *st, struct sock *s);
+/* What a connection takes over from its listener, kept among it. Without memory it goes without. */
+void sock_more_inherit(struct sock *child, const struct sock *listener);
+void sock_more_mend(struct stack *st); /* ready_mend's, after the sockets */
+
+static inline int32_t sock_peek_off(const struct sock *s)
+{
+    return (int32_t)((uint32_t)sock_more(s)->peek_off1 - 1);
+}
+
+static inline int32_t sock_incoming_cpu(const struct sock *s)
+{
+    return (int32_t)((uint32_t)sock_more(s)->incoming_cpu1 - 1);
+}
+
+/* Sets one value, without making the object for a zero. 0 or -ENOBUFS. */
+#define SOCK_MORE_SET(s, field, v)                                                                           \
+    ({                                                                                                       \
+        struct sock_more *m_ = (v) || (s)->more ? sock_more_get(s) : NULL;                                   \
+        if (m_)                                                                                              \
+            m_->field = (v);                                                                                 \
+        m_ || !(v) ? 0 : -ENOBUFS;                                                                           \
+    })
 
 /* A recorded setsockopt call, for the kernel socket that may take this one's place. */
 #define SOCK_OPT_MAX   64  /* calls recorded a socket */
@@ -185,7 +232,6 @@ bool sock_ip_null_is_fault(const struct sock *s, int level, int name);
 bool sock_knows_level(const struct sock *s, int level);
 /* What getsockopt says of another (ip_getsockopt, ipv6_getsockopt), as -errno. */
 int sock_no_level(const struct sock *s);
-void sock_opt_init(struct sock *s); /* defaults of what is stored */
 /* A stored option's value (IP_FREEBIND, IP_BIND_ADDRESS_NO_PORT ...); 0 for one that is not stored. */
 int sock_stored(const struct sock *s, int level, int name);
 

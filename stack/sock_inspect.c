@@ -19,7 +19,7 @@ static void add_sock(struct sock *s, struct inspect_view *v)
     v->cookie = s->file.id;
     v->mark = (uint32_t)sock_stored(s, SOL_SOCKET, SO_MARK);
     v->priority = (uint32_t)sock_stored(s, SOL_SOCKET, SO_PRIORITY);
-    if (s->bound_lo)
+    if (sock_more(s)->bound_lo)
         v->ifindex = (uint32_t)stack_if_shown(s->sh->st, 0);
 }
 

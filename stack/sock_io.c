@@ -191,7 +191,7 @@ static ssize_t send_zerocopy(struct stack *st, struct sock *s, const struct msgh
 
     if (!want)
         return send_opening(st, s, msg, flags, skip, true);
-    r = tcp_zerocopy_begin(s->sh, sock_tcb(s), s->zc_next, want, &e);
+    r = tcp_zerocopy_begin(s->sh, sock_tcb(s), s->more->zc_next, want, &e);
     if (r)
         return r;
     n = send_opening(st, s, msg, flags, 0, true);
@@ -200,7 +200,7 @@ static ssize_t send_zerocopy(struct stack *st, struct sock *s, const struct msgh
         return n;
     }
     tcp_zerocopy_queued(s->sh, sock_tcb(s), e, (uint32_t)n);
-    s->zc_next++;
+    s->more->zc_next++;
     return n;
 }
 
@@ -263,23 +263,23 @@ static ssize_t send_udp_zerocopy(struct stack *st, struct sock *s, const struct 
     struct errq_entry *e = NULL;
     ssize_t n;
 
-    if (counts && (!errq_zerocopy_room(s->sh, s->pcb, s->zc_more > 0) ||
-                   !(e = errq_zerocopy_new(s->sh, s->zc_next - s->zc_more))))
+    if (counts && (!errq_zerocopy_room(s->sh, s->pcb, s->more->zc_more > 0) ||
+                   !(e = errq_zerocopy_new(s->sh, s->more->zc_next - s->more->zc_more))))
         return -ENOBUFS;
     n = send_udp(st, s, msg, flags);
     if (n >= 0 && counts) {
-        s->zc_next++;
-        s->zc_more++;
+        s->more->zc_next++;
+        s->more->zc_more++;
     }
-    if (n == -EAGAIN || (flags & MSG_MORE && n >= 0) || !s->zc_more) {
+    if (n == -EAGAIN || (flags & MSG_MORE && n >= 0) || !s->more->zc_more) {
         if (e)
             errq_zerocopy_free(s->sh, e);
         return n;
     }
-    if (!e && !(e = errq_zerocopy_new(s->sh, s->zc_next - s->zc_more)))
+    if (!e && !(e = errq_zerocopy_new(s->sh, s->more->zc_next - s->more->zc_more)))
         return n;
-    e->ee.ee_data = s->zc_next - 1;
-    s->zc_more = 0;
+    e->ee.ee_data = s->more->zc_next - 1;
+    s->more->zc_more = 0;
     errq_zerocopy_done(s->sh, s->pcb, e);
     return n;
 }
@@ -364,7 +364,8 @@ static ssize_t recv_tcp(struct sock *s, struct msghdr *msg, int flags, size_t sk
 {
     struct tcb *t = sock_tcb(s);
     int tflags = flags & (MSG_PEEK | MSG_TRUNC);
-    size_t peek = (flags & MSG_PEEK) && s->peek_off > 0 ? (size_t)s->peek_off : 0; /* SO_PEEK_OFF */
+    int32_t off = sock_peek_off(s); /* SO_PEEK_OFF */
+    size_t peek = (flags & MSG_PEEK) && off > 0 ? (size_t)off : 0;
     ssize_t n;
 
     if (flags & MSG_OOB)
@@ -376,10 +377,8 @@ static ssize_t recv_tcp(struct sock *s, struct msghdr *msg, int flags, size_t sk
         n = recv_on(s, msg, tflags, skip, peek + (flags & MSG_PEEK ? skip : 0));
     else
         n = tcp_recv(s->sh, t, msg->msg_iov, (int)msg->msg_iovlen, tflags, peek);
-    if (s->peek_off >= 0 && n > 0 && !(flags & MSG_OOB))
-        s->peek_off = flags & MSG_PEEK  ? s->peek_off + (int32_t)n
-                      : s->peek_off > n ? s->peek_off - (int32_t)n
-                                        : 0;
+    if (off >= 0 && n > 0 && !(flags & MSG_OOB))
+        s->more->peek_off1 = 1 + (flags & MSG_PEEK ? off + (int32_t)n : off > n ? off - (int32_t)n : 0);
     if (n >= 0) {
         msg->msg_namelen = 0;
         msg->msg_flags &= flags & MSG_OOB ? MSG_OOB | MSG_TRUNC : 0;

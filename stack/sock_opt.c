@@ -76,7 +76,7 @@ static const struct stored_opt {
 };
 
 #define NSTORED (sizeof stored_opts / sizeof stored_opts[0])
-_Static_assert(NSTORED <= SOCK_STORED, "sock.stored is too short");
+_Static_assert(NSTORED <= SOCK_STORED, "sock_more.stored is too short");
 
 static int find_stored(int level, int name)
 {
@@ -86,19 +86,30 @@ static int find_stored(int level, int name)
     return -1;
 }
 
-void sock_opt_init(struct sock *s)
+static int32_t stored_default(const struct sock *s, int i)
 {
-    for (unsigned i = 0; i < NSTORED; i++)
-        s->stored[i] = stored_opts[i].def;
-    if (s->domain == AF_INET6) /* inet6_create, unlike inet_create, sets no such bit */
-        s->stored[find_stored(IPPROTO_IP, IP_MULTICAST_ALL)] = 0;
+    const struct stored_opt *o = &stored_opts[i];
+
+    if (o->level == IPPROTO_IP && o->name == IP_MULTICAST_ALL && s->domain == AF_INET6)
+        return 0; /* inet6_create, unlike inet_create, sets no such bit */
+    return o->def;
+}
+
+static int32_t stored_at(const struct sock *s, int i)
+{
+    return (int32_t)((uint32_t)sock_more(s)->stored[i] + (uint32_t)stored_default(s, i));
+}
+
+static int store_at(struct sock *s, int i, int32_t v)
+{
+    return SOCK_MORE_SET(s, stored[i], (int32_t)((uint32_t)v - (uint32_t)stored_default(s, i)));
 }
 
 int sock_stored(const struct sock *s, int level, int name)
 {
     int i = find_stored(level, name);
 
-    return i < 0 ? 0 : s->stored[i];
+    return i < 0 ? 0 : stored_at(s, i);
 }
 
 static void set_pcb_flag(struct sock *s, uint16_t flag, bool on)
@@ -142,8 +153,9 @@ static int proto_getopt(struct sock *s, int level, int name, void *val, uint32_t
 #define TIMEO_NONE 1
 
 /* SO_RCVTIMEO, SO_SNDTIMEO (sock_set_timeout). */
-static int set_timeo(int64_t *to, const void *val, socklen_t len)
+static int set_timeo(struct sock *s, bool rcv, const void *val, socklen_t len)
 {
+    struct sock_more *m;
     struct timeval tv;
     int64_t us;
 
@@ -158,8 +170,10 @@ static int set_timeo(int64_t *to, const void *val, socklen_t len)
         us = 0;
     else
         us = (int64_t)tv.tv_sec * 1000000 + tv.tv_usec;
-    __atomic_store_n(to, us, __ATOMIC_RELAXED); /* read without the lock (api_sock.c) */
-    return 0;
+    m = us || s->more ? sock_more_get(s) : NULL;
+    if (m) /* read without the lock (api_sock.c) */
+        __atomic_store_n(rcv ? &m->rcvtimeo_us : &m->sndtimeo_us, us, __ATOMIC_RELAXED);
+    return m || !us ? 0 : -ENOBUFS;
 }
 
 /* Binds s to interface i of the stack; -1: to one that is not the stack's, -2: to none. Everything that comes
@@ -170,8 +184,8 @@ static int bind_to_if(struct stack *st, struct sock *s, int i)
     /* An interface of the host's: the socket is meant for the kernel, if it can still go there. */
     if (i == -1 && (st->isolate || s->file.placement != PLACE_UNDECIDED))
         return -ENODEV;
-    s->foreign_dev = i == -1;
-    s->bound_lo = i == 0;
+    if (SOCK_MORE_SET(s, foreign_dev, i == -1) || SOCK_MORE_SET(s, bound_lo, i == 0))
+        return -ENOBUFS;
     s->pcb->ifindex = i > 0 ? (uint8_t)i : 0;
     return 0;
 }
@@ -241,8 +255,7 @@ static int set_socket_int(struct sock *s, int name, int v)
         return 0;
     case SO_BSDCOMPAT: /* nothing since Linux 2.2 */
     case SO_INCOMING_CPU:
-        s->incoming_cpu = v;
-        return 0;
+        return SOCK_MORE_SET(s, incoming_cpu1, (int32_t)((uint32_t)v + 1));
     case SO_TYPE:
     case SO_DOMAIN:
     case SO_PROTOCOL:
@@ -257,15 +270,16 @@ static int set_socket_int(struct sock *s, int name, int v)
 /* Kept and shown only: nothing is queued below a datagram socket. Its time outlives its being off. */
 static int set_dgram_linger(struct sock *s, const struct linger *val)
 {
-    int32_t *kept = &s->stored[find_stored(SOL_SOCKET, SO_LINGER)];
+    int i = find_stored(SOL_SOCKET, SO_LINGER);
+    int32_t kept = stored_at(s, i);
     struct linger l;
 
     memcpy(&l, val, sizeof l);
     if (l.l_onoff)
-        *kept = l.l_linger < 0 ? INT_MAX : l.l_linger;
-    else if (*kept >= 0)
-        *kept = ~*kept;
-    return 0;
+        kept = l.l_linger < 0 ? INT_MAX : l.l_linger;
+    else if (kept >= 0)
+        kept = ~kept;
+    return store_at(s, i, kept);
 }
 
 static int get_dgram_linger(const struct sock *s, void *val, socklen_t *len)
@@ -292,9 +306,9 @@ static int set_socket(struct stack *st, struct sock *s, int name, const void *va
         return -EINVAL;
     memcpy(&v, val, sizeof v);
     if (name == SO_RCVTIMEO || name == OPT_RCVTIMEO_NEW)
-        return set_timeo(&s->rcvtimeo_us, val, len);
+        return set_timeo(s, true, val, len);
     if (name == SO_SNDTIMEO || name == OPT_SNDTIMEO_NEW)
-        return set_timeo(&s->sndtimeo_us, val, len);
+        return set_timeo(s, false, val, len);
     if (name == SO_LINGER && len < sizeof(struct linger))
         return -EINVAL;
     if (name == SO_LINGER && !sock_is_tcp(s))
@@ -336,7 +350,8 @@ static int set_stored(struct sock *s, int level, int name, const void *val, sock
         v = !!v;
     if (v < o->least || v > o->greatest)
         return -EINVAL;
-    s->stored[i] = v;
+    if (store_at(s, i, v))
+        return -ENOBUFS;
     if (sock_is_tcp(s) && level == IPPROTO_IP && name == IP_RECVERR)
         tcp_set_recverr(s->sh, sock_tcb(s), PCB_RECVERR, v);
     else if (sock_is_tcp(s) && level == IPPROTO_IPV6 && name == IPV6_RECVERR)
@@ -492,6 +507,7 @@ static int record(struct stack *st, struct sock *s, int level, int name, const v
                 (level == IPPROTO_IPV6 && ((name >= MCAST_JOIN_GROUP && name <= MCAST_MSFILTER) ||
                                            name == IPV6_JOIN_GROUP || name == IPV6_LEAVE_GROUP));
     struct sock_opt *o = NULL;
+    struct sock_more *m;
 
     if (len > SOCK_OPT_BYTES && !adds)
         len = SOCK_OPT_BYTES; /* longer than any: what is beyond is not looked at */
@@ -501,7 +517,10 @@ static int record(struct stack *st, struct sock *s, int level, int name, const v
                    : -ENOBUFS;
     if (level == SOL_SOCKET && name == SO_DETACH_FILTER)
         name = SO_ATTACH_FILTER; /* what sock_opt_recorded reads from the socket: nothing, then */
-    list_for_each(n, &s->opts)
+    m = sock_more_get(s);
+    if (!m)
+        return -ENOBUFS;
+    list_for_each(n, &m->opts)
     {
         struct sock_opt *x = container_of(n, struct sock_opt, node);
 
@@ -509,14 +528,14 @@ static int record(struct stack *st, struct sock *s, int level, int name, const v
             o = x;
     }
     if (!o) {
-        o = s->nopts < SOCK_OPT_MAX ? slab_alloc(&st->ready->opts) : NULL;
+        o = m->nopts < SOCK_OPT_MAX ? slab_alloc(&st->ready->opts) : NULL;
         if (!o)
             return -ENOBUFS;
-        s->nopts++;
-        list_add_tail(&s->opts, &o->node);
+        m->nopts++;
+        list_add_tail(&m->opts, &o->node);
     } else { /* the order of the last calls counts */
         list_del(&o->node);
-        list_add_tail(&s->opts, &o->node);
+        list_add_tail(&m->opts, &o->node);
     }
     o->level = level;
     o->name = name;
@@ -562,7 +581,7 @@ static int get_device(const struct stack *st, const struct sock *s, void *val, s
 {
     const char *name = st->ifn[s->pcb->ifindex].name;
 
-    if (!s->pcb->ifindex && !s->bound_lo) {
+    if (!s->pcb->ifindex && !sock_more(s)->bound_lo) {
         *len = 0;
         return 0;
     }
@@ -619,21 +638,23 @@ static int get_socket(struct stack *st, struct sock *s, int name, void *val, soc
     case SO_SNDLOWAT:
         return put_int(1, val, len);
     case SO_INCOMING_CPU: /* a connection's packets are the shard's */
-        return put_int(s->pcb->remote.port_be && s->incoming_cpu < 0 ? s->pcb->shard : s->incoming_cpu, val,
-                       len);
+        return put_int(s->pcb->remote.port_be && sock_incoming_cpu(s) < 0 ? s->pcb->shard
+                                                                          : sock_incoming_cpu(s),
+                       val, len);
     case OPT_INCOMING_NAPI_ID: /* as where there is no NAPI */
     case SO_BSDCOMPAT:
         return put_int(0, val, len);
     case SO_RCVTIMEO:
     case OPT_RCVTIMEO_NEW:
-        return put_timeo(s->rcvtimeo_us, val, len);
+        return put_timeo(sock_more(s)->rcvtimeo_us, val, len);
     case SO_SNDTIMEO:
     case OPT_SNDTIMEO_NEW:
-        return put_timeo(s->sndtimeo_us, val, len);
+        return put_timeo(sock_more(s)->sndtimeo_us, val, len);
     case SO_BINDTODEVICE:
         return get_device(st, s, val, len);
     case SO_BINDTOIFINDEX:
-        return put_int(s->pcb->ifindex || s->bound_lo ? stack_if_shown(st, s->pcb->ifindex) : 0, val, len);
+        return put_int(s->pcb->ifindex || sock_more(s)->bound_lo ? stack_if_shown(st, s->pcb->ifindex) : 0,
+                       val, len);
     case SO_GET_FILTER:
         return filter_get(s->sh, s->pcb->filter, val, len);
     case SO_LOCK_FILTER:
@@ -748,5 +769,5 @@ int sock_getsockopt(struct stack *st, struct sock *s, int level, int name, void 
     i = find_stored(level, name);
     if (i < 0)
         return -ENOPROTOOPT;
-    return level == IPPROTO_IP ? put_ip_int(s->stored[i], val, len) : put_int(s->stored[i], val, len);
+    return level == IPPROTO_IP ? put_ip_int(stored_at(s, i), val, len) : put_int(stored_at(s, i), val, len);
 }

@@ -64,9 +64,9 @@ static int set_txtime(struct sock *s, const void *val, socklen_t len)
         return -EINVAL;
     if (!sock_is_tcp(s))
         ((struct dgram *)s->pcb)->flags |= DG_TXTIME;
-    s->txtime_clock = v[0];
-    s->txtime_flags = v[1];
-    return 0;
+    if (SOCK_MORE_SET(s, txtime_clock, v[0]))
+        return -ENOBUFS;
+    return SOCK_MORE_SET(s, txtime_flags, v[1]);
 }
 
 /* What needs rights in the machine's own namespaces, and off is always allowed. */
@@ -98,19 +98,16 @@ static int set_unusual(struct sock *s, int name, int v)
             return -EOPNOTSUPP;
         if (v < -1 || v > 1)
             return -EINVAL;
-        s->txrehash_off = v == 0;
-        return 0;
+        return SOCK_MORE_SET(s, txrehash_off, v == 0);
     case OPT_BUF_LOCK: /* whether the buffers of a datagram socket were set, which nothing else would change
                         */
         if (v & ~3)
             return -EINVAL;
-        s->buf_lock = (uint8_t)v;
-        return 0;
+        return SOCK_MORE_SET(s, buf_lock, (uint8_t)v);
     case SO_PEEK_OFF:
         if (!sock_is_tcp(s))
             return -ENOPROTOOPT;
-        s->peek_off = v;
-        return 0;
+        return SOCK_MORE_SET(s, peek_off1, (int32_t)((uint32_t)v + 1));
     default:
         return -ENOPROTOOPT;
     }
@@ -128,8 +125,10 @@ int sock_kept_setopt(struct sock *s, int name, const void *val, socklen_t len)
         return -EOPNOTSUPP;
     if (name == SO_ZEROCOPY && (v < 0 || v > 1))
         return -EINVAL;
+    if (name == SO_ZEROCOPY && v && !sock_more_get(s))
+        return -ENOBUFS;
     if (bit) {
-        s->kept = v ? s->kept | bit : s->kept & ~bit;
+        s->kept = (uint16_t)(v ? s->kept | bit : s->kept & ~bit);
         return 0;
     }
     return name == SO_TXTIME ? set_txtime(s, val, len) : set_unusual(s, name, v);
@@ -176,13 +175,13 @@ static int get_unusual(struct sock *s, int name, int *v)
         *v = 64;
         return 0;
     case OPT_TXREHASH:
-        *v = !s->txrehash_off;
+        *v = !sock_more(s)->txrehash_off;
         return sock_is_tcp(s) ? 0 : -EOPNOTSUPP;
     case OPT_BUF_LOCK:
-        *v = s->buf_lock;
+        *v = sock_more(s)->buf_lock;
         return 0;
     case SO_PEEK_OFF:
-        *v = s->peek_off;
+        *v = sock_peek_off(s);
         return sock_is_tcp(s) ? 0 : -ENOPROTOOPT;
     default:
         return -ENOPROTOOPT;
@@ -192,7 +191,7 @@ static int get_unusual(struct sock *s, int name, int *v)
 int sock_kept_getopt(struct sock *s, int name, void *val, socklen_t *len)
 {
     static const int nobody[3] = {0, -1, -1}; /* struct ucred: pid, uid, gid */
-    const uint32_t txtime[2] = {s->txtime_clock, s->txtime_flags};
+    const uint32_t txtime[2] = {sock_more(s)->txtime_clock, sock_more(s)->txtime_flags};
     uint32_t bit = bool_bit(name);
     int v = 0, err = 0;
 

@@ -82,7 +82,7 @@ int sock_decide(struct stack *st, struct sock *s, enum sock_op op, const struct 
         return now != PLACE_UNDECIDED || (op != SOCK_OP_BIND && !sa) ? (int)now
                                                                      : (int)place_packet(st, op, sa, len);
     if (op == SOCK_OP_LISTEN)
-        return s->type != SOCK_STREAM ? (int)now : s->foreign_dev ? PLACE_KERNEL : PLACE_BOTH;
+        return s->type != SOCK_STREAM ? (int)now : sock_more(s)->foreign_dev ? PLACE_KERNEL : PLACE_BOTH;
     if (remote && (!sa || len < sizeof sa->sa_family))
         return (int)now;
     if (sa->sa_family == AF_UNSPEC && (op == SOCK_OP_CONNECT || (remote && s->domain == AF_INET6)))
@@ -97,7 +97,7 @@ int sock_decide(struct stack *st, struct sock *s, enum sock_op op, const struct 
         return PLACE_KERNEL;
     if (r) /* wrong on either side: whoever has the socket says so */
         return (int)now;
-    if (s->foreign_dev)
+    if (sock_more(s)->foreign_dev)
         return PLACE_KERNEL;
     /* No twin for a wildcard: packets of the wire reach a raw socket from its birth on; the kernel's part
      * comes with the first send to there. */
@@ -117,22 +117,27 @@ void sock_set_placement(struct stack *st, struct sock *s, enum placement p)
      * has the options by then. UDP sockets may get a twin late. */
     if (p == PLACE_STACK && sock_is_tcp(s))
         sock_opts_forget(st, s);
+    sock_more_trim(st, s);
 }
 
 void sock_opts_forget(struct stack *st, struct sock *s)
 {
-    list_for_each_safe(n, &s->opts)
+    if (!s->more)
+        return;
+    list_for_each_safe(n, &s->more->opts)
     {
         list_del(n);
         list_step();
         slab_free(&st->ready->opts, container_of(n, struct sock_opt, node));
     }
-    s->nopts = 0;
+    s->more->nopts = 0;
 }
 
 int sock_opt_recorded(struct sock *s, int i, int *level, int *name, void *val, socklen_t *len)
 {
-    list_for_each(n, &s->opts)
+    if (!s->more)
+        return -ENOENT;
+    list_for_each(n, &s->more->opts)
     {
         const struct sock_opt *o = container_of(n, struct sock_opt, node);
 

@@ -93,7 +93,7 @@ Test(sock_opt, timeouts)
     socklen_t len = sizeof got;
 
     cr_assert_eq(sock_setsockopt(e->st, s, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv), 0);
-    cr_assert_eq(s->rcvtimeo_us, 2000500);
+    cr_assert_eq(s->more->rcvtimeo_us, 2000500);
     cr_assert_eq(sock_getsockopt(e->st, s, SOL_SOCKET, SO_RCVTIMEO, &got, &len), 0);
     cr_assert_eq(got.tv_sec, 2);
     cr_assert_eq(got.tv_usec, 500);
