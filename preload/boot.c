@@ -56,7 +56,9 @@ static void start_once(void)
     guard_enter();
     reserve_release();
     limit_before_start();
+    char **before = tree_env_whole();
     const struct shunt_api *a = start();
+    tree_env_back(before);
     limit_after_start();
     if (a) {
         fdtab_follow(a);
@@ -66,7 +68,7 @@ static void start_once(void)
         signals_faults();
         __atomic_store_n(&state, RUNNING, __ATOMIC_RELEASE);
     } else {
-        const char *fallback = getenv("SHUNT_FALLBACK");
+        const char *fallback = tree_setting("SHUNT_FALLBACK");
         if (!fallback || strcmp(fallback, "kernel") != 0)
             raw_syscall(SYS_exit_group, 1, 0, 0, 0, 0, 0);
         __atomic_store_n(&state, KERNEL, __ATOMIC_RELEASE);

@@ -15,7 +15,7 @@
 static void start_if_privileged(void)
 {
     static const char *const privileged[] = {"tap:", "packet:", "xdp:", "pci:"};
-    const char *links = getenv("SHUNT_LINK");
+    const char *links = tree_setting("SHUNT_LINK");
     if (!links || geteuid() != 0)
         return;
     for (size_t i = 0; i < sizeof(privileged) / sizeof(privileged[0]); i++) {

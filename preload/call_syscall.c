@@ -22,6 +22,7 @@
 #include "libc.h"
 #include "route.h"
 #include "signals.h"
+#include "tree.h"
 #include "wait.h"
 
 #define P(x) ((void *)(x))
@@ -330,7 +331,7 @@ static long other_call(long nr, const long *a, bool *done)
 
 int route_setting(const char *variable, int otherwise)
 {
-    const char *v = getenv(variable);
+    const char *v = tree_setting(variable);
     return v && *v ? atoi(v) : otherwise;
 }
 

@@ -11,6 +11,7 @@
 
 #include "libc.h"
 #include "report.h"
+#include "tree.h"
 
 _Static_assert(UNSUP_MAX <= sizeof((struct report){0}.unsupported) / sizeof(unsigned), "room in the report");
 
@@ -26,7 +27,7 @@ static int level_of(const char *name, int otherwise)
 
 bool diag_wants(const char *level)
 {
-    return level_of(level, 0) <= level_of(getenv("SHUNT_LOG"), 1);
+    return level_of(level, 0) <= level_of(tree_setting("SHUNT_LOG"), 1);
 }
 
 void diag_line(const char *level, const char *fmt, ...)

@@ -48,6 +48,7 @@
 #include "libc.h"
 #include "route.h"
 #include "signals.h"
+#include "tree.h"
 #include "vfork.h"
 
 bool dispatch_on, dispatch_sigsys;
@@ -554,7 +555,7 @@ void dispatch_end(struct dispatch_scope *s)
 
 static void refuse(const char *why)
 {
-    const char *fallback = getenv("SHUNT_FALLBACK");
+    const char *fallback = tree_setting("SHUNT_FALLBACK");
     bool go_on = fallback && strcmp(fallback, "kernel") == 0;
     diag_line(go_on ? "warn" : "error",
               "this program makes its own system calls, and they cannot be seen: %s%s", why,

@@ -228,6 +228,35 @@ static void warn_if_lost(void)
     }
 }
 
+static bool has_name(char *const *env, const char *var)
+{
+    for (; env && *env; env++)
+        if (same_name(*env, var))
+            return true;
+    return false;
+}
+
+/* Puts what was saved and is not among the n variables of env behind them; how many there are now. */
+static size_t add_saved(char **env, size_t n)
+{
+    for (unsigned i = 0; i < nsaved; i++) {
+        size_t k = 0;
+        while (k < n && !same_name(env[k], saved[i]))
+            k++;
+        if (k == n)
+            env[n++] = (char *)saved[i];
+    }
+    return n;
+}
+
+const char *tree_setting(const char *name)
+{
+    const char *v = getenv(name);
+    if (!v && (v = env_get((char *const *)saved, name)))
+        v += strlen(name) + 1;
+    return v;
+}
+
 char *const *tree_env(char *const *envp, const char *place, char **out, char *bytes)
 {
     size_t n = 0;
@@ -246,13 +275,7 @@ char *const *tree_env(char *const *envp, const char *place, char **out, char *by
         }
         out[n++] = *e;
     }
-    for (unsigned i = 0; i < nsaved; i++) {
-        size_t k = 0;
-        while (k < n && !same_name(out[k], saved[i]))
-            k++;
-        if (k == n)
-            out[n++] = (char *)saved[i];
-    }
+    n = add_saved(out, n);
     if (*place) {
         memcpy(bytes, PLACE "=", sizeof(PLACE));
         strcpy(bytes + sizeof(PLACE), place);
@@ -260,6 +283,28 @@ char *const *tree_env(char *const *envp, const char *place, char **out, char *by
     }
     out[n] = NULL;
     return out;
+}
+
+char **tree_env_whole(void)
+{
+    char **before = environ, **env;
+    unsigned i = 0;
+    while (i < nsaved && has_name(environ, saved[i]))
+        i++;
+    /* Not given back: another thread may be reading it when it is no longer the environment. */
+    if (i < nsaved && (env = malloc(tree_env_room(environ).pointers * sizeof(*env)))) {
+        size_t n = 0;
+        for (char **e = environ; e && *e; e++)
+            env[n++] = *e;
+        env[add_saved(env, n)] = NULL;
+        environ = env;
+    }
+    return before;
+}
+
+void tree_env_back(char **before)
+{
+    environ = before;
 }
 
 /* --- the pair --- */

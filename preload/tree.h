@@ -22,6 +22,14 @@ int tree_close_range(unsigned lo, unsigned hi, int flags);
 /* This process has another root directory now, where the library may not be: new images are looked after. */
 void tree_root_changed(void);
 
+/* The value of a SHUNT_ variable: the environment's, or what it had when the process began, should the
+ * program have cleared it. NULL: neither has it. */
+const char *tree_setting(const char *name);
+/* While a stack is started the environment has what it had when the process began. The other one, for
+ * tree_env_back. */
+char **tree_env_whole(void);
+void tree_env_back(char **before);
+
 /* The environment of a new image: envp, with what the tree needs and envp lacks. An envp that names another
  * tree is left as it is. TREE_ENV gives one that lives as long as the caller's frame; place: of SHUNT_PLACE,
  * "" without. */

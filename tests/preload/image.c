@@ -119,6 +119,8 @@ static long image_do(const char *word)
             mmap((void *)at, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         return 0;
     }
+    if (IS("clearenv"))
+        return clearenv();
     if (IS("lowest")) {
         int n = open("/dev/null", O_RDONLY);
         close(n);
@@ -750,7 +752,8 @@ static int hear_connect(int l)
     return c;
 }
 
-CHECK(an_image_maps_before_its_first_socket)
+/* Its first socket comes after it did something else. */
+static void image_first(const char *what)
 {
     struct sockaddr_in a;
     char word[32];
@@ -760,9 +763,19 @@ CHECK(an_image_maps_before_its_first_socket)
     l = listen4(&a);
     NEED(fcntl(l, F_SETFD, FD_CLOEXEC) == 0);
     snprintf(word, sizeof(word), "-connect:%d", ntohs(a.sin_port));
-    V(IMAGE(EXECVE, (char *)"-maps:", word, NULL));
+    V(IMAGE(EXECVE, (char *)what, word, NULL));
     NEED(poll_for(l, POLLIN, 1000) & POLLIN);
     hear_connect(l);
+}
+
+CHECK(an_image_maps_before_its_first_socket)
+{
+    image_first("-maps:");
+}
+
+CHECK(an_image_clears_its_environment_before_its_first_socket)
+{
+    image_first("-clearenv:");
 }
 
 CHECK(by_system_and_popen)

@@ -153,3 +153,15 @@ CHECK(cancelled_in_it)
     R(epoll_ctl(ep, EPOLL_CTL_ADD, l, &ev));
     R(epoll_wait(ep, &ev, 1, 100));
 }
+
+/* Not a set, but a process that has had no socket as well. */
+CHECK(environment_cleared_before_the_first_socket)
+{
+    struct sockaddr_in at;
+
+    if (!fresh())
+        return;
+    R(clearenv());
+    listener(&at);
+    R(connect(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&at, sizeof at));
+}
