@@ -62,6 +62,18 @@ static int listener(struct sockaddr_in *at)
     return l;
 }
 
+/* Not a set, but a process that has had no socket as well; first, because the tree has no stack yet. */
+CHECK(environment_cleared_before_the_first_socket)
+{
+    struct sockaddr_in at;
+
+    if (!fresh())
+        return;
+    R(clearenv());
+    listener(&at);
+    R(connect(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&at, sizeof at));
+}
+
 CHECK(one_sleeper_sees_the_first_socket)
 {
     struct epoll_event ev = {.events = EPOLLIN, .data.u32 = 7};
@@ -152,16 +164,4 @@ CHECK(cancelled_in_it)
     l = listener(&at);
     R(epoll_ctl(ep, EPOLL_CTL_ADD, l, &ev));
     R(epoll_wait(ep, &ev, 1, 100));
-}
-
-/* Not a set, but a process that has had no socket as well. */
-CHECK(environment_cleared_before_the_first_socket)
-{
-    struct sockaddr_in at;
-
-    if (!fresh())
-        return;
-    R(clearenv());
-    listener(&at);
-    R(connect(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&at, sizeof at));
 }
