@@ -1,5 +1,11 @@
 /* memif_intr.c: see memif_intr.h.
  *
+ * Checksums. memif's descriptors carry no offload flags. So a receiver that takes frames whose TCP or UDP
+ * checksum is left at the pseudo-header's sum (as virtio's VIRTIO_NET_HDR_F_NEEDS_CSUM has it) says so in its
+ * ring's flags, by a bit that the protocol does not use: other implementations leave it zero and get whole
+ * checksums, and whoever connects anew starts from zero. Such a frame is told from others by the sum itself,
+ * so that a wrong one that a program wrote stays wrong.
+ *
  * A memif ring has a flag by which its receiver says whether it wants to be told of new packets (by an
  * eventfd that came with the ring), and DPDK's driver honours the peer's. It only lacks the calls to set our
  * own, so this is done here, in the ring itself. Where the ring and the descriptor are is known to structures
@@ -50,6 +56,7 @@ struct ethdev_start {
 /* The memif protocol's ring (version 2). */
 #define MEMIF_COOKIE   0x3E31F20u
 #define MEMIF_MASK_INT 1
+#define MEMIF_PARTIAL  0x8000 /* ours: takes partial checksums */
 
 struct memif_ring {
     uint32_t cookie;
@@ -74,15 +81,36 @@ static const struct memif_queue *queue(const struct port *p)
     return q && q->in_port == p->id ? q : NULL;
 }
 
-static struct memif_ring *ring(const struct port *p)
+static struct memif_ring *ring_of(const struct port *p, const struct memif_queue *q)
 {
     const struct ethdev_start *d = device[p - ports];
-    const struct memif_queue *q = queue(p);
     if (!d || !q || q->region >= d->process_private->nregions || !d->process_private->region[q->region])
         return NULL;
     char *addr = d->process_private->region[q->region]->addr;
     struct memif_ring *r = addr ? (struct memif_ring *)(void *)(addr + q->ring_offset) : NULL;
     return r && r->cookie == MEMIF_COOKIE ? r : NULL;
+}
+
+static struct memif_ring *ring(const struct port *p)
+{
+    return ring_of(p, queue(p));
+}
+
+bool memif_partial_off;
+
+bool memif_takes_partial(const struct port *p)
+{
+    struct memif_ring *r = memif_partial_off ? NULL : ring(p);
+    if (r && !(__atomic_load_n(&r->flags, __ATOMIC_RELAXED) & MEMIF_PARTIAL))
+        __atomic_or_fetch(&r->flags, MEMIF_PARTIAL, __ATOMIC_RELAXED);
+    return r != NULL;
+}
+
+bool memif_peer_takes_partial(const struct port *p)
+{
+    const struct memif_queue *q = rte_eth_fp_ops[p->id].txq.data ? rte_eth_fp_ops[p->id].txq.data[0] : NULL;
+    const struct memif_ring *r = q ? ring_of(p, q) : NULL;
+    return r && (__atomic_load_n(&r->flags, __ATOMIC_RELAXED) & MEMIF_PARTIAL);
 }
 
 int memif_intr_fd(const struct port *p)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <rte_byteorder.h>
+#include <rte_ether.h>
 #include <rte_ethdev.h>
 #include <rte_gso.h>
 #include <rte_ip.h>
@@ -38,6 +39,42 @@ static uint16_t pseudo_sum(struct rte_mbuf *m)
 void offload_pseudo(struct rte_mbuf *m)
 {
     l4_sum_set(m, pseudo_sum(m));
+}
+
+bool offload_is_partial(struct rte_mbuf *m)
+{
+    const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
+    const void *ip = eth + 1;
+    const struct rte_ipv4_hdr *ip4 = ip;
+    const struct rte_ipv6_hdr *ip6 = ip;
+    uint16_t pseudo, sum;
+    size_t l4;
+    uint8_t proto;
+    if (m->data_len < sizeof(*eth) + sizeof(*ip4))
+        return false;
+    if (eth->ether_type == RTE_BE16(RTE_ETHER_TYPE_IPV4) && ip4->version_ihl == 0x45 &&
+        !(ip4->fragment_offset & RTE_BE16(0x3fff))) {
+        l4 = sizeof(*eth) + sizeof(*ip4);
+        proto = ip4->next_proto_id;
+        pseudo = rte_ipv4_phdr_cksum(ip4, 0);
+    } else if (eth->ether_type == RTE_BE16(RTE_ETHER_TYPE_IPV6) &&
+               m->data_len >= sizeof(*eth) + sizeof(*ip6)) {
+        l4 = sizeof(*eth) + sizeof(*ip6);
+        proto = ip6->proto;
+        pseudo = rte_ipv6_phdr_cksum(ip6, 0);
+    } else {
+        return false;
+    }
+    if (proto == IPPROTO_TCP)
+        l4 += offsetof(struct rte_tcp_hdr, cksum);
+    else if (proto == IPPROTO_UDP)
+        l4 += offsetof(struct rte_udp_hdr, dgram_cksum);
+    else
+        return false;
+    if (m->data_len < l4 + sizeof(sum))
+        return false;
+    memcpy(&sum, rte_pktmbuf_mtod_offset(m, const char *, l4), sizeof(sum));
+    return sum == pseudo;
 }
 
 /* The sum of a chain from off on. rte_raw_cksum_mbuf of DPDK 22.11 is wrong when a piece follows an odd

@@ -3,6 +3,7 @@
 #define SHUNT_OFFLOAD_H
 
 #include <rte_mbuf.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define OFFLOAD_SEGS 64 /* frames that one TCP_SEG frame may become: 64 KiB at an MSS of 1024 and more */
@@ -21,6 +22,16 @@ struct rte_mbuf *offload_compact(struct rte_mbuf *m, unsigned max, struct rte_me
 /* Fills in the IPv4 header's checksum, which m asks for, and takes the request back. The header is contiguous
  * in m. */
 void offload_ip_sum(struct rte_mbuf *m);
+
+/* May m, which asks for an L4 checksum, leave with the pseudo-header's sum in its place where that is agreed?
+ * A frame in which whoever receives it will know the headers at a glance. */
+static inline bool offload_may_be_partial(const struct rte_mbuf *m)
+{
+    return m->l2_len == 14 && m->l3_len == (m->ol_flags & RTE_MBUF_F_TX_IPV6 ? 40 : 20) &&
+           !(m->ol_flags & RTE_MBUF_F_TX_TCP_SEG);
+}
+/* Was m received so? */
+bool offload_is_partial(struct rte_mbuf *m);
 
 /* L4 checksum field of m to the pseudo-header's sum, as devices of the virtio kind want it (length included).
  */

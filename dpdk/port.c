@@ -145,6 +145,16 @@ static uint16_t vhost_rx(struct port *p, uint16_t q, struct rte_mbuf **m, uint16
     return done;
 }
 
+static uint16_t memif_rx(struct port *p, uint16_t q, struct rte_mbuf **m, uint16_t n)
+{
+    bool partial = memif_takes_partial(p);
+    n = rte_eth_rx_burst(p->id, q, m, n);
+    for (uint16_t i = 0; partial && i < n; i++)
+        if (offload_is_partial(m[i]))
+            m[i]->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_NONE;
+    return n;
+}
+
 static uint16_t port_rx(struct netdev *dev, uint16_t q, struct rte_mbuf **m, uint16_t n)
 {
     struct port *p = dev->priv;
@@ -152,6 +162,8 @@ static uint16_t port_rx(struct netdev *dev, uint16_t q, struct rte_mbuf **m, uin
         return 0;
     if (p->spec.kind == LINK_VHOST)
         return vhost_rx(p, q, m, n);
+    if (p->spec.kind == LINK_MEMIF)
+        return memif_rx(p, q, m, n);
     if (p->spec.kind == LINK_XDP) {
         /* The driver waits for up to a second where it means to wake the kernel. */
         fds_never_wait(true);
@@ -178,6 +190,11 @@ static bool port_can(const struct port *p, struct rte_mbuf *m)
         return false; /* each of its segments has a sum of its own */
     if (m->ol_flags & RTE_MBUF_F_TX_IP_CKSUM && !(can & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM))
         offload_ip_sum(m);
+    if (l4 && p->partial && offload_may_be_partial(m)) {
+        offload_pseudo(m);
+        m->ol_flags &= ~RTE_MBUF_F_TX_L4_MASK;
+        l4 = 0;
+    }
     return !(l4 == RTE_MBUF_F_TX_TCP_CKSUM && !(can & RTE_ETH_TX_OFFLOAD_TCP_CKSUM)) &&
            !(l4 == RTE_MBUF_F_TX_UDP_CKSUM && !(can & RTE_ETH_TX_OFFLOAD_UDP_CKSUM)) &&
            m->nb_segs <= (can & RTE_ETH_TX_OFFLOAD_MULTI_SEGS ? PORT_SEGS_MAX : 1);
@@ -211,6 +228,7 @@ static uint16_t port_tx(struct netdev *dev, uint16_t q, struct rte_mbuf **m, uin
         p->dev.tx_lost += n;
         return n;
     }
+    p->partial = p->spec.kind == LINK_MEMIF && memif_peer_takes_partial(p);
     for (uint16_t i = 0; i < n;) {
         uint16_t run = i;
         while (run < n && port_can(p, m[run]))

@@ -32,6 +32,7 @@ struct port {
     bool drain_fd;     /* fd[] are event counters, to be read out */
     bool shares;       /* uses what peers hand over (share.h) */
     int vid;           /* vhost: the connected device's number, -1: none */
+    bool partial;      /* memif: the peer takes partial checksums (memif_intr.h), as seen in this burst */
     bool packed;       /* vhost: the device's rings are packed ones */
     uint16_t rx_ask;   /* vhost: frames to ask for next */
     uint64_t seen;     /* vhost: share_seen when vid was looked up */

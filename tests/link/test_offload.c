@@ -115,12 +115,40 @@ static void check_segments(uint32_t payload, uint32_t part, uint16_t mss)
     CHECK(at == payload);
 }
 
+/* A checksum left at the pseudo-header's sum is known as such, and nothing else is. */
+static void check_partial(bool tcp)
+{
+    struct rte_mbuf *m = l4_frame(tcp, 100, 200);
+    struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod_offset(m, struct rte_ipv4_hdr *, 14);
+    CHECK(offload_may_be_partial(m) && !offload_is_partial(m));
+    offload_pseudo(m);
+    CHECK(offload_is_partial(m));
+    ip->fragment_offset = htons(1);
+    CHECK(!offload_is_partial(m));
+    ip->fragment_offset = 0;
+    ip->version_ihl = 0x46;
+    CHECK(!offload_is_partial(m));
+    ip->version_ihl = 0x45;
+    rte_pktmbuf_mtod(m, char *)[12] = (char)0x81; /* a VLAN's */
+    CHECK(!offload_is_partial(m));
+    rte_pktmbuf_mtod(m, char *)[12] = 8;
+    m->data_len = 14 + 20 + 6; /* cut off before the sum */
+    CHECK(!offload_is_partial(m));
+    m->data_len = 14 + 20 + (tcp ? 20 : 8);
+    ip->next_proto_id = IPPROTO_ICMP;
+    CHECK(!offload_is_partial(m));
+    m->l2_len = 18;
+    CHECK(!offload_may_be_partial(m));
+    rte_pktmbuf_free(m);
+}
+
 int main(void)
 {
     struct side s = side_start(64, false, "null", NULL);
     pool = s.pool;
     unsigned all = pool->populated_size - rte_mempool_avail_count(pool);
     for (unsigned tcp = 0; tcp < 2; tcp++) {
+        check_partial(tcp);
         check_plain(tcp, 0, 100, 0);
         check_plain(tcp, 1, 100, 0);
         check_plain(tcp, 1000, 2000, 0);

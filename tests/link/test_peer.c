@@ -4,6 +4,9 @@
  * before the link came up; memif with the client first; the end of a peer, which the survivor must outlive
  * (frames sent to nobody are dropped), and its return.
  */
+#include <arpa/inet.h>
+#include <rte_ip.h>
+#include <rte_tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,9 +15,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../../dpdk/memif_intr.h"
 #include "link.h"
 
+#define TCP_FRAME 300 /* bytes */
+
 static const char *echo_spec, *ping_spec;
+static bool echo_is_silent; /* as other implementations of memif */
 static char path[64];
 
 /* A stack that returns frames. Forked before this process starts its own, because EAL starts once in a
@@ -29,6 +36,7 @@ static pid_t echo_start(int go, unsigned delay_ms)
     if (go >= 0 && read(go, &c, 1) != 1)
         _exit(1);
     usleep(delay_ms * 1000);
+    memif_partial_off = echo_is_silent;
     struct side s = side_start(128, true, echo_spec, NULL);
     pid = fork();
     if (pid) {
@@ -81,6 +89,56 @@ static void check_return(struct side *s, pid_t peer, int go)
     CHECK(ping(s, 1000, 1000, 4));
 }
 
+/* An IPv4 and TCP frame with a payload, asked to be summed up by whoever has to (or not: with a wrong sum).
+ */
+static struct rte_mbuf *tcp_frame(struct rte_mempool *pool, bool summed)
+{
+    struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
+    char *p = rte_pktmbuf_append(m, TCP_FRAME);
+    memset(p, 0x5a, TCP_FRAME);
+    memset(p, 0xff, 12);
+    p[12] = 8;
+    p[13] = 0;
+    struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)(void *)(p + 14);
+    memset(ip, 0, sizeof(*ip));
+    ip->version_ihl = 0x45;
+    ip->total_length = htons(TCP_FRAME - 14);
+    ip->time_to_live = 64;
+    ip->next_proto_id = IPPROTO_TCP;
+    struct rte_tcp_hdr *t = (struct rte_tcp_hdr *)(ip + 1);
+    t->cksum = 0;
+    m->l2_len = 14;
+    m->l3_len = 20;
+    m->l4_len = 20;
+    if (summed)
+        m->ol_flags = RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_TCP_CKSUM;
+    return m;
+}
+
+static bool is_whole(const struct rte_ipv4_hdr *ip, struct rte_tcp_hdr *t)
+{
+    uint16_t was = t->cksum;
+    t->cksum = 0;
+    return rte_ipv4_udptcp_cksum(ip, t) == was;
+}
+
+/* Checksums on memory: left out where both ends said so, whole otherwise; a wrong one stays wrong. */
+static void check_sums(struct side *s, bool agreed)
+{
+    for (int summed = 0; summed < 2; summed++) {
+        CHECK(transmit(s->dev[0], tcp_frame(s->pool, summed)));
+        struct rte_mbuf *m = receive(s->dev[0], 2000);
+        CHECK(m != NULL && m->pkt_len >= TCP_FRAME);
+        struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod_offset(m, struct rte_ipv4_hdr *, 14);
+        struct rte_tcp_hdr *t = (struct rte_tcp_hdr *)(ip + 1);
+        bool unneeded = m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_NONE;
+        CHECK(unneeded == (summed && agreed));
+        CHECK(unneeded || is_whole(ip, t) == summed);
+        rte_pktmbuf_free(m);
+    }
+    printf("  checksums %s\n", agreed ? "left out by agreement" : "whole for a peer that says nothing");
+}
+
 /* In a process of its own, for EAL starts once a process. */
 static int pair(const char *kind, bool ping_first, bool returns)
 {
@@ -102,6 +160,8 @@ static int pair(const char *kind, bool ping_first, bool returns)
     ping_in_child(&s, 5000, 64, 16);
     ping_in_child(&s, 2000, 1514, 16);
     ping_in_child(&s, 500, 9000, 4);
+    if (strncmp(kind, "memif", 5) == 0)
+        check_sums(&s, !echo_is_silent);
     unsigned used = s.pool->populated_size - rte_mempool_avail_count(s.pool);
     if (returns)
         check_return(&s, peer, go[1]);
@@ -130,6 +190,8 @@ int main(int argc, char **argv)
         echo_spec = client;
         ping_spec = server;
         CHECK(pair("memif, echo by the client", false, true) == 0);
+        echo_is_silent = true;
+        CHECK(pair("memif, echo by a client that does not speak of checksums", true, false) == 0);
     } else {
         snprintf(server, sizeof(server), "vhost:%s", path);
         snprintf(client, sizeof(client), "virtio:%s", path);
