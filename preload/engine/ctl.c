@@ -7,6 +7,7 @@
  * - shunt-ctl exec LIBRARY NAME COMMAND ARG...: runs COMMAND as a member of the stack NAME, with LIBRARY
  * (libshunt.so) preloaded
  * - shunt-ctl settings NAME...: 0 if all are settings of tunable.h, else 1 after one line
+ * - shunt-ctl list-settings: name, default, bounds and meaning of each
  * - shunt-ctl check PROGRAM: 0, or 1 after one line that says why not
  * - shunt-ctl inspect PROGRAM: the same with everything that can be said of it
  * - shunt-ctl probe: "name yes" or "name no" of what the kernel lets this process do (probe.h)
@@ -323,6 +324,16 @@ static bool is_setting(const char *name)
     return false;
 }
 
+static int list_settings(void)
+{
+#define X(name, def, min, max, text)                                                                         \
+    printf("%-30s %-11lld %lld to %lld: %s\n", #name, (long long)(def), (long long)(min), (long long)(max),  \
+           text);
+    TUNABLES(X)
+#undef X
+    return 0;
+}
+
 static int settings(char **names)
 {
     for (; *names; names++) {
@@ -366,6 +377,8 @@ int main(int argc, char **argv)
         return join_exec(argv[2], argv[3], argv + 4);
     if (argc >= 2 && strcmp(argv[1], "settings") == 0)
         return settings(argv + 2);
+    if (argc == 2 && strcmp(argv[1], "list-settings") == 0)
+        return list_settings();
     if (argc == 3 && strcmp(argv[1], "check") == 0)
         return inspect_program(argv[2], false, say_why_not, NULL) == UNFIT;
     if (argc == 3 && strcmp(argv[1], "inspect") == 0)
@@ -373,7 +386,7 @@ int main(int argc, char **argv)
     if (argc == 2 && strcmp(argv[1], "probe") == 0)
         return probe();
     fputs("usage: shunt-ctl ls | ask NAME COMMAND | record NAME FILE | exec LIBRARY NAME COMMAND ARG... | "
-          "settings NAME... | check PROGRAM | inspect PROGRAM | probe\n",
+          "settings NAME... | list-settings | check PROGRAM | inspect PROGRAM | probe\n",
           stderr);
     return 2;
 }
