@@ -7,6 +7,7 @@
 #include <rte_ethdev.h>
 #include <rte_memory.h>
 #include <rte_mempool.h>
+#include <rte_memzone.h>
 #include <rte_vhost.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,6 +35,13 @@
 static const char *const kind_name[] = {"tap", "packet", "xdp",  "memif", "vhost", "virtio",
                                         "pci", "pcap",   "null", "vdev",  "rig"};
 
+static const struct rte_memzone *file_zone;
+
+static uint32_t file_mb(const struct dpdk_config *cfg)
+{
+    return cfg->file_mb < cfg->mem_mb / 4 ? cfg->file_mb : cfg->mem_mb / 4;
+}
+
 /* How much of EAL's memory the packet pool gets. */
 static uint64_t packet_bytes(const struct dpdk_config *cfg)
 {
@@ -41,6 +49,7 @@ static uint64_t packet_bytes(const struct dpdk_config *cfg)
     for (unsigned i = 0; i < cfg->nlinks; i++)
         if (cfg->links[i].kind == LINK_XDP)
             other_mb += PORT_XDP_MB;
+    other_mb += file_mb(cfg);
     return cfg->mem_mb > other_mb ? (uint64_t)(cfg->mem_mb - other_mb) << 20 : 0;
 }
 
@@ -108,6 +117,9 @@ int dpdk_start(const struct dpdk_config *cfg, struct netdev **dev, struct rte_me
         snprintf(err, err_len, "no memory for %u MiB of packets: lower mem_mb", cfg->mem_mb);
         return -ENOMEM;
     }
+    if (file_mb(cfg) && rte_eal_iova_mode() == RTE_IOVA_VA)
+        file_zone = rte_memzone_reserve_aligned("shunt_files", (size_t)file_mb(cfg) << 20, SOCKET_ID_ANY,
+                                                RTE_MEMZONE_2MB | RTE_MEMZONE_SIZE_HINT_ONLY, 65536);
     for (unsigned i = 0; i < cfg->nlinks; i++)
         if (has_peer(&cfg->links[i]) && !share_state && (rc = share_init()) < 0) {
             snprintf(err, err_len, "no address space for shared-memory links: %s", strerror(-rc));
@@ -119,6 +131,12 @@ int dpdk_start(const struct dpdk_config *cfg, struct netdev **dev, struct rte_me
     if (rc < 0)
         dpdk_stop();
     return rc;
+}
+
+void *dpdk_file_memory(uint64_t *bytes)
+{
+    *bytes = file_zone ? file_zone->len : 0;
+    return file_zone ? file_zone->addr : NULL;
 }
 
 int dpdk_memory(struct rte_mempool *pool, void **addr, uint64_t *bytes)

@@ -48,6 +48,7 @@ int link_parse(const char *spec, struct link_spec *out, char *err, size_t err_le
 struct dpdk_config {
     const char *name; /* the stack's: file prefix, thread names */
     uint32_t mem_mb;  /* bound of packet memory */
+    uint32_t file_mb; /* of which so much may be for pieces of files (dpdk_file_memory); a quarter at most */
     const struct link_spec *links;
     unsigned nlinks;
     bool debug; /* EAL's own log on */
@@ -59,6 +60,10 @@ struct dpdk_config {
  * -rn'"). */
 int dpdk_start(const struct dpdk_config *cfg, struct netdev **dev, struct rte_mempool **pool, char *err,
                size_t err_len);
+/* Memory for pieces of files, which ports and all processes of the family address as the process that made it
+ * does; aligned to 64 KiB. NULL: none was asked for, or the machine's devices know memory by other addresses.
+ */
+void *dpdk_file_memory(uint64_t *bytes);
 /* Where pool and its packets are mapped, and the descriptor of that memory: what a process needs that joins
  * without EAL. -1: it can't be shared so (*addr NULL). */
 int dpdk_memory(struct rte_mempool *pool, void **addr, uint64_t *bytes);

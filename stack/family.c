@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "extent.h"
 #include "family.h"
 #include "file.h"
 #include "parcel.h"
@@ -172,8 +173,10 @@ void family_reap(struct stack *st, struct proc *p)
         proc_close(st, p, fd);
     for (unsigned b = 0; b < PIN_BUCKETS; b++)
         list_for_each_safe(n, &p->pins[b]) pin_free(st, container_of(n, struct pin, node));
-    if (pid > 0)
+    if (pid > 0) {
         waiter_reap(st, pid);
+        extent_owner_gone(st, pid);
+    }
     madvise(p->fds, bytes, MADV_REMOVE);
     if (p->marked)
         madvise(p->marks, SHUNT_FD_MAX, MADV_REMOVE);

@@ -28,6 +28,7 @@
 
 #include "capture.h"
 #include "cksum.h"
+#include "extent.h"
 #include "ip_ext.h"
 #include "log.h"
 #include "family.h"
@@ -149,6 +150,7 @@ static void mend(struct shard *sh)
     errq_mend(sh);
     port_mend(sh->st, sh->work);
     tcp_mend(sh);
+    extent_mend(sh->st);
     udp_mend(sh);
     raw_mend(sh);
     ping_mend(sh);

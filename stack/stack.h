@@ -185,8 +185,9 @@ struct stack {
     struct port_table *ports;
     uint32_t port_range; /* IP_LOCAL_PORT_RANGE of the socket that binds or connects now; 0: none */
     struct mc_table *mcast;
-    struct ready_state *ready; /* files, epoll sets, waiters */
-    void *family;              /* processes, keeper: preload/engine's */
+    struct ready_state *ready;    /* files, epoll sets, waiters */
+    struct extent_cache *extents; /* extent.h; NULL: none */
+    void *family;                 /* processes, keeper: preload/engine's */
     uint32_t nshard;
     struct shard shard[SHARD_MAX];
 };

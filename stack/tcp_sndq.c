@@ -252,6 +252,19 @@ ssize_t tcp_sndq_append_mbuf(struct shard *sh, struct tcb *t, struct rte_mbuf *m
     return done;
 }
 
+uint32_t tcp_sndq_grain(const struct tcb *t, uint32_t *first)
+{
+    uint32_t grain = t->mss ? t->mss : TCP_MSS_DEFAULT;
+
+    if (t->flow.tso_max > grain) {
+        grain = tcp_chunk_goal(t);
+        if (grain > t->flow.tso_max)
+            grain = t->flow.tso_max - t->flow.tso_max % t->mss;
+    }
+    *first = grain - open_chunk(t) % grain;
+    return grain;
+}
+
 size_t tcp_sndq_space(const struct tcb *t)
 {
     uint32_t goal = t->mss ? tcp_chunk_goal(t) : TCP_CHUNK_MAX, chunk = open_chunk(t);

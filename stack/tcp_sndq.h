@@ -42,6 +42,8 @@ ssize_t tcp_sndq_append(struct shard *sh, struct tcb *t, const struct iovec *iov
 /* Takes a filled packet; each segment of a chain becomes a unit. Bytes; ownership of m passes. -ENOBUFS: out
  * of memory, m stays the caller's. */
 ssize_t tcp_sndq_append_mbuf(struct shard *sh, struct tcb *t, struct rte_mbuf *m);
+/* tcp_send_grain. */
+uint32_t tcp_sndq_grain(const struct tcb *t, uint32_t *first);
 /* Payload bytes that tcp_sndq_append would take. */
 size_t tcp_sndq_space(const struct tcb *t);
 /* Frees what ack covers and trims a unit that it covers in part; adjusts sacked, lost, retrans, and notes in
@@ -52,10 +54,14 @@ void tcp_sndq_ack(struct shard *sh, struct tcb *t, uint32_t ack, struct tcp_ack_
 int tcp_sndq_split(struct shard *sh, struct tcb *t, struct rte_mbuf *u, uint32_t len);
 void tcp_sndq_free(struct shard *sh, struct tcb *t);
 
-/* Bytes of memory an mbuf stands for: its own buffer, counted whole (an indirect one pins as much). */
+/* Bytes of memory an mbuf stands for: its own buffer, counted whole (an indirect one pins as much, or what it
+ * has of an extent). */
 static inline uint32_t tcp_mbuf_cost(const struct rte_mbuf *m)
 {
     uint32_t room = RTE_MBUF_DIRECT(m) ? m->buf_len : PKT_HEADROOM + PKT_DATA_ROOM;
+
+    if (m->data_len > room)
+        room = m->data_len;
 
     return (uint32_t)(sizeof *m + PKT_PRIV_SIZE) + room;
 }

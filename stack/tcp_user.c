@@ -149,6 +149,11 @@ ssize_t tcp_send_mbufs(struct shard *sh, struct tcb *t, struct rte_mbuf **m, uns
     return queued(sh, t, done, more ? MSG_MORE : 0);
 }
 
+uint32_t tcp_send_grain(const struct tcb *t, uint32_t *first)
+{
+    return tcp_sndq_grain(t, first);
+}
+
 size_t tcp_send_space(const struct tcb *t)
 {
     return t->state == TCPS_LISTEN ? 0 : tcp_sndq_space(t);

@@ -19,6 +19,7 @@
 #include <rte_mempool.h>
 
 #include "../../dpdk/fds.h"
+#include "../../stack/extent.h"
 #include "../../stack/api_int.h"
 #include "../../stack/dhcp.h"
 #include "../../stack/ip.h"
@@ -62,6 +63,12 @@ static int make_stack(struct rte_mempool *pool)
     rc = random_bytes(sc.secret, sizeof sc.secret);
     if (!rc)
         rc = stack_create(seg, &sc, pool, &engine.st);
+    if (!rc) {
+        uint64_t bytes;
+        void *mem = dpdk_file_memory(&bytes);
+
+        rc = extent_init(engine.st, mem, bytes);
+    }
     if (!rc) {
         engine.shared = seg_alloc(seg, sizeof *engine.shared, 64);
         rc = engine.shared ? tell_init(seg) : -ENOMEM;
@@ -384,6 +391,7 @@ static int open_links(struct rte_mempool **pool)
 {
     struct dpdk_config dc = {.name = engine.cfg.name,
                              .mem_mb = (uint32_t)engine.cfg.set.mem_mb,
+                             .file_mb = (uint32_t)engine.cfg.set.sendfile_cache,
                              .links = engine.cfg.spec,
                              .nlinks = engine.cfg.nlinks,
                              .debug = log_level >= LOG_LEVEL_DEBUG};
