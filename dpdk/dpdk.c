@@ -151,11 +151,22 @@ int dpdk_memory(struct rte_mempool *pool, void **addr, uint64_t *bytes)
     return fd;
 }
 
-/* Cuts [*at, *end) down to its first part that the pool does not have for itself. False: there is none. */
+/* The i-th range in which there are no addresses of buffers. */
+static bool other_range(const struct rte_mempool *pool, unsigned i, const void **from, const void **to)
+{
+    if (i > 0 || !file_zone)
+        return pool_range(pool, file_zone ? i - 1 : i, from, to);
+    *from = file_zone->addr;
+    *to = (const char *)file_zone->addr + file_zone->len;
+    return true;
+}
+
+/* Cuts [*at, *end) down to its first part that the pool, or files, don't have for themselves. False: there is
+ * none. */
 static bool without_pool(const struct rte_mempool *pool, const char **at, const char **end)
 {
     const void *from, *to;
-    for (unsigned i = 0; *at < *end && pool_range(pool, i, &from, &to); i++) {
+    for (unsigned i = 0; *at < *end && other_range(pool, i, &from, &to); i++) {
         if (*at >= (const char *)from && *at < (const char *)to) {
             *at = to;
             i = UINT32_MAX; /* look at all of them again from here */

@@ -331,6 +331,23 @@ void extent_mend(struct stack *st)
     }
 }
 
+void extent_recount(struct stack *st)
+{
+    struct extent_cache *c = st->extents;
+
+    for (uint32_t i = 0; c && i < c->slab.fresh; i++)
+        rte_mbuf_ext_refcnt_set(&((struct extent *)slab_at(&c->slab, i))->info, 1);
+}
+
+void extent_recounted(struct stack *st, const struct rte_mbuf *m)
+{
+    const struct extent_cache *c = st->extents;
+
+    if (c && RTE_MBUF_HAS_EXTBUF(m) && m->buf_addr >= (void *)c->mem &&
+        m->buf_addr < (void *)(c->mem + c->bytes))
+        rte_mbuf_ext_refcnt_update(m->shinfo, 1);
+}
+
 void extent_owner_gone(struct stack *st, int32_t owner)
 {
     struct extent_cache *c = st->extents;

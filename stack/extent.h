@@ -85,6 +85,10 @@ bool extent_attach(struct extent *e, struct rte_mbuf *m, uint32_t off, uint16_t 
 
 /* A process was killed under the lock: makes the lists anew. A process ended: what it was loading is free. */
 void extent_mend(struct stack *st);
+/* All buffers in use are about to be named, m by m: the references are counted anew, so that what a killed
+ * process took with it is known to be free. In between, the lock is held. */
+void extent_recount(struct stack *st);
+void extent_recounted(struct stack *st, const struct rte_mbuf *m);
 void extent_owner_gone(struct stack *st, int32_t owner);
 
 #endif

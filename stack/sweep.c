@@ -119,7 +119,11 @@ unsigned sweep(struct shard *sh, const struct sweep_from *from, void *room)
     }
     look_at_held(&r);
     look_into(&r);
+    if (from->in_use)
+        from->in_use(from->arg, NULL);
     for (uint32_t i = 0; i < r.n; i++) {
+        if (r.state[i] == FOUND && from->in_use)
+            from->in_use(from->arg, r.m[i]);
         if (r.state[i] != NOBODYS)
             continue;
         /* As new: what it was part of and whose bytes it showed is not certain any more. */

@@ -28,6 +28,8 @@ struct sweep_from {
     void (*each_free)(struct rte_mempool *pool, void (*free)(void *sweep, void *m), void *sweep);
     /* Does the process that pkt_hold named live? */
     bool (*lives)(void *arg, const void *owner);
+    /* Told of each buffer that is somebody's, after a NULL; NULL itself: nobody wants to know. */
+    void (*in_use)(void *arg, const struct rte_mbuf *m);
     void *arg;
 };
 

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include "../../dpdk/dpdk.h"
+#include "../../stack/extent.h"
 #include "../../stack/log.h"
 #include "../../stack/sweep.h"
 #include "engine.h"
@@ -27,11 +28,20 @@ static bool lives(void *arg, const void *owner)
     return family_lives(engine.st, owner);
 }
 
+static void in_use(void *arg, const struct rte_mbuf *m)
+{
+    (void)arg;
+    if (m)
+        extent_recounted(engine.st, m);
+    else
+        extent_recount(engine.st);
+}
+
 void lost_sweep(struct shard *sh)
 {
     bool in_dpdk = false;
     struct sweep_from from = {
-        .next = next_used, .each_free = dpdk_each_free, .lives = lives, .arg = &in_dpdk};
+        .next = next_used, .each_free = dpdk_each_free, .lives = lives, .in_use = in_use, .arg = &in_dpdk};
     size_t bytes = sweep_room(sh);
     uint64_t begin = now_ns();
     unsigned n;

@@ -245,6 +245,27 @@ Test(extent, lists_are_made_anew)
     cr_assert_eq(n, 13);
 }
 
+Test(extent, references_are_counted_anew)
+{
+    struct rte_mbuf *m[3];
+    struct extent *x;
+
+    start(MIB);
+    x = load(0);
+    for (int i = 0; i < 3; i++) {
+        m[i] = pkt_alloc(e->sh);
+        cr_assert(extent_attach(x, m[i], 0, 10));
+    }
+    extent_recount(e->st); /* the third was lost with its process */
+    extent_recounted(e->st, m[0]);
+    extent_recounted(e->st, m[1]);
+    cr_assert_eq(rte_mbuf_ext_refcnt_read(&x->info), 3);
+    rte_pktmbuf_free(m[0]);
+    rte_pktmbuf_free(m[1]);
+    for (unsigned i = 0; i < 14; i++)
+        cr_assert(extent_take(e->st, EXTENT_BYTES, 100));
+}
+
 /* --- sendfile --- */
 
 static struct shunt_api api;
