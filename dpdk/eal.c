@@ -284,6 +284,19 @@ static bool machine_has_huge_pages(void)
     return pages > 0;
 }
 
+/* Where EAL is to map what it shares. */
+static uint64_t base_address(void)
+{
+    const size_t probe =
+        16u << 20; /* its tables, below and above the base; packet memory may lie elsewhere */
+    long at = (long)(WHERE_PACKETS - probe / 2);
+    long p = sys6(SYS_mmap, at, (long)probe, PROT_NONE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    if (p > 0)
+        sys2(SYS_munmap, p, (long)probe);
+    return p == at ? WHERE_PACKETS : WHERE_PACKETS_ELSE;
+}
+
 #define ARGS_MAX 48
 
 static int eal_init(const struct eal_config *cfg, const cpu_set_t *cpus)
@@ -298,7 +311,7 @@ static int eal_init(const struct eal_config *cfg, const cpu_set_t *cpus)
     lcore_arg(cpus, lcores, sizeof(lcores));
     uint32_t mem_mb = RTE_ALIGN_CEIL(cfg->mem_mb, 2);
     snprintf(mem, sizeof(mem), "%u", mem_mb);
-    snprintf(base, sizeof(base), "0x%llx", WHERE_PACKETS);
+    snprintf(base, sizeof(base), "0x%llx", (unsigned long long)base_address());
     snprintf(prefix, sizeof(prefix), "shunt-%s-%ld", cfg->name, sys0(SYS_getpid));
     for (char *p = prefix; *p; p++)
         if (*p == '/' || *p == '%')

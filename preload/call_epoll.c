@@ -111,7 +111,7 @@ void epoll_moved(int fd)
     for (uint32_t i = first[fd]; i; i = pending[i].next) {
         struct pending *e = &pending[i];
         if (libc.epoll_ctl(e->epfd, EPOLL_CTL_ADD, fd, &e->ev) == 0)
-            fdtab_bits[e->epfd] |= FD_KERNEL;
+            fd_mark(e->epfd, FD_KERNEL);
     }
     pending_drop(-1, fd);
     pthread_mutex_unlock(&pending_lock);
@@ -187,7 +187,7 @@ static int check_set(int epfd, int fd)
 static int kernel_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 {
     if (op != EPOLL_CTL_DEL && fd_is_stack(epfd))
-        fdtab_bits[epfd] |= FD_KERNEL;
+        fd_mark(epfd, FD_KERNEL);
     return libc.epoll_ctl(epfd, op, fd, ev) < 0 ? -errno : 0;
 }
 
@@ -283,7 +283,7 @@ static int look(struct set *s, bool all)
     if (!fd_has(epfd, FD_KERNEL))
         return stack_events(epfd, s->ev, s->max);
     if (fd_has(epfd, FD_TURN)) {
-        fdtab_bits[epfd] &= (unsigned char)~FD_TURN;
+        fd_unmark(epfd, FD_TURN);
         a = kernel_events(epfd, s->ev, s->max);
         if (a < 0)
             return a;
@@ -293,7 +293,7 @@ static int look(struct set *s, bool all)
         if (a < 0 || (!(all && a == 0) && !kernel_due()))
             return a;
         if (a == s->max)
-            fdtab_bits[epfd] |= FD_TURN;
+            fd_mark(epfd, FD_TURN);
         b = kernel_events(epfd, s->ev + a, s->max - a);
     }
     return b < 0 ? (a ? a : b) : a + b;
@@ -345,7 +345,7 @@ static int set_wait(struct set *s, const struct patience *t, const sigset_t *sig
         if (r < 0)
             return r;
         if (s->p[0].revents)
-            fdtab_bits[s->epfd] |= FD_KERNEL;
+            fd_mark(s->epfd, FD_KERNEL);
         n = s->got ? s->got : look(s, true);
         if (n != 0 || r == 0)
             return n;

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
-#include <stdarg.h>
 
 #include "diag.h"
 #include "fdtab.h"
@@ -118,24 +117,29 @@ static int any_fcntl(int fd, int cmd, void *arg)
     return (int)to_errno(stack_fcntl(fd, cmd, arg));
 }
 
+static __attribute__((noinline)) int other_fcntl(int fd, int cmd, void *arg)
+{
+    if (fd_is_private(fd))
+        return (int)to_errno(-EBADF);
+    if (fd_is_stack(fd))
+        return any_fcntl(fd, cmd, arg);
+    int r = libc.fcntl(fd, cmd, arg);
+    if (guard.vforked && (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC))
+        vfork_dup(fd, r);
+    return r;
+}
+
+/* Not variadic, as the caller sees it: the argument is where a third one would be, and nothing is saved. */
 #define FCNTL(name)                                                                                          \
-    EXPORT int name(int fd, int cmd, ...)                                                                    \
+    EXPORT int call_##name(int fd, int cmd, void *arg) __asm__(#name);                                       \
+    int call_##name(int fd, int cmd, void *arg)                                                              \
     {                                                                                                        \
-        va_list ap;                                                                                          \
-        va_start(ap, cmd);                                                                                   \
-        void *arg = va_arg(ap, void *);                                                                      \
-        va_end(ap);                                                                                          \
-        if (fd_is_private(fd))                                                                               \
-            return (int)to_errno(-EBADF);                                                                    \
-        if (fd_is_stack(fd))                                                                                 \
-            return any_fcntl(fd, cmd, arg);                                                                  \
-        int r = libc.name(fd, cmd, arg);                                                                     \
-        if (guard.vforked && (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC))                                     \
-            vfork_dup(fd, r);                                                                                \
-        return r;                                                                                            \
+        if (fd_is_private(fd) || fd_is_stack(fd) || guard.vforked)                                           \
+            return other_fcntl(fd, cmd, arg);                                                                \
+        return libc.name(fd, cmd, arg);                                                                      \
     }
 
 FCNTL(fcntl)
 FCNTL(fcntl64)
 
-int __fcntl(int fd, int cmd, ...) ALIAS(fcntl);
+EXPORT int call___fcntl(int fd, int cmd, void *arg) __asm__("__fcntl") __attribute__((alias("fcntl")));

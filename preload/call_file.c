@@ -116,7 +116,7 @@ EXPORT FILE *fdopen(int fd, const char *mode)
     FILE *f = fopencookie(COOKIE(fd), mode, functions);
     if (f) {
         f->_fileno = fd;
-        fdtab_bits[fd] |= FD_STREAM;
+        fd_mark(fd, FD_STREAM);
         swap(NULL, f);
     }
     return f;

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
 
@@ -72,12 +71,10 @@ static int stack_ioctl(int fd, unsigned long req, void *arg)
     }
 }
 
-EXPORT int ioctl(int fd, unsigned long req, ...)
+/* Not variadic, as the caller sees it: the argument is where a third one would be, and nothing is saved. */
+EXPORT int call_ioctl(int fd, unsigned long req, void *arg) __asm__("ioctl");
+int call_ioctl(int fd, unsigned long req, void *arg)
 {
-    va_list ap;
-    va_start(ap, req);
-    void *arg = va_arg(ap, void *);
-    va_end(ap);
     if (!fd_is_stack(fd) || fd_has(fd, FD_EPSET))
         return libc.ioctl(fd, req, arg);
     return (int)to_errno(stack_ioctl(fd, req, arg));

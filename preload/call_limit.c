@@ -31,7 +31,10 @@ static rlim_t wanted(rlim_t v)
     return v >= RLIM_INFINITY - taken ? RLIM_INFINITY : v + taken;
 }
 
-static long raw_limit(pid_t pid, int what, const struct rlimit *new, struct rlimit *old)
+/* The sanitizers ask for limits before the memory is there in which their instrumented code looks. */
+#define EARLY __attribute__((no_sanitize("address", "undefined", "thread")))
+
+EARLY static long raw_limit(pid_t pid, int what, const struct rlimit *new, struct rlimit *old)
 {
     return raw_syscall(SYS_prlimit64, pid, what, (long)new, (long)old, 0, 0);
 }
@@ -77,8 +80,14 @@ void limit_after_start(void)
     }
 }
 
-/* The address sanitizer asks for limits before the memory is there in which its instrumented code looks. */
-#define EARLY __attribute__((no_sanitize("address", "undefined")))
+/* to_errno */
+EARLY static int result(long r)
+{
+    if (r >= 0)
+        return 0;
+    errno = (int)-r;
+    return -1;
+}
 
 /* prlimit of our own RLIMIT_AS, once the stack has taken some. Returns 0 or -errno. */
 static __attribute__((noinline)) long limit_shown(const struct rlimit *new, struct rlimit *old)
@@ -109,17 +118,17 @@ EARLY static long limit(pid_t pid, int what, const struct rlimit *new, struct rl
 
 EARLY EXPORT int prlimit(pid_t pid, __rlimit_resource_t what, const struct rlimit *new, struct rlimit *old)
 {
-    return (int)to_errno(limit(pid, (int)what, new, old));
+    return result(limit(pid, (int)what, new, old));
 }
 
 EARLY EXPORT int setrlimit(__rlimit_resource_t what, const struct rlimit *new)
 {
-    return (int)to_errno(limit(0, (int)what, new, NULL));
+    return result(limit(0, (int)what, new, NULL));
 }
 
 EARLY EXPORT int getrlimit(__rlimit_resource_t what, struct rlimit *old)
 {
-    return (int)to_errno(limit(0, (int)what, NULL, old));
+    return result(limit(0, (int)what, NULL, old));
 }
 
 /* struct rlimit64 is struct rlimit where long has 64 bits. */

@@ -50,8 +50,10 @@ struct many {
 
 bool many_has_stack(const struct pollfd *p, nfds_t n)
 {
-    if (!fdtab || !USER_WRITABLE((void *)p, n * sizeof(*p))) /* the kernel says EFAULT, or EINVAL */
+    if (!fdtab)
         return false;
+    if (!(n < 256 && is_on_stack(p, n * sizeof(*p))) && !USER_WRITABLE((void *)p, n * sizeof(*p)))
+        return false; /* the kernel says EFAULT, or EINVAL */
     for (nfds_t i = 0; i < n; i++)
         if (fd_is_stack(p[i].fd))
             return true;

@@ -47,12 +47,16 @@ static int next_fd(const struct sets *s, int fd)
     return -1;
 }
 
+static inline __attribute__((always_inline)) bool is_there(unsigned long *set, size_t bytes)
+{
+    return !set || is_on_stack(set, bytes) || USER_WRITABLE(set, bytes);
+}
+
 /* Is a stack's descriptor in a set? Sets that aren't there are the kernel's to refuse. */
 static bool has_stack(const struct sets *s)
 {
     size_t bytes = ((size_t)s->n + WORD - 1) / WORD * sizeof(unsigned long);
-    if (!fdtab || (s->in && !USER_WRITABLE(s->in, bytes)) || (s->out && !USER_WRITABLE(s->out, bytes)) ||
-        (s->ex && !USER_WRITABLE(s->ex, bytes)))
+    if (!fdtab || !is_there(s->in, bytes) || !is_there(s->out, bytes) || !is_there(s->ex, bytes))
         return false;
     for (int fd = -1; (fd = next_fd(s, fd + 1)) >= 0;)
         if (fd_is_stack(fd))

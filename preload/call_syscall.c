@@ -5,7 +5,6 @@
 #include <linux/aio_abi.h>
 #include <linux/sched.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -461,13 +460,59 @@ bool route_wants(long nr, const long a[6])
     return fdtab && with_stack(nr);
 }
 
-EXPORT long syscall(long nr, ...)
+/* May a call of this number ever concern us, whatever its arguments are? */
+static bool may_be_ours(long nr)
 {
-    long a[6], r;
-    va_list ap;
-    va_start(ap, nr);
-    for (int i = 0; i < 6; i++)
-        a[i] = va_arg(ap, long);
-    va_end(ap);
-    return route_call(nr, a, &r) ? r : libc.syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+    switch (nr) {
+    case SYS_socket:
+    case SYS_rt_sigaction:
+    case SYS_execve:
+    case SYS_execveat:
+    case SYS_io_uring_setup:
+    case SYS_io_submit:
+    case SYS_exit_group:
+    case SYS_clone:
+    case SYS_clone3:
+    case SYS_seccomp:
+    case SYS_openat:
+    case SYS_readlinkat:
+#ifdef SYS_open
+    case SYS_open:
+    case SYS_readlink:
+#endif
+        return true;
+    }
+    return on_descriptor(nr) || with_stack(nr);
+}
+
+static __attribute__((noinline)) bool ask_once(long nr, unsigned char *known)
+{
+    bool ours = may_be_ours(nr);
+    __atomic_store_n(known, ours ? 2 : 1, __ATOMIC_RELAXED);
+    return ours;
+}
+
+/* The same, remembered. */
+static bool is_looked_at(long nr)
+{
+    static unsigned char known[512];
+    if ((unsigned long)nr >= sizeof(known))
+        return false;
+    unsigned char k = __atomic_load_n(&known[nr], __ATOMIC_RELAXED);
+    return k ? k == 2 : ask_once(nr, &known[nr]);
+}
+
+/* Not variadic, as the caller sees it: the arguments are where those of a long list would be, and nothing is
+ * saved. */
+EXPORT long call_syscall(long nr, long a, long b, long c, long d, long e, long f) __asm__("syscall");
+long call_syscall(long nr, long a, long b, long c, long d, long e, long f)
+{
+    if (__builtin_expect(is_looked_at(nr), 0)) {
+        const long args[6] = {a, b, c, d, e, f};
+        long r;
+        if (route_call(nr, args, &r))
+            return r;
+    }
+    long r = raw_syscall(nr, a, b, c, d, e, f);
+    return r >= -4095 ? to_errno(r) : r;
 }

@@ -79,7 +79,7 @@ void decide_to_stack(int fd)
     if (fd_has(fd, FD_TWIN)) {
         for (int n = 0; (n = API(same_file(fd, n))) >= 0; n++) {
             take_number(api->placeholder, n);
-            fdtab_bits[n] &= ~FD_TWIN;
+            fd_unmark(n, FD_TWIN);
         }
     }
     API(set_placement(by_fd(fd), PLACE_STACK));

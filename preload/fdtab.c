@@ -2,6 +2,7 @@
 #include "fdtab.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdint.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,7 +19,9 @@ const struct shunt_api *api;
 
 static int end; /* grows only */
 
-bool fd_is_private(int fd)
+int fdtab_private_lo = INT_MAX;
+
+bool fdtab_is_private(int fd)
 {
     if (tree_has_fd(fd))
         return true;
@@ -55,7 +58,7 @@ int fdtab_number(bool cloexec)
 
 void fdtab_set(int fd, unsigned char bits)
 {
-    fdtab_bits[fd] = bits;
+    __atomic_store_n(&fdtab_bits[fd], bits, __ATOMIC_RELAXED);
     grow(fd);
     if (fd <= 2)
         stream_number(fd);
@@ -67,7 +70,7 @@ void fdtab_forget(int fd)
         return;
     epoll_closed(fd);
     API(close(fd));
-    fdtab_bits[fd] = 0;
+    __atomic_store_n(&fdtab_bits[fd], 0, __ATOMIC_RELAXED);
     if (fd <= 2)
         stream_number(fd);
 }
@@ -76,7 +79,7 @@ int fdtab_close(int fd, struct ref *r)
 {
     epoll_closed(fd);
     int s = API(close_linger(fd, r));
-    fdtab_bits[fd] = 0;
+    __atomic_store_n(&fdtab_bits[fd], 0, __ATOMIC_RELAXED);
     if (fd <= 2)
         stream_number(fd);
     return s;
@@ -99,7 +102,7 @@ void fdtab_recheck(void)
 {
     int saved = errno;
     for (int fd = 0, e = fdtab_end(); fd < e; fd++)
-        if (fd_is_stack(fd) && !fdtab_stands(fd, fdtab_bits[fd]))
+        if (fd_is_stack(fd) && !fdtab_stands(fd, fd_bits(fd)))
             fdtab_forget(fd);
     errno = saved;
 }
@@ -123,7 +126,7 @@ int fdtab_dup(int fd, int to)
     int r = API(dup(by_fd(fd), to));
     if (r < 0)
         return r;
-    fdtab_set(to, fdtab_bits[fd]);
+    fdtab_set(to, fd_bits(fd));
     return 0;
 }
 
@@ -134,6 +137,7 @@ void fdtab_follow(const struct shunt_api *a)
         return;
     }
     a = report_follow(a);
+    fdtab_private_from(a->private_lo);
     __atomic_store_n(&api, a, __ATOMIC_RELEASE);
     __atomic_store_n(&fdtab, a->fdt, __ATOMIC_RELEASE);
     a->set_uid(geteuid());

@@ -32,13 +32,47 @@ static inline bool fd_is_stack(int fd)
     return t && (unsigned)fd < SHUNT_FD_MAX && __atomic_load_n(&t[fd], __ATOMIC_RELAXED) && !guard.vforked;
 }
 
+static inline unsigned char fd_bits(int fd)
+{
+    return __atomic_load_n(&fdtab_bits[fd], __ATOMIC_RELAXED);
+}
+
 static inline bool fd_has(int fd, unsigned char bit)
 {
-    return fdtab_bits[fd] & bit;
+    return fd_bits(fd) & bit;
+}
+
+/* Atomic: two threads may wait in one set, or add to it. */
+static inline void fd_mark(int fd, unsigned char bit)
+{
+    __atomic_fetch_or(&fdtab_bits[fd], bit, __ATOMIC_RELAXED);
+}
+
+static inline void fd_unmark(int fd, unsigned char bit)
+{
+    __atomic_fetch_and(&fdtab_bits[fd], (unsigned char)~bit, __ATOMIC_RELAXED);
 }
 
 /* The engine's own descriptors: to the program they are not there. The engine itself may use them. */
-bool fd_is_private(int fd);
+extern int fdtab_private_lo; /* the lowest; INT_MAX: there is none yet */
+bool fdtab_is_private(int fd);
+static inline bool fd_is_private(int fd)
+{
+    return __builtin_expect(fd >= fdtab_private_lo, 0) && fdtab_is_private(fd);
+}
+/* fd is one of them from now on. */
+static inline void fdtab_private_from(int fd)
+{
+    if (fd >= 0 && fd < fdtab_private_lo)
+        fdtab_private_lo = fd;
+}
+
+/* Do n bytes at p lie in a frame just above the caller's own? Then they are there, and need no asking. */
+static inline __attribute__((always_inline)) bool is_on_stack(const void *p, size_t n)
+{
+    uintptr_t at = (uintptr_t)p - (uintptr_t)__builtin_frame_address(0);
+    return at < 4096 && n < 4096 - at;
+}
 
 /* Calls the engine, with the program's signal handlers off: API(bind(ref, sa, len)). */
 #define API(call)                                                                                            \

@@ -66,7 +66,7 @@ static int one_ticket(struct tickets *t, int *fd)
         return -EBADF;
     if (t->n == RIGHTS_MAX)
         return -EINVAL;
-    unsigned char bits = fdtab_bits[*fd] & (FD_TWIN | FD_EPSET);
+    unsigned char bits = fd_bits(*fd) & (FD_TWIN | FD_EPSET);
     bool half = bits != 0;
     int r = API(parcel_make(*fd, bits & FD_EPSET ? bits | FD_KERNEL : bits, half));
     if (r < 0)
@@ -167,7 +167,11 @@ ssize_t pass_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
     size_t n;
     /* The frame of the rest is large: most messages do not need it. */
-    if (!USER_COPY(&n, &msg->msg_controllen, sizeof(n)) || n < CMSG_LEN(sizeof(int)))
+    if (is_on_stack(msg, sizeof(*msg)))
+        n = msg->msg_controllen;
+    else if (!USER_COPY(&n, &msg->msg_controllen, sizeof(n)))
+        n = 0;
+    if (n < CMSG_LEN(sizeof(int)))
         return libc.sendmsg(fd, msg, flags);
     return send_looked_at(fd, msg, flags);
 }

@@ -88,7 +88,7 @@ static bool is_noted(const struct view *v, int fd)
 /* In the process that executes: fd, which is the stack's here by its table or the notes, stays open. */
 static bool goes_on(int fd, int from)
 {
-    return libc.fcntl(fd, F_GETFD, NULL) == 0 && (!guard.vforked || fdtab_stands(fd, fdtab_bits[from]));
+    return libc.fcntl(fd, F_GETFD, NULL) == 0 && (!guard.vforked || fdtab_stands(fd, fd_bits(from)));
 }
 
 struct pass {
@@ -106,7 +106,7 @@ static void pass_on(struct pass *s, int fd, int from)
             return;
         p->begun = true;
     }
-    if (API(exec_keep(&p->x, fd, from, fdtab_bits[from])) < 0)
+    if (API(exec_keep(&p->x, fd, from, fd_bits(from))) < 0)
         return;
     if (!s->any)
         tell_if_foreign(s->path, true);

@@ -34,6 +34,7 @@
 
 #include "boot.h"
 #include "diag.h"
+#include "fdtab.h"
 #include "guard.h"
 #include "libc.h"
 #include "reserve.h"
@@ -335,6 +336,8 @@ static bool inherit(const char *value)
     if (there) {
         tree.fd[0] = fd[0];
         tree.fd[1] = inode_of(fd[1]) ? fd[1] : -1;
+        fdtab_private_from(tree.fd[0]);
+        fdtab_private_from(tree.fd[1]);
     }
     return true;
 }
@@ -366,6 +369,8 @@ static void make(void)
         return;
     tree.fd[0] = move_up(fd[0]);
     tree.fd[1] = move_up(fd[1]);
+    fdtab_private_from(tree.fd[0]);
+    fdtab_private_from(tree.fd[1]);
     tree.ino = inode_of(tree.fd[0]);
     snprintf(join_var, sizeof(join_var), JOIN "=%d,%d,%llu,%x", tree.fd[0], tree.fd[1],
              (unsigned long long)tree.ino, settings_sum(environ));

@@ -73,7 +73,7 @@ int twin_attach(int fd, int twin)
             r = -errno;
             continue;
         }
-        fdtab_bits[n] |= FD_TWIN;
+        fd_mark(n, FD_TWIN);
         epoll_moved(n);
     }
     libc.close(twin);

@@ -1,8 +1,7 @@
 /* seg.c: the segment: creating, joining, and the bump allocator (seg.h has the rules).
  *
  * Where it is mapped. Members must agree on one address, and the creator chooses it before it knows who will
- * join: where.h's. ThreadSanitizer has its own shadow there and leaves only what is above 0x7e80...; then
- * whatever the kernel gives.
+ * join: where.h's; then whatever the kernel gives.
  */
 #include "seg.h"
 
@@ -18,7 +17,6 @@
 #define SEG_HEADER    4096
 #define SEG_ALIGN_MAX 4096
 
-#define SEG_TSAN  0x7e8000000000ULL
 #define SEG_STEP  (2 * SEG_BYTES)
 #define SEG_TRIES 8
 
@@ -45,7 +43,7 @@ static int map_at(int fd, uint64_t bytes, void *addr, struct seg **out)
 static int map_anywhere(int fd, uint64_t bytes, struct seg **out)
 {
     for (unsigned i = 0; i < 2 * SEG_TRIES; i++) {
-        uint64_t base = i < SEG_TRIES ? WHERE_SEG : SEG_TSAN;
+        uint64_t base = i < SEG_TRIES ? WHERE_SEG : WHERE_SEG_ELSE;
 
         if (map_at(fd, bytes, (void *)(uintptr_t)(base + i % SEG_TRIES * SEG_STEP), out) == 0)
             return 0;
