@@ -27,6 +27,7 @@ struct rte_mbuf *pkt_alloc(struct shard *sh)
 void pkt_drop(struct shard *sh, struct rte_mbuf *m, enum count why)
 {
     sh->count[why]++;
+    sh->drop[why]++;
     if (sh->cap)
         capture_why(sh->cap, m, why);
     rte_pktmbuf_free(m);

@@ -272,8 +272,7 @@ static void lo_enqueue(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
 
     if (sh->lo_len >= LO_QUEUE_MAX) {
         ifn->tx_dropped++;
-        sh->count[COUNT_TX_FULL]++;
-        rte_pktmbuf_free(m);
+        pkt_drop(sh, m, COUNT_TX_FULL);
         return;
     }
     if (__builtin_expect(raw_wanted(sh) || packet_wanted(sh), 0))
@@ -310,8 +309,7 @@ static void relay_put(struct shard *sh, unsigned ifindex)
 
         if (q->nrelay == RELAY_MAX) {
             sh->st->ifn[ifindex].tx_dropped++;
-            sh->count[COUNT_TX_FULL]++;
-            rte_pktmbuf_free(m);
+            pkt_drop(sh, m, COUNT_TX_FULL);
             continue;
         }
         pkt_meta(m)->link = NULL;

@@ -164,6 +164,7 @@ struct shard {
      * index too when the next timer is due before leader_until_ns, and then sets that to 0: once a sleep. */
     struct waiter *leader;    /* NULL: nobody sleeps there */
     uint64_t leader_until_ns; /* when it wakes by itself at the latest; 0: it needs no telling */
+    uint64_t drop[COUNT_MAX]; /* frames dropped, each once, by reason (pkt_drop) */
 };
 
 struct stack {

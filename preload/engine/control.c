@@ -33,13 +33,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
-#include <sys/mman.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -48,76 +47,21 @@
 #include "../../stack/log.h"
 #include "ctldir.h"
 #include "engine.h"
+#include "metrics.h"
+#include "request.h"
 
 #define CLIENTS    16
+#define HTTP_PLACE 63 /* of the metrics' port, in events; the clients have 1 to CLIENTS */
 #define CLIENT_NS  (2ull * NS_IN_S)
 #define LINE_ROOM  512
 #define REST_NS    (100ull * NS_IN_MS)
-#define TEXT_FIRST (64u << 10)
-#define TEXT_LAST  (64u << 20)
 #define LEAVE_MS   2000 /* how long a starter waits for the stack that has its name or its link */
 #define CLAIM_MS   300  /* the same when another name will do as well */
 #define YIELD_MS   50   /* and for an answer of a process that is no keeper yet */
 #define PAUSE_MS   2    /* between two attempts */
 #define NAMES_MAX  1000 /* "-2" to "-1000" */
 
-/* --- text --- */
-
-/* Pages of its own: the keeper is a fork of a program whose allocator may have been in the middle of
- * something. */
-static bool text_grow(struct text *t)
-{
-    size_t room = t->room ? t->room * 2 : TEXT_FIRST;
-    char *buf;
-
-    if (room > TEXT_LAST)
-        return false;
-    buf = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (buf == MAP_FAILED)
-        return false;
-    if (t->buf) {
-        memcpy(buf, t->buf, t->len);
-        munmap(t->buf, t->room);
-    }
-    t->buf = buf;
-    t->room = room;
-    return true;
-}
-
-void text_free(struct text *t)
-{
-    if (t->buf)
-        munmap(t->buf, t->room);
-    memset(t, 0, sizeof *t);
-}
-
-uint8_t *text_room(struct text *t, size_t n)
-{
-    while (t->room - t->len < n)
-        if (!text_grow(t))
-            return NULL;
-    return (uint8_t *)t->buf + t->len;
-}
-
-void text_add(struct text *t, const char *fmt, ...)
-{
-    va_list ap;
-    int n;
-
-    for (;;) {
-        va_start(ap, fmt);
-        n = vsnprintf(t->buf ? t->buf + t->len : NULL, t->room - t->len, fmt, ap);
-        va_end(ap);
-        if (n < 0)
-            return;
-        if ((size_t)n < t->room - t->len) {
-            t->len += (size_t)n;
-            return;
-        }
-        if (!text_grow(t)) /* what is there is sent */
-            return;
-    }
-}
+static int metrics_fd = -1; /* listens on a port of the kernel's; -1: none */
 
 /* --- the starter's side --- */
 
@@ -475,13 +419,39 @@ void control_evict(unsigned i)
     }
 }
 
+int control_metrics(void)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t)engine.cfg.set.metrics_port),
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int one = 1, rc = 0;
+
+    if (!engine.cfg.set.metrics_port)
+        return 0;
+    metrics_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (metrics_fd < 0 || setsockopt(metrics_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
+        bind(metrics_fd, (struct sockaddr *)&a, sizeof a) != 0 || listen(metrics_fd, CLIENTS) != 0) {
+        rc = -errno;
+        log_error("SHUNT_METRICS_PORT: 127.0.0.1:%d: %s: choose another port",
+                  (int)engine.cfg.set.metrics_port, strerror(errno));
+    }
+    return rc;
+}
+
+void control_metrics_forget(void)
+{
+    if (metrics_fd >= 0)
+        fds_close(metrics_fd);
+    metrics_fd = -1;
+}
+
 /* --- the keeper's side --- */
 
 struct client {
-    int fd; /* 0: place is free (the keeper's low descriptors are never clients: 0 is /dev/null) */
+    int fd;    /* 0: place is free (the keeper's low descriptors are never clients: 0 is /dev/null) */
+    bool http; /* came by the metrics' port: asks for nothing else */
     uint64_t since_ns;
-    char line[LINE_ROOM];
-    size_t len;
+    struct request asked;
     struct text answer;
     size_t sent;
 };
@@ -512,28 +482,37 @@ static struct client *client_place(void)
     return oldest;
 }
 
-static void client_accept(uint64_t now)
+static bool may_ask(int fd)
 {
     struct ucred cred;
     socklen_t len = sizeof cred;
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 &&
+           (cred.uid == geteuid() || cred.uid == 0);
+}
+
+/* From the control socket or, with http, from the metrics' port, where anybody of this host may ask. */
+static void client_accept(int listener, bool http, uint64_t now)
+{
     struct epoll_event ev = {.events = EPOLLIN};
     struct client *c;
-    int fd = accept4(engine.control_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
     if (fd < 0) {
         if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) { /* it stays readable */
             sys4(SYS_epoll_ctl, control_epfd, EPOLL_CTL_DEL, engine.control_fd, NULL);
+            sys4(SYS_epoll_ctl, control_epfd, EPOLL_CTL_DEL, metrics_fd, NULL);
             rest_ns = now + REST_NS;
         }
         return;
     }
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0 ||
-        (cred.uid != geteuid() && cred.uid != 0)) {
+    if (!http && !may_ask(fd)) {
         fds_close(fd);
         return;
     }
     c = client_place();
     c->fd = fd;
+    c->http = http;
     c->since_ns = now;
     ev.data.u64 = CONTROL_EVENT + 1 + (uint64_t)(c - clients);
     sys4(SYS_epoll_ctl, control_epfd, EPOLL_CTL_ADD, fd, &ev);
@@ -567,7 +546,7 @@ static void client_join(struct client *c)
     struct msghdr msg = {
         .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
     struct cmsghdr *h = CMSG_FIRSTHDR(&msg);
-    uint64_t tree = strtoull(c->line + 4, NULL, 10);
+    uint64_t tree = strtoull(c->asked.line + 4, NULL, 10);
     struct stat sb;
     int fd[2];
 
@@ -598,10 +577,26 @@ static void client_who(struct client *c)
     text_add(&c->answer, "%d\n", (int)cred.pid);
 }
 
+/* Answers what was asked. */
+static void client_answer(struct client *c, enum request_verdict v)
+{
+    if (v == REQUEST_HTTP)
+        metrics_http(&c->answer, &c->asked);
+    else if (v == REQUEST_TEXT && !c->http && strncmp(c->asked.line, "join", 4) == 0) {
+        client_join(c);
+        return;
+    } else if (v == REQUEST_TEXT && !c->http && strcmp(c->asked.line, "who") == 0)
+        client_who(c);
+    else if (v == REQUEST_TEXT && !c->http)
+        ls_answer(&c->answer, c->asked.line);
+    client_write(c); /* drops it where there is nothing to say */
+}
+
 static void client_read(struct client *c)
 {
-    long n = sys3(SYS_read, c->fd, c->line + c->len, sizeof c->line - 1 - c->len);
-    char *end;
+    char buf[1024];
+    long n = sys3(SYS_read, c->fd, buf, sizeof buf);
+    enum request_verdict v;
 
     if (n == -EAGAIN)
         return;
@@ -609,38 +604,28 @@ static void client_read(struct client *c)
         client_drop(c);
         return;
     }
-    c->len += (size_t)n;
-    c->line[c->len] = '\0';
-    end = strchr(c->line, '\n');
-    if (!end && c->len < sizeof c->line - 1)
-        return;
-    if (end)
-        *end = '\0';
-    if (strncmp(c->line, "join", 4) == 0) {
-        client_join(c);
-        return;
-    }
-    if (strcmp(c->line, "who") == 0)
-        client_who(c);
-    else
-        ls_answer(&c->answer, c->line);
-    client_write(c);
+    v = request_feed(&c->asked, buf, (size_t)n);
+    if (v != REQUEST_MORE)
+        client_answer(c, v);
 }
 
-static void watch_listener(void)
+static void watch_listeners(void)
 {
-    struct epoll_event ev = {.events = EPOLLIN, .data.u64 = CONTROL_EVENT};
+    struct epoll_event ev = {.events = EPOLLIN, .data.u64 = CONTROL_EVENT},
+                       http = {.events = EPOLLIN, .data.u64 = CONTROL_EVENT + HTTP_PLACE};
 
-    sys4(SYS_epoll_ctl, control_epfd, EPOLL_CTL_ADD, engine.control_fd, &ev);
+    if (engine.control_fd >= 0)
+        sys4(SYS_epoll_ctl, control_epfd, EPOLL_CTL_ADD, engine.control_fd, &ev);
+    if (metrics_fd >= 0)
+        sys4(SYS_epoll_ctl, control_epfd, EPOLL_CTL_ADD, metrics_fd, &http);
 }
 
 void control_open(int epfd)
 {
     control_epfd = epfd;
-    if (engine.control_fd < 0)
-        return;
-    listen(engine.control_fd, CLIENTS); /* again: clients see this process as the one that listens */
-    watch_listener();
+    if (engine.control_fd >= 0)
+        listen(engine.control_fd, CLIENTS); /* again: clients see this process as the one that listens */
+    watch_listeners();
 }
 
 void control_event(uint64_t data, uint64_t now)
@@ -648,12 +633,11 @@ void control_event(uint64_t data, uint64_t now)
     uint64_t i = data - CONTROL_EVENT;
     struct client *c;
 
-    if (i == 0) {
-        client_accept(now);
+    if (i == 0 || i == HTTP_PLACE) {
+        client_accept(i ? metrics_fd : engine.control_fd, i != 0, now);
         return;
     }
-    c = &clients[i - 1];
-    if (i > CLIENTS || c->fd == 0)
+    if (i > CLIENTS || (c = &clients[i - 1])->fd == 0)
         return;
     if (c->answer.len)
         client_write(c);
@@ -667,7 +651,7 @@ uint64_t control_expire(uint64_t now)
 
     if (rest_ns && now >= rest_ns) {
         rest_ns = 0;
-        watch_listener();
+        watch_listeners();
     }
     if (rest_ns)
         next = rest_ns;

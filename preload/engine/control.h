@@ -7,6 +7,8 @@
  * - ls: the stack as a whole, one line "key value..." each
  * - sockets: one line each
  * - counters: "name value" lines, those that are not zero
+ * - metrics: counters and gauges in Prometheus's text format. The same, with HTTP around it, answers
+ *   "GET /metrics HTTP/1.1", here and on the kernel's 127.0.0.1 (--set metrics_port)
  * - record: the flight recorder's frames, a pcapng file; "no flight recorder" where there is none
  * - join, or join TREE: "join" with a descriptor, by which a process becomes a member (join.c). TREE: only if
  * the stack is that tree's (the number of end 0 of its pair: preload/tree.c)
@@ -31,8 +33,8 @@ struct text {
 /* n bytes at its end, to be written before anything else is added, of which the caller adds those that it
  * uses to len. NULL: no memory. */
 uint8_t *text_room(struct text *t, size_t n);
+void text_free(struct text *t); /* its memory; it is empty then */
 void text_add(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void text_free(struct text *t);
 
 /* --- in the process that starts the stack --- */
 
@@ -41,6 +43,10 @@ void text_free(struct text *t);
  * when the user gave it, else "-2", "-3"... is appended. Nowhere to put the socket: a warning, and the stack
  * runs without. 0, or -errno after one line. */
 int control_claim(void);
+/* Listens where the metrics are asked for by TCP, if cfg says so (the keeper answers). 0, or -errno after one
+ * line. control_metrics_forget: that is no business of this process any more. */
+int control_metrics(void);
+void control_metrics_forget(void);
 /* Tells the keepers that have only their dead programs' remains to do to give link i's device up. Bounded
  * time. */
 void control_evict(unsigned i);

@@ -2,6 +2,7 @@
  * sockets, and it looks into a program's file to say whether libshunt.so can be preloaded into it.
  *
  * - shunt-ctl ls: every stack of this user
+ * - shunt-ctl top [OPTIONS] [NAME]: what they do, as it goes on (top.c)
  * - shunt-ctl ask NAME COMMAND: one command of the protocol in control.h
  * - shunt-ctl record NAME FILE: its flight recorder's frames into a new file ("-": standard output)
  * - shunt-ctl exec LIBRARY NAME COMMAND ARG...: runs COMMAND as a member of the stack NAME, with LIBRARY
@@ -28,6 +29,7 @@
 #include <unistd.h>
 
 #include "../../stack/tunable.h"
+#include "ctl.h"
 #include "ctldir.h"
 #include "inspect.h"
 #include "probe.h"
@@ -37,9 +39,7 @@
 
 /* --- asking --- */
 
-/* The whole answer of the stack at path, NUL-terminated, to be freed; NULL: none. Its length goes to *size.
- */
-static char *ask(const char *path, const char *command, size_t *size)
+char *ctl_ask(const char *path, const char *command, size_t *size)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
     struct pollfd p = {.events = POLLIN};
@@ -132,7 +132,7 @@ static void remove_empty(const char *dir)
         close(lock);
 }
 
-static int ls(void)
+void ctl_each(void (*fn)(void *arg, const char *path), void *arg)
 {
     char dir[CTLDIR_PATH], path[CTLDIR_PATH + 256];
     struct dirent *e;
@@ -142,24 +142,29 @@ static int ls(void)
         DIR *d = rc == 0 && ctldir_is_ours(dir) ? opendir(dir) : NULL;
 
         while (d && (e = readdir(d))) {
-            char *answer;
-
             if (!is_socket_name(e->d_name))
                 continue;
             snprintf(path, sizeof path, "%s/%s", dir, e->d_name);
-            answer = ask(path, "ls", NULL);
-            if (answer)
-                show(answer);
-            else
-                remove_dead(dir, path);
-            free(answer);
+            fn(arg, path);
         }
         if (d) {
             closedir(d);
             remove_empty(dir); /* when it was the last */
         }
     }
-    return 0;
+}
+
+static void ls_one(void *arg, const char *path)
+{
+    char *answer = ctl_ask(path, "ls", NULL), dir[CTLDIR_PATH];
+
+    if (answer) {
+        show(answer);
+    } else {
+        snprintf(dir, sizeof dir, "%.*s", (int)(strrchr(path, '/') - path), path);
+        remove_dead(dir, path);
+    }
+    free(answer);
 }
 
 /* The answer of the stack of that name, as ask's; NULL after one line: there is no such stack. */
@@ -174,7 +179,7 @@ static char *ask_named(const char *name, const char *command, size_t *size)
         if (rc || !ctldir_is_ours(dir))
             continue;
         snprintf(path, sizeof path, "%s/%.200s%s", dir, name, CTLDIR_SUFFIX);
-        answer = ask(path, command, size);
+        answer = ctl_ask(path, command, size);
         if (answer)
             return answer;
     }
@@ -367,8 +372,12 @@ static void say_all(void *arg, enum verdict v, const char *program, const char *
 
 int main(int argc, char **argv)
 {
-    if (argc == 2 && strcmp(argv[1], "ls") == 0)
-        return ls();
+    if (argc == 2 && strcmp(argv[1], "ls") == 0) {
+        ctl_each(ls_one, NULL);
+        return 0;
+    }
+    if (argc >= 2 && strcmp(argv[1], "top") == 0)
+        return top_main(argc - 1, argv + 1);
     if (argc == 4 && strcmp(argv[1], "ask") == 0)
         return ask_one(argv[2], argv[3]);
     if (argc == 4 && strcmp(argv[1], "record") == 0)
@@ -385,8 +394,9 @@ int main(int argc, char **argv)
         return inspect_program(argv[2], true, say_all, NULL) == UNFIT;
     if (argc == 2 && strcmp(argv[1], "probe") == 0)
         return probe();
-    fputs("usage: shunt-ctl ls | ask NAME COMMAND | record NAME FILE | exec LIBRARY NAME COMMAND ARG... | "
-          "settings NAME... | list-settings | check PROGRAM | inspect PROGRAM | probe\n",
+    fputs("usage: shunt-ctl ls | top | ask NAME COMMAND | record NAME FILE | "
+          "exec LIBRARY NAME COMMAND ARG... | settings NAME... | list-settings | check PROGRAM | inspect "
+          "PROGRAM | probe\n",
           stderr);
     return 2;
 }

@@ -10,33 +10,12 @@
 #include <sys/stat.h>
 
 #include "../../stack/dhcp.h"
-#include "../../stack/tcp.h"
-#include "../../stack/udp.h"
+#include "../../stack/inspect.h"
 #include "control.h"
+#include "census.h"
 #include "engine.h"
+#include "metrics.h"
 #include "record.h"
-
-static const char *const tcp_names[] = {"",           "ESTAB",      "SYN-SENT",  "SYN-RECV",
-                                        "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT", "CLOSE",
-                                        "CLOSE-WAIT", "LAST-ACK",   "LISTEN",    "CLOSING"};
-#define TCP_NAMES (sizeof tcp_names / sizeof tcp_names[0])
-
-struct tally {
-    unsigned tcp[TCP_NAMES], udp;
-};
-
-static void tally_tcp(void *arg, const struct tcp_view *v)
-{
-    struct tally *t = arg;
-
-    if (v->state > 0 && v->state < (int)TCP_NAMES)
-        t->tcp[v->state]++;
-}
-
-static void tally_udp(void *arg, const struct pcb *p, uint32_t recvq, uint32_t sendq)
-{
-    ((struct tally *)arg)->udp++;
-}
 
 static struct shard *try_lock(void)
 {
@@ -113,8 +92,8 @@ static void add_links(struct text *t, const struct shard *sh)
 
 static void answer_ls(struct text *t)
 {
-    struct tally n = {0};
     struct shard *sh = try_lock();
+    struct census c;
 
     text_add(t, "name %s\nkeeper %d\npids", engine.st->name, engine.shared->keeper_pid);
     if (!sh) {
@@ -124,63 +103,49 @@ static void answer_ls(struct text *t)
     add_pids(t);
     text_add(t, "\n");
     add_links(t, sh);
-    tcp_walk(sh, tally_tcp, &n);
-    udp_walk(sh, tally_udp, &n);
     shard_unlock(sh);
+    census_take(&c);
     text_add(t, "sockets");
-    for (unsigned i = 1; i < TCP_NAMES; i++)
-        if (n.tcp[i])
-            text_add(t, " %s %u", tcp_names[i], n.tcp[i]);
-    text_add(t, " UDP %u\n", n.udp);
+    for (unsigned i = 1; i < CENSUS_TCP_STATES; i++)
+        if (c.tcp[i])
+            text_add(t, " %s %llu", census_state(i), (unsigned long long)c.tcp[i]);
+    text_add(t, " UDP %llu\n", (unsigned long long)c.udp);
 }
 
-static void add_endpoint(struct text *t, const struct endpoint *e)
+static void add_endpoint(struct text *t, const struct ipaddr *a, uint16_t port_be)
 {
     char addr[46];
 
-    if (ipaddr_is_any(&e->addr))
+    if (ipaddr_is_any(a))
         text_add(t, " *");
     else
-        text_add(t, ipaddr_is_v4(&e->addr) ? " %s" : " [%s]", config_show_addr(&e->addr, addr));
-    if (e->port_be)
-        text_add(t, ":%u", ntohs(e->port_be));
+        text_add(t, ipaddr_is_v4(a) ? " %s" : " [%s]", config_show_addr(a, addr));
+    if (port_be)
+        text_add(t, ":%u", ntohs(port_be));
     else
         text_add(t, ":*");
 }
 
-static void add_tcp(void *arg, const struct tcp_view *v)
+static void add_socket(void *arg, unsigned table, const struct inspect_view *v)
 {
+    bool tcp = 1u << table & INSPECT_TCP;
     struct text *t = arg;
 
-    text_add(t, "tcp %s %u %u", v->state > 0 && v->state < (int)TCP_NAMES ? tcp_names[v->state] : "?",
-             v->recvq, v->sendq);
-    add_endpoint(t, &v->local);
-    add_endpoint(t, &v->remote);
-    text_add(t, "\n");
-}
-
-static void add_udp(void *arg, const struct pcb *p, uint32_t recvq, uint32_t sendq)
-{
-    struct text *t = arg;
-
-    text_add(t, "udp %s %u %u", p->remote.port_be ? "ESTAB" : "UNCONN", recvq, sendq);
-    add_endpoint(t, &p->local);
-    add_endpoint(t, &p->remote);
+    text_add(t, "%s %s %u %u", tcp ? "tcp" : "udp",
+             tcp           ? census_state(v->state)
+             : v->rport_be ? "ESTAB"
+                           : "UNCONN",
+             v->rqueue, v->wqueue);
+    add_endpoint(t, &v->laddr, v->lport_be);
+    add_endpoint(t, &v->raddr, v->rport_be);
     text_add(t, "\n");
 }
 
 static void answer_sockets(struct text *t)
 {
-    struct shard *sh = try_lock();
+    bool all = census_walk(INSPECT_TCP | 1u << INSPECT_UDP | 1u << INSPECT_UDPLITE, add_socket, t);
 
-    if (!sh) {
-        text_add(t, "busy\n");
-        return;
-    }
-    tcp_walk(sh, add_tcp, t);
-    udp_walk(sh, add_udp, t);
-    shard_unlock(sh);
-    text_add(t, "end\n");
+    text_add(t, all ? "end\n" : "busy\n");
 }
 
 static void answer_counters(struct text *t)
@@ -245,6 +210,8 @@ void ls_answer(struct text *t, const char *command)
         answer_sockets(t);
     else if (strcmp(command, "counters") == 0)
         answer_counters(t);
+    else if (strcmp(command, "metrics") == 0)
+        metrics_text(t);
     else if (strcmp(command, "record") == 0) {
         if (!record_answer(t))
             text_add(t, "no flight recorder\n");

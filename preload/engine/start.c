@@ -425,6 +425,8 @@ static int start_parts(void)
     if (!rc)
         rc = record_prepare();
     if (!rc)
+        rc = control_metrics();
+    if (!rc)
         fill_common(pool);
     if (!rc && ((rc = wake_init()) || (rc = ticket_init())))
         rc = failed(rc, "no descriptors left: raise the hard limit (ulimit -Hn)");
@@ -462,6 +464,7 @@ static int start(void)
         fds_close(engine.control_fd);
     engine.control_fd = -1;
     record_forget();
+    control_metrics_forget();
     wait_for_links();
     rc = probe_addresses();
     if (!rc)

@@ -296,7 +296,7 @@ Test(config, other_refusals)
 {
     static const char *const bad[][2] = {{"SHUNT_PROFILE", "turbo"},  {"SHUNT_LOG", "loud"},
                                          {"SHUNT_MTU", "12"},         {"SHUNT_MTU", "big"},
-                                         {"SHUNT_FALLBACK", "maybe"}, {"SHUNT_CAPTURE", "x.pcap"}};
+                                         {"SHUNT_FALLBACK", "maybe"}, {"SHUNT_METRICS_PORT", "70000"}};
 
     for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         clearenv();
@@ -304,6 +304,27 @@ Test(config, other_refusals)
         refused(read_with("SHUNT_LINK", "tap:s0", "SHUNT_ADDR", "198.18.0.2/24", bad[i][0], bad[i][1], NULL),
                 bad[i][0]);
     }
+}
+
+Test(config, capture_and_flight_recorder)
+{
+    char path[600];
+
+    cr_assert_eq(read_with("SHUNT_PROFILE", "isolate", "SHUNT_CAPTURE", "x-%p.pcapng",
+                           "SHUNT_FLIGHT_RECORD_ON", "rst,crash", "SHUNT_FLIGHT_RECORD_DIR", "/tmp", NULL),
+                 0);
+    cr_assert_str_eq(cfg.capture, "x-%p.pcapng");
+    cr_assert_str_eq(cfg.record_dir, "/tmp");
+    cr_assert_eq(cfg.set.flight_record_on, 5);
+    clearenv();
+    said[0] = '\0';
+    refused(read_with("SHUNT_PROFILE", "isolate", "SHUNT_FLIGHT_RECORD_ON", "rst,fire", NULL),
+            "SHUNT_FLIGHT_RECORD_ON");
+    memset(path, 'x', sizeof path - 1);
+    path[sizeof path - 1] = '\0';
+    clearenv();
+    said[0] = '\0';
+    refused(read_with("SHUNT_PROFILE", "isolate", "SHUNT_CAPTURE", path, NULL), "SHUNT_CAPTURE");
 }
 
 Test(config, bad_link_is_named)
