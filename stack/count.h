@@ -114,6 +114,7 @@
     X(TCP_TSECR, "TcpExtTSEcrRejected")                                                                      \
     X(TCP_PAWS_ACTIVE, "TcpExtPAWSActive")                                                                   \
     X(TCP_PAWS, "TcpExtPAWSEstab")                                                                           \
+    X(TCP_OOW_ICMP, "TcpExtOutOfWindowIcmps")                                                                \
     X(TCP_SEQ, "TcpExtTCPOutOfWindow")                                                                       \
     X(TCP_RST_SEQ, "TcpExtTCPRstSequence")                                                                   \
     X(TCP_ACK_UNSENT, "TcpExtTCPAckUnsent")                                                                  \

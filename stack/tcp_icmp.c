@@ -89,8 +89,10 @@ void tcp_icmp(struct shard *sh, const struct icmp_error *e)
         return;
     }
     /* RFC 5927 section 4.1: only an error about something in flight is believed. */
-    if (seq_lt(e->seq, t->snd_una) || seq_gt(e->seq, t->snd_nxt))
+    if (seq_lt(e->seq, t->snd_una) || seq_gt(e->seq, t->snd_nxt)) {
+        tcp_count(sh, COUNT_TCP_OOW_ICMP);
         return;
+    }
     if (e->too_big) {
         if (t->state == TCPS_SYN_SENT)
             lower_syn_mtu(sh, t, e);

@@ -201,7 +201,7 @@ bool tcp_readable(const struct tcb *t)
  * tcp_cleanup_rbuf), or when a second full segment waits for its ACK. */
 static void reader_drained(struct shard *sh, struct tcb *t)
 {
-    uint32_t now = tcp_rcv_offered(t), new;
+    uint32_t now = tcp_rcv_offered(t), next;
 
     if (!state_in(t, TCPF(ESTABLISHED) | TCPF(FIN_WAIT_1) | TCPF(FIN_WAIT_2)))
         return;
@@ -209,8 +209,8 @@ static void reader_drained(struct shard *sh, struct tcb *t)
         tcp_send_ack(sh, t);
         return;
     }
-    new = tcp_rcv_window(t);
-    if (new > now &&new >= 2 * now)
+    next = tcp_rcv_window(t);
+    if (next > now && next >= 2 * now)
         tcp_send_ack(sh, t);
 }
 

@@ -168,10 +168,11 @@ static ssize_t past_sendfile(int out, int in, off_t *off, size_t n)
     return r;
 }
 
-/* A command of the script: what it set by sysctl(8) holds from now on. */
+/* A command of the script: it sees the stack's network (pd_proc.c), and what it set by sysctl(8) holds from
+ * now on. */
 static int past_system(const char *command)
 {
-    int r = system(command);
+    int r = pd_command(command);
 
     pd_enter();
     pd_take_sysctls();

@@ -109,6 +109,11 @@ void pd_take_sysctls(void);
 /* The link's properties, from so_flags, the tool's command line and its script. */
 void pd_read_options(const char *flags);
 
+/* --- pd_proc.c --- */
+
+/* system(3). Context: without the lock. */
+int pd_command(const char *command);
+
 /* --- the table's --- */
 
 int pd_netdev_send(void *u, const void *buf, size_t n);
