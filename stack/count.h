@@ -115,6 +115,7 @@
     X(TCP_PAWS_ACTIVE, "TcpExtPAWSActive")                                                                   \
     X(TCP_PAWS, "TcpExtPAWSEstab")                                                                           \
     X(TCP_OOW_ICMP, "TcpExtOutOfWindowIcmps")                                                                \
+    X(TCP_MINTTL, "TcpExtTCPMinTTLDrop")                                                                     \
     X(TCP_SEQ, "TcpExtTCPOutOfWindow")                                                                       \
     X(TCP_RST_SEQ, "TcpExtTCPRstSequence")                                                                   \
     X(TCP_ACK_UNSENT, "TcpExtTCPAckUnsent")                                                                  \

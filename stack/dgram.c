@@ -220,6 +220,7 @@ void dgram_close(struct shard *sh, struct dgram *d)
 void dgram_ext_changed(struct dgram *d)
 {
     d->flags = d->ext && d->ext->recv ? d->flags | DG_EXT : d->flags & ~(uint32_t)DG_EXT;
+    d->flow.gen = 0; /* IPV6_MTU */
 }
 
 bool dgram_put_name(const struct shard *sh, const struct dgram *d, struct msghdr *msg,

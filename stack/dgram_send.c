@@ -15,6 +15,7 @@ static void init_ext(const struct shard *sh, const struct dgram *d, struct dgram
     int i = stack_if_of(sh->st, (int)d->ext->pktinfo_if);
 
     tx->exts = &d->ext->tx;
+    tx->label_be = d->ext->once_label_be ? d->ext->once_label_be : d->ext->label_be;
     if (!ipaddr_is_any(&d->ext->pktinfo) && ip_is_local(sh->st, &d->ext->pktinfo))
         tx->from = d->ext->pktinfo;
     if (d->ext->pktinfo_if && i >= 0 && !tx->ifindex)
@@ -81,6 +82,7 @@ static void flow_marks(struct dgram *d, const struct dgram_tx *tx)
     }
     fl->ttl = ttl < 0 ? 0 : (uint8_t)ttl;
     fl->tos = tos < 0 ? 0 : (uint8_t)tos;
+    fl->label_be = tx->label_be;
 }
 
 /* from, or any. Who is bound to a group or broadcast receives there and sends from the interface's address
@@ -151,6 +153,8 @@ int dgram_flow(struct shard *sh, struct dgram *d, const struct ipaddr *dst, cons
     }
     if (__builtin_expect(by_link_mtu(ipaddr_is_v4(dst) ? d->pmtudisc : d->pmtudisc6), 0))
         fl->mtu = RTE_MIN(sh->st->ifn[fl->ifindex].mtu, (uint32_t)IP_MAX);
+    if (__builtin_expect(d->ext != NULL, 0) && d->ext->frag_size && !ipaddr_is_v4(dst))
+        fl->mtu = RTE_MIN(fl->mtu, d->ext->frag_size);
     return 0;
 }
 

@@ -45,6 +45,7 @@ struct flow {
 
 #define FLOW_LABEL_SET  htonl(0x80000000u) /* of label_be: the label is the one given, be it 0 */
 #define FLOW_LABEL_AUTO htonl(0x40000000u) /* one by hash, where the setting leaves it to the socket */
+#define FLOW_LABEL_NONE htonl(0x20000000u) /* none, where it does */
 
 /* Chooses interface, source address (when fl->src is any; RFC 6724 for IPv6), next hop. 0, -ENETUNREACH,
  * -EHOSTUNREACH, -EACCES (broadcast not allowed), -EINVAL, -ENODEV. Cheap when the cache holds. Context:

@@ -230,7 +230,8 @@ uint32_t ip6_label_be(const struct shard *sh, const struct flow *fl, const struc
 
     if ((fl->label_be & FLOW_LABEL_SET) && mode != 3)
         return fl->label_be & htonl(IP6_FLOW_MASK);
-    if (mode == 0 || (mode == 2 && !(fl->label_be & FLOW_LABEL_AUTO)))
+    if (mode == 0 || (mode == 1 && (fl->label_be & FLOW_LABEL_NONE)) ||
+        (mode == 2 && !(fl->label_be & FLOW_LABEL_AUTO)))
         return 0;
     if ((fl->proto == IPPROTO_TCP || fl->proto == IPPROTO_UDP) && m->data_len >= sizeof ports)
         memcpy(ports, rte_pktmbuf_mtod(m, const void *), sizeof ports);

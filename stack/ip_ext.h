@@ -56,6 +56,11 @@ struct ip_ext {
     uint32_t port_range;    /* IP_LOCAL_PORT_RANGE: low in the low half */
     uint32_t pktinfo_if;    /* IPV6_PKTINFO, sticky: an interface as the program knows it, 0: any */
     struct ipaddr pktinfo;  /* and a source */
+    /* Flow labels, as flow.label_be has them: the socket's, and that of the send that goes on (0: the
+     * socket's). flowinfo_send: names given to connect and send say the label (IPV6_FLOWINFO_SEND). */
+    uint32_t label_be, once_label_be;
+    uint8_t flowinfo_send;
+    uint32_t frag_size; /* IPV6_MTU: the longest packet, 0: the path's MTU */
     int32_t kept[IP_EXT_KEPT];
 };
 

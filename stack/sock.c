@@ -184,7 +184,9 @@ int sock_connect(struct stack *st, struct sock *s, const struct sockaddr *sa, so
         s->pcb->ifindex = (uint8_t)(zone - 1);
     }
     st->port_range = sock_ip_port_range(s);
-    r = sock_is_tcp(s) ? connect_tcp(st, s, &peer) : sock_dgram_connect(s, &peer);
+    r = sock_ip_take_label(s, sa, len, false);
+    if (!r)
+        r = sock_is_tcp(s) ? connect_tcp(st, s, &peer) : sock_dgram_connect(s, &peer);
     st->port_range = 0;
     return r;
 }

@@ -11,6 +11,7 @@
 #include "ping.h"
 #include "sock.h"
 #include "sock_dgram.h"
+#include "sock_opt_ip.h"
 #include "sock_if.h"
 #include "shard.h"
 #include "tcp.h"
@@ -217,6 +218,7 @@ static ssize_t send_udp(struct stack *st, struct sock *s, const struct msghdr *m
     const struct sockaddr *sa = (const struct sockaddr *)&ss;
     bool named = msg->msg_name && msg->msg_namelen;
     struct endpoint to;
+    ssize_t n;
     int r;
 
     if (named && msg->msg_namelen > sizeof ss)
@@ -252,7 +254,12 @@ static ssize_t send_udp(struct stack *st, struct sock *s, const struct msghdr *m
         return r;
     if (ipaddr_is_any(&to.addr))
         to.addr = sock_this_host(s, sa);
-    return sock_dgram_send(s, msg, &to, flags);
+    if (__builtin_expect(sock_ip_ext(s) == NULL, 1))
+        return sock_dgram_send(s, msg, &to, flags);
+    sock_ip_take_label(s, sa, msg->msg_namelen, true);
+    n = sock_dgram_send(s, msg, &to, flags);
+    sock_ip_send_done(s);
+    return n;
 }
 
 /* Datagrams with SO_ZEROCOPY. What was copied (tcp_zerocopy.h says why) is done with when the datagram has

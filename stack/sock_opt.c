@@ -57,7 +57,6 @@
     X(IPPROTO_IP, IP_MULTICAST_ALL, 1, 0, 1)                                                                 \
     X(IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 1, 0, 1)                                                            \
     X(IPPROTO_IPV6, IPV6_MULTICAST_ALL, 1, 0, 1)                                                             \
-    X(IPPROTO_IPV6, OPT_IPV6_FLOWINFO_SEND, 0, 0, 1)                                                         \
     X(IPPROTO_IPV6, IPV6_RECVPKTINFO, 0, 0, 1)                                                               \
     X(IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 0, 0, 1)                                                              \
     X(IPPROTO_IPV6, IPV6_RECVTCLASS, 0, 0, 1)                                                                \
@@ -321,8 +320,6 @@ static void tell_without_effect(int level, int name)
 {
     if (level == SOL_SOCKET && name == SO_MAX_PACING_RATE)
         log_once(LOG_LEVEL_WARN, "SO_MAX_PACING_RATE is accepted, but datagrams are not paced");
-    else if (level == IPPROTO_IPV6 && name == OPT_IPV6_FLOWINFO_SEND)
-        log_once(LOG_LEVEL_WARN, "IPV6_FLOWINFO_SEND is accepted, but flow labels are the stack's own");
 }
 
 /* Linux takes no other number than these for true (do_ip_setsockopt, do_ipv6_setsockopt). */
@@ -361,6 +358,13 @@ static int set_stored(struct sock *s, int level, int name, const void *val, sock
     return 0;
 }
 
+/* The header of an open connection's packets follows its socket's options. */
+static void marks_changed(struct sock *s)
+{
+    if (sock_is_tcp(s))
+        tcp_marks_changed(sock_tcb(s));
+}
+
 /* The priority that a type of service brings (Linux: ip_tos2prio): best effort, bulk, interactive,
  * interactive bulk. */
 static const int tos_priority[4] = {0, 2, 6, 4};
@@ -379,11 +383,13 @@ static int set_ip(struct stack *st, struct sock *s, int name, const void *val, s
         /* TCP owns the two ECN bits (RFC 3168). */
         s->pcb->tos = (uint8_t)(sock_is_tcp(s) ? (v & ~3) | (s->pcb->tos & 3) : v);
         set_stored(s, SOL_SOCKET, SO_PRIORITY, &tos_priority[(v & 0x1e) >> 3], sizeof(int));
+        marks_changed(s);
         return 0;
     case IP_TTL:
         if (!len || (v != -1 && (v < 1 || v > 255)))
             return -EINVAL;
         s->pcb->ttl = (uint8_t)(v == -1 ? 0 : v);
+        marks_changed(s);
         return 0;
     case IP_MULTICAST_TTL:
     case IP_MULTICAST_IF:
@@ -406,6 +412,7 @@ static int set_ip6_header(struct sock *s, int name, int v)
         if (v < -1 || v > 255)
             return -EINVAL;
         s->pcb->hops = (uint8_t)(v == -1 ? 0 : v);
+        marks_changed(s);
         return 0;
     case IPV6_TCLASS:
         if (v < -1 || v > 255)
@@ -414,6 +421,7 @@ static int set_ip6_header(struct sock *s, int name, int v)
             v = 0;
         /* TCP owns the two ECN bits (RFC 3168). */
         s->pcb->tclass = (uint8_t)((v & ~3) | (s->pcb->tclass & 3));
+        marks_changed(s);
         return 0;
     default:
         return 1;

@@ -16,6 +16,7 @@
 #include "ip_ext.h"
 #include "log.h"
 #include "tcp.h"
+#include "wire_ip6.h"
 
 /* Linux's numbers that glibc 2.36 lacks, or hides. */
 enum {
@@ -86,9 +87,9 @@ static const struct plain {
     {IPPROTO_IP, IP_RECVOPTS, 0, 0, 1, TCP, 0, 0, SHORT_IS_ZERO, 0},
     {IPPROTO_IP, IP_PASSSEC, 0, 0, 1, ALL, 0, 0, SHORT_IS_ZERO, 0},
     {IPPROTO_IP, IP_RECVORIGDSTADDR, 0, 0, 1, TCP, 0, 0, SHORT_IS_ZERO, 0},
-    {IPPROTO_IP, OPT_IP_MINTTL, 0, 0, 255, ALL, 0, 0, SAY, 0},
+    {IPPROTO_IP, OPT_IP_MINTTL, 0, 0, 255, ALL, 0, 0, 0, 0},
     {IPPROTO_IP, OPT_IP_NODEFRAG, 0, 0, 1, RAW, TCP | UDP | PING, -ENOPROTOOPT, SHORT_IS_ZERO, 0},
-    {IPPROTO_IP, OPT_IP_CHECKSUM, 0, 0, 1, ALL, 0, 0, SHORT_IS_ZERO | SAY, 0},
+    {IPPROTO_IP, OPT_IP_CHECKSUM, 0, 0, 1, ALL, 0, 0, SHORT_IS_ZERO, 0},
     {IPPROTO_IP, OPT_IP_RECVFRAGSIZE, 0, 0, 1, DGRAM, TCP, -EINVAL, SHORT_IS_ZERO | SAY, 0},
     {IPPROTO_IP, OPT_IP_RFC4884, 0, 0, 1, ALL, 0, 0, SHORT_IS_ZERO | SAY, 0},
     {IPPROTO_IP, IP_ROUTER_ALERT, 0, 0, 1, RAW, TCP | UDP | PING, -EINVAL, SHORT_IS_ZERO | SAY, 0},
@@ -106,10 +107,11 @@ static const struct plain {
     {IPPROTO_IPV6, IPV6_RECVRTHDR, 0, 0, 1, ALL, 0, 0, 0, EXT_RECV_RT},
     {IPPROTO_IPV6, IPV6_RECVDSTOPTS, 0, 0, 1, ALL, 0, 0, 0, EXT_RECV_DST},
     {IPPROTO_IPV6, IPV6_RECVPATHMTU, 0, 0, 1, ALL, 0, 0, SAY, 0},
-    {IPPROTO_IPV6, OPT_IPV6_MINHOPCOUNT, 0, 0, 255, ALL, 0, 0, SAY, 0},
+    {IPPROTO_IPV6, OPT_IPV6_MINHOPCOUNT, 0, 0, 255, ALL, 0, 0, 0, 0},
     {IPPROTO_IPV6, OPT_IPV6_ORIGDSTADDR, 0, 0, 1, TCP, 0, 0, 0, 0},
     {IPPROTO_IPV6, OPT_IPV6_RECVFRAGSIZE, 0, 0, 1, ALL, 0, 0, SHORT_IS_ZERO | SAY, 0},
-    {IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 1, 0, 1, ALL, 0, 0, SHORT_IS_ZERO | SAY, 0},
+    {IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 1, 0, 1, ALL, 0, 0, SHORT_IS_ZERO, 0},
+    {IPPROTO_IPV6, OPT_IPV6_FLOWINFO_SEND, 0, 0, 1, ALL, 0, 0, 0, 0},
 };
 
 /* An int between 0 and 1 that is refused beyond; the other booleans take any number. */
@@ -230,6 +232,50 @@ static int take_int(int level, const struct plain *o, const void *val, socklen_t
     return 0;
 }
 
+/* What an option's new value does besides being kept. */
+static int take_effect(struct sock *s, const struct plain *o, struct ip_ext *x, int v)
+{
+    if (o->level == IPPROTO_IPV6 && o->name == OPT_IPV6_FLOWINFO_SEND)
+        x->flowinfo_send = (uint8_t)v;
+    if (o->level == IPPROTO_IPV6 && o->name == IPV6_AUTOFLOWLABEL) {
+        x->label_be &= ~(FLOW_LABEL_AUTO | FLOW_LABEL_NONE);
+        x->label_be |= v ? FLOW_LABEL_AUTO : FLOW_LABEL_NONE;
+        return sock_is_tcp(s) ? tcp_set_label(s->sh, sock_tcb(s), x->label_be) : 0;
+    }
+    /* Linux looks at them for TCP alone, too. */
+    if (sock_is_tcp(s) && o->level == IPPROTO_IP && o->name == OPT_IP_MINTTL)
+        return tcp_set_min_ttl(s->sh, sock_tcb(s), true, (uint8_t)v);
+    if (sock_is_tcp(s) && o->level == IPPROTO_IPV6 && o->name == OPT_IPV6_MINHOPCOUNT)
+        return tcp_set_min_ttl(s->sh, sock_tcb(s), false, (uint8_t)v);
+    return 0;
+}
+
+int sock_ip_take_label(struct sock *s, const struct sockaddr *sa, socklen_t len, bool once)
+{
+    struct ip_ext *x = sock_ip_ext(s);
+    uint32_t label_be;
+
+    if (!x || !x->flowinfo_send || sa->sa_family != AF_INET6 || len < sizeof(struct sockaddr_in6))
+        return 0;
+    memcpy(&label_be, (const char *)sa + offsetof(struct sockaddr_in6, sin6_flowinfo), sizeof label_be);
+    label_be &= htonl(IP6_FLOW_MASK);
+    label_be = label_be ? label_be | FLOW_LABEL_SET : x->label_be & (FLOW_LABEL_AUTO | FLOW_LABEL_NONE);
+    if (once) {
+        x->once_label_be = label_be;
+        return 0;
+    }
+    x->label_be = label_be | (x->label_be & (FLOW_LABEL_AUTO | FLOW_LABEL_NONE));
+    return sock_is_tcp(s) ? tcp_set_label(s->sh, sock_tcb(s), x->label_be) : 0;
+}
+
+void sock_ip_send_done(const struct sock *s)
+{
+    struct ip_ext *x = sock_ip_ext(s);
+
+    if (x)
+        x->once_label_be = 0;
+}
+
 static const char *const without_effect = "an option of IP was accepted that has no effect here";
 
 static int set_plain(struct sock *s, const struct plain *o, const void *val, socklen_t len)
@@ -255,6 +301,9 @@ static int set_plain(struct sock *s, const struct plain *o, const void *val, soc
         return -ENOBUFS; /* ip_ra_control: it was not on */
     x->kept[o - plain] = v;
     x->recv = v ? x->recv | o->recv : x->recv & ~(uint32_t)o->recv;
+    err = take_effect(s, o, x, v);
+    if (err)
+        return err;
     if (v != o->def && (o->flags & SAY))
         log_once(LOG_LEVEL_WARN, "%s (level %d, number %d)", without_effect, o->level, o->name);
     if (!sock_is_tcp(s))
@@ -267,6 +316,8 @@ int sock_ip_kept(const struct sock *s, int level, int name)
     const struct plain *o = find(level, name);
     const struct ip_ext *x = sock_ip_ext(s);
 
+    if (o && sock_is_tcp(s) && name == (level == IPPROTO_IP ? OPT_IP_MINTTL : OPT_IPV6_MINHOPCOUNT))
+        return tcp_min_ttl(sock_tcb(s), level == IPPROTO_IP); /* what was handed down, too */
     return !o ? 0 : x ? x->kept[o - plain] : o->def;
 }
 
@@ -524,8 +575,10 @@ static int set_stream_group6(int name, const void *val, socklen_t len)
     }
 }
 
-static int set_mtu6(const void *val, socklen_t len)
+/* IPV6_MTU: no longer packets than this one. Connections do not look at it, in Linux neither. */
+static int set_mtu6(struct sock *s, const void *val, socklen_t len)
 {
+    struct ip_ext *x;
     int v;
 
     if (len < sizeof v)
@@ -533,8 +586,13 @@ static int set_mtu6(const void *val, socklen_t len)
     memcpy(&v, val, sizeof v);
     if (v && v < 1280)
         return -EINVAL;
-    if (v)
-        log_once(LOG_LEVEL_WARN, "IPV6_MTU is accepted, but what is sent follows the path's MTU");
+    if (sock_is_tcp(s) || (!v && !sock_ip_ext(s)))
+        return 0;
+    x = need_ext(s);
+    if (!x)
+        return -ENOBUFS;
+    x->frag_size = (uint32_t)v;
+    dgram_ext_changed((struct dgram *)s->pcb);
     return 0;
 }
 
@@ -581,7 +639,7 @@ static int set_ip6(struct sock *s, int name, const void *val, socklen_t len)
     case OPT_IPV6_2292PKTOPTIONS: /* control messages, and none is taken */
         return len < sizeof(struct cmsghdr) ? 0 : -EINVAL;
     case IPV6_MTU:
-        return set_mtu6(val, len);
+        return set_mtu6(s, val, len);
     case IPV6_JOIN_ANYCAST:
         return stream_group(len, sizeof(struct ipv6_mreq), false, -EADDRNOTAVAIL);
     case IPV6_LEAVE_ANYCAST:

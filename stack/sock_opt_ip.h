@@ -14,6 +14,10 @@ bool sock_ip_empty_is_zero(int level, int name);
 int sock_ip_kept(const struct sock *s, int level, int name);
 /* IP_LOCAL_PORT_RANGE; 0: none. */
 uint32_t sock_ip_port_range(const struct sock *s);
+/* IPV6_FLOWINFO_SEND: the flow label that the name sa says, of a connect, or of the next send (once) up to
+ * sock_ip_send_done. 0 or -ENOBUFS. */
+int sock_ip_take_label(struct sock *s, const struct sockaddr *sa, socklen_t len, bool once);
+void sock_ip_send_done(const struct sock *s);
 /* What s has of them; NULL: none was set. */
 struct ip_ext *sock_ip_ext(const struct sock *s);
 

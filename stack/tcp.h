@@ -86,6 +86,13 @@ size_t tcp_put_ctl(struct shard *sh, struct tcb *t, struct msghdr *msg);
 ssize_t tcp_recv_err(struct shard *sh, struct tcb *t, struct msghdr *msg);
 /* sendmsg's SO_TIMESTAMPING: for the next tcp_send_msg. -EINVAL. */
 int tcp_stamp_once(struct shard *sh, struct tcb *t, uint32_t flags);
+/* IP_MINTTL, IPV6_MINHOPCOUNT: segments that came with less are dropped (RFC 5082); 0: none. -ENOBUFS */
+int tcp_set_min_ttl(struct shard *sh, struct tcb *t, bool v4, uint8_t ttl);
+uint8_t tcp_min_ttl(const struct tcb *t, bool v4);
+/* TTL, TOS or their IPv6 likes were set in pcb: what is sent has them. */
+void tcp_marks_changed(struct tcb *t);
+/* The IPv6 flow label, as flow.label_be. -ENOBUFS */
+int tcp_set_label(struct shard *sh, struct tcb *t, uint32_t label_be);
 /* IP_RECVERR, IPV6_RECVERR */
 void tcp_set_recverr(struct shard *sh, struct tcb *t, uint16_t flag, bool on);
 size_t tcp_recv_avail(const struct tcb *t);   /* FIONREAD */

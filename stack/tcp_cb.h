@@ -59,6 +59,7 @@ enum tcb_flag {
     TF_ACK_DELAYED = 1u << 8,   /* an ACK is due at delack_ms at the latest */
     TF_PINGPONG = 1u << 9,      /* request and response: ACKs ride on data */
     TF_CLOSED = 1u << 10,       /* the user's close was called */
+    TF_MINTTL = 1u << 12,       /* IP_MINTTL, IPV6_MINHOPCOUNT (tcp_ext.h) */
     TF_NOSPACE = 1u << 14,      /* a writer met a full send buffer */
     TF_ACCEPTQ = 1u << 15,      /* waits in the listener's accept queue */
     TF_PROBING = 1u << 17,      /* the retransmission deadline is a persist one (window probe) */

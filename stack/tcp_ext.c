@@ -1,10 +1,13 @@
 /* tcp_ext.c: see tcp_ext.h. */
 #include "tcp_ext.h"
 
+#include <errno.h>
+
 #include "tcp_md5.h"
 #include "tcp_pace.h"
 #include "tcp_stamp.h"
 #include "tcp_zerocopy.h"
+#include "wire_ip6.h"
 
 struct tcp_ext *tcp_ext_get(struct shard *sh, struct tcb *t)
 {
@@ -72,10 +75,46 @@ void tcp_ext_inherit(struct shard *sh, struct tcb *c, const struct tcb *l)
         return;
     if (from->pace)
         tcp_pace_set_max(sh, c, from->pace->max_rate);
-    to = from->user_timeout_ms || (l->flags & TF_LOWAT) ? tcp_ext_get(sh, c) : NULL;
+    to = from->user_timeout_ms || from->label_be || (l->flags & (TF_LOWAT | TF_MINTTL)) ? tcp_ext_get(sh, c)
+                                                                                        : NULL;
     if (!to)
         return;
     to->user_timeout_ms = from->user_timeout_ms;
     to->rcvlowat = from->rcvlowat;
-    c->flags |= l->flags & TF_LOWAT;
+    to->min_ttl = from->min_ttl;
+    to->min_hops = from->min_hops;
+    to->label_be = from->label_be & ~(FLOW_LABEL_SET | htonl(IP6_FLOW_MASK)); /* a label is one flow's */
+    c->flags |= l->flags & (TF_LOWAT | TF_MINTTL);
+}
+
+int tcp_set_min_ttl(struct shard *sh, struct tcb *t, bool v4, uint8_t ttl)
+{
+    if (!ttl && !(t->flags & TF_MINTTL))
+        return 0;
+    if (!tcp_ext_get(sh, t))
+        return -ENOBUFS;
+    *(v4 ? &t->ext->min_ttl : &t->ext->min_hops) = ttl;
+    t->flags &= ~(uint32_t)TF_MINTTL;
+    if (t->ext->min_ttl || t->ext->min_hops)
+        t->flags |= TF_MINTTL;
+    return 0;
+}
+
+int tcp_set_label(struct shard *sh, struct tcb *t, uint32_t label_be)
+{
+    if (!tcp_ext_get(sh, t))
+        return -ENOBUFS;
+    t->ext->label_be = t->flow.label_be = label_be;
+    return 0;
+}
+
+void tcp_marks_changed(struct tcb *t)
+{
+    t->flow.ttl = pcb_ttl(&t->pcb, &t->flow.dst);
+    t->flow.tos = pcb_tos(&t->pcb, &t->flow.dst);
+}
+
+uint8_t tcp_min_ttl(const struct tcb *t, bool v4)
+{
+    return !(t->flags & TF_MINTTL) ? 0 : v4 ? t->ext->min_ttl : t->ext->min_hops;
 }

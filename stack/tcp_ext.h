@@ -8,6 +8,7 @@
 #ifndef SHUNT_TCP_EXT_H
 #define SHUNT_TCP_EXT_H
 
+#include "ip.h"
 #include "stamp.h"
 #include "tcp_cb.h"
 
@@ -67,7 +68,9 @@ struct tcp_ext {
     uint32_t rto_time_ms, rto_since_ms;
     /* tcp_opt_rare.c. 0: not set. */
     uint32_t thin_lto, inq, tx_delay_us, rto_max_ms, rto_min_us, delack_max_us;
-    uint32_t user_timeout_ms; /* TCP_USER_TIMEOUT (RFC 5482), 0: none */
+    uint32_t label_be;         /* tcp_set_label */
+    uint8_t min_ttl, min_hops; /* with TF_MINTTL */
+    uint32_t user_timeout_ms;  /* TCP_USER_TIMEOUT (RFC 5482), 0: none */
     /* TCP_SAVE_SYN: what a listener keeps of SYNs (0, 1, 2), and what was kept for this connection. */
     uint8_t save_syn;
     struct tcp_saved_syn *saved_syn;
@@ -102,6 +105,12 @@ static inline uint32_t tcp_delack_ms(const struct shard *sh, const struct tcb *t
 
     return t->ext && t->ext->delack_max_us && t->ext->delack_max_us / 1000 < ms ? t->ext->delack_max_us / 1000
                                                                                 : ms;
+}
+
+/* Did a segment come from too far (TF_MINTTL)? */
+static inline bool tcp_from_too_far(const struct tcb *t, const struct rxinfo *ri)
+{
+    return (t->flags & TF_MINTTL) && ri->ttl < (ipaddr_is_v4(&ri->src) ? t->ext->min_ttl : t->ext->min_hops);
 }
 
 /* SO_RCVLOWAT; at least 1. */

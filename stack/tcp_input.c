@@ -197,6 +197,8 @@ enum count tcp_segment_arrives(struct shard *sh, struct tcb *t, struct tcp_seg *
     if (v != COUNT_OK)
         return v;
     tcp_seg_opts(s);
+    if (tcp_from_too_far(t, s->ri))
+        return COUNT_TCP_MINTTL;
     if ((t->flags & TF_MD5) || s->o.md5)
         v = tcp_md5_check(tcp_md5_find(t, &s->remote.addr), s);
     if (v != COUNT_OK)

@@ -18,6 +18,8 @@ enum count tcp_listen_input(struct shard *sh, struct tcb *l, struct tcp_seg *s)
 {
     enum count v = COUNT_OK;
 
+    if (tcp_from_too_far(l, s->ri))
+        return COUNT_TCP_MINTTL;
     if ((l->flags & TF_MD5) || s->o.md5)
         v = tcp_md5_check(tcp_md5_find(l, &s->remote.addr), s);
     if (v != COUNT_OK)

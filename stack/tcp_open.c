@@ -56,7 +56,8 @@ static int connect_route(struct shard *sh, struct tcb *t, const struct endpoint 
                             .ttl = pcb_ttl(p, &remote->addr),
                             .tos = pcb_tos(p, &remote->addr),
                             .df = 1,
-                            .bound_if = p->ifindex};
+                            .bound_if = p->ifindex,
+                            .label_be = t->ext ? t->ext->label_be : 0};
     err = flow_resolve(sh, &t->flow);
     if (err)
         return err;

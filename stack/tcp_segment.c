@@ -150,7 +150,7 @@ static int tcp_emit(struct shard *sh, struct tcb *t, const struct tcp_segment *s
 
     if (!m)
         return -ENOBUFS;
-    t->flow.tos = t->pcb.tos;
+    t->flow.tos &= (uint8_t)~3u; /* ECN's two bits are the segment's */
     th.flags = s->flags;
     if ((t->flags & TF_ECN) && !(s->flags & (TCP_SYN | TCP_RST)))
         th.flags |= tcp_ecn_out(t, s->len && seq_geq(s->seq, t->snd_nxt));

@@ -106,7 +106,8 @@ static struct flow flow_of(const struct synreq *r, const struct tcb *l)
                          .ttl = pcb_ttl(&l->pcb, &r->raddr),
                          .tos = pcb_tos(&l->pcb, &r->raddr),
                          .df = 1,
-                         .bound_if = l->pcb.ifindex};
+                         .bound_if = l->pcb.ifindex,
+                         .label_be = l->ext ? l->ext->label_be : 0};
 }
 
 /* Our options, and the window we offer with them. False: there is no way back. */

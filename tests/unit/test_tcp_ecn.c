@@ -195,6 +195,7 @@ Test(tcp_ecn, tos_is_kept)
     struct peer *p = server();
 
     p->t->pcb.tos = 0x20;
+    tcp_marks_changed(p->t);
     peer_app_send(p, 100, false);
     cr_assert(peer_recv(p));
     cr_assert_eq(p->seen.ip->tos, 0x22);

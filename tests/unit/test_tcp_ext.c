@@ -53,3 +53,41 @@ Test(tcp_ext, out_of_memory)
     cr_assert_eq(tcp_setopt(p->sh, p->t, IPPROTO_TCP, TCP_USER_TIMEOUT, &v, sizeof v), -ENOBUFS);
     cr_assert_gt(p->sh->count[COUNT_NOMEM_PCB], 0);
 }
+
+/* RFC 5082: what came from too far is dropped and counted, on the fast path's segments too. */
+Test(tcp_ext, least_ttl)
+{
+    struct peer *p = peer_new(NULL);
+
+    peer_open_passive(p, NULL);
+    p->t->quick = 0;
+    cr_assert_eq(tcp_set_min_ttl(p->sh, p->t, true, 0), 0);
+    cr_assert_null(p->t->ext, "the default needs no memory");
+    cr_assert_eq(tcp_set_min_ttl(p->sh, p->t, false, 255), 0, "IPv6's alone");
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 1, .len = 10});
+    cr_assert_eq(p->t->bytes_received, 10);
+    cr_assert_eq(tcp_set_min_ttl(p->sh, p->t, true, 65), 0);
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 11, .ack = 1, .len = 10});
+    peer_send(p, (struct peer_seg){.flags = TCP_RST, .seq = 11});
+    cr_assert_eq(p->t->bytes_received, 10);
+    cr_assert_eq(p->t->state, TCPS_ESTABLISHED);
+    cr_assert_eq(p->sh->count[COUNT_TCP_MINTTL], 2);
+    cr_assert_eq(tcp_min_ttl(p->t, true), 65);
+    cr_assert_eq(tcp_set_min_ttl(p->sh, p->t, true, 64), 0);
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 11, .ack = 1, .len = 10});
+    cr_assert_eq(p->t->bytes_received, 20);
+}
+
+Test(tcp_ext, marks_follow_the_socket)
+{
+    struct peer *p = peer_new(NULL);
+
+    peer_open_passive(p, NULL);
+    p->t->pcb.ttl = 9;
+    p->t->pcb.tos = 0x10;
+    tcp_marks_changed(p->t);
+    peer_app_send(p, 100, false);
+    cr_assert(peer_recv(p));
+    cr_assert_eq(p->seen.ip->ttl, 9);
+    cr_assert_eq(p->seen.ip->tos, 0x10);
+}
