@@ -174,7 +174,7 @@ static void begin_selecting(struct shard *sh, struct dhcp_client *c)
 static bool add_route(struct shard *sh, struct dhcp_client *c, const struct dhcp_route *r)
 {
     struct ipaddr net = ipaddr_v4(r->net_be), via = ipaddr_v4(r->via_be);
-    int err = route_add(sh->st, &net, r->plen, r->via_be ? &via : NULL, c->ifindex);
+    int err = route_add_by(sh->st, &net, r->plen, r->via_be ? &via : NULL, c->ifindex, ROUTE_BY_DHCP);
 
     if (err == 0 && c->nroutes < sizeof c->route / sizeof c->route[0])
         c->route[c->nroutes++] = *r;
@@ -219,7 +219,7 @@ static void set_mtu(struct shard *sh, struct dhcp_client *c, uint32_t mtu)
     if (ifn->mtu == mtu)
         return;
     ifn->mtu = mtu;
-    route_flush_flows(sh->st);
+    ifnet_changed(sh->st, c->ifindex);
 }
 
 static void drop_lease(struct shard *sh, struct dhcp_client *c)

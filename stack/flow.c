@@ -2,6 +2,7 @@
  * families; the result is cached in the flow until route_table.gen moves.
  */
 #include <errno.h>
+#include <linux/rtnetlink.h>
 
 #include "ifnet.h"
 #include "ip.h"
@@ -40,7 +41,7 @@ static int default_if(const struct stack *st, unsigned bound_if)
 /* A multicast's zone says by which interface; other destinations ask the routes. The interface, *next_hop
  * set, or -errno. */
 static int choose_if(const struct shard *sh, const struct flow *fl, bool bcast,
-                     const struct ipaddr **next_hop)
+                     const struct ipaddr **next_hop, const struct route **by)
 {
     const struct stack *st = sh->st;
     bool group = ipaddr_is_multicast(&fl->dst);
@@ -48,12 +49,15 @@ static int choose_if(const struct shard *sh, const struct flow *fl, bool bcast,
     const struct route *r;
 
     *next_hop = &fl->dst;
+    *by = NULL;
     if (group && zone)
         return zone <= st->nif && (!fl->bound_if || fl->bound_if == zone - 1) ? (int)zone - 1 : -ENODEV;
     r = route_lookup(st, &fl->dst, fl->bound_if);
     if (r) {
         if (r->kind)
             return route_error(r);
+        r = route_of_group(st, r, &fl->dst);
+        *by = r;
         if (!ipaddr_is_any(&r->via) && !bcast && !group) {
             const struct ipaddr *better = route_redirect(sh, &fl->dst, r->ifindex);
 
@@ -66,9 +70,26 @@ static int choose_if(const struct shard *sh, const struct flow *fl, bool bcast,
                                                                       : -ENETUNREACH;
 }
 
-static const struct ifaddr *choose_source(const struct shard *sh, const struct flow *fl, unsigned ifindex,
-                                          const struct ipaddr *next_hop)
+/* RTAX_MTU of r, 0: not said. */
+static uint32_t route_mtu(const struct stack *st, const struct route *r)
 {
+    const struct route_extra *e = route_extra(st, r);
+
+    return e ? e->metric[RTAX_MTU] : 0;
+}
+
+/* by: the route taken, which may suggest a source; NULL: none. */
+static const struct ifaddr *choose_source(const struct shard *sh, const struct flow *fl, unsigned ifindex,
+                                          const struct ipaddr *next_hop, const struct route *by)
+{
+    const struct route_extra *e = by ? route_extra(sh->st, by) : NULL;
+
+    for (unsigned i = 0; e && !ipaddr_is_any(&e->src) && i < sh->st->nif; i++) {
+        const struct ifaddr *a = ifnet_find_addr(&sh->st->ifn[i], &e->src);
+
+        if (a)
+            return a;
+    }
     if (ipaddr_is_v4(&fl->dst))
         return ifnet_source(&sh->st->ifn[ifindex], next_hop);
     return ip6_source(sh->st, ifindex, &fl->dst, shard_ms(sh));
@@ -106,8 +127,9 @@ static int resolve_remote(struct shard *sh, struct flow *fl)
     struct stack *st = sh->st;
     bool bcast = ip_is_broadcast(st, &fl->dst);
     const struct ipaddr *next_hop;
+    const struct route *by;
     const struct ifaddr *src;
-    int ifindex = choose_if(sh, fl, bcast, &next_hop);
+    int ifindex = choose_if(sh, fl, bcast, &next_hop, &by);
 
     if (ifindex < 0)
         return ifindex;
@@ -116,7 +138,7 @@ static int resolve_remote(struct shard *sh, struct flow *fl)
     if (ifindex == IFNET_LOOPBACK)
         return -ENETUNREACH; /* 127/8 routed to lo, but not this host's: profile default */
     if (ipaddr_is_any(&fl->src)) {
-        src = choose_source(sh, fl, (unsigned)ifindex, next_hop);
+        src = choose_source(sh, fl, (unsigned)ifindex, next_hop, by);
         if (!src)
             return ipaddr_is_v4(&fl->dst) ? -ENETUNREACH : -EADDRNOTAVAIL; /* as ip6_dst_lookup_tail */
         fl->src = src->addr;
@@ -125,6 +147,7 @@ static int resolve_remote(struct shard *sh, struct flow *fl)
     }
     fl->ifindex = (uint8_t)ifindex;
     fl->neigh = neigh_get(sh, (unsigned)ifindex, next_hop);
+    fl->mtu = by ? route_mtu(sh->st, by) : 0;
     return 0;
 }
 
@@ -164,7 +187,9 @@ static void take_mtu(struct shard *sh, struct flow *fl)
     uint32_t most = v4 ? IP4_MAX_BYTES : ifn->mtu6 ? ifn->mtu6 : IP6_MAX_BYTES;
     uint32_t pmtu = route_pmtu(sh, &fl->dst);
 
-    fl->mtu = RTE_MIN(ifn->mtu, most);
+    if (!fl->mtu || fl->mtu > ifn->mtu) /* else the route's (ip route ... mtu) */
+        fl->mtu = ifn->mtu;
+    fl->mtu = RTE_MIN(fl->mtu, most);
     if (pmtu && pmtu < fl->mtu)
         fl->mtu = pmtu;
     fl->tso_max = ifn->caps & NETDEV_TSO ? ifn->tso_max : 0;
@@ -181,6 +206,7 @@ int flow_resolve(struct shard *sh, struct flow *fl)
     if (__builtin_expect(fl->gen == st->routes->gen, 1))
         return 0;
     fl->gen = 0;
+    fl->mtu = 0;
     if (ipaddr_is_any(&fl->dst))
         fl->dst = ipaddr_is_any(&fl->src) ? ipaddr_v4(htonl(INADDR_LOOPBACK)) : fl->src;
     err = check_families(fl);

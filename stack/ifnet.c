@@ -107,7 +107,7 @@ int stack_add_addr(struct stack *st, unsigned ifindex, const struct ipaddr *a, u
             return -EEXIST;
     if (ifn->naddr == IFADDR_MAX)
         return -ENOBUFS;
-    err = route_add(st, a, prefix_len, NULL, ifindex);
+    err = route_add_by(st, a, prefix_len, NULL, ifindex, ROUTE_BY_KERNEL);
     if (err && err != -EEXIST) /* a second address of one subnet finds the route there */
         return err;
     ia = &ifn->addr[ifn->naddr];

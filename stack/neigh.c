@@ -6,6 +6,7 @@
 #include "arp.h"
 #include "hash.h"
 #include "nd.h"
+#include "notes.h"
 #include "pkt.h"
 #include "route.h"
 #include "shard.h"
@@ -57,10 +58,14 @@ static void set_mac(struct shard *sh, struct neigh *n, const uint8_t mac[6])
 
 static void set_state(struct shard *sh, struct neigh *n, enum neigh_state state)
 {
+    bool news = n->state != state;
+
     n->state = (uint8_t)state;
     n->updated_ms = shard_ms(sh);
     n->fresh_until_ns = 0;
-    if (state == NEIGH_NOARP)
+    if (news && state != NEIGH_NOARP)
+        note_neigh(sh->st, n, false);
+    if (state >= NEIGH_NOARP)
         n->fresh_until_ns = UINT64_MAX;
     else if (state == NEIGH_REACHABLE)
         n->fresh_until_ns = sh->now_ns + (uint64_t)sh->st->set.neigh_base_reachable * 1000000000;
@@ -109,6 +114,7 @@ static void drop_queue(struct shard *sh, struct neigh *n)
 
 static void entry_free(struct shard *sh, struct neigh *n)
 {
+    note_neigh(sh->st, n, true);
     drop_queue(sh, n);
     timer_cancel(&sh->wheel, &n->timer);
     n->timer.kind = TIMER_NONE; /* neigh_mend takes it for free from here on */
@@ -130,7 +136,7 @@ static void collect(struct shard *sh, bool must)
         struct neigh *n = container_of(at, struct neigh, lru);
 
         at = at->prev;
-        if (n->state == NEIGH_INCOMPLETE)
+        if (n->state == NEIGH_INCOMPLETE || n->state == NEIGH_PERMANENT)
             continue;
         if (!must && shard_ms(sh) - n->used_ms < NEIGH_GC_STALE_MS)
             return;
@@ -295,6 +301,7 @@ void neigh_output_slow(struct shard *sh, struct neigh *n, struct rte_mbuf *m)
     case NEIGH_DELAY:
     case NEIGH_PROBE:
     case NEIGH_NOARP:
+    case NEIGH_PERMANENT:
         break;
     }
     transmit(sh, n, m);
@@ -304,8 +311,9 @@ void neigh_update(struct shard *sh, struct neigh *n, const uint8_t mac[6], bool 
 {
     bool had = neigh_has_mac(n);
     bool news = !had || !eth_addr_eq(n->hdr, mac);
+    uint8_t was = n->state;
 
-    if (n->state == NEIGH_NOARP)
+    if (neigh_is_fixed(n))
         return;
     if (!solicited && !news)
         return;
@@ -314,14 +322,44 @@ void neigh_update(struct shard *sh, struct neigh *n, const uint8_t mac[6], bool 
     if (solicited)
         n->confirmed_ms = shard_ms(sh);
     set_state(sh, n, solicited ? NEIGH_REACHABLE : NEIGH_STALE);
+    if (news && was == n->state)
+        note_neigh(sh->st, n, false);
     send_queue(sh, n);
+}
+
+void neigh_set(struct shard *sh, struct neigh *n, const uint8_t *mac, enum neigh_state state)
+{
+    timer_cancel(&sh->wheel, &n->timer);
+    if (state == NEIGH_FAILED) {
+        fail(sh, n);
+        return;
+    }
+    if (mac)
+        set_mac(sh, n, mac);
+    n->probes = 0;
+    n->used_ms = shard_ms(sh);
+    if (state == NEIGH_REACHABLE || state == NEIGH_PERMANENT)
+        n->confirmed_ms = shard_ms(sh);
+    n->state = NEIGH_NONE; /* told, whatever it was */
+    set_state(sh, n, state);
+    if (state == NEIGH_DELAY)
+        timer_arm(&sh->wheel, &n->timer, shard_ms(sh) + NEIGH_DELAY_MS);
+    else if (state == NEIGH_PROBE || state == NEIGH_INCOMPLETE)
+        solicit(sh, n);
+    if (neigh_has_mac(n))
+        send_queue(sh, n);
+}
+
+void neigh_forget(struct shard *sh, struct neigh *n)
+{
+    entry_free(sh, n);
 }
 
 void neigh_advert(struct shard *sh, struct neigh *n, const uint8_t *mac, bool solicited, bool override)
 {
     bool other = mac && (!neigh_has_mac(n) || !eth_addr_eq(n->hdr, mac));
 
-    if (n->state == NEIGH_NOARP)
+    if (neigh_is_fixed(n))
         return;
     if (!neigh_has_mac(n)) { /* nothing to override; without an address nothing is learnt */
         if (mac)
@@ -341,7 +379,7 @@ void neigh_advert(struct shard *sh, struct neigh *n, const uint8_t *mac, bool so
 
 void neigh_confirm(struct shard *sh, struct neigh *n)
 {
-    if (!n || n->state == NEIGH_NOARP || !neigh_has_mac(n))
+    if (!n || neigh_is_fixed(n) || !neigh_has_mac(n))
         return;
     n->confirmed_ms = shard_ms(sh);
     if (n->state != NEIGH_REACHABLE)
@@ -371,6 +409,7 @@ void neigh_timer(struct shard *sh, struct timer *t)
     case NEIGH_STALE:
     case NEIGH_FAILED:
     case NEIGH_NOARP:
+    case NEIGH_PERMANENT:
         break;
     }
 }

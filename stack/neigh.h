@@ -10,7 +10,8 @@
  * its sender REACHABLE -> STALE  not confirmed for neigh_base_reachable s (found out at the next packet: an
  * idle table needs no timer) STALE -> DELAY      a packet goes out: NEIGH_DELAY_MS for an upper layer to
  * confirm DELAY -> PROBE      solicit by unicast, neigh_probes times, then FAILED NOARP               known
- * without asking: loopback, broadcast, multicast, links without link addresses
+ * without asking: loopback, broadcast, multicast, links without link addresses PERMANENT   set by the user,
+ * who alone changes it
  *
  * The failure report. As on Linux the packet's sender learns by an ICMP error that this stack sends to
  * itself, over loopback: it comes back through eth_input as IP_ICMP_ERROR with EHOSTUNREACH, and TCP and UDP
@@ -39,6 +40,7 @@ enum neigh_state {
     NEIGH_PROBE,
     NEIGH_FAILED,
     NEIGH_NOARP,
+    NEIGH_PERMANENT,
 };
 
 struct neigh {
@@ -113,6 +115,17 @@ void neigh_timer(struct shard *sh, struct timer *t);
 void neigh_mend(struct shard *sh);
 /* Forgets all entries of an interface (its queue is dropped). */
 void neigh_flush(struct shard *sh, unsigned ifindex);
+
+/* What rtnetlink asks for: n's link address (NULL: the one it has) and state, whatever they were. */
+void neigh_set(struct shard *sh, struct neigh *n, const uint8_t *mac, enum neigh_state state);
+/* Forgets n; its queue is dropped. */
+void neigh_forget(struct shard *sh, struct neigh *n);
+
+/* True while nothing that is heard changes n. */
+static inline bool neigh_is_fixed(const struct neigh *n)
+{
+    return n->state >= NEIGH_NOARP;
+}
 
 /* True while n has a link address to send to. */
 static inline bool neigh_has_mac(const struct neigh *n)

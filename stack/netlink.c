@@ -19,6 +19,7 @@
 #define SKB_SHARED   320 /* and what stands behind the data */
 #define SNDBUF_SLACK 32
 #define ROVER_FIRST  (-4097) /* netlink_autobind */
+#define DONE_WORDS   256     /* room for an error in words */
 #define DONE_BYTES   (NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(int)))
 
 enum { DUMP_RUNS = 1, DUMP_ENDS }; /* nl_dump.running; ends: only NLMSG_DONE is still due */
@@ -382,14 +383,19 @@ static int dump_piece(struct shard *sh, struct netlinkcb *nl, struct nl_out *o)
 }
 
 /* NLMSG_DONE, with the dump's end as it was kept in cursor[0]. False: no room. */
-static bool put_done(const struct nl_dump *d, struct nl_out *o)
+static bool put_done(const struct netlinkcb *nl, struct nl_out *o)
 {
+    const struct nl_dump *d = &nl->dump;
+    bool words = d->why && (nl->opts & NLO_EXT_ACK);
     int *result;
 
-    if (o->max - o->len < DONE_BYTES)
+    if (o->max - o->len < DONE_BYTES + (words ? DONE_WORDS : 0))
         return false;
-    result = nlmsg_begin(o, NLMSG_DONE, nl_dump_flags(d), d->seq, d->portid, sizeof *result);
+    result = nlmsg_begin(o, NLMSG_DONE, (uint16_t)(nl_dump_flags(d) | (words ? NLM_F_ACK_TLVS : 0)), d->seq,
+                         d->portid, sizeof *result);
     *result = (int)(int64_t)d->cursor[0];
+    if (words)
+        nla_put_str(o, NLMSGERR_ATTR_MSG, d->why);
     return nlmsg_end(o, result);
 }
 
@@ -410,7 +416,8 @@ static int dump_more(struct shard *sh, struct netlinkcb *nl)
         }
     }
     if (d->running == DUMP_ENDS && !(o.len && (h->flags & NLH_OWN_DONE)))
-        done = put_done(d, &o);
+        done = put_done(nl, &o);
+    d->why = NULL;
     if (!queue(sh, nl, o.buf, o.len, 0, 0)) {
         *d = was;
         return -ENOBUFS;

@@ -54,6 +54,7 @@ struct nl_dump {
                               another number makes NLM_F_DUMP_INTR. 0: not known */
     uint64_t cursor[8];    /* the handler's own; 0 at first */
     struct nlmsghdr *ask;  /* a copy of the request */
+    const char *why;       /* of dump, with an error: in words, of static storage. Forgotten with the call */
 };
 
 enum nl_handler_flag {

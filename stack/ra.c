@@ -76,7 +76,8 @@ static void learn_route(struct shard *sh, const struct ipaddr *net, uint8_t plen
         /* One that was configured stays the user's. */
         if (s->route[i].used)
             continue;
-        if (route_add(sh->st, net, plen, ipaddr_is_any(via) ? NULL : via, ifindex))
+        if (route_add_by(sh->st, net, plen, ipaddr_is_any(via) ? NULL : via, ifindex,
+                         ipaddr_is_any(via) ? ROUTE_BY_KERNEL : ROUTE_BY_RA))
             return;
         r = &s->route[i];
         *r =

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "hash.h"
+#include "notes.h"
 #include "wire_ip6.h"
 
 #define PMTU_EXPIRES_MS     (600 * 1000) /* RFC 1191 section 6.3; Linux: mtu_expires */
@@ -21,7 +22,9 @@ int route_table_init(struct stack *st)
     t->gen = 1;
     t->lengths[0][0] = t->lengths[1][0] = NO_MORE;
     t->bucket = seg_alloc(st->seg, sizeof t->bucket[0] * ROUTE_MAX, 4096);
-    return t->bucket ? slab_init_packed(&t->routes, st->seg, sizeof(struct route), ROUTE_MAX) : -ENOMEM;
+    if (!t->bucket || slab_init_packed(&t->extras, st->seg, sizeof(struct route_extra), ROUTE_MAX))
+        return -ENOMEM;
+    return slab_init_packed(&t->routes, st->seg, sizeof(struct route), ROUTE_MAX);
 }
 
 void route_flush_flows(struct stack *st)
@@ -81,6 +84,11 @@ static bool route_same(const struct route *r, const struct route *x)
            ipaddr_eq(&r->net, &x->net) && ipaddr_eq(&r->via, &x->via);
 }
 
+static bool same_prefix(const struct route *r, const struct ipaddr *net, unsigned plen)
+{
+    return r->plen == plen && ipaddr_eq(&r->net, net);
+}
+
 /* The gateway must be a neighbour, as rtnetlink has it. */
 static int check_gateway(const struct stack *st, const struct ipaddr *net, const struct ipaddr *via,
                          unsigned ifindex)
@@ -92,24 +100,51 @@ static int check_gateway(const struct stack *st, const struct ipaddr *net, const
     return !r || !ipaddr_is_any(&r->via) || r->kind ? -ENETUNREACH : 0;
 }
 
-static int add(struct stack *st, const struct route *x)
+/* Where x belongs in its bucket: by metric, and behind its equals or before them. */
+static uint32_t *place_of(const struct stack *st, const struct route *x, bool first)
+{
+    uint32_t *at = bucket_of(st, &x->net, x->plen);
+    struct route *r;
+
+    for (; (r = route_at(st->routes, *at)); at = &r->next)
+        if (same_prefix(r, &x->net, x->plen) && (r->metric > x->metric || (first && r->metric == x->metric)))
+            break;
+    return at;
+}
+
+static uint32_t keep_extra(struct route_table *t, const struct route_extra *e)
+{
+    struct route_extra *to = slab_alloc(&t->extras);
+
+    if (!to)
+        return 0;
+    *to = *e;
+    to->used = 1;
+    return slab_index(&t->extras, to) + 1;
+}
+
+static int add(struct stack *st, const struct route *x, const struct route_extra *e, bool first)
 {
     struct route_table *t = st->routes;
     uint32_t *at = bucket_of(st, &x->net, x->plen);
     struct route *r;
 
     for (; (r = route_at(t, *at)); at = &r->next)
-        if (route_same(r, x))
+        if (route_same(r, x) && r->metric == x->metric && r->group == x->group)
             return -EEXIST;
     r = slab_alloc(&t->routes);
     if (!r)
         return -ENOBUFS;
+    at = place_of(st, x, first);
     *r = *x;
+    r->extra = e ? keep_extra(t, e) : 0;
+    r->next = *at;
     list_step();
     *at = slab_index(&t->routes, r) + 1;
     t->n++;
     count_length(t, r, 1);
     route_flush_flows(st);
+    note_route(st, r, route_extra(st, r), false);
     return 0;
 }
 
@@ -120,13 +155,22 @@ static int describe(const struct ipaddr *net, uint8_t prefix_len, const struct i
 
     if (prefix_len > (ipaddr_is_v4(net) ? 32 : 128))
         return -EINVAL;
-    *x = (struct route){.net = masked(net, plen), .plen = (uint8_t)plen, .ifindex = (uint8_t)ifindex};
+    *x = (struct route){
+        .net = masked(net, plen), .plen = (uint8_t)plen, .ifindex = (uint8_t)ifindex, .proto = ROUTE_BY_USER};
     x->via = via ? *via : IPADDR_ANY;
     return 0;
 }
 
-int route_add(struct stack *st, const struct ipaddr *net, uint8_t prefix_len, const struct ipaddr *via,
-              unsigned ifindex)
+/* What Linux gives a route that names no metric. */
+static uint32_t default_metric(const struct route *x)
+{
+    if (ipaddr_is_v4(&x->net))
+        return 0;
+    return x->proto == ROUTE_BY_KERNEL ? ROUTE_METRIC6_PREFIX : ROUTE_METRIC6_USER;
+}
+
+int route_add_by(struct stack *st, const struct ipaddr *net, uint8_t prefix_len, const struct ipaddr *via,
+                 unsigned ifindex, enum route_proto proto)
 {
     struct route x;
     int err = describe(net, prefix_len, via, ifindex, &x);
@@ -135,7 +179,34 @@ int route_add(struct stack *st, const struct ipaddr *net, uint8_t prefix_len, co
         err = -ENODEV;
     if (!err && !ipaddr_is_any(&x.via))
         err = check_gateway(st, net, &x.via, ifindex);
-    return err ? err : add(st, &x);
+    if (err)
+        return err;
+    x.proto = (uint8_t)proto;
+    x.metric = default_metric(&x);
+    return add(st, &x, NULL, false);
+}
+
+int route_add(struct stack *st, const struct ipaddr *net, uint8_t prefix_len, const struct ipaddr *via,
+              unsigned ifindex)
+{
+    return route_add_by(st, net, prefix_len, via, ifindex, ROUTE_BY_USER);
+}
+
+int route_insert(struct stack *st, const struct route *x, const struct route_extra *e, bool first)
+{
+    struct route y = *x;
+    int err = 0;
+
+    if (x->ifindex >= st->nif)
+        return -ENODEV;
+    y.net = masked(&x->net, x->plen);
+    if (!ipaddr_eq(&y.net, &x->net)) /* bits behind the prefix (fib_valid_key_len) */
+        return -EINVAL;
+    if (!ipaddr_is_any(&y.via) && !y.onlink)
+        err = check_gateway(st, &y.net, &y.via, y.ifindex);
+    if (!err && y.group > st->routes->groups)
+        st->routes->groups = y.group;
+    return err ? err : add(st, &y, e, first);
 }
 
 int route_add_kind(struct stack *st, const struct ipaddr *net, uint8_t prefix_len, enum route_kind kind)
@@ -143,8 +214,11 @@ int route_add_kind(struct stack *st, const struct ipaddr *net, uint8_t prefix_le
     struct route x;
     int err = describe(net, prefix_len, NULL, 0, &x);
 
+    if (err)
+        return err;
     x.kind = (uint8_t)kind;
-    return err ? err : add(st, &x);
+    x.metric = default_metric(&x);
+    return add(st, &x, NULL, false);
 }
 
 int route_error(const struct route *r)
@@ -161,6 +235,26 @@ int route_error(const struct route *r)
     }
 }
 
+/* Frees r, to which *at leads. */
+static void take_out(struct stack *st, uint32_t *at, struct route *r)
+{
+    struct route_table *t = st->routes;
+    struct route_extra *e = r->extra ? slab_at(&t->extras, r->extra - 1) : NULL;
+
+    note_route(st, r, e, true);
+    *at = r->next;
+    list_step();
+    count_length(t, r, -1);
+    t->n--;
+    r->proto = 0;
+    if (e) {
+        e->used = 0;
+        slab_free(&t->extras, e);
+    }
+    slab_free(&t->routes, r);
+    route_flush_flows(st);
+}
+
 int route_del(struct stack *st, const struct ipaddr *net, uint8_t prefix_len, const struct ipaddr *via,
               unsigned ifindex)
 {
@@ -174,15 +268,82 @@ int route_del(struct stack *st, const struct ipaddr *net, uint8_t prefix_len, co
     for (at = bucket_of(st, &x.net, x.plen); (r = route_at(t, *at)); at = &r->next) {
         if (!route_same(r, &x))
             continue;
-        *at = r->next;
-        list_step();
-        count_length(t, r, -1);
-        t->n--;
-        slab_free(&t->routes, r);
-        route_flush_flows(st);
+        take_out(st, at, r);
         return 0;
     }
     return -ESRCH;
+}
+
+void route_remove(struct stack *st, const struct route *gone)
+{
+    uint32_t *at = bucket_of(st, &gone->net, gone->plen);
+    struct route *r;
+
+    for (; (r = route_at(st->routes, *at)); at = &r->next)
+        if (r == gone) {
+            take_out(st, at, r);
+            return;
+        }
+}
+
+const struct route *route_exact(const struct stack *st, const struct ipaddr *net, unsigned plen,
+                                const struct route *r)
+{
+    struct ipaddr key = masked(net, plen);
+
+    r = route_at(st->routes, r ? r->next : *bucket_of(st, &key, plen));
+    while (r && !same_prefix(r, &key, plen))
+        r = route_at(st->routes, r->next);
+    return r;
+}
+
+const struct route *route_slot(const struct stack *st, uint32_t i)
+{
+    const struct route *r = slab_at(&st->routes->routes, i);
+
+    return r->proto ? r : NULL;
+}
+
+uint32_t route_slots(const struct stack *st)
+{
+    return st->routes->routes.fresh;
+}
+
+const struct route_extra *route_extra(const struct stack *st, const struct route *r)
+{
+    return r->extra ? slab_at(&st->routes->extras, r->extra - 1) : NULL;
+}
+
+uint32_t route_metric_to(const struct stack *st, const struct ipaddr *dst, unsigned rtax)
+{
+    const struct route *r = route_lookup(st, dst, 0);
+    const struct route_extra *e = r ? route_extra(st, r) : NULL;
+
+    return e && rtax < ROUTE_METRICS ? e->metric[rtax] : 0;
+}
+
+/* Differs: by the destination alone. Linux adds the source (fib_multipath_hash, policy 0), which a flow may
+ * get only here. */
+const struct route *route_of_group(const struct stack *st, const struct route *r, const struct ipaddr *dst)
+{
+    uint32_t sum = 0, at;
+
+    if (!r->group)
+        return r;
+    for (const struct route *x = r; x; x = route_exact(st, &r->net, r->plen, x))
+        if (x->group == r->group && st->ifn[x->ifindex].up)
+            sum += x->weight + 1u;
+    if (!sum)
+        return r;
+    at = (uint32_t)(hash_addr(st->secret, dst, 2) % sum);
+    for (const struct route *x = r; x; x = route_exact(st, &r->net, r->plen, x)) {
+        if (x->group != r->group || !st->ifn[x->ifindex].up)
+            continue;
+        if (at <= x->weight)
+            return x;
+        at -= x->weight + 1u;
+    }
+    return r;
 }
 
 const struct route *route_lookup(const struct stack *st, const struct ipaddr *dst, unsigned bound_if)

@@ -27,9 +27,31 @@ struct route {
                                link */
     uint8_t plen;           /* of the 128-bit form: an IPv4 /24 is 120 */
     uint8_t ifindex;
-    uint8_t kind;  /* enum route_kind */
-    uint32_t next; /* in its bucket: index + 1 */
+    uint8_t kind;    /* enum route_kind */
+    uint8_t proto;   /* who made it: RTPROT_* (rtnetlink(7)); 0: the slot is free */
+    uint8_t onlink;  /* RTNH_F_ONLINK: the gateway was believed to be a neighbour */
+    uint8_t weight;  /* of a route of several next hops: its share, less 1 */
+    uint32_t metric; /* of equal prefixes the lowest is taken (RTA_PRIORITY) */
+    uint32_t group;  /* one route of several next hops: a number of its own; 0: a route by itself */
+    uint32_t extra;  /* struct route_extra: index + 1; 0: none */
+    uint32_t next;   /* in its bucket: index + 1 */
 };
+
+#define ROUTE_METRICS 18 /* RTAX_MAX + 1 of Linux */
+
+/* What few routes have. */
+struct route_extra {
+    uint64_t used;                  /* 0: the slot is free */
+    struct ipaddr src;              /* the source address that it suggests (RTA_PREFSRC); any: none */
+    uint32_t metric[ROUTE_METRICS]; /* by RTAX_*, as rtnetlink has them; 0: not said */
+};
+
+/* RTPROT_*, for those who add routes here. */
+enum route_proto { ROUTE_BY_KERNEL = 2, ROUTE_BY_USER = 3, ROUTE_BY_RA = 9, ROUTE_BY_DHCP = 16 };
+
+/* Metrics that Linux gives IPv6's routes of itself. */
+#define ROUTE_METRIC6_PREFIX 256
+#define ROUTE_METRIC6_USER   1024
 
 /* Path MTU to one destination, learnt by ICMP (RFC 1191). */
 struct pmtu {
@@ -49,7 +71,8 @@ struct redirect {
 struct route_table {
     uint32_t gen; /* never 0 */
     uint32_t n;
-    struct slab routes;
+    uint32_t groups; /* the last number given out */
+    struct slab routes, extras;
     uint32_t *bucket;        /* [ROUTE_MAX] by network and length: index + 1 of the first, 0: none */
     uint32_t count[2][129];  /* routes by family (IPv4 first) and length of the 128-bit form */
     uint8_t lengths[2][130]; /* those lengths that there are, longest first; 0xff ends */
@@ -64,6 +87,31 @@ void route_flush_flows(struct stack *st);
 /* The route to dst, through interface bound_if when that is not 0: that of the longest prefix, of equal ones
  * the first added. NULL: none. */
 const struct route *route_lookup(const struct stack *st, const struct ipaddr *dst, unsigned bound_if);
+/* route_add, by another than the user. */
+int route_add_by(struct stack *st, const struct ipaddr *net, uint8_t prefix_len, const struct ipaddr *via,
+                 unsigned ifindex, enum route_proto proto);
+/* The next hop of r's group that flows to dst take; r itself where it has none. */
+const struct route *route_of_group(const struct stack *st, const struct route *r, const struct ipaddr *dst);
+/* NULL: r has none. */
+const struct route_extra *route_extra(const struct stack *st, const struct route *r);
+/* A metric (RTAX_*) of the route to dst; 0: not said. */
+uint32_t route_metric_to(const struct stack *st, const struct ipaddr *dst, unsigned rtax);
+
+/* ---- for rtnetlink ---- */
+
+/* Adds x, whose net is masked here, with *e (NULL: nothing special), before its equals when first is true. No
+ * look at others of its prefix, but -EEXIST for one that is the same in all. -ENETUNREACH: the gateway is no
+ * neighbour (unless x->onlink); -ENODEV, -EINVAL, -ENOBUFS. */
+int route_insert(struct stack *st, const struct route *x, const struct route_extra *e, bool first);
+/* The routes of exactly this prefix, lowest metric first: the first one, or the one after r; NULL: no more.
+ */
+const struct route *route_exact(const struct stack *st, const struct ipaddr *net, unsigned plen,
+                                const struct route *r);
+void route_remove(struct stack *st, const struct route *r);
+/* Slot i of the table, of route_slots; NULL: it is free. */
+const struct route *route_slot(const struct stack *st, uint32_t i);
+uint32_t route_slots(const struct stack *st);
+
 /* Exactly as added. 0, -ESRCH. */
 int route_del(struct stack *st, const struct ipaddr *net, uint8_t prefix_len, const struct ipaddr *via,
               unsigned ifindex);

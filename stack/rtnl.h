@@ -45,5 +45,17 @@ int rtnl_link_dump(struct shard *sh, struct nl_dump *d, struct nl_out *o);
 int rtnl_addr_one(struct nl_req *rq);
 int rtnl_addr_dump_start(struct nl_req *rq, struct nl_dump *d);
 int rtnl_addr_dump(struct shard *sh, struct nl_dump *d, struct nl_out *o);
+int rtnl_route_get(struct nl_req *rq);
+int rtnl_route_dump_start(struct nl_req *rq, struct nl_dump *d);
+int rtnl_route_dump(struct shard *sh, struct nl_dump *d, struct nl_out *o);
+int rtnl_neigh_get(struct nl_req *rq);
+int rtnl_neigh_dump_start(struct nl_req *rq, struct nl_dump *d);
+int rtnl_neigh_dump(struct shard *sh, struct nl_dump *d, struct nl_out *o);
+int rtnl_neigh_new(struct nl_req *rq);
+int rtnl_neigh_del(struct nl_req *rq);
+int rtnl_neightbl_dump_start(struct nl_req *rq, struct nl_dump *d);
+int rtnl_neightbl_dump(struct shard *sh, struct nl_dump *d, struct nl_out *o);
+int rtnl_rule_dump_start(struct nl_req *rq, struct nl_dump *d);
+int rtnl_rule_dump(struct shard *sh, struct nl_dump *d, struct nl_out *o);
 
 #endif

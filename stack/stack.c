@@ -15,6 +15,7 @@
 #include "mcast.h"
 #include "neigh.h"
 #include "netlink.h"
+#include "notes.h"
 #include "packet.h"
 #include "ping.h"
 #include "port.h"
@@ -113,7 +114,8 @@ int stack_create(struct seg *seg, const struct stack_config *cfg, struct rte_mem
     st->owner_uid = cfg->owner_uid;
     st->if_base = cfg->isolate ? 0 : STACK_IF_BASE;
     st->nshard = 1;
-    r = route_table_init(st);
+    st->notes = seg_alloc(seg, sizeof *st->notes, 64);
+    r = st->notes ? route_table_init(st) : -ENOMEM;
     if (!r)
         r = neigh_table_init(st);
     if (!r)

@@ -64,6 +64,7 @@ struct ifnet {
 
 struct route_table;
 struct neigh_table;
+struct notes;
 struct port_table;
 struct tcp_table;
 struct udp_table;
@@ -179,6 +180,8 @@ struct stack {
     uint32_t owner_uid;  /* who started the stack */
     uint32_t if_base;    /* what interface numbers are shown to the program with (stack_if_shown) */
     uint32_t nif;
+    uint32_t listened; /* LISTEN_* (notes.h): what somebody wants to hear of */
+    struct notes *notes;
     uint32_t if_gen; /* moves with every change of ifn, never 0 */
     struct ifnet ifn[NETDEV_MAX];
     struct route_table *routes;
