@@ -31,7 +31,7 @@ static int add_if(struct stack *st, const char *name, uint32_t caps, uint32_t mt
     memcpy(ifn->mac, mac, sizeof ifn->mac);
     ifn->index = (uint8_t)st->nif;
     ifn->caps = caps;
-    ifn->mtu = mtu;
+    ifn->mtu = ifn->mtu_max = mtu;
     ifn->tso_max = tso_max;
     ifn->up = 1;
     moved(st);

@@ -461,6 +461,7 @@ static void mend_entry(struct shard *sh, struct neigh *n)
         drop_queue(sh, n);
         break;
     case NEIGH_NOARP:
+    case NEIGH_PERMANENT:
         break;
     }
 }

@@ -63,6 +63,8 @@ int netlink_init(struct shard *sh, uint32_t max_pcb)
     sh->netlink = t;
     if (!t->in || !t->out || slab_init(&t->pcbs, seg, sizeof(struct netlinkcb), max_pcb))
         return -ENOMEM;
+    if (rtnl_told_init(sh))
+        return -ENOMEM;
     return slab_init(&t->asks, seg, ASK_HEAD + NL_DUMP_ASK, max_pcb);
 }
 
@@ -108,6 +110,7 @@ void netlink_count_members(struct shard *sh)
         members[nl->proto] |= nl->groups;
     }
     memcpy(t->members, members, sizeof members);
+    rtnl_members_changed(sh);
 }
 
 void netlink_close(struct shard *sh, struct netlinkcb *nl)
@@ -323,6 +326,17 @@ static int deliver(struct shard *sh, struct netlinkcb *nl, const uint8_t *p, uin
         return 0;
     overrun(sh, nl);
     return -ENOBUFS;
+}
+
+void netlink_lost(struct shard *sh, int protocol)
+{
+    list_for_each(n, &sh->netlink->all)
+    {
+        struct netlinkcb *nl = (struct netlinkcb *)container_of(n, struct pcb, hash);
+
+        if (nl->groups && netlink_protocol(nl)->protocol == protocol)
+            overrun(sh, nl);
+    }
 }
 
 struct nl_out nl_answer(struct shard *sh)
@@ -560,6 +574,8 @@ static void receive(struct shard *sh, struct netlinkcb *nl, const uint8_t *p, ui
             return;
         if ((nlh->nlmsg_flags & NLM_F_REQUEST) && nlh->nlmsg_type >= NLMSG_MIN_TYPE)
             err = handle(&rq);
+        if (sh->st->listened)
+            rtnl_tell(sh, nl->portid, nlh->nlmsg_seq);
         if (err != -EINTR && (err || (nlh->nlmsg_flags & NLM_F_ACK)))
             acknowledge(&rq, err);
         step = RTE_MIN(NLMSG_ALIGN(nlh->nlmsg_len), len);

@@ -1,5 +1,5 @@
-/* netlink_table.h: what netlink sockets have in common, for netlink*.c alone. In the segment, under the
- * shard's lock. */
+/* netlink_table.h: what netlink sockets have in common, for netlink*.c and rtnl_tell.c alone. In the segment,
+ * under the shard's lock. */
 #ifndef SHUNT_NETLINK_TABLE_H
 #define SHUNT_NETLINK_TABLE_H
 
@@ -18,6 +18,7 @@ struct netlink_table {
     int32_t rover;                  /* the next automatic name but the process's number */
     uint64_t members[NL_PROTOCOLS]; /* by protocol: groups that somebody is a member of */
     uint8_t *in, *out;              /* the request, the answer */
+    struct rtnl_told *told;         /* rtnl_tell.c's */
 };
 
 /* netlinkcb.opts */
@@ -32,6 +33,8 @@ enum nl_opt {
 };
 
 const struct nl_protocol *netlink_protocol(const struct netlinkcb *nl);
+/* Members of the protocol's groups were not told of something: they hear ENOBUFS. */
+void netlink_lost(struct shard *sh, int protocol);
 /* Some socket's groups changed. */
 void netlink_count_members(struct shard *sh);
 

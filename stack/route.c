@@ -90,8 +90,8 @@ static bool same_prefix(const struct route *r, const struct ipaddr *net, unsigne
 }
 
 /* The gateway must be a neighbour, as rtnetlink has it. */
-static int check_gateway(const struct stack *st, const struct ipaddr *net, const struct ipaddr *via,
-                         unsigned ifindex)
+int route_check_gateway(const struct stack *st, const struct ipaddr *net, const struct ipaddr *via,
+                        unsigned ifindex)
 {
     const struct route *r = route_lookup(st, via, ifindex);
 
@@ -178,7 +178,7 @@ int route_add_by(struct stack *st, const struct ipaddr *net, uint8_t prefix_len,
     if (!err && ifindex >= st->nif)
         err = -ENODEV;
     if (!err && !ipaddr_is_any(&x.via))
-        err = check_gateway(st, net, &x.via, ifindex);
+        err = route_check_gateway(st, net, &x.via, ifindex);
     if (err)
         return err;
     x.proto = (uint8_t)proto;
@@ -203,7 +203,7 @@ int route_insert(struct stack *st, const struct route *x, const struct route_ext
     if (!ipaddr_eq(&y.net, &x->net)) /* bits behind the prefix (fib_valid_key_len) */
         return -EINVAL;
     if (!ipaddr_is_any(&y.via) && !y.onlink)
-        err = check_gateway(st, &y.net, &y.via, y.ifindex);
+        err = route_check_gateway(st, &y.net, &y.via, y.ifindex);
     if (!err && y.group > st->routes->groups)
         st->routes->groups = y.group;
     return err ? err : add(st, &y, e, first);

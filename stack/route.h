@@ -99,9 +99,12 @@ uint32_t route_metric_to(const struct stack *st, const struct ipaddr *dst, unsig
 
 /* ---- for rtnetlink ---- */
 
-/* Adds x, whose net is masked here, with *e (NULL: nothing special), before its equals when first is true. No
- * look at others of its prefix, but -EEXIST for one that is the same in all. -ENETUNREACH: the gateway is no
- * neighbour (unless x->onlink); -ENODEV, -EINVAL, -ENOBUFS. */
+/* Is via, on interface ifindex, a neighbour? 0, -ENETUNREACH, -EINVAL (another family than net's). */
+int route_check_gateway(const struct stack *st, const struct ipaddr *net, const struct ipaddr *via,
+                        unsigned ifindex);
+/* Adds x, whose bits behind the prefix must be 0 (-EINVAL), with *e (NULL: nothing special), before its
+ * equals when first is true. No look at others of its prefix, but -EEXIST for one that is the same in all.
+ * -ENETUNREACH: the gateway is no neighbour (unless x->onlink); -ENODEV, -EINVAL, -ENOBUFS. */
 int route_insert(struct stack *st, const struct route *x, const struct route_extra *e, bool first);
 /* The routes of exactly this prefix, lowest metric first: the first one, or the one after r; NULL: no more.
  */

@@ -10,6 +10,12 @@
 enum { KIND_NEW, KIND_DEL, KIND_GET, KIND_SET }; /* the two low bits of a type */
 
 static const struct nl_handler handlers[] = {
+    {RTM_NEWLINK, NLH_CHANGES, rtnl_link_set, NULL, NULL},
+    {RTM_SETLINK, NLH_CHANGES, rtnl_link_set, NULL, NULL},
+    {RTM_NEWADDR, NLH_CHANGES, rtnl_addr_new, NULL, NULL},
+    {RTM_DELADDR, NLH_CHANGES, rtnl_addr_del, NULL, NULL},
+    {RTM_NEWROUTE, NLH_CHANGES, rtnl_route_new, NULL, NULL},
+    {RTM_DELROUTE, NLH_CHANGES, rtnl_route_del, NULL, NULL},
     {RTM_GETLINK, NLH_OWN_DONE, rtnl_link_get, rtnl_link_dump_start, rtnl_link_dump},
     {RTM_GETADDR, NLH_OWN_DONE, rtnl_addr_one, rtnl_addr_dump_start, rtnl_addr_dump},
     {RTM_GETROUTE, NLH_OWN_DONE, rtnl_route_get, rtnl_route_dump_start, rtnl_route_dump},

@@ -38,6 +38,24 @@ int rtnl_addr_get(const struct nlattr *a, int family, struct ipaddr *out);
 /* Puts an address as its family has it. */
 void rtnl_addr_put(struct nl_out *o, uint16_t type, const struct ipaddr *a);
 
+/* Messages about one object, with the type, flags, seq and pid of `as`. False: no room. */
+bool rtnl_link_put(const struct stack *st, struct nl_out *o, const struct ifnet *ifn,
+                   const struct nlmsghdr *as, uint32_t change);
+bool rtnl_addr_put_msg(const struct shard *sh, struct nl_out *o, const struct ifnet *ifn,
+                       const struct ifaddr *a, const struct nlmsghdr *as);
+
+/* Interface ifindex goes up or down, or has another MTU (bytes): -EINVAL for one that it cannot have. For
+ * rtnetlink and for the ioctls that ask the same. */
+int rtnl_link_up(struct shard *sh, unsigned ifindex, bool up);
+int rtnl_link_mtu(struct shard *sh, unsigned ifindex, uint32_t mtu);
+
+/* What is listened to (stack.listened), after somebody joined or left a group. */
+void rtnl_members_changed(struct shard *sh);
+/* Tells the members of the groups what changed since last told, by the request seq of portid, or of itself
+ * (0, 0). To be called where stack.listened is not 0. */
+void rtnl_tell(struct shard *sh, uint32_t portid, uint32_t seq);
+int rtnl_told_init(struct shard *sh); /* 0, -ENOMEM */
+
 /* --- the handlers (struct nl_handler) --- */
 int rtnl_link_get(struct nl_req *rq);
 int rtnl_link_dump_start(struct nl_req *rq, struct nl_dump *d);
@@ -45,6 +63,11 @@ int rtnl_link_dump(struct shard *sh, struct nl_dump *d, struct nl_out *o);
 int rtnl_addr_one(struct nl_req *rq);
 int rtnl_addr_dump_start(struct nl_req *rq, struct nl_dump *d);
 int rtnl_addr_dump(struct shard *sh, struct nl_dump *d, struct nl_out *o);
+int rtnl_addr_new(struct nl_req *rq);
+int rtnl_addr_del(struct nl_req *rq);
+int rtnl_link_set(struct nl_req *rq);
+int rtnl_route_new(struct nl_req *rq);
+int rtnl_route_del(struct nl_req *rq);
 int rtnl_route_get(struct nl_req *rq);
 int rtnl_route_dump_start(struct nl_req *rq, struct nl_dump *d);
 int rtnl_route_dump(struct shard *sh, struct nl_dump *d, struct nl_out *o);

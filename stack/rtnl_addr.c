@@ -78,13 +78,13 @@ static uint8_t origin(const struct ifaddr *a)
     return ipaddr_is_linklocal(&a->addr) ? PROTO_LL : PROTO_RA;
 }
 
-/* One address as a message of this type. False: no room. */
-static bool put_addr(const struct shard *sh, struct nl_out *o, const struct ifnet *ifn,
-                     const struct ifaddr *a, uint16_t type, uint16_t flags, uint32_t seq, uint32_t portid)
+bool rtnl_addr_put_msg(const struct shard *sh, struct nl_out *o, const struct ifnet *ifn,
+                       const struct ifaddr *a, const struct nlmsghdr *as)
 {
     struct ifa_cacheinfo ci = {.ifa_prefered = seconds_left(sh, a->preferred_ms),
                                .ifa_valid = seconds_left(sh, a->valid_ms)};
-    struct ifaddrmsg *m = nlmsg_begin(o, type, flags, seq, portid, sizeof *m);
+    struct ifaddrmsg *m =
+        nlmsg_begin(o, as->nlmsg_type, as->nlmsg_flags, as->nlmsg_seq, as->nlmsg_pid, sizeof *m);
     bool v4 = ipaddr_is_v4(&a->addr);
 
     if (!m)
@@ -144,13 +144,14 @@ int rtnl_addr_dump_start(struct nl_req *rq, struct nl_dump *d)
 /* The rest of interface i, of the dump's present family. False: o is full. */
 static bool dump_if(struct shard *sh, struct nl_dump *d, struct nl_out *o, const struct ifnet *ifn)
 {
-    uint16_t flags = (uint16_t)(nl_dump_flags(d) | (d->cursor[CURSOR_ONLY] ? NLM_F_DUMP_FILTERED : 0));
+    struct nlmsghdr as = {.nlmsg_type = RTM_NEWADDR, .nlmsg_seq = d->seq, .nlmsg_pid = d->portid};
+
+    as.nlmsg_flags = (uint16_t)(nl_dump_flags(d) | (d->cursor[CURSOR_ONLY] ? NLM_F_DUMP_FILTERED : 0));
 
     for (; d->cursor[CURSOR_ADDR] < ifn->naddr; d->cursor[CURSOR_ADDR]++) {
         const struct ifaddr *a = &ifn->addr[d->cursor[CURSOR_ADDR]];
 
-        if (is_family(a, (int)d->cursor[CURSOR_FAMILY]) &&
-            !put_addr(sh, o, ifn, a, RTM_NEWADDR, flags, d->seq, d->portid))
+        if (is_family(a, (int)d->cursor[CURSOR_FAMILY]) && !rtnl_addr_put_msg(sh, o, ifn, a, &as))
             return false;
     }
     d->cursor[CURSOR_ADDR] = 0;
@@ -181,6 +182,8 @@ int rtnl_addr_one(struct nl_req *rq)
 {
     const struct ifaddrmsg *m = rtnl_header(rq, sizeof *m);
     const struct stack *st = rq->sh->st;
+    struct nlmsghdr as = {
+        .nlmsg_type = RTM_NEWADDR, .nlmsg_seq = rq->nlh->nlmsg_seq, .nlmsg_pid = rq->nl->portid};
     struct nl_out o = nl_answer(rq->sh);
     const struct nlattr *tb[IFA_MAX + 1], *at;
     struct ipaddr a;
@@ -204,10 +207,7 @@ int rtnl_addr_one(struct nl_req *rq)
         ipaddr_set_zone(&a, i + 1);
         for (uint32_t k = 0; k < ifn->naddr; k++)
             if (ipaddr_eq(&ifn->addr[k].addr, &a))
-                return put_addr(rq->sh, &o, ifn, &ifn->addr[k], RTM_NEWADDR, 0, rq->nlh->nlmsg_seq,
-                                rq->nl->portid)
-                           ? nl_reply(rq, &o)
-                           : -EMSGSIZE;
+                return rtnl_addr_put_msg(rq->sh, &o, ifn, &ifn->addr[k], &as) ? nl_reply(rq, &o) : -EMSGSIZE;
     }
     return -EADDRNOTAVAIL;
 }

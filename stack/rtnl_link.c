@@ -12,7 +12,6 @@
 
 #define TX_QUEUE_LEN  1000 /* what Linux shows by default */
 #define MTU_LEAST     68   /* RFC 791 */
-#define MTU_MOST      65535
 #define GSO_SEGS_MOST 65535
 #define GSO_MOST      65536
 #define SKIP_STATS    8 /* RTEXT_FILTER_SKIP_STATS */
@@ -110,7 +109,7 @@ static bool put_link(const struct stack *st, struct nl_out *o, const struct ifne
     nla_put_u8(o, IFLA_LINKMODE, IF_LINK_MODE_DEFAULT);
     nla_put_u32(o, IFLA_MTU, ifn->mtu);
     nla_put_u32(o, IFLA_MIN_MTU, lo ? 0 : MTU_LEAST);
-    nla_put_u32(o, IFLA_MAX_MTU, lo ? 0 : MTU_MOST);
+    nla_put_u32(o, IFLA_MAX_MTU, lo ? 0 : ifn->mtu_max);
     nla_put_u32(o, IFLA_GROUP, 0);
     nla_put_u32(o, IFLA_PROMISCUITY, 0);
     nla_put_u32(o, IFLA_NUM_TX_QUEUES, 1);
@@ -173,6 +172,18 @@ int rtnl_link_dump_start(struct nl_req *rq, struct nl_dump *d)
     if ((tb[IFLA_MASTER] && nla_u32(tb[IFLA_MASTER])) || m->ifi_family == AF_BRIDGE)
         d->cursor[CURSOR_KIND] = LIST_NONE;
     return 0;
+}
+
+bool rtnl_link_put(const struct stack *st, struct nl_out *o, const struct ifnet *ifn,
+                   const struct nlmsghdr *as, uint32_t change)
+{
+    struct about a = {.type = as->nlmsg_type,
+                      .flags = as->nlmsg_flags,
+                      .seq = as->nlmsg_seq,
+                      .portid = as->nlmsg_pid,
+                      .change = change};
+
+    return put_link(st, o, ifn, &a);
 }
 
 int rtnl_link_dump(struct shard *sh, struct nl_dump *d, struct nl_out *o)

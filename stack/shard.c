@@ -48,6 +48,7 @@
 #include "port_reuse.h"
 #include "raw.h"
 #include "ready.h"
+#include "rtnl.h"
 #include "rx.h"
 #include "shard.h"
 #include "sock.h"
@@ -492,6 +493,8 @@ void shard_flush(struct shard *sh)
         tcp_burst_end(sh);
     }
     sh->work = NULL;
+    if (__builtin_expect(sh->st->listened, 0))
+        rtnl_tell(sh, 0, 0);
     sock_hand_up(sh);
     tx_flush_all(sh);
     if (__builtin_expect(sh->cap != NULL, 0))

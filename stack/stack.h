@@ -52,6 +52,7 @@ struct ifnet {
     uint8_t vlan_parent;         /* with vlan_id: the interface that carries its frames (vlan.h) */
     uint16_t vlan_id;            /* 802.1Q; 0: an interface with a device */
     uint32_t caps, mtu, tso_max; /* copies of the netdev's */
+    uint32_t mtu_max;            /* what mtu was at first: larger frames the device may not take */
     struct ifaddr addr[IFADDR_MAX];
     uint32_t naddr;
     /* What input wants to know at a glance (ifnet_changed keeps them): the number of IPv4 addresses, the
