@@ -63,12 +63,17 @@ void diag_share(void)
     void *p = report_unsupported();
     if (!p)
         p = mmap(NULL, sizeof(own), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (p != MAP_FAILED)
-        counts = p;
+    if (p == MAP_FAILED)
+        return;
+    counts = p;
+    for (unsigned n = own[UNSUP_IO_URING]; n > 0; n--)
+        diag_unsupported(UNSUP_IO_URING);
 }
 
 void diag_unsupported(enum unsupported what)
 {
+    /* A ring before there is a stack is no matter yet: runtimes make one whatever they are about to do. */
+    const char *level = what == UNSUP_IO_URING && counts == own ? "info" : "warn";
     if (__atomic_fetch_add(&counts[what], 1, __ATOMIC_RELAXED) == 0)
-        diag_line("warn", "%s", texts[what]);
+        diag_line(level, "%s", texts[what]);
 }

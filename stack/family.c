@@ -19,6 +19,9 @@ struct pin {
 struct family {
     struct slab pins;
     uint64_t next_token;
+    uint32_t top; /* places from here on were never taken, and are all zero */
+    struct file **tables;
+    uint8_t *marks;
     struct proc proc[FAMILY_MAX];
 };
 
@@ -37,16 +40,13 @@ int family_init(struct stack *st)
 {
     struct family *fam = seg_alloc(st->seg, sizeof *fam, 4096);
     size_t bytes = (size_t)SHUNT_FD_MAX * sizeof(struct file *);
-    char *tables = seg_alloc(st->seg, bytes * FAMILY_MAX, 4096);
+    struct file **tables = seg_alloc(st->seg, bytes * FAMILY_MAX, 4096);
     uint8_t *marks = seg_alloc(st->seg, (size_t)SHUNT_FD_MAX * FAMILY_MAX, 4096);
 
     if (!fam || !tables || !marks || slab_init(&fam->pins, st->seg, sizeof(struct pin), PINS_MAX))
         return -ENOMEM;
-    for (unsigned i = 0; i < FAMILY_MAX; i++) {
-        fam->proc[i].fds = (struct file **)(void *)(tables + bytes * i);
-        fam->proc[i].marks = marks + (size_t)SHUNT_FD_MAX * i;
-        exec_lock_init(&fam->proc[i]);
-    }
+    fam->tables = tables;
+    fam->marks = marks;
     st->ready->family = fam;
     return 0;
 }
@@ -56,39 +56,71 @@ struct proc *family_at(struct stack *st, unsigned slot)
     return &st->ready->family->proc[slot];
 }
 
-static struct proc *take_place(struct stack *st)
+/* The first place that nobody had yet. */
+static struct proc *new_place(struct family *fam)
+{
+    struct proc *p = &fam->proc[fam->top];
+
+    if (fam->top == FAMILY_MAX)
+        return NULL;
+    p->fds = fam->tables + (size_t)SHUNT_FD_MAX * fam->top;
+    p->marks = fam->marks + (size_t)SHUNT_FD_MAX * fam->top;
+    exec_lock_init(p);
+    list_step();
+    fam->top++;
+    return p;
+}
+
+static struct proc *free_place(struct stack *st)
 {
     struct family *fam = st->ready->family;
 
-    for (unsigned i = 0; i < FAMILY_MAX; i++) {
+    for (unsigned i = 0; i < fam->top; i++) {
         struct proc *p = &fam->proc[i];
 
         /* Parent and child were killed in the middle of their fork. */
         if (p->state == PROC_FORKING && st->shard[0].now_ns - p->since_ns > FORK_STALE_NS)
             family_reap(st, p);
-        if (p->state == PROC_FREE) {
-            p->nfds = p->fd_end = p->holds = 0;
-            p->exec_begun = p->fresh = p->joined = p->portless = p->ended = 0;
-            p->token = ++fam->next_token;
-            for (unsigned b = 0; b < PIN_BUCKETS; b++)
-                list_init(&p->pins[b]);
+        if (p->state == PROC_FREE)
             return p;
-        }
     }
-    return NULL;
+    return new_place(fam);
 }
 
-bool family_lives(void *st, const void *owner)
+static struct proc *take_place(struct stack *st)
+{
+    struct proc *p = free_place(st);
+
+    if (!p)
+        return NULL;
+    p->nfds = p->fd_end = p->holds = 0;
+    p->exec_begun = p->fresh = p->joined = p->portless = p->ended = 0;
+    p->token = ++st->ready->family->next_token;
+    for (unsigned b = 0; b < PIN_BUCKETS; b++)
+        list_init(&p->pins[b]);
+    return p;
+}
+
+unsigned family_slots(const struct stack *st)
+{
+    return st->ready->family->top;
+}
+
+bool family_lives(struct stack *st, const void *owner)
 {
     const struct proc *first = family_at(st, 0), *p = owner;
 
-    return p >= first && p < first + FAMILY_MAX && p->state != PROC_FREE && p->holds;
+    return p >= first && p < first + st->ready->family->top && p->state != PROC_FREE && p->holds;
 }
 
 bool family_room(struct stack *st)
 {
+    const struct family *fam = st->ready->family;
+
+    if (fam->top < FAMILY_MAX)
+        return true;
     for (unsigned i = 0; i < FAMILY_MAX; i++)
-        if (family_at(st, i)->state == PROC_FREE)
+        if (fam->proc[i].state == PROC_FREE)
             return true;
     return false;
 }
@@ -265,7 +297,7 @@ struct proc *family_find(struct stack *st, int pid)
 {
     struct family *fam = st->ready->family;
 
-    for (unsigned i = 0; i < FAMILY_MAX; i++)
+    for (unsigned i = 0; i < fam->top; i++)
         if (fam->proc[i].state == PROC_LIVE && fam->proc[i].pid == pid)
             return &fam->proc[i];
     return NULL;
@@ -379,7 +411,7 @@ void family_mend(struct stack *st)
     struct family *fam = st->ready->family;
 
     file_mend_begin(st);
-    for (unsigned i = 0; i < FAMILY_MAX; i++)
+    for (unsigned i = 0; i < fam->top; i++)
         if (fam->proc[i].state != PROC_FREE)
             mend_place(&fam->proc[i]);
     parcel_mend(st);

@@ -34,7 +34,7 @@
 #include "api.h"
 #include "ready.h"
 
-#define FAMILY_MAX  512
+#define FAMILY_MAX  4096
 #define PIN_BUCKETS 32
 
 enum proc_state {
@@ -69,9 +69,11 @@ struct proc {
 
 int family_init(struct stack *st); /* 0 or -ENOMEM */
 /* For sweep.h: is owner the place of a process that lives? */
-bool family_lives(void *st, const void *owner);
+bool family_lives(struct stack *st, const void *owner);
 /* Is a place free? */
 bool family_room(struct stack *st);
+/* Places from this number on were never taken. */
+unsigned family_slots(const struct stack *st);
 /* A place for a process without a parent in the family. NULL: FAMILY_MAX are there. */
 struct proc *family_enter(struct stack *st, int pid, uint64_t start_time);
 /* A place with all the parent's references, before fork. NULL: no place or no memory. The child names itself

@@ -9,7 +9,7 @@
 #define SHUNT_WHERE_H
 
 #define WHERE_SEG           0x120000000000ULL
-#define WHERE_SEG_BYTES     (16ULL << 30)
+#define WHERE_SEG_BYTES     (64ULL << 30)
 #define WHERE_PACKETS       0x110000000000ULL /* what EAL shares: its tables, then packet memory */
 #define WHERE_PACKETS_BYTES (8ULL << 30)      /* kept free; a stack of more memory takes its chance */
 /* Where the first ones are taken: ThreadSanitizer has its shadow there, and leaves what is above 0x7e80... */

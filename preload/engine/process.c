@@ -438,7 +438,7 @@ void process_leave(void)
 
 unsigned process_slots(void)
 {
-    return FAMILY_MAX;
+    return family_slots(engine.st);
 }
 
 int process_pid(unsigned slot)
@@ -479,18 +479,20 @@ void process_bury(void)
 {
     int pids[FAMILY_MAX];
     bool any = false;
+    unsigned n;
     struct shard *sh;
 
     if (me.foreign || !self) /* the numbers are another namespace's */
         return;
     sh = engine_enter();
-    for (unsigned i = 0; i < FAMILY_MAX; i++) {
+    n = family_slots(engine.st);
+    for (unsigned i = 0; i < n; i++) {
         struct proc *p = family_at(engine.st, i);
 
         pids[i] = p->state == PROC_LIVE && p != self ? p->pid : 0;
     }
     leave(sh);
-    for (unsigned i = 0; i < FAMILY_MAX; i++) {
+    for (unsigned i = 0; i < n; i++) {
         if (pids[i] > 0 && !is_dead(pids[i]))
             pids[i] = 0;
         any |= pids[i] > 0;
@@ -498,7 +500,7 @@ void process_bury(void)
     if (!any)
         return;
     sh = engine_enter();
-    for (unsigned i = 0; i < FAMILY_MAX; i++) {
+    for (unsigned i = 0; i < n; i++) {
         struct proc *p = family_at(engine.st, i);
 
         if (pids[i] > 0 && p->state == PROC_LIVE && p->pid == pids[i])

@@ -305,22 +305,46 @@ static int bad(const char *what)
     return 1;
 }
 
-/* The segment's pages that are there: they are this process's own (make_private). */
+/* The next page of [*at, to) that is there: they are this process's own (make_private). */
+static bool next_page(const char *to, const void **at)
+{
+    static unsigned char in[1 << 16];
+    static const char *first, *last; /* what it tells of */
+
+    for (const char *p = *at; p < to; p += 4096) {
+        if (p < first || p >= last) {
+            size_t pages = (size_t)(to - p + 4095) / 4096;
+
+            first = p;
+            last = p + (pages < sizeof in ? pages : sizeof in) * 4096;
+            if (mincore((void *)(uintptr_t)p, (size_t)(last - first), in) != 0)
+                return false;
+        }
+        if (in[(p - first) / 4096] & 1) {
+            *at = p;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Without the tables of descriptors, which are most of the segment, and name files alone. */
 static bool next_used(void *arg, const void **at, const void **end)
 {
-    static unsigned char in[SEG_BYTES / 4096];
-    const char *base = (const char *)e->seg, *p = *at ? *at : base;
-    size_t pages = (e->seg->used + 4095) / 4096, i;
+    const char *base = (const char *)e->seg, *fds = (const char *)family_at(e->st, 0)->fds;
+    const char *behind = fds + (size_t)FAMILY_MAX * SHUNT_FD_MAX * (sizeof(struct file *) + 1);
+    bool found;
 
-    if (!*at && mincore(e->seg, pages * 4096, in) != 0)
-        return false;
-    for (i = (size_t)(p - base + 4095) / 4096; i < pages && !(in[i] & 1); i++)
-        ;
-    if (i >= pages)
-        return false;
-    *at = base + i * 4096;
-    *end = base + (i + 1) * 4096;
-    return true;
+    if (!*at)
+        *at = base;
+    found = (const char *)*at < fds && next_page(fds, at);
+    if (!found) {
+        if ((const char *)*at < behind)
+            *at = behind;
+        found = next_page(base + e->seg->used, at);
+    }
+    *end = (const char *)*at + 4096;
+    return found;
 }
 
 static void each_free(struct rte_mempool *pool, void (*fn)(void *arg, void *m), void *arg)
