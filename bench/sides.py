@@ -64,7 +64,7 @@ class Place:
 class Memory(Place):
     def __init__(self, top, build, tmp, profile, link):
         super().__init__(top, build, tmp, profile)
-        self.link, self.path = link, f'{tmp}/link'
+        self.link, self.path, self.links = link, f'{tmp}/link', 0
         self.says = f'kernel: loopback; shunt: two stacks joined by {link}, profile {profile}'
 
     def address(self, side):
@@ -77,10 +77,7 @@ class Memory(Place):
     def command(self, side, role, argv, addresses=1):
         if side == 'kernel':
             return self.pinned(role) + argv
-        if self.link == 'virtio':
-            spec = ('vhost:' if role == 'server' else 'virtio:') + self.path
-        else:
-            spec = f'memif:{self.path}' + (',role=server' if role == 'server' else '')
+        spec = self.link_specs()[role != 'server']
         addrs = [SERVER] if role == 'server' else [f'198.18.73.{2 + i}' for i in range(addresses)]
         options = ['--link', spec]
         for a in addrs:
@@ -88,8 +85,15 @@ class Memory(Place):
         return self.pinned(role) + self.shunt_run(role, *options) + argv
 
     def prepare(self, side):
-        if os.path.exists(self.path):
-            os.unlink(self.path)
+        """A new path each time: who served the last one may still be about to take it away."""
+        self.links += 1
+        self.path = f'{self.tmp}/link{self.links}'
+
+    def link_specs(self):
+        """Of the server's end and the client's."""
+        if self.link == 'virtio':
+            return f'vhost:{self.path}', f'virtio:{self.path}'
+        return f'memif:{self.path},role=server', f'memif:{self.path}'
 
     def is_up(self, side):
         return side == 'kernel' or os.path.exists(self.path)

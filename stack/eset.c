@@ -17,6 +17,7 @@
 
 #include "file.h"
 #include "hash.h"
+#include "mark.h"
 #include "user.h"
 
 #define MODE_BITS      (EPOLLWAKEUP | EPOLLONESHOT | EPOLLET | EPOLLEXCLUSIVE)
@@ -240,6 +241,7 @@ int eset_collect(struct stack *st, struct file *set, struct epoll_event *ev, int
     struct eset *e = file_eset(set);
     int n = 0;
 
+    MARK(READY);
     for (uint32_t look = e->nready; look && n < max; look--) {
         struct eset_item *it = container_of(e->ready.next, struct eset_item, rdy);
         uint32_t events = file_poll(st, it->w.file) & it->w.mask;

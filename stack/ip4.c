@@ -16,6 +16,7 @@
 #include "ifnet.h"
 #include "ip6.h"
 #include "ip_ext.h"
+#include "mark.h"
 #include "mcast.h"
 #include "wire_icmp.h"
 #include "wire_ip4.h"
@@ -388,6 +389,7 @@ int ip_output(struct shard *sh, struct flow *fl, struct rte_mbuf *m)
     uint32_t total = m->pkt_len + IP4_HDR_LEN;
     int err;
 
+    MARK(IP_OUT);
     err = flow_resolve(sh, fl);
     if (__builtin_expect(err != 0, 0)) {
         pkt_drop(sh, m, ipaddr_is_v4(&fl->dst) ? COUNT_IP_OUT_DISCARD : COUNT_IP6_OUT_DISCARD);

@@ -12,6 +12,7 @@
 #include "frag.h"
 #include "igmp.h"
 #include "ip.h"
+#include "mark.h"
 #include "mcast.h"
 #include "nd.h"
 #include "neigh.h"
@@ -128,8 +129,14 @@ static void rx_frame(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
 static unsigned rx_netdev(struct shard *sh, unsigned ifindex, struct netdev *dev)
 {
     struct rte_mbuf *m[RX_BATCH];
-    uint16_t n = dev->ops->rx(dev, (uint16_t)sh->id, m, RX_BATCH);
+    uint16_t n;
 
+    MARK(RX);
+    n = dev->ops->rx(dev, (uint16_t)sh->id, m, RX_BATCH);
+    if (n)
+        MARK_GO(DEMUX);
+    else
+        MARK_IDLE();
     for (uint16_t i = 0; i < n && i < 2; i++)
         rte_prefetch0(rte_pktmbuf_mtod(m[i], void *));
     for (uint16_t i = 0; i < n; i++) {
@@ -213,6 +220,7 @@ void rx_timers(struct shard *sh)
 {
     uint64_t now_ms = shard_ms(sh);
 
+    MARK(TIMERS);
     if (now_ms > sh->wheel.now_ms)
         wheel_run(&sh->wheel, now_ms, fire, sh);
 }

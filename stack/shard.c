@@ -31,6 +31,7 @@
 #include "extent.h"
 #include "ip_ext.h"
 #include "log.h"
+#include "mark.h"
 #include "family.h"
 #include "route.h"
 #include "neigh.h"
@@ -198,6 +199,7 @@ void shard_lock(struct shard *sh)
         r = pthread_mutex_lock(&sh->lock);
     }
     lock_taken(sh, r);
+    MARK_GO(CALL);
 }
 
 /* The leader sleeps until what was the next timer when it lay down: a timer due earlier must wake it, or
@@ -245,6 +247,7 @@ void shard_unlock(struct shard *sh)
         wake_fn(wake[i]);
     for (uint32_t i = 0; i < nsig && signal_fn; i++)
         signal_fn(&sig[i]);
+    MARK_GO(PROGRAM);
 }
 
 void pcb_event(struct shard *sh, struct pcb *pcb, unsigned events)
@@ -362,7 +365,9 @@ static uint32_t dev_tx(struct shard *sh, unsigned ifindex, struct netdev *dev, s
 
     for (uint32_t i = 0; i < n; i++)
         bytes += m[i]->pkt_len;
+    MARK_GO(TX);
     uint32_t sent = dev->ops->tx(dev, (uint16_t)sh->id, m, (uint16_t)n);
+    MARK_GO(CALL);
     for (uint32_t i = sent; i < n; i++)
         bytes -= m[i]->pkt_len;
     ifn->tx_packets += sent;

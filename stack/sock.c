@@ -6,6 +6,7 @@
 
 #include "file.h"
 #include "ip_ext.h"
+#include "mark.h"
 #include "netlink.h"
 #include "port.h"
 #include "shard.h"
@@ -336,6 +337,7 @@ static void tell_owner(struct shard *sh, const struct sock *s, unsigned ev)
 
 void sock_hand_up(struct shard *sh)
 {
+    MARK(READY);
     while (!list_empty(&sh->dirty)) {
         struct pcb *pcb = container_of(sh->dirty.next, struct pcb, dirty);
         unsigned ev = pcb->events;

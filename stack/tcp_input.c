@@ -5,6 +5,7 @@
 
 #include "filter.h"
 #include "ip.h"
+#include "mark.h"
 #include "rnd.h"
 #include "tcp_close.h"
 #include "tcp_ext.h"
@@ -308,6 +309,7 @@ void tcp_input(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri)
     uint8_t buf[60];
     enum count v;
 
+    MARK(TCP_IN);
     tcp_count(sh, COUNT_TCP_IN);
     s.m = m;
     v = parse(m, ri, &s, buf);

@@ -5,6 +5,7 @@
 
 #include "shard.h"
 
+#include "mark.h"
 #include "tcp_cc.h"
 #include "tcp_ecn.h"
 #include "tcp_mss.h"
@@ -365,6 +366,7 @@ static void output(struct shard *sh, struct tcb *t, bool one)
     uint32_t before;
     enum stop why;
 
+    MARK(TCP_OUT);
     t->flags &= ~(uint32_t)TF_OUTPUT;
     if (!state_in(t,
                   TCPF(ESTABLISHED) | TCPF(CLOSE_WAIT) | TCPF(FIN_WAIT_1) | TCPF(CLOSING) | TCPF(LAST_ACK)) &&
@@ -437,6 +439,7 @@ void tcp_at_burst_end(struct shard *sh, struct tcb *t, uint32_t flags)
 
 void tcp_burst_end(struct shard *sh)
 {
+    MARK(TCP_OUT);
     while (!list_empty(&sh->acks)) {
         struct tcb *t = container_of(sh->acks.next, struct tcb, acks);
 

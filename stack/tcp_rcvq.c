@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "ip.h"
+#include "mark.h"
 #include "tcp_ext.h"
 #include "tcp_mss.h"
 #include "tcp_sndq.h"
@@ -355,6 +356,7 @@ size_t tcp_rcvq_read(struct shard *sh, struct tcb *t, const struct iovec *iov, i
     bool discard = flags & MSG_TRUNC;
     size_t done = 0;
 
+    MARK(COPY_OUT);
     if (flags & MSG_PEEK)
         return peek(t, &p, peek_off, discard, max);
     while (t->rcv_head && p.left && done < max) {

@@ -5,6 +5,7 @@
 #include <rte_prefetch.h>
 
 #include "ip.h"
+#include "mark.h"
 #include "tcp_rack.h"
 #include "tcp_recover.h"
 #include "tcp_table.h"
@@ -216,6 +217,7 @@ ssize_t tcp_sndq_append(struct shard *sh, struct tcb *t, const struct iovec *iov
     struct stock st;
     ssize_t n;
 
+    MARK(COPY_IN);
     *again = false;
     if (!tcp_tx_get(sh, t))
         return -ENOBUFS;

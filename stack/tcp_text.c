@@ -4,6 +4,7 @@
 
 #include "tcp_ext.h"
 #include "ip.h"
+#include "mark.h"
 #include "stamp.h"
 #include "tcp_close.h"
 #include "tcp_ecn.h"
@@ -63,6 +64,7 @@ enum count tcp_take_text(struct shard *sh, struct tcb *t, struct tcp_seg *s)
     struct pkt_meta *pm = pkt_meta(s->m);
     uint32_t truesize;
 
+    MARK_COUNT(1);
     tcp_rcvq_measure(t, s->m, s->len);
     if (!tcp_rcvq_admit(sh, t, s->m, true)) {
         tcp_at_burst_end(sh, t, TF_ACK_NOW);

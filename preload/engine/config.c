@@ -418,7 +418,7 @@ static bool is_option(const char *name, size_t len)
     static const char *const options[] = {"LINK",     "ADDR",   "GATEWAY", "ROUTE",   "MAC",
                                           "MTU",      "NAME",   "LOG",     "PROFILE", "CAPTURE",
                                           "FALLBACK", "ENGINE", "BUILD",   "JOIN",    "FLIGHT_RECORD_DIR",
-                                          "REPORT"};
+                                          "REPORT",   "MARKS"};
 
     for (unsigned i = 0; i < sizeof options / sizeof options[0]; i++)
         if (strlen(options[i]) == len && memcmp(options[i], name, len) == 0)

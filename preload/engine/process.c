@@ -30,6 +30,7 @@
 #include "../../stack/family.h"
 #include "../../stack/file.h"
 #include "../../stack/log.h"
+#include "../../stack/mark.h"
 #include "engine.h"
 
 #define FORK_STALE_NS                                                                                        \
@@ -424,6 +425,7 @@ void process_exit(void)
     for (int fd = (int)p->fd_end - 1; fd >= 0; fd--)
         proc_close(engine.st, p, fd);
     leave(sh);
+    MARK_REPORT();
 }
 
 void process_leave(void)
