@@ -156,7 +156,7 @@ int pd_accept(void *u, int fd, struct sockaddr *sa, socklen_t *len)
         return (int)pd_done(r);
     do
         r = sock_accept(pd.env->st, s, &child);
-    while (r == -EAGAIN && may_wait(s, 0) && pd_wait_fd(fd, POLLIN, pd_deadline(s->rcvtimeo_us)));
+    while (r == -EAGAIN && may_wait(s, 0) && pd_wait_fd(fd, POLLIN, pd_deadline(sock_more(s)->rcvtimeo_us)));
     if (r)
         return (int)pd_done(r);
     if (sa)
@@ -174,7 +174,7 @@ int pd_connect(void *u, int fd, const struct sockaddr *sa, socklen_t len)
     s = sock_of(fd, &r);
     if (!s)
         return (int)pd_done(r);
-    until = pd_deadline(s->sndtimeo_us);
+    until = pd_deadline(sock_more(s)->sndtimeo_us);
     r = sock_connect(pd.env->st, s, sa, len);
     while ((r == -EINPROGRESS || r == -EALREADY) && may_wait(s, 0)) {
         if (!pd_wait_fd(fd, POLLOUT, until)) {
@@ -229,7 +229,7 @@ static ssize_t do_send(int fd, const struct msghdr *msg, int flags)
 
     if (!s)
         return n;
-    until = pd_deadline(s->sndtimeo_us);
+    until = pd_deadline(sock_more(s)->sndtimeo_us);
     for (;;) {
         n = sock_sendmsg(pd.env->st, s, msg, flags, sent);
         if (n > 0)
@@ -249,7 +249,7 @@ static ssize_t do_recv(int fd, struct msghdr *msg, int flags)
 
     if (!s)
         return n;
-    until = pd_deadline(s->rcvtimeo_us);
+    until = pd_deadline(sock_more(s)->rcvtimeo_us);
     for (;;) {
         n = sock_recvmsg(pd.env->st, s, msg, flags, got);
         if (n > 0)
