@@ -46,6 +46,7 @@ int capture_start(struct shard *sh, const struct capture_config *cfg)
     c->wall_off_ns = cfg->wall_off_ns;
     c->look_for = cfg->look_for;
     c->wake = NO_WAKE;
+    c->stuck = NONE;
     c->last[0].file = c->last[0].flight = c->last[1].file = c->last[1].flight = NONE;
     sh->cap = c;
     sh->npacket++; /* packet_wanted */
@@ -205,15 +206,17 @@ static bool look(struct shard *sh)
 bool capture_publish(struct shard *sh)
 {
     struct capture *c = sh->cap;
+    uint64_t waits;
     bool wake;
 
     c->last[0].m = c->last[1].m = NULL;
     __atomic_store_n(&c->file.head, c->file.next, __ATOMIC_RELEASE);
     __atomic_store_n(&c->flight.head, c->flight.next, __ATOMIC_RELEASE);
     wake = look(sh);
-    if (c->file.next - __atomic_load_n(&c->file.tail, __ATOMIC_RELAXED) > c->file.size / WAKE_PART)
-        wake |= wake_reader(c);
-    return wake;
+    waits = c->file.next - __atomic_load_n(&c->file.tail, __ATOMIC_RELAXED);
+    if (waits > c->file.size / WAKE_PART)
+        wake |= wake_reader(c) || waits > c->file.size / 2;
+    return wake && c->wake != NO_WAKE;
 }
 
 void capture_freeze(struct capture_ring *r, bool on)

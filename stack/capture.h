@@ -9,8 +9,9 @@
  *
  * The one who records holds the shard's lock; a record is copied to ring.next and becomes the reader's when
  * the call or poll ends (capture_publish moves ring.head): until then what drops the frame can say why
- * (capture_why). The file's ring is emptied by its reader, which moves ring.tail; what finds no room is
- * counted as lost and told with the next frame, so that the stack never waits for a disk. The flight
+ * (capture_why). The file's ring is emptied by its reader, which moves ring.tail; who filled it more than
+ * half is told to wake the reader at the end of its call, and may let it catch up, outside of the lock. What
+ * finds no room is counted as lost and told with the next frame. The flight
  * recorder's overwrites its oldest records instead, moving ring.tail first, until it is frozen for its reader
  * to copy: by the reader, or by what it was told to look out for (trigger), at the end of that call.
  *
@@ -65,6 +66,7 @@ struct capture {
     uint16_t wake;       /* the reader's wake descriptor (ready.h), WAKE_NONE: it looks from time to time */
     uint8_t sleeps;      /* it is to be woken; atomic */
     uint8_t stop;        /* it is to leave; atomic */
+    uint64_t stuck;      /* file.tail when somebody waited for it to move in vain; atomic */
     /* The frame that was received, and the one that was sent last, while nobody has read their records. */
     struct {
         const struct rte_mbuf *m;

@@ -14,13 +14,15 @@
 #include "keeper.h"
 #include "pcapng_out.h"
 
-#define OUT_BYTES (1u << 20)
-#define LOOK_NS   (100ull * NS_IN_MS)
-#define RETRY_NS  (1ull * NS_IN_S) /* after a write that failed */
-#define EVENT_NS  (1ull * NS_IN_S) /* between two files of the flight recorder at least */
-#define LEAVE_NS  (5ull * NS_IN_S) /* how long the keeper waits for the last writes */
-#define FRAME_MAX 65664            /* the longest record's bytes */
-#define PATH_ROOM 1024
+#define OUT_BYTES    (1u << 20)
+#define LOOK_NS      (100ull * NS_IN_MS)
+#define RETRY_NS     (1ull * NS_IN_S) /* after a write that failed */
+#define EVENT_NS     (1ull * NS_IN_S) /* between two files of the flight recorder at least */
+#define LEAVE_NS     (5ull * NS_IN_S) /* how long the keeper waits for the last writes */
+#define PACE_NS      (50ull * NS_IN_MS)
+#define PACE_STEP_NS (100ull * 1000)
+#define FRAME_MAX    65664 /* the longest record's bytes */
+#define PATH_ROOM    1024
 
 /* What the starter opened: the file, the flight recorder's directory, the program's standard error. -1: not
  * there. */
@@ -120,6 +122,28 @@ void record_forget(void)
     close_one(&file_fd);
     close_one(&dir_fd);
     close_one(&err_fd);
+}
+
+/* --- whoever sends and receives --- */
+
+static uint64_t waiting(const struct capture_ring *r)
+{
+    return __atomic_load_n(&r->head, __ATOMIC_ACQUIRE) - __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE);
+}
+
+void record_pace(void)
+{
+    struct capture *c = engine.st->shard[0].cap;
+    struct capture_ring *r = &c->file;
+    uint64_t tail = __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE);
+    struct timespec ts = {0, PACE_STEP_NS};
+
+    if (!r->mem || waiting(r) <= r->size / 2 || __atomic_load_n(&c->stuck, __ATOMIC_RELAXED) == tail)
+        return;
+    for (unsigned i = 0; i < PACE_NS / PACE_STEP_NS && waiting(r) > r->size / 4; i++)
+        sys2(SYS_nanosleep, &ts, NULL);
+    if (__atomic_load_n(&r->tail, __ATOMIC_ACQUIRE) == tail)
+        __atomic_store_n(&c->stuck, tail, __ATOMIC_RELAXED);
 }
 
 /* --- the recorder --- */

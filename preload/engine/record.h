@@ -4,9 +4,10 @@
  * directory. The keeper makes one more process, the recorder, which holds these descriptors and the segment
  * alone and does nothing but copy: a disk that makes it wait makes nobody else wait. It is woken when a good
  * part of the ring is full and looks ten times a second otherwise; every write ends with a whole block, so
- * that what is in the file can be read whatever happens next. When the keeper leaves it tells the recorder,
- * which writes what is left and the statistics; when the keeper was killed, the recorder does the same by
- * itself.
+ * that what is in the file can be read whatever happens next. Where frames come faster than they are written,
+ * who makes them is slowed down a little (record_pace), but never by a disk that does not move. When the
+ * keeper leaves it tells the recorder, which writes what is left and the statistics; when the keeper was
+ * killed, the recorder does the same by itself.
  *
  * A write that fails (disk full) is said once; what was written half is cut off, frames are counted as lost
  * until a later attempt succeeds, and told in the file then.
@@ -24,6 +25,12 @@ struct text;
 int record_prepare(void);
 /* After the keeper was made: its descriptors are no business of this process. */
 void record_forget(void);
+
+/* --- in any process, outside of the lock --- */
+
+/* Who woke the recorder lets it catch up where the ring is more than half full: for PACE_NS at most, and not
+ * again while a wait was in vain. */
+void record_pace(void);
 
 /* --- in the keeper --- */
 

@@ -17,6 +17,7 @@
 #include <sys/eventfd.h>
 
 #include "engine.h"
+#include "record.h"
 
 int wake_init(void)
 {
@@ -77,6 +78,8 @@ void wake_write(unsigned index)
 
     if (index < WAKE_FDS)
         sys3(SYS_write, engine.wake_fd[index], &one, sizeof one);
+    if (engine.st->shard[0].cap && engine.st->shard[0].cap->wake == index)
+        record_pace();
 }
 
 /* poll(2)'s bits for POLL_IN (1) to POLL_HUP, as Linux has them in si_band. */
