@@ -298,26 +298,28 @@ CHECK(filters)
     FILTER(jmp);
     FILTER(both);
     FILTER(neither);
+    /* A condition, the address that is its last member, and the operation before both. */
     struct {
         unsigned char op[4];
-        struct inet_diag_hostcond c;
-        unsigned addr[1];
-    } host = {.op = {OP(INET_DIAG_BC_S_COND, sizeof host, sizeof host + 4)}, .c = {AF_INET, 8, -1}};
-    host.addr[0] = htonl(0x7f000000);
+        _Alignas(4) unsigned char cond[sizeof(struct inet_diag_hostcond) + 4];
+    } host = {.op = {OP(INET_DIAG_BC_S_COND, sizeof host, sizeof host + 4)}};
+    struct inet_diag_hostcond *c = (void *)host.cond;
+    *c = (struct inet_diag_hostcond){.family = AF_INET, .prefix_len = 8, .port = -1};
+    c->addr[0] = htonl(0x7f000000);
     show("host", "%d", filtered((void *)&host, sizeof host));
-    host.c.port = port;
+    c->port = port;
     show("host and port", "%d", filtered((void *)&host, sizeof host));
-    host.c.port = port ^ 1;
+    c->port = port ^ 1;
     show("another port", "%d", filtered((void *)&host, sizeof host));
-    host.c.port = -1;
-    host.addr[0] = htonl(0x7e000000);
+    c->port = -1;
+    c->addr[0] = htonl(0x7e000000);
     show("another host", "%d", filtered((void *)&host, sizeof host));
-    host.c.prefix_len = 6;
+    c->prefix_len = 6;
     show("shorter prefix", "%d", filtered((void *)&host, sizeof host));
-    host.c.prefix_len = 33;
+    c->prefix_len = 33;
     show("prefix too long", "%d", filtered((void *)&host, sizeof host));
-    host.c.prefix_len = 8;
-    host.c.family = AF_UNIX;
+    c->prefix_len = 8;
+    c->family = AF_UNIX;
     show("family", "%d", filtered((void *)&host, sizeof host));
 }
 
