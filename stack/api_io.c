@@ -132,6 +132,8 @@ static ssize_t send_extent_round(struct ref r, struct extent_send *x, uint64_t o
         poll_again(s);
         n = extents_send(s, x, off, count);
     }
+    if (n > 0)
+        s->sh->count[COUNT_UNCOPIED] += (uint64_t)n;
     api_leave(s->sh);
     return n;
 }

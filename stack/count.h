@@ -171,7 +171,8 @@
     X(TX_FULL, "ShuntTxQueueFull")                                                                           \
     X(TX_LOST, "ShuntTxLost")                                                                                \
     X(LOCK_RECOVERED, "ShuntLockRecovered")                                                                  \
-    X(PKT_FOUND, "ShuntPktFound") /* buffers that a killed process left with nobody */
+    X(PKT_FOUND, "ShuntPktFound")        /* buffers that a killed process left with nobody */                \
+    X(UNCOPIED, "ShuntSendfileUncopied") /* bytes of files that were sent without a copy */
 
 enum count {
 #define X(id, name) COUNT_##id,

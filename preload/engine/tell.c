@@ -244,8 +244,10 @@ static void tell_all(struct text *t, const struct report *r)
              part(now_ns() - engine.shared->start_ns));
     text_add(t, "  %-28s %12.3f s at work, %.3f s spinning, %.3f s asleep (all threads)\n", "time in calls",
              part(r->ns[REPORT_WORKING]), part(r->ns[REPORT_SPINNING]), part(r->ns[REPORT_SLEEPING]));
-    text_add(t, "  %-28s %12llu received, %llu sent; %llu by sendfile\n", "bytes of the program",
-             (unsigned long long)r->received, (unsigned long long)r->sent, (unsigned long long)r->sendfile);
+    text_add(t,
+             "  %-28s %12llu received, %llu sent, copied once; %llu by sendfile, %llu of them not copied\n",
+             "bytes of the program", (unsigned long long)r->received, (unsigned long long)r->sent,
+             (unsigned long long)r->sendfile, (unsigned long long)engine.st->shard[0].count[COUNT_UNCOPIED]);
     tell_packets(t);
     tell_calls(t, r);
     tell_options(t, r);
