@@ -17,8 +17,10 @@
     X(NEIGH_FULL, "NeighQueueFull")                                                                          \
     X(NEIGH_FAILED, "NeighUnreachable")                                                                      \
     X(IP_IN, "IpInReceives")                                                                                 \
+    X(IP_IN_OCTETS, "IpExtInOctets")                                                                         \
     X(IP_DELIVERED, "IpInDelivers")                                                                          \
     X(IP_OUT, "IpOutRequests")                                                                               \
+    X(IP_OUT_OCTETS, "IpExtOutOctets")                                                                       \
     X(IP_HDR, "IpInHdrErrors")                                                                               \
     X(IP_IN_NOECT, "IpExtInNoECTPkts") /* these four in the order of the header's two bits */                \
     X(IP_IN_ECT1, "IpExtInECT1Pkts")                                                                         \
@@ -36,6 +38,7 @@
     X(IP_REASM_FAIL, "IpReasmFails")                                                                         \
     X(IP_REASM_TIMEOUT, "IpReasmTimeout")                                                                    \
     X(IP_REASM_OVERLAP, "IpExtReasmOverlaps")                                                                \
+    X(IP_FRAG_OK, "IpFragOKs")                                                                               \
     X(IP_FRAG_CREATE, "IpFragCreates")                                                                       \
     X(IP_FRAG_FAIL, "IpFragFails")                                                                           \
     X(ICMP_IN, "IcmpInMsgs")                                                                                 \
@@ -43,9 +46,23 @@
     X(ICMP_CSUM, "IcmpInCsumErrors")                                                                         \
     X(ICMP_OUT, "IcmpOutMsgs")                                                                               \
     X(ICMP_RATELIMIT, "IcmpOutRateLimitHost")                                                                \
+    X(ICMP_IN_DESTUNREACHS, "IcmpInDestUnreachs") /* both directions in one order */                         \
+    X(ICMP_IN_TIMEEXCDS, "IcmpInTimeExcds")                                                                  \
+    X(ICMP_IN_PARMPROBS, "IcmpInParmProbs")                                                                  \
+    X(ICMP_IN_REDIRECTS, "IcmpInRedirects")                                                                  \
+    X(ICMP_IN_ECHOS, "IcmpInEchos")                                                                          \
+    X(ICMP_IN_ECHOREPS, "IcmpInEchoReps")                                                                    \
+    X(ICMP_OUT_DESTUNREACHS, "IcmpOutDestUnreachs")                                                          \
+    X(ICMP_OUT_TIMEEXCDS, "IcmpOutTimeExcds")                                                                \
+    X(ICMP_OUT_PARMPROBS, "IcmpOutParmProbs")                                                                \
+    X(ICMP_OUT_REDIRECTS, "IcmpOutRedirects")                                                                \
+    X(ICMP_OUT_ECHOS, "IcmpOutEchos")                                                                        \
+    X(ICMP_OUT_ECHOREPS, "IcmpOutEchoReps")                                                                  \
     X(IP6_IN, "Ip6InReceives")                                                                               \
+    X(IP6_IN_OCTETS, "Ip6InOctets")                                                                          \
     X(IP6_DELIVERED, "Ip6InDelivers")                                                                        \
     X(IP6_OUT, "Ip6OutRequests")                                                                             \
+    X(IP6_OUT_OCTETS, "Ip6OutOctets")                                                                        \
     X(IP6_HDR, "Ip6InHdrErrors")                                                                             \
     X(IP6_TRUNC, "Ip6InTruncatedPkts")                                                                       \
     X(IP6_ADDR, "Ip6InAddrErrors")                                                                           \
@@ -64,6 +81,36 @@
     X(ICMP6_CSUM, "Icmp6InCsumErrors")                                                                       \
     X(ICMP6_OUT, "Icmp6OutMsgs")                                                                             \
     X(ICMP6_RATELIMIT, "Icmp6OutRateLimitHost")                                                              \
+    X(ICMP6_IN_DESTUNREACHS, "Icmp6InDestUnreachs") /* as above */                                           \
+    X(ICMP6_IN_PKTTOOBIGS, "Icmp6InPktTooBigs")                                                              \
+    X(ICMP6_IN_TIMEEXCDS, "Icmp6InTimeExcds")                                                                \
+    X(ICMP6_IN_PARMPROBLEMS, "Icmp6InParmProblems")                                                          \
+    X(ICMP6_IN_ECHOS, "Icmp6InEchos")                                                                        \
+    X(ICMP6_IN_ECHOREPLIES, "Icmp6InEchoReplies")                                                            \
+    X(ICMP6_IN_GROUPMEMBQUERIES, "Icmp6InGroupMembQueries")                                                  \
+    X(ICMP6_IN_GROUPMEMBRESPONSES, "Icmp6InGroupMembResponses")                                              \
+    X(ICMP6_IN_GROUPMEMBREDUCTIONS, "Icmp6InGroupMembReductions")                                            \
+    X(ICMP6_IN_ROUTERSOLICITS, "Icmp6InRouterSolicits")                                                      \
+    X(ICMP6_IN_ROUTERADVERTISEMENTS, "Icmp6InRouterAdvertisements")                                          \
+    X(ICMP6_IN_NEIGHBORSOLICITS, "Icmp6InNeighborSolicits")                                                  \
+    X(ICMP6_IN_NEIGHBORADVERTISEMENTS, "Icmp6InNeighborAdvertisements")                                      \
+    X(ICMP6_IN_REDIRECTS, "Icmp6InRedirects")                                                                \
+    X(ICMP6_IN_MLDV2REPORTS, "Icmp6InMLDv2Reports")                                                          \
+    X(ICMP6_OUT_DESTUNREACHS, "Icmp6OutDestUnreachs")                                                        \
+    X(ICMP6_OUT_PKTTOOBIGS, "Icmp6OutPktTooBigs")                                                            \
+    X(ICMP6_OUT_TIMEEXCDS, "Icmp6OutTimeExcds")                                                              \
+    X(ICMP6_OUT_PARMPROBLEMS, "Icmp6OutParmProblems")                                                        \
+    X(ICMP6_OUT_ECHOS, "Icmp6OutEchos")                                                                      \
+    X(ICMP6_OUT_ECHOREPLIES, "Icmp6OutEchoReplies")                                                          \
+    X(ICMP6_OUT_GROUPMEMBQUERIES, "Icmp6OutGroupMembQueries")                                                \
+    X(ICMP6_OUT_GROUPMEMBRESPONSES, "Icmp6OutGroupMembResponses")                                            \
+    X(ICMP6_OUT_GROUPMEMBREDUCTIONS, "Icmp6OutGroupMembReductions")                                          \
+    X(ICMP6_OUT_ROUTERSOLICITS, "Icmp6OutRouterSolicits")                                                    \
+    X(ICMP6_OUT_ROUTERADVERTISEMENTS, "Icmp6OutRouterAdvertisements")                                        \
+    X(ICMP6_OUT_NEIGHBORSOLICITS, "Icmp6OutNeighborSolicits")                                                \
+    X(ICMP6_OUT_NEIGHBORADVERTISEMENTS, "Icmp6OutNeighborAdvertisements")                                    \
+    X(ICMP6_OUT_REDIRECTS, "Icmp6OutRedirects")                                                              \
+    X(ICMP6_OUT_MLDV2REPORTS, "Icmp6OutMLDv2Reports")                                                        \
     X(ND_BAD, "NdMalformed")                                                                                 \
     X(ND_CONFLICT, "NdAddressConflict")                                                                      \
     X(UDP_IN, "UdpInDatagrams")                                                                              \
@@ -73,6 +120,27 @@
     X(UDP_OUT, "UdpOutDatagrams")                                                                            \
     X(UDP_RCVBUF, "UdpRcvbufErrors")                                                                         \
     X(UDP_CSUM, "UdpInCsumErrors")                                                                           \
+    X(UDP6_IN, "Udp6InDatagrams") /* in the order of UDP_IN ... (udp_count) */                               \
+    X(UDP6_NOPORT, "Udp6NoPorts")                                                                            \
+    X(UDP6_IGNORED_MC, "Udp6IgnoredMulti")                                                                   \
+    X(UDP6_ERR, "Udp6InErrors")                                                                              \
+    X(UDP6_OUT, "Udp6OutDatagrams")                                                                          \
+    X(UDP6_RCVBUF, "Udp6RcvbufErrors")                                                                       \
+    X(UDP6_CSUM, "Udp6InCsumErrors")                                                                         \
+    X(UDPLITE_IN, "UdpLiteInDatagrams")                                                                      \
+    X(UDPLITE_NOPORT, "UdpLiteNoPorts")                                                                      \
+    X(UDPLITE_IGNORED_MC, "UdpLiteIgnoredMulti")                                                             \
+    X(UDPLITE_ERR, "UdpLiteInErrors")                                                                        \
+    X(UDPLITE_OUT, "UdpLiteOutDatagrams")                                                                    \
+    X(UDPLITE_RCVBUF, "UdpLiteRcvbufErrors")                                                                 \
+    X(UDPLITE_CSUM, "UdpLiteInCsumErrors")                                                                   \
+    X(UDPLITE6_IN, "UdpLite6InDatagrams")                                                                    \
+    X(UDPLITE6_NOPORT, "UdpLite6NoPorts")                                                                    \
+    X(UDPLITE6_IGNORED_MC, "UdpLite6IgnoredMulti")                                                           \
+    X(UDPLITE6_ERR, "UdpLite6InErrors")                                                                      \
+    X(UDPLITE6_OUT, "UdpLite6OutDatagrams")                                                                  \
+    X(UDPLITE6_RCVBUF, "UdpLite6RcvbufErrors")                                                               \
+    X(UDPLITE6_CSUM, "UdpLite6InCsumErrors")                                                                 \
     X(TCP_ACTIVE_OPEN, "TcpActiveOpens")                                                                     \
     X(TCP_PASSIVE_OPEN, "TcpPassiveOpens")                                                                   \
     X(TCP_ATTEMPT_FAIL, "TcpAttemptFails")                                                                   \

@@ -52,6 +52,17 @@ static bool may_report(const struct shard *sh, const struct rxinfo *ri, const st
     return true;
 }
 
+/* By type, in the order of the counters; first: COUNT_ICMP_IN_DESTUNREACHS or ..._OUT_... */
+static void count_type(struct shard *sh, enum count first, uint8_t type)
+{
+    static const uint8_t types[] = {ICMP_T_UNREACH,  ICMP_T_TIME_EXCEEDED, ICMP_T_PARAM,
+                                    ICMP_T_REDIRECT, ICMP_T_ECHO,          ICMP_T_ECHO_REPLY};
+
+    for (unsigned i = 0; i < sizeof types; i++)
+        if (types[i] == type)
+            sh->count[first + i]++;
+}
+
 /* Checksums the message (m at the ICMP header) and sends it from src to dst. Takes ownership. */
 static void transmit(struct shard *sh, const struct ipaddr *src, const struct ipaddr *dst, uint8_t tos,
                      struct rte_mbuf *m)
@@ -67,6 +78,7 @@ static void transmit(struct shard *sh, const struct ipaddr *src, const struct ip
     m->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
     m->l4_len = 0;
     sh->count[COUNT_ICMP_OUT]++;
+    count_type(sh, COUNT_ICMP_OUT_DESTUNREACHS, p[0]);
     ip_output(sh, &fl, m);
 }
 
@@ -235,6 +247,7 @@ enum ip_verdict icmp_input(struct shard *sh, unsigned ifindex, struct rte_mbuf *
         pkt_drop(sh, m, COUNT_ICMP_CSUM);
         return IP_DONE;
     }
+    count_type(sh, COUNT_ICMP_IN_DESTUNREACHS, in.type);
     switch (in.type) {
     case ICMP_T_ECHO:
         /* RFC 1122 section 3.2.2.6 lets broadcasts go unanswered; Linux's icmp_echo_ignore_broadcasts does.

@@ -40,6 +40,7 @@ static void transmit(struct shard *sh, const struct ipaddr *src, const struct ip
     }
     icmp6_checksum(m, &fl.src, &fl.dst); /* no port computes ICMPv6's */
     sh->count[COUNT_ICMP6_OUT]++;
+    icmp6_count_type(sh, COUNT_ICMP6_OUT_DESTUNREACHS, rte_pktmbuf_mtod(m, const uint8_t *)[0]);
     ip_output(sh, &fl, m);
 }
 
@@ -218,6 +219,7 @@ enum ip_verdict icmp6_input(struct shard *sh, unsigned ifindex, struct rte_mbuf 
     }
     ip_copy_icmp(sh, m, ri);
     type = *rte_pktmbuf_mtod(m, const uint8_t *);
+    icmp6_count_type(sh, COUNT_ICMP6_IN_DESTUNREACHS, type);
     switch (type) {
     case ICMP6_T_ECHO:
         echo_reply(sh, m, ri);

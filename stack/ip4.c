@@ -196,6 +196,7 @@ enum ip_verdict ip4_input(struct shard *sh, unsigned ifindex, bool l2_multicast,
     enum count bad;
 
     sh->count[COUNT_IP_IN]++;
+    sh->count[COUNT_IP_IN_OCTETS] += m->pkt_len;
     bad = check_header(m);
     if (__builtin_expect(bad != COUNT_OK, 0))
         return drop(sh, m, bad);
@@ -347,8 +348,7 @@ static int output_fragmented(struct shard *sh, struct flow *fl, struct rte_mbuf 
         lengthen_header(m, opts_len);
     m->ol_flags &= ~(RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM);
     err = frag_output(sh, m, fl->mtu, send_frag, fl->neigh);
-    if (err)
-        sh->count[COUNT_IP_FRAG_FAIL]++;
+    sh->count[err ? COUNT_IP_FRAG_FAIL : COUNT_IP_FRAG_OK]++;
     return err;
 }
 
@@ -402,6 +402,7 @@ int ip_output(struct shard *sh, struct flow *fl, struct rte_mbuf *m)
         return -EMSGSIZE;
     }
     sh->count[COUNT_IP_OUT]++;
+    sh->count[COUNT_IP_OUT_OCTETS] += total;
     if (__builtin_expect((fl->caps & (FLOW_GROUP | FLOW_WITH_EXT)) != 0, 0)) {
         if (fl->caps & FLOW_WITH_EXT)
             return ip_ext_output(sh, fl, m);
@@ -442,6 +443,7 @@ static int output_hdrincl6(struct shard *sh, struct flow *fl, struct rte_mbuf *m
     m->l3_len = IP6_HDR_LEN;
     m->packet_type = PKT_ROUTED | PKT_UNSUMMED;
     sh->count[COUNT_IP6_OUT]++;
+    sh->count[COUNT_IP6_OUT_OCTETS] += m->pkt_len;
     eth_output(sh, fl->neigh, m);
     return 0;
 }
@@ -475,6 +477,7 @@ int ip_output_hdrincl(struct shard *sh, struct flow *fl, struct rte_mbuf *m)
     m->l3_len = ip4_hlen(ip);
     m->packet_type = PKT_ROUTED | PKT_UNSUMMED;
     sh->count[COUNT_IP_OUT]++;
+    sh->count[COUNT_IP_OUT_OCTETS] += m->pkt_len;
     eth_output(sh, fl->neigh, m);
     return 0;
 }

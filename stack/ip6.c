@@ -190,6 +190,7 @@ enum ip_verdict ip6_input(struct shard *sh, unsigned ifindex, bool l2_multicast,
     enum count bad;
 
     sh->count[COUNT_IP6_IN]++;
+    sh->count[COUNT_IP6_IN_OCTETS] += m->pkt_len;
     bad = check_header(m);
     if (bad != COUNT_OK)
         return drop(sh, m, bad);
@@ -310,9 +311,11 @@ int ip6_output(struct shard *sh, struct flow *fl, struct rte_mbuf *m)
         return -EMSGSIZE;
     }
     sh->count[COUNT_IP6_OUT]++;
+    sh->count[COUNT_IP6_OUT_OCTETS] += total;
     if (__builtin_expect((fl->caps & (FLOW_GROUP | FLOW_WITH_EXT)) != 0, 0)) {
         if (fl->caps & FLOW_WITH_EXT) {
             sh->count[COUNT_IP6_OUT]--; /* it comes by here again */
+            sh->count[COUNT_IP6_OUT_OCTETS] -= total;
             return ip_ext_output(sh, fl, m);
         }
         if (total <= fl->mtu || !fl->df)

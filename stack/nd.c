@@ -21,6 +21,22 @@
 #include "wire_icmp6.h"
 #include "wire_ip6.h"
 
+/* In the order of the counters. */
+void icmp6_count_type(struct shard *sh, enum count first, uint8_t type)
+{
+    unsigned i;
+
+    if (type >= ICMP6_T_UNREACH && type <= ICMP6_T_PARAM)
+        i = type - ICMP6_T_UNREACH;
+    else if (type >= ICMP6_T_ECHO && type <= ICMP6_T_REDIRECT)
+        i = type - ICMP6_T_ECHO + 4u;
+    else if (type == ICMP6_T_MLD2_REPORT)
+        i = 14;
+    else
+        return;
+    sh->count[first + i]++;
+}
+
 /* ---- output ---- */
 
 /* A message under construction: m at its IPv6 header, p where the ICMPv6 message begins. NULL: no buffer. */
@@ -66,6 +82,8 @@ static void finish(struct shard *sh, unsigned ifindex, struct rte_mbuf *m, const
     m->l3_len = IP6_HDR_LEN;
     sh->count[COUNT_ICMP6_OUT]++;
     sh->count[COUNT_IP6_OUT]++;
+    sh->count[COUNT_IP6_OUT_OCTETS] += m->pkt_len;
+    icmp6_count_type(sh, COUNT_ICMP6_OUT_DESTUNREACHS, rte_pktmbuf_mtod_offset(m, uint8_t *, IP6_HDR_LEN)[0]);
     if (ipaddr_is_multicast(dst)) {
         wire_eth_emit((uint8_t *)rte_pktmbuf_prepend(m, ETH_HDR_LEN), mac, sh->st->ifn[ifindex].mac,
                       ETH_TYPE_IP6);

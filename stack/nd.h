@@ -23,4 +23,7 @@ void nd_timer(struct shard *sh, struct timer *t);
  * tentative where there are link addresses and dad_transmits is not 0. 0 or -errno of stack_add_addr. */
 int nd_add_linklocals(struct stack *st);
 
+/* Counts a message by its type; first: COUNT_ICMP6_IN_DESTUNREACHS or ..._OUT_... */
+void icmp6_count_type(struct shard *sh, enum count first, uint8_t type);
+
 #endif

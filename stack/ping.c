@@ -244,7 +244,8 @@ ssize_t ping_send(struct shard *sh, struct pingcb *p, const struct msghdr *msg, 
         rte_pktmbuf_free(m);
         return err;
     }
-    sh->count[COUNT_ICMP_OUT]++;
+    sh->count[v6 ? COUNT_ICMP6_OUT : COUNT_ICMP_OUT]++;
+    sh->count[v6 ? COUNT_ICMP6_OUT_ECHOS : COUNT_ICMP_OUT_ECHOS]++; /* nothing else may be sent */
     err = ip_output(sh, &p->d.flow, m);
     dgram_flow_done(&p->d, &tx);
     return err == -ENOBUFS && !(p->d.pcb.flags & (PCB_RECVERR | PCB_RECVERR6)) ? len : err ? err : len;

@@ -158,6 +158,17 @@ static bool fixed(const struct stack *st, const char *prefix, const char *name, 
             return true;
         }
     }
+    /* Packets as they go to the link: of what was fragmented the fragments. */
+    if (is(prefix, name, len, "IpOutTransmits")) {
+        *v = (int64_t)(counter(st, COUNT_IP_OUT) + counter(st, COUNT_IP_FRAG_CREATE) -
+                       counter(st, COUNT_IP_FRAG_OK));
+        return true;
+    }
+    if (is(prefix, name, len, "Ip6OutTransmits")) {
+        *v = (int64_t)(counter(st, COUNT_IP6_OUT) + counter(st, COUNT_IP6_FRAG_CREATE) -
+                       counter(st, COUNT_IP6_FRAG_OK));
+        return true;
+    }
     if (!is(prefix, name, len, "TcpCurrEstab"))
         return false;
     inspect_count(st, &t);

@@ -29,10 +29,18 @@ static void free_if_orphan(struct shard *sh, struct tcb *t)
     tcb_free(sh, t);
 }
 
+/* A connection that ends without having been closed, whoever resets it (Linux: tcp_set_state). */
+static void count_reset(struct shard *sh, const struct tcb *t)
+{
+    if (state_in(t, TCPF(ESTABLISHED) | TCPF(CLOSE_WAIT)))
+        tcp_count(sh, COUNT_TCP_ESTAB_RESET);
+}
+
 void tcp_done(struct shard *sh, struct tcb *t)
 {
     if (state_in(t, TCPF(SYN_SENT) | TCPF(SYN_RECEIVED)))
         tcp_count(sh, COUNT_TCP_ATTEMPT_FAIL);
+    count_reset(sh, t);
     if (tcp_tfo_passive(t))
         tcp_tfo_child_ends(sh, t, false);
     tcp_timer_stop(sh, t);
@@ -68,8 +76,6 @@ void tcp_peer_reset(struct shard *sh, struct tcb *t)
         err = ECONNREFUSED;
     else if (t->state == TCPS_CLOSE_WAIT)
         err = EPIPE;
-    if (state_in(t, TCPF(ESTABLISHED) | TCPF(CLOSE_WAIT)))
-        tcp_count(sh, COUNT_TCP_ESTAB_RESET);
     tcp_end(sh, t, err);
 }
 
@@ -173,7 +179,7 @@ static bool close_resets(struct shard *sh, struct tcb *t)
         return true;
     }
     if ((t->opts & TO_LINGER) && t->linger_s == 0) {
-        tcp_count(sh, COUNT_TCP_ABORT_LINGER);
+        tcp_count(sh, COUNT_TCP_CLOSED_DATA); /* as Linux counts it */
         return true;
     }
     return false;
@@ -205,6 +211,7 @@ void tcp_close(struct shard *sh, struct tcb *t)
     t->shut = 3;
     if (close_resets(sh, t)) {
         tcp_abort_quietly(sh, t);
+        count_reset(sh, t);
         tcb_free(sh, t);
         return;
     }

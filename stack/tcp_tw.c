@@ -141,6 +141,7 @@ bool tcp_tw_fin_wait_2(struct shard *sh, struct tcb *t)
     if (!replace(sh, t, TW_FIN_WAIT_2))
         return false;
     sh->tcp->nfw2++;
+    tcp_count(sh, COUNT_TCP_TW); /* once an entry, as Linux counts them */
     tcp_done(sh, t);
     return true;
 }
@@ -231,7 +232,6 @@ static enum count fin_wait_2(struct shard *sh, struct tw *w, struct tcp_seg *s, 
     w->flags &= (uint8_t)~TW_FIN_WAIT_2;
     sh->tcp->nfw2--;
     w->rcv_nxt = s->end;
-    tcp_count(sh, COUNT_TCP_TW);
     restart(sh, w);
     send_ack(sh, w, s);
     return TCP_DONE;

@@ -202,6 +202,11 @@ static bool filter_passes(struct shard *sh, const struct udpcb *u, struct rte_mb
     return true;
 }
 
+static enum count count_of(const struct udpcb *u, const struct rxinfo *ri, enum count c)
+{
+    return udp_count(c, ipaddr_is_v4(&ri->dst), u->d.pcb.proto == IPPROTO_UDPLITE);
+}
+
 /* Queues m, data at the UDP header. Takes ownership. */
 static void deliver(struct shard *sh, struct udpcb *u, struct rte_mbuf *m, const struct rxinfo *ri,
                     const struct udp_hdr_in *h)
@@ -209,17 +214,19 @@ static void deliver(struct shard *sh, struct udpcb *u, struct rte_mbuf *m, const
     rte_pktmbuf_adj(m, UDP_HDR_LEN);
     if (__builtin_expect(u->d.pcb.filter != 0, 0) && !filter_passes(sh, u, m, ri)) {
         u->d.drops++;
-        sh->count[COUNT_UDP_ERR]++; /* as Linux counts it */
+        sh->count[count_of(u, ri, COUNT_UDP_ERR)]++; /* as Linux counts it */
         pkt_drop(sh, m, COUNT_SOCK_FILTER);
         return;
     }
+    /* What is read counts as received (udp_recv), as in Linux. */
     if (__builtin_expect((u->d.flags & DG_GRO) != 0, 0) &&
         dgram_coalesce(sh, &u->d, m, ri, UDP_HDR_LEN + ri->l3_len, h->sport_be, h->dport_be))
-        sh->count[COUNT_UDP_IN]++;
-    else if (dgram_queue(sh, &u->d, m, ri, UDP_HDR_LEN + ri->l3_len, h->sport_be, h->dport_be))
-        sh->count[COUNT_UDP_IN]++;
-    else
-        pkt_drop(sh, m, COUNT_UDP_RCVBUF);
+        return;
+    if (__builtin_expect(dgram_queue(sh, &u->d, m, ri, UDP_HDR_LEN + ri->l3_len, h->sport_be, h->dport_be),
+                         1))
+        return;
+    sh->count[count_of(u, ri, COUNT_UDP_ERR)]++;
+    pkt_drop(sh, m, count_of(u, ri, COUNT_UDP_RCVBUF));
 }
 
 /* A broadcast or multicast goes to every socket that it fits, a copy each. Takes ownership of m. */
@@ -251,7 +258,9 @@ static void deliver_all(struct shard *sh, struct udp_table *t, struct rte_mbuf *
     if (last)
         deliver(sh, last, m, ri, h);
     else
-        pkt_drop(sh, m, ipaddr_is_multicast(&to->addr) ? COUNT_UDP_IGNORED_MC : COUNT_UDP_NOPORT);
+        pkt_drop(sh, m,
+                 udp_count(ipaddr_is_multicast(&to->addr) ? COUNT_UDP_IGNORED_MC : COUNT_UDP_NOPORT,
+                           ipaddr_is_v4(&to->addr), t == sh->udplite));
 }
 
 void udp_pass_up(struct shard *sh, struct udp_table *t, struct rte_mbuf *m, const struct rxinfo *ri,
@@ -267,10 +276,10 @@ void udp_pass_up(struct shard *sh, struct udp_table *t, struct rte_mbuf *m, cons
     u = udp_lookup(sh, t, &to, &from, ri->ifindex);
     if (!u) {
         icmp_send_error(sh, ri, m, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH);
-        pkt_drop(sh, m, COUNT_UDP_NOPORT);
+        pkt_drop(sh, m, udp_count(COUNT_UDP_NOPORT, ipaddr_is_v4(&ri->dst), t == sh->udplite));
     } else if (least < u->recv_cov) {
         u->d.drops++;
-        pkt_drop(sh, m, COUNT_UDP_ERR);
+        pkt_drop(sh, m, count_of(u, ri, COUNT_UDP_ERR));
     } else {
         deliver(sh, u, m, ri, h);
     }
@@ -290,17 +299,17 @@ void udp_input(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri)
     bool unsummed;
 
     if (m->data_len < UDP_HDR_LEN || wire_udp_parse(rte_pktmbuf_mtod(m, uint8_t *), m->pkt_len, &h)) {
-        pkt_drop(sh, m, COUNT_UDP_ERR);
+        pkt_drop(sh, m, udp_count(COUNT_UDP_ERR, ipaddr_is_v4(&ri->dst), false));
         return;
     }
     /* What lies behind the datagram is padding; more than the last buffer holds of it is not honest. */
     if (h.len < m->pkt_len && rte_pktmbuf_trim(m, (uint16_t)(m->pkt_len - h.len))) {
-        pkt_drop(sh, m, COUNT_UDP_ERR);
+        pkt_drop(sh, m, udp_count(COUNT_UDP_ERR, ipaddr_is_v4(&ri->dst), false));
         return;
     }
     if (!ri->l4_good && h.cksum_be && ip_l4_cksum(m, &ri->src, &ri->dst, IPPROTO_UDP, h.len)) {
-        sh->count[COUNT_UDP_CSUM]++;
-        pkt_drop(sh, m, COUNT_UDP_ERR);
+        sh->count[udp_count(COUNT_UDP_CSUM, ipaddr_is_v4(&ri->dst), false)]++;
+        pkt_drop(sh, m, udp_count(COUNT_UDP_ERR, ipaddr_is_v4(&ri->dst), false));
         return;
     }
     unsummed = __builtin_expect(!h.cksum_be && !ri->l4_good, 0) && !ipaddr_is_v4(&ri->src);
@@ -310,7 +319,7 @@ void udp_input(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri)
         if (is_dhcp(sh, &h) && dhcp_input(sh, m, ri, &h))
             return;
         if (unsummed)
-            pkt_drop(sh, m, COUNT_UDP_ERR);
+            pkt_drop(sh, m, udp_count(COUNT_UDP_ERR, ipaddr_is_v4(&ri->dst), false));
         else
             deliver_all(sh, sh->udp, m, ri, &h, &to, &from);
         return;
@@ -320,15 +329,15 @@ void udp_input(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri)
         if (is_dhcp(sh, &h) && dhcp_input(sh, m, ri, &h))
             return;
         icmp_send_error(sh, ri, m, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH);
-        pkt_drop(sh, m, COUNT_UDP_NOPORT);
+        pkt_drop(sh, m, udp_count(COUNT_UDP_NOPORT, ipaddr_is_v4(&ri->dst), false));
         return;
     }
     if (__builtin_expect(sh->nreuse != 0, 0))
         u = chosen(sh, u, m, ri);
     /* RFC 8200 section 8.1: over IPv6 none goes without, but to who asked for it (RFC 6935). */
     if (unsummed && !(u->flags & UF_NO_CHECK6_RX)) {
-        sh->count[COUNT_UDP_CSUM]++;
-        pkt_drop(sh, m, COUNT_UDP_ERR);
+        sh->count[udp_count(COUNT_UDP_CSUM, ipaddr_is_v4(&ri->dst), false)]++;
+        pkt_drop(sh, m, udp_count(COUNT_UDP_ERR, ipaddr_is_v4(&ri->dst), false));
         return;
     }
     deliver(sh, u, m, ri, &h);

@@ -58,6 +58,13 @@ void udp_pass_up(struct shard *sh, struct udp_table *t, struct rte_mbuf *m, cons
 /* udp_lite.c: header and checksum of a UDP-Lite datagram, which is sent by u->d.flow. Takes ownership. */
 int udplite_transmit(struct shard *sh, struct udpcb *u, struct rte_mbuf *m, uint16_t dport_be);
 
+/* Counter c of UDP over IPv4, of the version and protocol in question. */
+#define UDP_COUNTERS (COUNT_UDP6_IN - COUNT_UDP_IN)
+static inline enum count udp_count(enum count c, bool v4, bool lite)
+{
+    return (enum count)(c + UDP_COUNTERS * ((lite ? 2 : 0) + (v4 ? 0 : 1)));
+}
+
 static inline bool udp_connected(const struct udpcb *u)
 {
     return u->d.pcb.remote.port_be != 0;

@@ -44,7 +44,7 @@ int udplite_transmit(struct shard *sh, struct udpcb *u, struct rte_mbuf *m, uint
     c = sum(m, &fl->src, &fl->dst, cov ? cov : m->pkt_len);
     c = c ? c : 0xffff;
     memcpy(h + 6, &c, sizeof c);
-    sh->count[COUNT_UDP_OUT]++;
+    sh->count[udp_count(COUNT_UDP_OUT, ipaddr_is_v4(&fl->dst), true)]++;
     return ip_output(sh, fl, m);
 }
 
@@ -55,7 +55,7 @@ void udplite_input(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri
     uint16_t raw[4];
 
     if (m->data_len < UDP_HDR_LEN) {
-        pkt_drop(sh, m, COUNT_UDP_ERR);
+        pkt_drop(sh, m, udp_count(COUNT_UDP_ERR, ipaddr_is_v4(&ri->dst), true));
         return;
     }
     memcpy(raw, rte_pktmbuf_mtod(m, uint8_t *), sizeof raw);
@@ -63,8 +63,8 @@ void udplite_input(struct shard *sh, struct rte_mbuf *m, const struct rxinfo *ri
     cov = raw[2] ? ntohs(raw[2]) : m->pkt_len;
     /* Less than the header, more than there is, no checksum: discarded (section 3.1). */
     if (cov < COV_LEAST || cov > m->pkt_len || !h.cksum_be || sum(m, &ri->src, &ri->dst, cov)) {
-        sh->count[COUNT_UDP_CSUM]++;
-        pkt_drop(sh, m, COUNT_UDP_ERR);
+        sh->count[udp_count(COUNT_UDP_CSUM, ipaddr_is_v4(&ri->dst), true)]++;
+        pkt_drop(sh, m, udp_count(COUNT_UDP_ERR, ipaddr_is_v4(&ri->dst), true));
         return;
     }
     udp_pass_up(sh, sh->udplite, m, ri, &h, cov == m->pkt_len ? UDPLITE_ALL : cov);

@@ -44,7 +44,7 @@ static int transmit(struct shard *sh, struct udpcb *u, struct rte_mbuf *m, uint1
         sum = sum ? sum : 0xffff;
         memcpy(h + 6, &sum, sizeof sum);
     }
-    sh->count[COUNT_UDP_OUT]++;
+    sh->count[udp_count(COUNT_UDP_OUT, ipaddr_is_v4(&fl->dst), false)]++;
     return ip_output(sh, fl, m);
 }
 

@@ -73,9 +73,25 @@ int udp_disconnect(struct shard *sh, struct udpcb *u)
     return 0;
 }
 
+/* Did what is read next come by IPv4? */
+static bool next_is_v4(const struct udpcb *u)
+{
+    struct dgram_info info;
+
+    if (!u->d.rcv_head)
+        return false;
+    dgram_info(u->d.rcv_head, &info);
+    return info.v4;
+}
+
 ssize_t udp_recv(struct shard *sh, struct udpcb *u, struct msghdr *msg, int flags)
 {
-    return dgram_recv(sh, &u->d, msg, flags);
+    bool v4 = !(u->d.pcb.flags & PCB_V6) || next_is_v4(u);
+    ssize_t n = dgram_recv(sh, &u->d, msg, flags);
+
+    if (n >= 0 && !(flags & (MSG_PEEK | MSG_ERRQUEUE)))
+        sh->count[udp_count(COUNT_UDP_IN, v4, u->d.pcb.proto == IPPROTO_UDPLITE)]++;
+    return n;
 }
 
 size_t udp_next_len(const struct udpcb *u)
