@@ -2,6 +2,8 @@
  * hurt them.
  *
  *     kill SECONDS [PERIOD_US] [SEED]
+ *     kill SECONDS PERIOD_US SEED serve
+ *     kill SECONDS PERIOD_US SEED visit ADDRESS
  *
  * One process listens and has a number of workers, which share the listener and each an epoll set of their
  * own: they accept, echo, send, receive, duplicate, close, connect to one another, send datagrams, fork. The
@@ -13,6 +15,9 @@
  * - a connect that neither succeeds nor fails within it.
  * At the end nobody is killed any more, the workers are told to end by SIGTERM, and a last worker must serve
  * as if nothing had been.
+ *
+ * serve leaves the clients out, and goes on for two seconds when nobody is killed any more; visit is the
+ * clients alone, on the kernel or another stack, for SECONDS, which must reach into those two.
  *
  * Ends with 0 and one line, kills=N served=N cut=N worst_ms=N, or with 1 after saying what went wrong.
  */
@@ -39,6 +44,8 @@
 #define WORKERS  5
 #define CLIENTS  3
 #define CONNS    64
+#define PORT     7100 /* of serve */
+#define AFTER_MS 2000
 #define STALL_MS 5000 /* generous: the machine may have other things to do */
 #define CHUNK    8192
 
@@ -310,37 +317,20 @@ static unsigned massacre(int lfd, pid_t w[WORKERS], unsigned seconds, unsigned p
     return kills;
 }
 
-int main(int argc, char **argv)
+static void start_clients(pid_t c[CLIENTS])
 {
-    unsigned seconds = argc > 1 ? (unsigned)atoi(argv[1]) : 5, served = 0, cut = 0, worst = 0, kills;
-    unsigned period_us = argc > 2 ? (unsigned)atoi(argv[2]) : 1000;
-    socklen_t len = sizeof addr;
-    pid_t w[WORKERS], c[CLIENTS];
-    int lfd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-
-    seed = argc > 3 ? (uint64_t)atoll(argv[3]) : now_ms() * 0x9e3779b97f4a7c15u + 1;
-    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (bind(lfd, (struct sockaddr *)&addr, sizeof addr) || listen(lfd, 256) ||
-        getsockname(lfd, (struct sockaddr *)&addr, &len)) {
-        perror("listen");
-        return 1;
-    }
     for (unsigned i = 0; i < CLIENTS; i++)
         if ((c[i] = fork()) == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
             seed += i * 977;
             client(i);
         }
-    for (unsigned i = 0; i < WORKERS; i++)
-        w[i] = start_worker(lfd);
-    kills = massacre(lfd, w, seconds, period_us);
-    shared->quiet = 1;
-    for (unsigned i = 0; i < WORKERS; i++)
-        end(w[i], SIGTERM);
-    w[0] = start_worker(lfd);
-    for (unsigned i = 0, before = shared->served[0]; i < 100 && shared->served[0] < before + 3; i++)
-        usleep(100000);
+}
+
+/* Ends the clients and says how they fared. */
+static int end_clients(const pid_t c[CLIENTS], unsigned kills)
+{
+    unsigned served = 0, cut = 0, worst = 0;
     shared->stop = 1;
     for (unsigned i = 0; i < CLIENTS; i++) {
         waitpid(c[i], NULL, 0);
@@ -348,7 +338,77 @@ int main(int argc, char **argv)
         cut += shared->cut[i];
         worst = shared->worst_ms[i] > worst ? shared->worst_ms[i] : worst;
     }
-    end(w[0], SIGTERM);
     printf("kills=%u served=%u cut=%u worst_ms=%u\n", kills, served, cut, worst);
     return shared->failed || !served;
+}
+
+static int visit(unsigned seconds)
+{
+    unsigned before = 0;
+    pid_t c[CLIENTS];
+    start_clients(c);
+    for (unsigned ms = 0; ms < seconds * 1000 && !shared->failed; ms += 100) {
+        if (ms == seconds * 1000 - AFTER_MS / 2) /* from here on nobody is killed */
+            before = shared->served[0] + shared->served[1] + shared->served[2];
+        usleep(100000);
+    }
+    if (shared->served[0] + shared->served[1] + shared->served[2] <= before)
+        complain("nobody is served though nobody is killed any more");
+    return end_clients(c, 0);
+}
+
+static int listen_at(bool everywhere)
+{
+    int lfd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    socklen_t len = sizeof addr;
+    if (everywhere)
+        addr.sin_port = htons(PORT);
+    else
+        addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (bind(lfd, (struct sockaddr *)&addr, sizeof addr) || listen(lfd, 256) ||
+        getsockname(lfd, (struct sockaddr *)&addr, &len)) {
+        perror("listen");
+        return -1;
+    }
+    return lfd;
+}
+
+int main(int argc, char **argv)
+{
+    unsigned seconds = argc > 1 ? (unsigned)atoi(argv[1]) : 5, kills;
+    unsigned period_us = argc > 2 ? (unsigned)atoi(argv[2]) : 1000;
+    bool serves = argc > 4 && strcmp(argv[4], "serve") == 0;
+    pid_t w[WORKERS], c[CLIENTS];
+    int lfd;
+
+    seed = argc > 3 && atoll(argv[3]) ? (uint64_t)atoll(argv[3]) : now_ms() * 0x9e3779b97f4a7c15u + 1;
+    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (argc > 5) {
+        addr.sin_port = htons(PORT);
+        inet_pton(AF_INET, argv[5], &addr.sin_addr);
+        return visit(seconds);
+    }
+    lfd = listen_at(serves);
+    if (lfd < 0)
+        return 1;
+    if (!serves)
+        start_clients(c);
+    for (unsigned i = 0; i < WORKERS; i++)
+        w[i] = start_worker(lfd);
+    kills = massacre(lfd, w, seconds, period_us);
+    shared->quiet = 1;
+    for (unsigned i = 0; i < WORKERS; i++)
+        end(w[i], SIGTERM);
+    w[0] = start_worker(lfd);
+    if (serves) {
+        usleep(AFTER_MS * 1000);
+        end(w[0], SIGTERM);
+        printf("kills=%u\n", kills);
+        return shared->failed;
+    }
+    for (unsigned i = 0, before = shared->served[0]; i < 100 && shared->served[0] < before + 3; i++)
+        usleep(100000);
+    kills = (unsigned)end_clients(c, kills);
+    end(w[0], SIGTERM);
+    return (int)kills;
 }
