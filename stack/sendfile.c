@@ -77,7 +77,8 @@ static int extent_units(struct sock *s, const struct extent_send *x, uint64_t of
     return n;
 }
 
-/* Nothing of the file is there from off on: takes an extent to read it into. */
+/* Nothing of the file is there from off on: takes an extent to read it into; where that serves this call
+ * alone, no more than there is room for. */
 static ssize_t extent_wanted(struct sock *s, struct extent_send *x, uint64_t off, size_t count)
 {
     struct stack *st = s->sh->st;
@@ -96,7 +97,8 @@ static ssize_t extent_wanted(struct sock *s, struct extent_send *x, uint64_t off
 
 ssize_t extents_send(struct sock *s, struct extent_send *x, uint64_t off, size_t count)
 {
-    size_t space = tcp_send_space(sock_tcb(s)), all = count, done = 0;
+    size_t space = tcp_send_space(sock_tcb(s)), done = 0;
+    bool more = count > space;
     struct rte_mbuf *m[EXTENT_UNITS];
     unsigned taken = 0;
     ssize_t r;
@@ -106,17 +108,17 @@ ssize_t extents_send(struct sock *s, struct extent_send *x, uint64_t off, size_t
         extents_drop(s->sh->st, x); /* it is found where all are */
     if (!space)
         return refusal(s);
-    if (count > space)
+    if (more)
         count = space;
     n = extent_units(s, x, off, count, m);
     extents_drop(s->sh->st, x);
     if (n < 0)
         return n;
     if (n == 0)
-        return extent_wanted(s, x, off, all);
+        return extent_wanted(s, x, off, count);
     for (int i = 0; i < n; i++)
         done += m[i]->pkt_len;
-    r = tcp_send_mbufs(s->sh, sock_tcb(s), m, (unsigned)n, &taken, done < all);
+    r = tcp_send_mbufs(s->sh, sock_tcb(s), m, (unsigned)n, &taken, more || done < count);
     for (unsigned i = taken; i < (unsigned)n; i++)
         rte_pktmbuf_free(m[i]);
     return r;

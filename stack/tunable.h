@@ -92,7 +92,7 @@
     X(mld_max_msf, 64, 0, 64, "sources of one multicast filter, IPv6")                                       \
     X(icmp_ratelimit, 1000, 0, 1000000, "ICMP errors a second, 0: no limit")                                 \
     X(mem_mb, 1024, 64, 1 << 20, "MiB of packet memory that may be used")                                    \
-    X(sendfile_cache, 192, 0, 1 << 20,                                                                       \
+    X(sendfile_cache, 256, 0, 1 << 20,                                                                       \
       "MiB of it for files that sendfile sends, a quarter at most; 0: they are copied")                      \
     X(spin_us, 50, 0, 1000000, "microseconds a blocking call spins at most before it sleeps")                \
     X(io_uring, 0, 0, 1, "1: io_uring_setup works, for other descriptors than the stack's")                  \
