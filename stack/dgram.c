@@ -27,7 +27,8 @@
 
 /* How a packet lies in the queue, in its pkt_meta: off: back to the IP header; seq: both ports; len: drops at
  * its arrival; flags: interface; retrans: enum queued; aux: bytes of each datagram but the last when several
- * are in one (UDP_GRO), else 0; time_us: its poll. */
+ * are in one (UDP_GRO), else 0; time_us: its poll; delivered: bytes of
+ * the longest fragment. */
 enum queued { QUEUED_BCAST = 1u << 0 };
 
 #define COALESCED_MAX 65507 /* bytes of one read */
@@ -101,6 +102,7 @@ bool dgram_queue(struct shard *sh, struct dgram *d, struct rte_mbuf *m, const st
     meta->flags = ri->ifindex;
     meta->retrans = ri->bcast ? QUEUED_BCAST : 0;
     meta->aux = 0;
+    meta->delivered = ri->frag_max;
     meta->time_us = sh->now_ns;
     meta->truesize = cost;
     meta->stamp_ns = stamp_now_ns(sh);
@@ -155,6 +157,7 @@ void dgram_info(const struct rte_mbuf *m, struct dgram_info *info)
     info->ifindex = meta->flags;
     info->bcast = meta->retrans & QUEUED_BCAST;
     info->gso = meta->aux;
+    info->frag_max = (uint16_t)meta->delivered;
     info->from.port_be = (uint16_t)(meta->seq >> 16);
     info->to.port_be = (uint16_t)meta->seq;
     info->v4 = p[0] >> 4 == 4;

@@ -103,6 +103,7 @@ struct dgram_info {
     uint8_t v4, ttl, tos, ifindex;
     uint8_t bcast;         /* link-layer or IP broadcast or multicast */
     uint16_t gso;          /* UDP_GRO: bytes of each datagram but the last in one read; 0: it is one */
+    uint16_t frag_max;     /* of the fragments it came in; 0: none */
     uint8_t is_error;      /* of a packet that reported an error: IP_PKTINFO has no spec_dst then */
     const uint8_t *ip;     /* the IP header */
     const uint8_t *l4, *e; /* v4: end of its header; end of contiguous data */
@@ -150,9 +151,11 @@ static inline int dgram_take_error(struct dgram *d)
 #define DGRAM_UDP_GRO     104
 #define DGRAM_UDP_SEGMENT 103 /* UDP_SEGMENT: <netinet/udp.h> and <linux/udp.h> exclude each other */
 /* Linux's numbers that glibc 2.36 lacks. */
-#define DGRAM_IPV6_FLOWINFO    11
-#define DGRAM_IPV6_ORIGDSTADDR 74
-#define DGRAM_IPV6_UNICAST_IF  76
+#define DGRAM_IPV6_FLOWINFO     11
+#define DGRAM_IPV6_ORIGDSTADDR  74
+#define DGRAM_IPV6_UNICAST_IF   76
+#define DGRAM_IPV6_RECVFRAGSIZE 77
+#define DGRAM_IP_RECVFRAGSIZE   25
 
 /* ---- sending (dgram_send.c, dgram_cmsg.c) ---- */
 

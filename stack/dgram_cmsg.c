@@ -36,6 +36,16 @@ static void put_opts(struct msghdr *msg, size_t *used, const struct dgram_info *
         msg_put_ctl(msg, used, IPPROTO_IP, IP_RECVOPTS, opts, (size_t)(info->l4 - opts));
 }
 
+/* The longest fragment, of what came in fragments. */
+static void put_frag_size(const struct dgram *d, uint32_t wants, int level, int type, struct msghdr *msg,
+                          size_t *used, const struct dgram_info *info)
+{
+    int size = info->frag_max;
+
+    if ((d->ext->recv & wants) && size && !info->is_error)
+        msg_put_ctl(msg, used, level, type, &size, sizeof size);
+}
+
 static void put_ip4(struct shard *sh, const struct dgram *d, struct msghdr *msg, size_t *used,
                     const struct dgram_info *info)
 {
@@ -62,6 +72,8 @@ static void put_ip4(struct shard *sh, const struct dgram *d, struct msghdr *msg,
 
         msg_put_ctl(msg, used, IPPROTO_IP, IP_ORIGDSTADDR, &sin, sizeof sin);
     }
+    if (d->flags & DG_EXT)
+        put_frag_size(d, EXT_RECV_FRAGSIZE4, IPPROTO_IP, DGRAM_IP_RECVFRAGSIZE, msg, used, info);
 }
 
 /* What an AF_INET6 socket gets with packets of either version. */
@@ -142,6 +154,8 @@ static void put_ip6(const struct shard *sh, const struct dgram *d, struct msghdr
             sin6.sin6_scope_id = (uint32_t)stack_if_shown(sh->st, ipaddr_zone(&info->to.addr) - 1);
         msg_put_ctl(msg, used, IPPROTO_IPV6, DGRAM_IPV6_ORIGDSTADDR, &sin6, sizeof sin6);
     }
+    if (d->flags & DG_EXT)
+        put_frag_size(d, EXT_RECV_FRAGSIZE6, IPPROTO_IPV6, DGRAM_IPV6_RECVFRAGSIZE, msg, used, info);
 }
 
 void dgram_put_ip_ctl(struct shard *sh, const struct dgram *d, struct msghdr *msg, size_t *used,

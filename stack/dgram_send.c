@@ -50,6 +50,13 @@ int dgram_fits(struct shard *sh, struct dgram *d, const struct dgram_tx *tx, uin
         len += ip_exts_len(tx->exts, v4);
         fits = len <= fl->mtu;
     }
+    /* IPV6_MTU says how long fragments are, and what is not to be cut at all; what the path takes whole goes
+     * whole (ip6_setup_cork, ip6_fragment). */
+    if (__builtin_expect(d->ext != NULL, 0) && d->ext->frag_size && !v4 &&
+        (!fits || tx->dontfrag > 0 || (tx->dontfrag < 0 && (d->flags & DG_DONTFRAG6)))) {
+        fl->mtu = RTE_MIN(fl->mtu, d->ext->frag_size);
+        fits = len <= fl->mtu;
+    }
     /* ip_sk_ignore_df; OMIT fragments by the link, INTERFACE never (and both without don't-fragment). */
     may_cut = how < IP_PMTUDISC_DO || how == IP_PMTUDISC_OMIT;
     if (!v4 && (tx->dontfrag >= 0 ? tx->dontfrag : !!(d->flags & DG_DONTFRAG6)))
@@ -143,6 +150,8 @@ int dgram_flow(struct shard *sh, struct dgram *d, const struct ipaddr *dst, cons
         fl->allow_bcast |= d->flags & (v4 ? DG_MC_LOOP : DG_MC_LOOP6) ? 0 : FLOW_NO_LOOP;
         fl->allow_bcast |= (tx->ttl < 0 && (v4 ? !d->mc_ttl : !d->mc_hops6)) ? FLOW_TTL_0 : 0;
     }
+    if (__builtin_expect(d->ext != NULL, 0) && d->ext->frag_size)
+        fl->gen = 0; /* dgram_fits changed the MTU */
     r = flow_resolve(sh, fl);
     if (r)
         return r;
@@ -153,8 +162,6 @@ int dgram_flow(struct shard *sh, struct dgram *d, const struct ipaddr *dst, cons
     }
     if (__builtin_expect(by_link_mtu(ipaddr_is_v4(dst) ? d->pmtudisc : d->pmtudisc6), 0))
         fl->mtu = RTE_MIN(sh->st->ifn[fl->ifindex].mtu, (uint32_t)IP_MAX);
-    if (__builtin_expect(d->ext != NULL, 0) && d->ext->frag_size && !ipaddr_is_v4(dst))
-        fl->mtu = RTE_MIN(fl->mtu, d->ext->frag_size);
     return 0;
 }
 

@@ -38,6 +38,7 @@ struct fragq {
     uint8_t next, dead; /* IPv6: what the first fragment's fragment header says follows; overlap seen */
     uint16_t next_at;   /* where in the first fragment's headers that goes */
     uint8_t ecn;        /* bit i: a fragment's ECN field was i */
+    uint16_t frag_max;  /* bytes of the longest fragment */
     uint32_t n;         /* fragments */
     uint32_t mem;       /* bytes it is charged in its family */
     uint32_t have;      /* payload bytes */
@@ -249,6 +250,7 @@ static void insert(struct shard *sh, struct fragq *q, struct rte_mbuf *prev, str
     q->have += pkt_meta(m)->len;
     sh->frag->held++;
     q->ecn |= pkt_meta(m)->flags;
+    q->frag_max = RTE_MAX(q->frag_max, (uint16_t)m->pkt_len);
     charge(sh, q, cost_of(m));
 }
 
@@ -260,8 +262,8 @@ static bool join_ecn(const struct fragq *q, uint8_t *ecn)
     return !(q->ecn & 1) || q->ecn == 1;
 }
 
-/* All bytes are here: one chain, each fragment but the first without its headers. The first is returned; the
- * queue is gone. */
+/* All bytes are here: one chain, each fragment but the first without its headers. The first is returned, the
+ * length of the longest in its meta's aux; the queue is gone. */
 static struct rte_mbuf *join(struct shard *sh, struct fragq *q)
 {
     struct rte_mbuf *head = q->head, *last = rte_pktmbuf_lastseg(head), *next;
@@ -276,6 +278,7 @@ static struct rte_mbuf *join(struct shard *sh, struct fragq *q)
         m->nb_segs = 1;
     }
     pkt_meta(head)->link = NULL;
+    pkt_meta(head)->aux = q->frag_max;
     queue_forget(sh, q);
     queue_free(sh, q);
     return head;
@@ -455,7 +458,10 @@ struct rte_mbuf *frag6_input(struct shard *sh, unsigned ifindex, struct rte_mbuf
         q->next_at = w->next_at;
     }
     pkt_meta(m)->flags = (uint8_t)(1u << ecn);
-    return queue_add(sh, q, m, hlen, off, len, more) ? assemble6(sh, q) : NULL;
+    m = queue_add(sh, q, m, hlen, off, len, more) ? assemble6(sh, q) : NULL;
+    if (m)
+        ri->frag_max = pkt_meta(m)->aux;
+    return m;
 }
 
 void frag_timer(struct shard *sh, struct timer *t)

@@ -16,6 +16,7 @@ struct rxinfo {
     uint8_t l4_good;   /* 1: the transport checksum need not be verified */
     uint8_t bcast;     /* link-layer or IP broadcast or multicast */
     uint8_t fragments; /* IPv6: it came in fragments, or in an atomic one */
+    uint16_t frag_max; /* bytes of the longest fragment that it came in; 0: it came in one piece */
     uint16_t l3_len;   /* bytes of the IP headers (options, extension headers), which stand before the mbuf's
                           data */
     uint32_t len;      /* bytes from the transport header to the end */

@@ -193,6 +193,7 @@ enum ip_verdict ip4_input(struct shard *sh, unsigned ifindex, bool l2_multicast,
 {
     struct rte_mbuf *m = *mp;
     const struct ip4_hdr *ip;
+    uint16_t frag_max = 0;
     enum count bad;
 
     sh->count[COUNT_IP_IN]++;
@@ -214,11 +215,13 @@ enum ip_verdict ip4_input(struct shard *sh, unsigned ifindex, bool l2_multicast,
         m = *mp = frag_input(sh, ifindex, m);
         if (!m)
             return IP_DONE;
+        frag_max = pkt_meta(m)->aux;
         ip = rte_pktmbuf_mtod(m, const struct ip4_hdr *);
         /* What a port says about a fragment's checksum is not about the datagram. */
         ri->l4_good = (sh->st->ifn[ifindex].caps & NETDEV_LOOPBACK) != 0;
     }
     fill_rxinfo(ri, ifindex, m, ip);
+    ri->frag_max = frag_max;
     rte_pktmbuf_adj(m, ri->l3_len);
     if (__builtin_expect(ri->l3_len > IP4_HDR_LEN, 0) && !options_ok(sh, m, ip, ri))
         return drop(sh, m, COUNT_IP_HDR);

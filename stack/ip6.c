@@ -199,6 +199,7 @@ enum ip_verdict ip6_input(struct shard *sh, unsigned ifindex, bool l2_multicast,
         return drop(sh, m, COUNT_IP6_ADDR);
     ri->l4_good = ip_l4_is_good(sh, ifindex, m);
     ri->fragments = 0;
+    ri->frag_max = 0;
     if (__builtin_expect(!is_extension(ip->next), 1)) {
         w = (struct ip6_walk){.proto = ip->next, .off = IP6_HDR_LEN, .next_at = 6};
     } else {

@@ -43,6 +43,8 @@ enum ip_ext_recv {
     EXT_RECV_OHOP = 1u << 3, /* the same by RFC 2292 */
     EXT_RECV_ODST = 1u << 4,
     EXT_RECV_ORT = 1u << 5,
+    EXT_RECV_FRAGSIZE4 = 1u << 6, /* IP_RECVFRAGSIZE */
+    EXT_RECV_FRAGSIZE6 = 1u << 7, /* IPV6_RECVFRAGSIZE */
 };
 
 struct ip_ext {

@@ -6,6 +6,7 @@
 #define OPT_FLOWINFO         11
 #define OPT_FLOWINFO_SEND    33
 #define OPT_AUTOFLOWLABEL    70
+#define OPT_RECVFRAGSIZE     77
 #define OPT_MINHOPCOUNT      73
 #define FLOW_LABEL(flowinfo) (ntohl(flowinfo) & 0xfffff)
 
@@ -156,6 +157,35 @@ CHECK(no_labels)
     show("set", "%d", set(s, IPPROTO_IPV6, OPT_AUTOFLOWLABEL, 1));
     show("send", "%zd", sendto(s, "x", 1, 0, (struct sockaddr *)&a, sizeof a));
     show_label(r);
+}
+
+/* --- fragments --- */
+
+CHECK(size_of_fragments)
+{
+    static char b[4000];
+    char c[128];
+    struct iovec iov = {b, sizeof b};
+    struct sockaddr_in6 a;
+    int r = receiver(&a), s = socket(AF_INET6, SOCK_DGRAM, 0);
+
+    NEED(set(r, IPPROTO_IPV6, OPT_FLOWINFO, 0) == 0 && set(s, IPPROTO_IPV6, IPV6_MTU, 1280) == 0);
+    show("set", "%d", set(r, IPPROTO_IPV6, OPT_RECVFRAGSIZE, 1));
+    for (size_t n = 1000; n <= 3000; n += 1000) {
+        struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = c, .msg_controllen = sizeof c};
+        struct cmsghdr *k;
+        int size;
+
+        show("send", "%zd", sendto(s, b, n, 0, (struct sockaddr *)&a, sizeof a));
+        show("comes", "%zd", recvmsg(r, &m, 0));
+        k = CMSG_FIRSTHDR(&m);
+        if (!k) {
+            show("fragments", "none");
+            continue;
+        }
+        memcpy(&size, CMSG_DATA(k), sizeof size);
+        show("fragments", "level %d, type %d: %d", k->cmsg_level, k->cmsg_type, size);
+    }
 }
 
 /* --- IPV6_MTU --- */

@@ -398,6 +398,33 @@ Test(udp, control_messages)
     cr_assert(m.msg_flags & MSG_CTRUNC);
 }
 
+/* IP_RECVFRAGSIZE: the longest fragment, its header included; nothing of what came in one piece. */
+Test(udp, size_of_fragments)
+{
+    struct env *e = env_stack(NULL);
+    struct sock *s = bound(e, 0, 7);
+    uint8_t dg[48] = {0x15, 0xb3, 0, 7, 0, sizeof dg};
+    char buf[64], ctl[64];
+    struct iovec iov = {buf, sizeof buf};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl, .msg_controllen = sizeof ctl};
+    struct env_ip first = {.proto = IPPROTO_UDP, .id = 7, .off = 0x2000},
+                  second = {.proto = IPPROTO_UDP, .id = 7, .off = 4};
+    int size;
+
+    setint(e, s, IPPROTO_IP, 25 /* IP_RECVFRAGSIZE */, 1);
+    env_inject(e, env_ip4(e, &second, dg + 32, 16));
+    env_inject(e, env_ip4(e, &first, dg, 32));
+    inject(e, 5555, 7, "x");
+    cr_assert_eq(sock_recvmsg(e->st, s, &m, 0, 0), 40);
+    cr_assert_not_null(CMSG_FIRSTHDR(&m));
+    cr_assert_eq(CMSG_FIRSTHDR(&m)->cmsg_type, 25);
+    memcpy(&size, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof size);
+    cr_assert_eq(size, 20 + 32);
+    m.msg_controllen = sizeof ctl;
+    cr_assert_eq(sock_recvmsg(e->st, s, &m, 0, 0), 1);
+    cr_assert_eq(m.msg_controllen, 0);
+}
+
 Test(udp, answer_from_the_address_asked)
 {
     struct env *e = env_stack(NULL);
