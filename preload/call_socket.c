@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "boot.h"
+#include "dispatch.h"
 #include "fdtab.h"
 #include "libc.h"
 #include "place.h"
@@ -39,16 +40,18 @@ static int stack_socket(int domain, int type, int protocol)
 /* Design section 2 leaves AF_NETLINK to the kernel. Differs: of it, what tells of interfaces, routes,
  * neighbours and sockets is the stack's, so that ip and ss show the stack; SHUNT_NETLINK=0 leaves that to the
  * kernel, too. */
-static bool is_netlink_of_ours(int domain, int protocol)
+static bool is_netlink_of_ours(int protocol)
 {
-    return domain == AF_NETLINK && (protocol == NETLINK_ROUTE || protocol == NETLINK_SOCK_DIAG) &&
-           route_setting("SHUNT_NETLINK", 1);
+    if (protocol != NETLINK_ROUTE && protocol != NETLINK_SOCK_DIAG)
+        return false;
+    /* The resolver asks which kinds of addresses there are: of either side, where it may use both. */
+    return (!dispatch_resolving() || api->isolate) && route_setting("SHUNT_NETLINK", 1);
 }
 
 static bool may_be_ours(int domain, int type, int protocol)
 {
     if (domain == AF_NETLINK)
-        return is_netlink_of_ours(domain, protocol);
+        return is_netlink_of_ours(protocol);
     /* SOCK_PACKET is AF_PACKET by its old name. */
     return (domain == AF_INET || domain == AF_INET6 || domain == AF_PACKET) && (type & 0xf) != SOCK_PACKET;
 }

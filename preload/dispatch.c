@@ -511,6 +511,11 @@ static void get_ready(void)
         narrow.hi = 0;
 }
 
+bool dispatch_resolving(void)
+{
+    return mine.borrowed > 0;
+}
+
 struct dispatch_scope dispatch_begin(void)
 {
     uintptr_t here = (uintptr_t)__builtin_frame_address(0);

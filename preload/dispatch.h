@@ -21,6 +21,8 @@ struct dispatch_scope {
 };
 struct dispatch_scope dispatch_begin(void);
 void dispatch_end(struct dispatch_scope *s);
+/* Is this thread between the two? */
+bool dispatch_resolving(void);
 
 /* pthread_create, whose thread's system calls are handed over too. */
 int dispatch_thread(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);

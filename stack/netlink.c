@@ -424,7 +424,8 @@ static int dump_more(struct shard *sh, struct netlinkcb *nl)
     if (d->running == DUMP_RUNS) {
         int r = dump_piece(sh, nl, &o);
 
-        if (r != 1) {
+        /* Whose NLMSG_DONE comes by itself is asked once more before: it may say that something changed. */
+        if (r != 1 && !(r == 0 && o.len && (h->flags & NLH_OWN_DONE))) {
             d->running = DUMP_ENDS;
             d->cursor[0] = (uint64_t)(int64_t)r;
         }
@@ -434,6 +435,7 @@ static int dump_more(struct shard *sh, struct netlinkcb *nl)
     d->why = NULL;
     if (!queue(sh, nl, o.buf, o.len, 0, 0)) {
         *d = was;
+        d->why = NULL; /* of this process, which may not be the one that tries again */
         return -ENOBUFS;
     }
     d->was_gen = d->gen;
@@ -449,7 +451,7 @@ static int dump_begin(struct nl_req *rq, unsigned handler)
     const struct nl_handler *h = &netlink_protocol(nl)->handlers[handler];
     struct nl_dump *d = &nl->dump;
     char *ask;
-    int err;
+    int err = 0;
 
     if (d->running)
         return -EBUSY;
@@ -473,12 +475,17 @@ static int dump_begin(struct nl_req *rq, unsigned handler)
         rq->why = copy.why;
         if (rq->why.at) /* where it is in the message that was sent */
             rq->why.at = (const char *)rq->nlh + ((const char *)rq->why.at - (const char *)d->ask);
-        if (err) {
+        if (err && !(h->flags & NLH_DONE_TELLS)) {
             dump_end(rq->sh, nl);
             return err;
         }
     }
     d->running = DUMP_RUNS;
+    if (err) {
+        d->running = DUMP_ENDS;
+        d->cursor[0] = (uint64_t)(int64_t)err;
+        d->why = rq->why.msg;
+    }
     err = dump_more(rq->sh, nl);
     return err ? err : -EINTR;
 }

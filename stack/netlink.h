@@ -58,8 +58,9 @@ struct nl_dump {
 };
 
 enum nl_handler_flag {
-    NLH_CHANGES = 1,  /* for the owner of the stack and root alone: -EPERM to others */
-    NLH_OWN_DONE = 2, /* NLMSG_DONE comes in a datagram of its own (RTNL_FLAG_DUMP_SPLIT_NLM_DONE) */
+    NLH_CHANGES = 1,    /* for the owner of the stack and root alone: -EPERM to others */
+    NLH_OWN_DONE = 2,   /* NLMSG_DONE comes in a datagram of its own (RTNL_FLAG_DUMP_SPLIT_NLM_DONE) */
+    NLH_DONE_TELLS = 4, /* an error of dump_start comes with NLMSG_DONE: it is dump\'s, to Linux */
 };
 
 /* A message type's handler. */
@@ -73,7 +74,8 @@ struct nl_handler {
     int (*dump_start)(struct nl_req *rq, struct nl_dump *d);
     /* Appends messages to o while they fit (nlmsg_end says whether), from the cursor on, each with d's seq,
      * portid and nl_dump_flags(d). 1: o is full, there is more; 0: that was all; -errno: it ends with this
-     * error. Must append something where it says 1. NULL: no dumps, -EOPNOTSUPP. */
+     * error. Must append something where it says 1;
+     * may be called once more after 0. NULL: no dumps, -EOPNOTSUPP. */
     int (*dump)(struct shard *sh, struct nl_dump *d, struct nl_out *o);
 };
 

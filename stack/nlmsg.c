@@ -131,24 +131,13 @@ const struct nlattr *nla_next(const void **at, const void *end)
 }
 
 /* validate_nla. */
-static int check(const struct nlattr *a, const struct nla_policy *p, bool strict, struct nl_complaint *why)
+static int check(const struct nlattr *a, const struct nla_policy *p, struct nl_complaint *why)
 {
     uint32_t len = nla_len(a);
     int err = 0;
 
-    if (!p->known) {
-        why->msg = "Unsupported attribute";
-        why->at = a;
-        return strict ? -EINVAL : (why->msg = NULL, why->at = NULL, 0);
-    }
     switch ((enum nla_kind)p->kind) {
-    case NLA_EXACT:
-        if (strict && len != p->len) {
-            why->msg = "invalid attribute length"; /* NLA_POLICY with NL_VALIDATE_STRICT_ATTRS */
-            why->at = a;
-            return -EINVAL;
-        }
-        /* fall through */
+    case NLA_EXACT: /* longer ones count as far as they are known (NL_VALIDATE_DEPRECATED_STRICT) */
     case NLA_ANY:
         err = len < p->len ? -ERANGE : 0;
         break;
@@ -193,11 +182,10 @@ int nla_parse(const struct nlattr *tb[], unsigned max, const void *p, uint32_t l
             why->at = a;
             return -EINVAL;
         }
-        err = policy ? check(a, &policy[type], strict, why) : 0;
+        err = policy && policy[type].known ? check(a, &policy[type], why) : 0;
         if (err)
             return err;
-        if (!policy || policy[type].known)
-            tb[type] = a;
+        tb[type] = a;
     }
     if (p != end && strict) {
         why->msg = "bytes leftover after parsing attributes";

@@ -70,7 +70,7 @@ void *nlmsg_reserve(struct nl_out *o, uint32_t len);
 
 enum nla_kind {
     NLA_ANY,    /* at least len bytes */
-    NLA_EXACT,  /* len bytes, no other length (legacy users may send more, which are passed over) */
+    NLA_EXACT,  /* a number of len bytes */
     NLA_STRING, /* at most len bytes and a 0, which may be missing */
     NLA_NEST,   /* attributes */
     NLA_FLAG,   /* its being there says it all */
@@ -78,7 +78,7 @@ enum nla_kind {
 };
 
 struct nla_policy {
-    uint8_t known; /* 0: an attribute that is passed over, or refused by strict readers */
+    uint8_t known; /* 0: nothing is looked at, and its length may be any */
     uint8_t kind;  /* enum nla_kind */
     uint16_t len;
 };
@@ -119,9 +119,9 @@ struct nl_complaint {
     bool missing;
 };
 
-/* Attributes from p, len bytes, into tb[0..max], all NULL first. strict: what policy does not know, has
- * another length, or is left over at the end is an error; else it is passed over (an attribute that is too
- * short is always one). 0, -EINVAL, -ERANGE; *why says more. policy: max + 1 entries, NULL: all are taken. */
+/* Attributes from p, len bytes, into tb[0..max], all NULL first. An attribute that is shorter than its policy
+ * asks for is an error; strict: so is a type above max, and what is left over at the end. 0, -EINVAL,
+ * -ERANGE; *why says more. policy: max + 1 entries, NULL: nothing is looked at. */
 int nla_parse(const struct nlattr *tb[], unsigned max, const void *p, uint32_t len,
               const struct nla_policy *policy, bool strict, struct nl_complaint *why);
 

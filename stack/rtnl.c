@@ -16,14 +16,14 @@ static const struct nl_handler handlers[] = {
     {RTM_DELADDR, NLH_CHANGES, rtnl_addr_del, NULL, NULL},
     {RTM_NEWROUTE, NLH_CHANGES, rtnl_route_new, NULL, NULL},
     {RTM_DELROUTE, NLH_CHANGES, rtnl_route_del, NULL, NULL},
-    {RTM_GETLINK, NLH_OWN_DONE, rtnl_link_get, rtnl_link_dump_start, rtnl_link_dump},
-    {RTM_GETADDR, NLH_OWN_DONE, rtnl_addr_one, rtnl_addr_dump_start, rtnl_addr_dump},
-    {RTM_GETROUTE, NLH_OWN_DONE, rtnl_route_get, rtnl_route_dump_start, rtnl_route_dump},
-    {RTM_GETNEIGH, 0, rtnl_neigh_get, rtnl_neigh_dump_start, rtnl_neigh_dump},
+    {RTM_GETLINK, NLH_OWN_DONE | NLH_DONE_TELLS, rtnl_link_get, rtnl_link_dump_start, rtnl_link_dump},
+    {RTM_GETADDR, NLH_OWN_DONE | NLH_DONE_TELLS, rtnl_addr_one, rtnl_addr_dump_start, rtnl_addr_dump},
+    {RTM_GETROUTE, NLH_OWN_DONE | NLH_DONE_TELLS, rtnl_route_get, rtnl_route_dump_start, rtnl_route_dump},
+    {RTM_GETNEIGH, NLH_DONE_TELLS, rtnl_neigh_get, rtnl_neigh_dump_start, rtnl_neigh_dump},
     {RTM_NEWNEIGH, NLH_CHANGES, rtnl_neigh_new, NULL, NULL},
     {RTM_DELNEIGH, NLH_CHANGES, rtnl_neigh_del, NULL, NULL},
-    {RTM_GETNEIGHTBL, 0, NULL, rtnl_neightbl_dump_start, rtnl_neightbl_dump},
-    {RTM_GETRULE, 0, NULL, rtnl_rule_dump_start, rtnl_rule_dump},
+    {RTM_GETNEIGHTBL, NLH_DONE_TELLS, NULL, rtnl_neightbl_dump_start, rtnl_neightbl_dump},
+    {RTM_GETRULE, NLH_DONE_TELLS, NULL, rtnl_rule_dump_start, rtnl_rule_dump},
 };
 
 /* rtnetlink_rcv_msg. */

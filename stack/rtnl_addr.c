@@ -165,10 +165,10 @@ int rtnl_addr_dump(struct shard *sh, struct nl_dump *d, struct nl_out *o)
     d->gen = st->if_gen;
     for (;;) {
         for (; d->cursor[CURSOR_IF] < st->nif; d->cursor[CURSOR_IF]++) {
+            if (d->cursor[CURSOR_ONLY] && d->cursor[CURSOR_ONLY] != d->cursor[CURSOR_IF] + 1)
+                return 0;
             if (!dump_if(sh, d, o, &st->ifn[d->cursor[CURSOR_IF]]))
                 return 1;
-            if (d->cursor[CURSOR_ONLY])
-                return 0;
         }
         if (d->cursor[CURSOR_ASKED] || d->cursor[CURSOR_FAMILY] == AF_INET6)
             return 0;
@@ -189,10 +189,10 @@ int rtnl_addr_one(struct nl_req *rq)
     struct ipaddr a;
     int err;
 
+    if (((const struct rtgenmsg *)rtnl_header(rq, sizeof(struct rtgenmsg)))->rtgen_family != AF_INET6)
+        return -EOPNOTSUPP;
     if (!m)
         return -EINVAL;
-    if (m->ifa_family != AF_INET6)
-        return -EOPNOTSUPP;
     err = rtnl_attrs(rq, sizeof *m, tb, IFA_MAX, policy, false);
     if (err)
         return err;

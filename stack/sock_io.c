@@ -452,7 +452,8 @@ int sock_ioctl(struct stack *st, struct sock *s, unsigned long req, void *arg)
         v = tcp_at_mark(sock_tcb(s), 0);
         break;
     default:
-        return sock_if_ioctl(st, s->domain, req, arg);
+        r = sock_if_set(s->sh, s->domain, req, arg);
+        return r <= 0 ? r : sock_if_ioctl(st, s->domain, req, arg);
     }
     return r ? r : user_copy(arg, &v, sizeof v) ? 0 : -EFAULT;
 }
