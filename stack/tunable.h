@@ -103,6 +103,7 @@
       "serve system calls that bypass the C library: 0 never, 1 always, 2 for Go programs")                  \
     X(metrics_port, 0, 0, 65535,                                                                             \
       "TCP port of the kernel's 127.0.0.1 where Prometheus finds metrics, 0: none")                          \
+    X(telemetry, 0, 0, 1, "1: dpdk-telemetry.py -f shunt-NAME is answered")                                  \
     X(capture_buffer, 16777216, 65536, 1 << 30, "bytes of frames that may wait for --capture's file")        \
     X(capture_snaplen, 262144, 64, 262144, "bytes of each frame that --capture keeps")                       \
     X(flight_recorder, 0, 0, 1 << 25, "bytes of the last frames that are kept in memory, 0: none")           \

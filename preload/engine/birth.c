@@ -57,6 +57,28 @@ void keeper_close_between(unsigned lo, unsigned hi)
         sys1(SYS_close, fd);
 }
 
+void keeper_keep_only(int *keep, unsigned n)
+{
+    int from = 3;
+
+    for (unsigned i = 0; i < n; i++)
+        for (unsigned k = i + 1; k < n; k++)
+            if (keep[k] < keep[i]) {
+                int t = keep[i];
+
+                keep[i] = keep[k];
+                keep[k] = t;
+            }
+    for (unsigned i = 0; i < n; i++) {
+        if (keep[i] < from)
+            continue;
+        if (keep[i] > from)
+            keeper_close_between((unsigned)from, (unsigned)keep[i] - 1);
+        from = keep[i] + 1;
+    }
+    keeper_close_between((unsigned)from, ~0u);
+}
+
 /* Only the engine's descriptors stay; 0, 1 and 2 become /dev/null. */
 static void forget_descriptors(void)
 {
@@ -144,6 +166,7 @@ static _Noreturn void keeper_main(int ready_fd)
     if (!keeper.w || keeper.epfd < 0)
         sys1(SYS_exit_group, 1);
     record_start();
+    keeper_telemetry();
     sys3(SYS_write, ready_fd, "k", 1);
     fds_close(ready_fd);
     keeper_run();

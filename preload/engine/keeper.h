@@ -61,6 +61,15 @@ extern struct keeper keeper;
 void keeper_rename(const char *comm);
 /* Closes the descriptors lo to hi, both included. */
 void keeper_close_between(unsigned lo, unsigned hi);
+/* For a process of the keeper's own: of all descriptors it keeps these n (sorted by this, -1: none) and
+ * 0 to 2 alone. Some of the others say, by being open, that the keeper lives or that a tree of processes
+ * does. */
+void keeper_keep_only(int *keep, unsigned n);
+
+/* --- telemetry.c --- */
+
+/* Makes the process for DPDK's telemetry, if it is wanted. */
+void keeper_telemetry(void);
 
 /* --- keeper.c --- */
 

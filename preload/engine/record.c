@@ -410,30 +410,6 @@ static _Noreturn void record_run(void)
     __builtin_unreachable();
 }
 
-/* Of all descriptors the recorder keeps these alone: some of the others say, by being open, that the keeper
- * lives or that a tree of processes does. */
-static void keep_only(int *keep, unsigned n)
-{
-    int from = 3;
-
-    for (unsigned i = 0; i < n; i++)
-        for (unsigned k = i + 1; k < n; k++)
-            if (keep[k] < keep[i]) {
-                int t = keep[i];
-
-                keep[i] = keep[k];
-                keep[k] = t;
-            }
-    for (unsigned i = 0; i < n; i++) {
-        if (keep[i] < from)
-            continue;
-        if (keep[i] > from)
-            keeper_close_between((unsigned)from, (unsigned)keep[i] - 1);
-        from = keep[i] + 1;
-    }
-    keeper_close_between((unsigned)from, ~0u);
-}
-
 static _Noreturn void recorder_main(int keeper)
 {
     int keep[5];
@@ -448,7 +424,7 @@ static _Noreturn void recorder_main(int keeper)
     keep[2] = err_fd;
     keep[3] = rec.keeper_fd;
     keep[4] = engine.wake_fd[rec.c->wake];
-    keep_only(keep, 5);
+    keeper_keep_only(keep, 5);
     record_run();
 }
 
