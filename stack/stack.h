@@ -21,7 +21,7 @@
 #include "tunable.h"
 
 #define SHARD_MAX  1
-#define IFADDR_MAX 16
+#define IFADDR_MAX 64
 #define TX_BATCH   64
 #define RX_BATCH   32
 #define WAKE_MAX   128
