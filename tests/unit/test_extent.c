@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -280,6 +281,7 @@ static void start_api(uint64_t bytes)
 {
     struct sockaddr_in a = {
         .sin_family = AF_INET, .sin_port = htons(80), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int one = 1;
 
     start(bytes);
     api_bind(e->st, family_enter(e->st, 100, 1));
@@ -291,6 +293,8 @@ static void start_api(uint64_t bytes)
     cr_assert_eq(api.socket(4, AF_INET, SOCK_STREAM, 0), 0);
     cr_assert_eq(api.connect(at(4), (struct sockaddr *)&a, sizeof a), -EINPROGRESS);
     cr_assert_eq(api.accept(at(3), 5, NULL, NULL), 0);
+    /* no end of a file waits for the ACK of another's */
+    cr_assert_eq(api.setsockopt(at(4), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one), 0);
 }
 
 static size_t drain(char *buf, size_t len)
@@ -312,16 +316,16 @@ static size_t drain(char *buf, size_t len)
 static void pass(off_t from, off_t to, const char *want)
 {
     static char got[FILE_BYTES + 1];
-    size_t rcvd = 0;
+    size_t rcvd = 0, all = (size_t)(to - from);
+    off_t off = from;
 
-    for (int round = 0; round < 1000 && rcvd < (size_t)(to - from); round++) {
-        off_t off = from + (off_t)rcvd;
-        ssize_t n = api.sendfile(at(4), file, &off, (size_t)(to - off));
+    for (int round = 0; round < 1000 && rcvd < all; round++) {
+        ssize_t n = off < to ? api.sendfile(at(4), file, &off, (size_t)(to - off)) : 0;
 
-        cr_assert(n > 0 || n == -EAGAIN, "%zd", n);
+        cr_assert(n > 0 || n == -EAGAIN || off == to, "%zd", n);
         rcvd += drain(got + rcvd, sizeof got - rcvd);
     }
-    cr_assert_eq(rcvd, (size_t)(to - from));
+    cr_assert_eq(rcvd, all, "%zu of %zu", rcvd, all);
     cr_assert_eq(memcmp(got, want + from, rcvd), 0);
 }
 
