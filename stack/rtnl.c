@@ -3,13 +3,25 @@
 #include "rtnl.h"
 
 #include <errno.h>
+#include <linux/net_namespace.h>
 
 #define RTM_LAST     123 /* RTM_MAX of Linux 6.18: beyond is unknown, whoever asks */
 #define RTNL_NGROUPS 38  /* RTNLGRP_MAX of Linux 6.18 */
 
 enum { KIND_NEW, KIND_DEL, KIND_GET, KIND_SET }; /* the two low bits of a type */
 
+/* Numbers of other network namespaces: a stack knows none (rtnl_net_getid of one that has none). */
+static int get_nsid(struct nl_req *rq)
+{
+    struct nl_out o = nl_answer(rq->sh);
+    struct rtgenmsg *g = nlmsg_begin(&o, RTM_NEWNSID, 0, rq->nlh->nlmsg_seq, rq->nl->portid, sizeof *g);
+
+    nla_put_u32(&o, NETNSA_NSID, (uint32_t)NETNSA_NSID_NOT_ASSIGNED);
+    return nlmsg_end(&o, g) ? nl_reply(rq, &o) : -EMSGSIZE;
+}
+
 static const struct nl_handler handlers[] = {
+    {RTM_GETNSID, 0, get_nsid, NULL, NULL},
     {RTM_NEWLINK, NLH_CHANGES, rtnl_link_set, NULL, NULL},
     {RTM_SETLINK, NLH_CHANGES, rtnl_link_set, NULL, NULL},
     {RTM_NEWADDR, NLH_CHANGES, rtnl_addr_new, NULL, NULL},

@@ -25,13 +25,20 @@ static bool is_family(const struct ifaddr *a, int family)
     return ipaddr_is_v4(&a->addr) == (family == AF_INET);
 }
 
-/* Linux: a later address of a prefix that another one has already. */
+/* Linux: a later address of a prefix that another one has already. a need not be ifn's any more. */
 static bool is_secondary(const struct ifnet *ifn, const struct ifaddr *a)
 {
-    for (const struct ifaddr *x = ifn->addr; x != a; x++)
+    bool another = false;
+
+    for (uint32_t i = 0; i < ifn->naddr; i++) {
+        const struct ifaddr *x = &ifn->addr[i];
+
+        if (ipaddr_eq(&x->addr, &a->addr))
+            return another;
         if (is_family(x, AF_INET) && x->prefix_len == a->prefix_len &&
             ipaddr_prefix_eq(&x->addr, &a->addr, ipaddr_plen128(&a->addr, a->prefix_len)))
-            return true;
+            another = true;
+    }
     return false;
 }
 

@@ -138,7 +138,7 @@ int rtnl_addr_new(struct nl_req *rq)
         if (err)
             return err;
         ia = find(sh->st, &a);
-        if (a.flags & IFA_F_NODAD)
+        if (a.v4 || (a.flags & IFA_F_NODAD)) /* Linux does not probe IPv4's; it is announced */
             ia->state = IFADDR_VALID;
     }
     set_lifetime(sh, &a, ia);

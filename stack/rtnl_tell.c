@@ -68,7 +68,7 @@ void rtnl_members_changed(struct shard *sh)
         listened |= LISTEN_ROUTE;
     if (listens(sh, RTNLGRP_NEIGH))
         listened |= LISTEN_NEIGH;
-    if ((listened & LISTEN_IF) && !(sh->st->listened & LISTEN_IF))
+    if (listened && !sh->st->listened)
         remember_all(sh);
     if (!listened)
         sh->st->notes->n = 0;
@@ -140,6 +140,18 @@ static void tell_ifs(struct shard *sh, const struct nlmsghdr *as)
 
 /* ---- routes and neighbours ---- */
 
+/* The address that made a route which went with it: known from what was told before. */
+static struct ipaddr maker_of(const struct rtnl_told *told, const struct route *r)
+{
+    const struct told_if *t = &told->ifs[r->ifindex];
+
+    for (uint32_t i = 0; i < t->naddr; i++)
+        if (ipaddr_plen128(&t->addr[i].addr, t->addr[i].prefix_len) == r->plen &&
+            ipaddr_prefix_eq(&t->addr[i].addr, &r->net, r->plen))
+            return t->addr[i].addr;
+    return IPADDR_ANY;
+}
+
 static void tell_route(struct shard *sh, const struct note *x, struct nlmsghdr as)
 {
     struct nl_out o = nl_answer(sh);
@@ -148,6 +160,8 @@ static void tell_route(struct shard *sh, const struct note *x, struct nlmsghdr a
     as.nlmsg_type = x->gone ? RTM_DELROUTE : RTM_NEWROUTE;
     if (!route_view_of(sh, &x->r, x->extra.used ? &x->extra : NULL, &v))
         return;
+    if (x->gone && x->r.proto == ROUTE_BY_KERNEL && ipaddr_is_v4(&x->r.net) && ipaddr_is_any(&v.extra.src))
+        v.extra.src = maker_of(sh->netlink->told, &x->r);
     v.r.group = 0; /* Differs: each of several next hops is told by itself */
     if (rtnl_route_put(sh, &o, &v, &as))
         nl_publish(sh, NETLINK_ROUTE, ipaddr_is_v4(&x->r.net) ? RTNLGRP_IPV4_ROUTE : RTNLGRP_IPV6_ROUTE, &o);
@@ -167,14 +181,14 @@ void rtnl_tell(struct shard *sh, uint32_t portid, uint32_t seq)
     const struct nlmsghdr as = {.nlmsg_seq = seq, .nlmsg_pid = portid};
     struct notes *all = sh->st->notes;
 
-    if ((sh->st->listened & LISTEN_IF) && sh->netlink->told->gen != sh->st->if_gen)
-        tell_ifs(sh, &as);
     for (uint32_t i = 0; i < all->n; i++) {
         if (all->note[i].kind == NOTE_ROUTE)
             tell_route(sh, &all->note[i], as);
         else
             tell_neigh(sh, &all->note[i], as);
     }
+    if (sh->netlink->told->gen != sh->st->if_gen) /* after the routes, which may name what went */
+        tell_ifs(sh, &as);
     all->n = 0;
     if (all->lost) {
         all->lost = false;

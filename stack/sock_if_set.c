@@ -187,7 +187,11 @@ static int set_addr4(struct shard *sh, unsigned ifindex, uint32_t addr_be, uint8
     if (!addr_be)
         return 0;
     err = stack_add_addr(sh->st, ifindex, &a, plen);
-    arp_announce_start(sh);
+    if (!err) {
+        first4(&sh->st->ifn[ifindex])->state = IFADDR_VALID; /* Linux does not probe it; it is announced */
+        ifnet_changed(sh->st, ifindex);
+        arp_announce_start(sh);
+    }
     return err;
 }
 

@@ -6,7 +6,7 @@
 
 L=$1
 tidy() {
-    sed -E "s/^[0-9]+: //; s/@[a-z0-9]+//; s/fe80::[0-9a-f:]+/fe80::LL/g; s/ nodad//; s/ (used|ref|probes) [0-9\/]+//g; s/expires [0-9]+sec/expires Nsec/; s/ +/ /g" | sort
+    sed -E "s/^[0-9]+: //; s/@[a-z0-9]+//; s/fe80::[0-9a-f:]+/fe80::LL/g; s/ nodad//; s/ (used|ref|probes) [0-9\/]+//g; s/expires [0-9]+sec/expires Nsec/; s/ +/ /g; s/\"(link_index|link_netnsid)\":[0-9]+,//g; s/\"nodad\":true,//" | sort
 }
 x() {
     echo "\$ $*"
