@@ -245,10 +245,11 @@ static FILE *reopen(const char *path, const char *mode, FILE *f)
 /* A path below /proc may be the stack's (procfs.h). */
 static FILE *reopened(FILE *f, const char *path)
 {
-    if (!f || !path || !procfs_may_be(path) || procfs_opened(fileno(f), path))
+    int err = f && path && procfs_may_be(path) ? procfs_opened(fileno(f), path) : 0;
+    if (!err)
         return f;
     libc.fclose(f);
-    errno = ENOENT;
+    errno = err;
     return NULL;
 }
 

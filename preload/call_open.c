@@ -11,10 +11,13 @@
 
 static int opened(int fd, const char *path)
 {
-    if (fd < 0 || __builtin_expect(!procfs_may_be(path), 1) || procfs_opened(fd, path))
+    if (fd < 0 || __builtin_expect(!procfs_may_be(path), 1))
+        return fd;
+    int err = procfs_opened(fd, path);
+    if (!err)
         return fd;
     libc.close(fd);
-    errno = ENOENT;
+    errno = err;
     return -1;
 }
 
@@ -64,10 +67,11 @@ int __openat64_2(int dir, const char *path, int flags) ALIAS(__openat_2);
 EXPORT FILE *fopen(const char *restrict path, const char *restrict mode)
 {
     FILE *f = libc.fopen(path, mode);
-    if (!f || !procfs_may_be(path) || procfs_opened(fileno(f), path))
+    int err = f && procfs_may_be(path) ? procfs_opened(fileno(f), path) : 0;
+    if (!err)
         return f;
     libc.fclose(f);
-    errno = ENOENT;
+    errno = err;
     return NULL;
 }
 

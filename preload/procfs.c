@@ -122,37 +122,49 @@ static void replace(int fd, int file, const char *sysctl)
     free(buf);
 }
 
-static bool net_opened(int fd, const char *name, int pid)
+static int net_opened(int fd, const char *name, int pid)
 {
     if (!boot() || (pid != getpid() && !API(proc_has(pid))))
-        return true;
+        return 0;
     int file = API(proc_find(name));
     if (file >= 0)
         replace(fd, file, NULL);
-    return file != -ENOENT;
+    return file == -ENOENT ? ENOENT : 0;
 }
 
-bool procfs_opened(int fd, const char *path)
+static int sysctl_opened(int fd, const char *path)
+{
+    int flags = libc.fcntl(fd, F_GETFL, NULL);
+    if (!boot())
+        return 0;
+    if (flags >= 0 && (flags & O_ACCMODE) == O_RDONLY) {
+        replace(fd, -1, path);
+        return 0;
+    }
+    char *buf = malloc(PROC_PIECE);
+    int n = buf ? API(proc_sysctl(path, buf)) : 0;
+    free(buf);
+    return n >= 0 ? EROFS : 0;
+}
+
+int procfs_opened(int fd, const char *path)
 {
     static const char sys[] = "/proc/sys/net/";
     char link[32], real[256];
     int saved = errno, pid;
-    bool there = true;
+    int err = 0;
     if (guard.depth > 0 || guard.vforked)
-        return true;
+        return 0;
     snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
     ssize_t n = libc.readlink(link, real, sizeof(real) - 1);
     real[n > 0 ? n : 0] = 0;
     const char *name = net_name(real, &pid);
-    if (name) {
-        there = net_opened(fd, name, pid);
-    } else if (strncmp(real, sys, sizeof(sys) - 1) == 0 && boot()) {
-        int flags = libc.fcntl(fd, F_GETFL, NULL);
-        if (flags >= 0 && (flags & O_ACCMODE) == O_RDONLY)
-            replace(fd, -1, real + sizeof(sys) - 1);
-    }
+    if (name)
+        err = net_opened(fd, name, pid);
+    else if (strncmp(real, sys, sizeof(sys) - 1) == 0)
+        err = sysctl_opened(fd, real + sizeof(sys) - 1);
     errno = saved;
-    return there;
+    return err;
 }
 
 /* --- links of /proc/PID/fd --- */

@@ -16,8 +16,9 @@
 #include <sys/types.h>
 
 /* Descriptor fd was opened as path, a moment ago, and procfs_may_be: if that is a file of the stack's, its
- * text stands on the number from now on. False: the stack has no such file, though the kernel has. */
-bool procfs_opened(int fd, const char *path);
+ * text stands on the number from now on. 0, or the errno of a file that the kernel has and the stack has not
+ * (ENOENT), or of one of its settings that was opened to be written (EROFS): the kernel's are the host's. */
+int procfs_opened(int fd, const char *path);
 /* Is a relative path one whose name the stack may have? */
 bool procfs_may_end(const char *path);
 
