@@ -133,7 +133,8 @@ static void add_memory(struct text *t)
 
     head(t, "shunt_packet_buffers", "gauge", "Packet buffers, by whether they hold anything");
     text_add(t, "shunt_packet_buffers{state=\"free\"} %u\nshunt_packet_buffers{state=\"used\"} %u\n", free,
-             pool->size - free);
+             pool->populated_size - free); /* it has only a part of them until it needs more (dpdk/pool.c) */
+    one(t, "shunt_packet_buffers_limit", "gauge", "How many packet buffers there may be", pool->size);
     one(t, "shunt_packet_buffer_bytes", "gauge", "Memory of one packet buffer",
         (uint64_t)pool->elt_size + pool->header_size + pool->trailer_size);
     if (fstat(engine.st->seg->fd, &sb) == 0)
