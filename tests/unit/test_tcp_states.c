@@ -683,6 +683,12 @@ static void more_gaps_than_the_buffer(struct peer *p, const struct place *w, ssi
     many(p, 3, 2, 1);
 }
 
+static void text_from_afar(struct peer *p, const struct place *w, ssize_t *ret)
+{
+    tcp_set_min_ttl(p->sh, p->t, true, 255);
+    text_before(p, w, ret);
+}
+
 /* Each reason, and a segment that is dropped for it. */
 static const struct {
     enum count count;
@@ -710,6 +716,7 @@ static const struct {
     {COUNT_TCP_SKIP_CHALLENGE, ESTAB, rst_in_window_twice},
     {COUNT_TCP_TSECR, LISTEN, future_tsecr},
     {COUNT_TCP_PAWS_ACTIVE, SYN_SENT, echo_of_no_syn_of_ours},
+    {COUNT_TCP_MINTTL, ESTAB, text_from_afar},
     {COUNT_TCP_SEQ, ESTAB, text_before},
     {COUNT_TCP_RST_SEQ, ESTAB, rst_in_window},
     {COUNT_TCP_ACK_UNSENT, ESTAB, ack_unsent},
@@ -736,6 +743,7 @@ static const struct {
     X(TCP_MTUP_FAIL) X(TCP_SACK_RENEGING) X(TCP_SACK_REORDER) X(TCP_RENO_REORDER) X(TCP_TS_REORDER)        \
     X(TCP_FULL_UNDO) X(TCP_PARTIAL_UNDO) X(TCP_DSACK_UNDO) X(TCP_LOSS_UNDO) X(TCP_SPURIOUS_RTOS)           \
     X(TCP_LOST_RETRANSMIT) X(TCP_LOSS_PROBES) X(TCP_LOSS_PROBE_RECOVERY) X(TCP_DSACK_RECV)                 \
+    X(TCP_OOW_ICMP)                                                                                        \
     X(TCP_DSACK_OFO_RECV) X(TCP_DSACK_IGNORED_OLD) X(TCP_DSACK_IGNORED_NO_UNDO)                            \
     X(TCP_DSACK_IGNORED_DUBIOUS) X(TCP_HYSTART) X(TCP_DELIVERED_CE) X(TCP_DELACK) X(TCP_TW)                \
     X(TCP_TW_OVERFLOW) X(TCP_TW_RECYCLED) X(TCP_KEEPALIVE) X(TCP_PROBE) X(TCP_FAST_PATH)

@@ -203,7 +203,7 @@ static long c_accept(struct run *r, struct event *ev)
     SOCK_OR_RETURN(s, d);
 
     err = sock_accept(r->env->st, s, &child);
-    if (err == -EAGAIN && may_wait(s, 0) && !timed_out(r, s->rcvtimeo_us))
+    if (err == -EAGAIN && may_wait(s, 0) && !timed_out(r, sock_more(s)->rcvtimeo_us))
         return WOULD_WAIT;
     if (err)
         return err;
@@ -229,7 +229,7 @@ static long c_connect(struct run *r, struct event *ev)
     }
     if ((err != -EINPROGRESS && err != -EALREADY) || !may_wait(s, 0))
         return err;
-    return timed_out(r, s->sndtimeo_us) ? -EINPROGRESS : WOULD_WAIT;
+    return timed_out(r, sock_more(s)->sndtimeo_us) ? -EINPROGRESS : WOULD_WAIT;
 }
 
 static long c_shutdown(struct run *r, struct event *ev)
@@ -276,7 +276,8 @@ static long send_data(struct run *r, struct event *ev, struct msghdr *msg, long 
         r->done += (size_t)n;
     if (flags & MSG_FASTOPEN)
         r->info_fd = (int)argi(r, ev, 0);
-    if ((n >= 0 || n == -EAGAIN) && r->done < total && may_wait(s, flags) && !timed_out(r, s->sndtimeo_us))
+    if ((n >= 0 || n == -EAGAIN) && r->done < total && may_wait(s, flags) &&
+        !timed_out(r, sock_more(s)->sndtimeo_us))
         return WOULD_WAIT;
     if (r->done)
         n = (ssize_t)r->done;
@@ -303,7 +304,7 @@ static long recv_data(struct run *r, struct event *ev, struct msghdr *msg, long 
     if (n > 0)
         r->done += (size_t)n;
     if ((n == -EAGAIN || (n > 0 && flags & MSG_WAITALL && r->done < total)) && may_wait(s, flags) &&
-        !timed_out(r, s->rcvtimeo_us))
+        !timed_out(r, sock_more(s)->rcvtimeo_us))
         return WOULD_WAIT;
     if (r->done)
         n = (ssize_t)r->done;
