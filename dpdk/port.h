@@ -65,4 +65,7 @@ int vnet_attach(struct port *p, int fd);
 /* The same in a process that joins, for the one that another process attached. */
 void vnet_join(struct port *p, struct vnet *v, int fd);
 
+/* vhost_mend.c: after a process was killed under the shard's lock: the rings' locks are nobody's. */
+void port_vhost_mend(const struct port *p);
+
 #endif
