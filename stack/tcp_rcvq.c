@@ -15,6 +15,7 @@
 #define RATIO_MIN    16u
 #define RATIO_MAX    255u
 #define RCV_COPY_MAX 592 /* payloads up to a quarter of a buffer are worth a copy into the last one's end */
+#define RCV_OVERHEAD 256u
 
 /* The MSS that we offered, less the options of each segment (Linux: tcp_sock.advmss). */
 static uint32_t own_mss(const struct tcb *t)
@@ -62,12 +63,18 @@ void tcp_set_window_clamp(struct tcb *t, uint32_t clamp)
         t->rcv_ssthresh = RTE_MAX(t->rcv_ssthresh, RTE_MIN(t->rcv_wnd, t->window_clamp));
 }
 
-static uint32_t chain_cost(const struct rte_mbuf *m)
+/* What a packet counts for. In order, in buffers of the stack's own size: its bytes and a little, because
+ * Linux merges such packets and gives their heads back (tcp_try_coalesce); a buffer that is half empty here
+ * would else close the window to a peer that writes less than a segment at a time. Out of order, or in
+ * buffers of another size: the whole. */
+static uint32_t chain_cost(const struct rte_mbuf *m, bool in_order)
 {
     uint32_t cost = 0;
 
     for (; m; m = m->next)
-        cost += tcp_mbuf_cost(m);
+        cost += in_order && (!RTE_MBUF_DIRECT(m) || m->buf_len == PKT_HEADROOM + PKT_DATA_ROOM)
+                    ? m->data_len + RCV_OVERHEAD
+                    : tcp_mbuf_cost(m);
     return cost;
 }
 
@@ -83,7 +90,7 @@ void tcp_rcvq_measure(struct tcb *t, const struct rte_mbuf *m, uint32_t len)
         return;
     t->rcv_unit = (uint16_t)RTE_MIN(len, (uint32_t)UINT16_MAX);
     t->rcv_mss = (uint16_t)RTE_MIN(seg, own_mss(t));
-    ratio = (uint32_t)((uint64_t)len * 256 / chain_cost(m));
+    ratio = (uint32_t)((uint64_t)len * 256 / chain_cost(m, true));
     ratio = RTE_MIN(RTE_MAX(ratio, RATIO_MIN), RATIO_MAX);
     if (ratio == t->rcv_ratio)
         return;
@@ -138,14 +145,30 @@ static void prune_ofo(struct shard *sh, struct tcb *t)
     tcp_reass_free(sh, t);
 }
 
+/* The peer may fill the window that it was offered with packets that waste more memory than those it was
+ * reckoned by: the buffer grows to take them, as far as it may (Linux: tcp_clamp_window). */
+static void grow_for(const struct shard *sh, struct tcb *t, uint32_t mem)
+{
+    uint32_t max = (uint32_t)sh->st->set.tcp_rmem_max;
+
+    if ((t->opts & TO_RCVBUF_LOCK) || t->rcvbuf >= max || tcp_memory_tight(sh))
+        return;
+    t->rcvbuf = RTE_MIN(RTE_MAX(t->rcvbuf, mem), max);
+    if (mem > t->rcvbuf)
+        t->rcv_ssthresh = RTE_MIN(t->window_clamp, 2 * own_mss(t));
+}
+
 bool tcp_rcvq_admit(struct shard *sh, struct tcb *t, struct rte_mbuf *m, bool in_order)
 {
     struct pkt_meta *pm = pkt_meta(m);
 
-    pm->truesize = chain_cost(m);
+    pm->truesize = chain_cost(m, in_order);
     if (t->rcv_mem > TCP_MEM_FREE_HAND && tcp_memory_tight(sh))
         return false;
     if (t->rcv_mem + pm->truesize <= 2 * t->rcvbuf || t->rcv_mem == 0)
+        return true;
+    grow_for(sh, t, t->rcv_mem + pm->truesize);
+    if (t->rcv_mem + pm->truesize <= 2 * t->rcvbuf)
         return true;
     if (in_order)
         prune_ofo(sh, t);

@@ -5,12 +5,12 @@
  * its number, len how many there are. recv copies from there, once. rcv_head..rcv_tail holds [copied_seq,
  * rcv_nxt) less the FIN; struct tcp_ofo what came beyond rcv_nxt, sorted, without overlap.
  *
- * Memory. rcv_mem counts whole buffers, as Linux's truesize does. The window promised is rcv_ratio/256 of
- * what rcvbuf leaves, where rcv_ratio is measured on the peer's full segments, and at most rcv_ssthresh,
- * which begins with the first window and grows as segments show that they fill their buffers; so a peer that
- * sends little in large buffers is not promised what would not fit. Small segments are copied into the last
- * buffer's free end, so that a peer sending single bytes costs what it sends. Beyond twice rcvbuf nothing is
- * taken, and what is out of order goes first.
+ * Memory. rcv_mem counts about what Linux's truesize would be (chain_cost). The window promised is
+ * rcv_ratio/256 of what rcvbuf leaves, where rcv_ratio is measured on the peer's full segments, and at most
+ * rcv_ssthresh, which begins with the first window and grows as segments show that they fill their buffers;
+ * so a peer that sends little in large buffers is not promised what would not fit. Small segments are copied
+ * into the last buffer's free end, so that a peer sending single bytes costs what it sends. Beyond twice
+ * rcvbuf nothing is taken, and what is out of order goes first.
  */
 #ifndef SHUNT_TCP_RCVQ_H
 #define SHUNT_TCP_RCVQ_H
