@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 
 #include "tcp_peer.h"
-#include "stack/tcp_rcvq.h"
+#include "../../stack/tcp_rcvq.h"
 
 /* A state and where both sides' numbers stand in it (relative; our FIN and the peer's count one). */
 struct place {
