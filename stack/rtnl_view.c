@@ -91,11 +91,13 @@ static bool derive(const struct ifnet *ifn, const struct ifaddr *a, unsigned kin
         v->scope = v4 ? RT_SCOPE_HOST : RT_SCOPE_UNIVERSE;
         return true;
     case NET:
+        if (!v4 || !lo || a->prefix_len >= 32 || secondary)
+            return false;
         v->type = RTN_LOCAL;
         v->scope = RT_SCOPE_HOST;
         v->r.plen = (uint8_t)plen;
         v->r.net.w[3] &= a->prefix_len ? htonl(~0u << (32 - a->prefix_len)) : 0;
-        return v4 && lo && a->prefix_len < 32 && !secondary;
+        return true;
     case BROADCAST:
         v->type = RTN_BROADCAST;
         v->scope = RT_SCOPE_LINK;
