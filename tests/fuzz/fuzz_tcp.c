@@ -244,7 +244,7 @@ static uint32_t shift(void)
     uint8_t kind = u8();
     int32_t by = (int8_t)u8();
 
-    return (uint32_t)(kind & 0x80 ? by << 24 : kind & 0x40 ? by * 1000 : by);
+    return (uint32_t)(kind & 0x80 ? by * (1 << 24) : kind & 0x40 ? by * 1000 : by);
 }
 
 static void sack_blocks(const struct tcb *t, struct tcp_opts *o)
