@@ -234,7 +234,8 @@ uint32_t tcp_orphans(const struct shard *sh)
 
 void tcp_reset_state(struct shard *sh, struct tcb *t)
 {
-    const uint32_t keep = TF_NODELAY | TF_CORK | TF_LOWAT | TF_MD5 | TF_CTL | TF_TXSTAMP | TF_PACED;
+    const uint32_t keep =
+        TF_NODELAY | TF_CORK | TF_LOWAT | TF_MD5 | TF_MINTTL | TF_CTL | TF_TXSTAMP | TF_PACED;
 
     tcp_cc_release(t);
     tcp_sndq_free(sh, t);
@@ -279,6 +280,7 @@ int tcp_disconnect(struct shard *sh, struct tcb *t)
         tcp_done(sh, t);
     }
     tcp_reset_state(sh, t);
+    t->window_clamp = 0; /* else the next connection's scale would be chosen for this one's buffer */
     t->pcb.so_error = err;
     if (idle)
         return 0;

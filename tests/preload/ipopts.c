@@ -70,18 +70,21 @@ CHECK(least_ttl_of_a_listener)
     socklen_t len = sizeof a;
     int l = socket(AF_INET, SOCK_STREAM, 0), c = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), s, v = 0;
 
+    show("set", "%d", set(l, IPPROTO_IP, OPT_MINTTL, 65));
     NEED(bind(l, (struct sockaddr *)&a, sizeof a) == 0 && listen(l, 1) == 0 &&
          getsockname(l, (struct sockaddr *)&a, &len) == 0);
-    show("set", "%d", set(l, IPPROTO_IP, OPT_MINTTL, 65));
     show("connect", "%d %s", connect(c, (struct sockaddr *)&a, sizeof a), strerrorname_np(errno));
     show("from afar", "%d", poll_for(c, POLLOUT, 100));
     close(c);
     c = socket(AF_INET, SOCK_STREAM, 0);
     show("nearer", "%d", set(c, IPPROTO_IP, IP_TTL, 65));
+    show("the client's", "%d", set(c, IPPROTO_IP, OPT_MINTTL, 60));
     show("connect", "%d", connect(c, (struct sockaddr *)&a, sizeof a));
     s = accept(l, NULL, NULL);
     len = sizeof v;
     show("handed down", "%d", getsockopt(s, IPPROTO_IP, OPT_MINTTL, &v, &len));
+    show("value", "%d", v);
+    show("the client's", "%d", getsockopt(c, IPPROTO_IP, OPT_MINTTL, &v, &len));
     show("value", "%d", v);
 }
 

@@ -78,6 +78,22 @@ Test(tcp_ext, least_ttl)
     cr_assert_eq(p->t->bytes_received, 20);
 }
 
+/* Set first, as who connects or listens with it does (RFC 5082 section 3). */
+Test(tcp_ext, least_ttl_outlives_connect_and_listen)
+{
+    struct peer *p = peer_new(NULL);
+    struct endpoint remote = {ipaddr_v4(ENV_PEER_IP), htons(p->port)};
+    struct tcb *t = tcp_open(p->sh, 0), *l = tcp_open(p->sh, 0);
+
+    cr_assert_eq(tcp_set_min_ttl(p->sh, t, true, 255), 0);
+    cr_assert_eq(tcp_connect(p->sh, t, &remote), -EINPROGRESS);
+    cr_assert_eq(tcp_min_ttl(t, true), 255);
+    cr_assert(t->flags & TF_MINTTL);
+    cr_assert_eq(tcp_set_min_ttl(p->sh, l, true, 255), 0);
+    cr_assert_eq(tcp_listen(p->sh, l, 1), 0);
+    cr_assert_eq(tcp_min_ttl(l, true), 255);
+}
+
 Test(tcp_ext, marks_follow_the_socket)
 {
     struct peer *p = peer_new(NULL);

@@ -221,6 +221,7 @@ Test(tcp_user, disconnect_makes_it_new)
     cr_assert_neq(p->t->pcb.local.port_be, 0, "getsockname goes on showing it");
     cr_assert_eq(peer_app_recv(p, NULL, 1), -ECONNRESET);
     cr_assert_eq(peer_app_recv(p, NULL, 1), -ENOTCONN);
+    cr_assert_eq(p->t->window_clamp, 0, "or the next scale would be chosen for this connection's buffer");
     peer_open_active(p, NULL);
     cr_assert_eq(peer_app_send(p, 5, false), 5);
 }
