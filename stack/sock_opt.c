@@ -253,6 +253,7 @@ static int set_socket_int(struct sock *s, int name, int v)
         set_pcb_flag(s, PCB_DONTROUTE, v);
         return 0;
     case SO_BSDCOMPAT: /* nothing since Linux 2.2 */
+        return 0;
     case SO_INCOMING_CPU:
         return SOCK_MORE_SET(s, incoming_cpu1, (int32_t)((uint32_t)v + 1));
     case SO_TYPE:

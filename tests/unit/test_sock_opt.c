@@ -33,6 +33,15 @@ static int get(struct sock *s, int level, int name)
     return r ? r : v;
 }
 
+Test(sock_opt, bsdcompat_is_nothing)
+{
+    struct sock *s = new_sock(AF_INET, SOCK_DGRAM);
+
+    cr_assert_eq(set(s, SOL_SOCKET, SO_BSDCOMPAT, 1), 0);
+    cr_assert_eq(get(s, SOL_SOCKET, SO_BSDCOMPAT), 0);
+    cr_assert_eq(get(s, SOL_SOCKET, SO_INCOMING_CPU), -1);
+}
+
 Test(sock_opt, booleans_come_back_as_one)
 {
     static const struct {
