@@ -87,9 +87,10 @@ static bool next_is_v4(const struct udpcb *u)
 ssize_t udp_recv(struct shard *sh, struct udpcb *u, struct msghdr *msg, int flags)
 {
     bool v4 = !(u->d.pcb.flags & PCB_V6) || next_is_v4(u);
+    bool some = u->d.rcv_head != NULL; /* else 0 is the end that shutdown made */
     ssize_t n = dgram_recv(sh, &u->d, msg, flags);
 
-    if (n >= 0 && !(flags & (MSG_PEEK | MSG_ERRQUEUE)))
+    if (n >= 0 && some && !(flags & (MSG_PEEK | MSG_ERRQUEUE)))
         sh->count[udp_count(COUNT_UDP_IN, v4, u->d.pcb.proto == IPPROTO_UDPLITE)]++;
     return n;
 }

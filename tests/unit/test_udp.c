@@ -123,6 +123,24 @@ Test(udp, truncation_and_peek)
     cr_assert_eq(env_leaks(e), 0);
 }
 
+/* What is read counts as received; the end that a shutdown makes is no datagram. */
+Test(udp, only_datagrams_count_as_received)
+{
+    struct env *e = env_stack(NULL);
+    struct sock *s = bound(e, 0, 1234);
+    char b[8];
+
+    cr_assert_eq(connect4(e, s, ENV_PEER_IP, 53), 0);
+    inject(e, 53, 1234, "");
+    cr_assert_eq(recv_flags(e, s, b, sizeof b, MSG_PEEK), 0);
+    cr_assert_eq(e->sh->count[COUNT_UDP_IN], 0);
+    cr_assert_eq(recv_flags(e, s, b, sizeof b, 0), 0);
+    cr_assert_eq(e->sh->count[COUNT_UDP_IN], 1);
+    cr_assert_eq(sock_shutdown(s, SHUT_RD), 0);
+    cr_assert_eq(recv_flags(e, s, b, sizeof b, 0), 0);
+    cr_assert_eq(e->sh->count[COUNT_UDP_IN], 1);
+}
+
 Test(udp, send_makes_a_right_datagram)
 {
     struct env *e = env_stack(NULL);
