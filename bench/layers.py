@@ -3,16 +3,15 @@
 Theory of operation. layers runs a few workloads on a build with marks in it (stack/mark.h; made in build-marks of the source
 tree where it is missing), in which both ends charge the processor's ticks to the layer they are in. Each writes a line of JSON
 when it ends: the client, which ends first, and then the server. What the marks themselves take is measured by them and taken
-off. Where valgrind is installed, the server's instructions a request are counted on the ordinary build: those of a run less
-those of one without requests. link passes frames through the same port with no stack at all.
+off. Where valgrind is installed, the server's instructions a request are counted on the ordinary build: all of a run, its start
+among them. link passes frames through the same port with no stack at all.
 """
 import json
 import os
-import re
 import shutil
 import subprocess
 
-from sides import Failed, Server, client
+from sides import Failed
 from workloads import BY_NAME
 
 LAYERS = ['program', 'call', 'rx_burst', 'demultiplex', 'tcp_input', 'copy_out', 'copy_in', 'tcp_output', 'ip_output', 'tx_burst',
@@ -134,7 +133,6 @@ def layers(place, bench, progress):
 def link(place, bench, progress):
     """The bare port: one frame there and back, and frames a second."""
     exe, runs = f'{place.build}/bench/bench-link', []
-    server, user = place.link_specs()
     for i in range(bench.runs):
         progress(f'link: run {i + 1} of {bench.runs}')
         place.prepare('shunt')

@@ -172,13 +172,21 @@ class Server:
 
     def __init__(self, place, side, argv, wait_s=0.3):
         self.place, self.side, self.argv, self.wait_s = place, side, argv, wait_s
-        self.process = self.report = None
+        self.process = None
 
     def __enter__(self):
+        self.out = open(f'{self.place.tmp}/server.out', 'w+')
+        self.err = open(f'{self.place.tmp}/server.err', 'w+')
+        try:
+            self.start()
+        except BaseException: # for which the with statement does not call __exit__
+            self.__exit__()
+            raise
+        return self
+
+    def start(self):
         place = self.place
         place.prepare(self.side)
-        self.out = open(f'{place.tmp}/server.out', 'w+')
-        self.err = open(f'{place.tmp}/server.err', 'w+')
         self.process = subprocess.Popen(place.command(self.side, 'server', self.argv), stdin=subprocess.DEVNULL, stdout=self.out,
                                         stderr=self.err, start_new_session=True)
         limit = time.monotonic() + 5
@@ -189,7 +197,6 @@ class Server:
             self.err.seek(0)
             said = self.err.read().strip().splitlines()[-3:]
             raise Failed('the server ended at its start: ' + ' | '.join(said))
-        return self
 
     def stop(self):
         """Ends the server as an operator would; what it printed."""

@@ -90,7 +90,7 @@ def redis(test, pipeline, a_second):
 
     def run(place, side, bench):
         at = place.address(side)
-        requests = int(a_second * bench.seconds * (1 if side == 'kernel' or place.__class__.__name__ == 'Wire' else 6))
+        requests = int(a_second * bench.seconds * (1 if side == 'kernel' or bench.wire else 6))
         server = ['redis-server', '--port', '7001', '--bind', at, '--save', '', '--appendonly', 'no', '--protected-mode', 'no']
         with Server(place, side, server):
             out = client(place, side, bench.seconds * 8 + 20, ['redis-benchmark', '-h', at, '-p', '7001', '-t', test, '-c', '50',

@@ -2,7 +2,7 @@
  *
  * Theory of operation. A new image joins a running stack at its first socket, and can do so only where the
  * members before it have their memory (stack/where.h). By then a program that maps at random addresses of its
- * own may have taken some of it. So the library's constructor maps nothing there: no access, no memory, two
+ * own may have taken some of it. So the library's constructor maps nothing there: no access, no memory, three
  * system calls. The start of the stack, or the joining, releases it.
  *
  * RLIMIT_AS counts such addresses. A process that has a limit keeps none free, and one that sets itself a

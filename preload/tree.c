@@ -286,6 +286,8 @@ char *const *tree_env(char *const *envp, const char *place, char **out, char *by
     return out;
 }
 
+static char **whole; /* the environment that tree_env_whole made */
+
 char **tree_env_whole(void)
 {
     char **before = environ, **env;
@@ -298,14 +300,16 @@ char **tree_env_whole(void)
         for (char **e = environ; e && *e; e++)
             env[n++] = *e;
         env[add_saved(env, n)] = NULL;
-        environ = env;
+        whole = environ = env;
     }
     return before;
 }
 
 void tree_env_back(char **before)
 {
-    environ = before;
+    /* Another one by now: a thread's setenv, which may have given back `before`. */
+    if (whole && environ == whole)
+        environ = before;
 }
 
 /* --- the pair --- */

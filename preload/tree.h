@@ -26,7 +26,7 @@ void tree_root_changed(void);
  * program have cleared it. NULL: neither has it. */
 const char *tree_setting(const char *name);
 /* While a stack is started the environment has what it had when the process began. The other one, for
- * tree_env_back. */
+ * tree_env_back; what another thread of the program sets meanwhile stays. */
 char **tree_env_whole(void);
 void tree_env_back(char **before);
 
