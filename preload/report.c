@@ -209,8 +209,7 @@ static unsigned n_poll_devices(void)
 
 static unsigned n_poll_begin(void)
 {
-    (void)COUNT(POLL, poll_begin());
-    return 0;
+    return (unsigned)COUNT(POLL, poll_begin());
 }
 
 static int n_sleep_prepare(struct waiter *w, struct pollfd *p, nfds_t *n, uint64_t *deadline_ns)

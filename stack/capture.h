@@ -63,7 +63,7 @@ struct capture {
     uint32_t look_for;   /* enum capture_event, a mask */
     uint32_t events;     /* seen and not dealt with by the reader; atomic */
     uint64_t seen[4];    /* counters at the last look */
-    uint16_t wake;       /* the reader's wake descriptor (ready.h), WAKE_NONE: it looks from time to time */
+    uint16_t wake;       /* the reader's wake descriptor (ready.h), WAKE_NONE: there is no reader */
     uint8_t sleeps;      /* it is to be woken; atomic */
     uint8_t stop;        /* it is to leave; atomic */
     uint64_t stuck;      /* file.tail when somebody waited for it to move in vain; atomic */

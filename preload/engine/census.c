@@ -19,7 +19,7 @@ const char *census_state(unsigned state)
     return state < CENSUS_TCP_STATES ? names[state] : "";
 }
 
-static struct shard *try_lock(void)
+struct shard *census_lock(void)
 {
     struct shard *sh = &engine.st->shard[0];
 
@@ -64,7 +64,7 @@ bool census_walk(unsigned tables, census_fn *fn, void *arg)
         bool more = tables & q.tables;
 
         while (more) {
-            struct shard *sh = try_lock();
+            struct shard *sh = census_lock();
             unsigned n;
 
             if (!sh)

@@ -15,8 +15,12 @@ struct census {
 };
 
 struct inspect_view;
+struct shard;
 typedef void census_fn(void *arg, unsigned table, const struct inspect_view *v);
 
+/* The lock, waited for no longer than a running owner may have it: who asks must be answered, also of a stack
+ * that was stopped inside. NULL: it stays taken. */
+struct shard *census_lock(void);
 /* Calls fn for each socket of the tables (bits by enum inspect_table). Returns and context as census_take's.
  */
 bool census_walk(unsigned tables, census_fn *fn, void *arg);

@@ -39,21 +39,33 @@
 
 /* --- asking --- */
 
-char *ctl_ask(const char *path, const char *command, size_t *size)
+/* A connection to the socket at path, or -1 with errno. */
+static int dial(const char *path)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), err;
+
+    memcpy(a.sun_path, path, strnlen(path, sizeof a.sun_path - 1));
+    if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof a) == 0)
+        return fd;
+    err = errno;
+    close(fd);
+    errno = err;
+    return -1;
+}
+
+char *ctl_ask(const char *path, const char *command, size_t *size)
+{
     struct pollfd p = {.events = POLLIN};
     size_t len = 0, room = 0;
     char *answer = NULL, line[600];
     ssize_t n = -1;
 
-    memcpy(a.sun_path, path, strnlen(path, sizeof a.sun_path - 1));
-    p.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    p.fd = dial(path);
     if (p.fd < 0)
         return NULL;
     snprintf(line, sizeof line, "%s\n", command);
-    if (connect(p.fd, (struct sockaddr *)&a, sizeof a) == 0 &&
-        send(p.fd, line, strlen(line), MSG_NOSIGNAL) == (ssize_t)strlen(line)) {
+    if (send(p.fd, line, strlen(line), MSG_NOSIGNAL) == (ssize_t)strlen(line)) {
         while (poll(&p, 1, ANSWER_MS) > 0) {
             if (room - len < 4096) {
                 room = room ? 2 * room : 65536;
@@ -107,13 +119,9 @@ static bool is_socket_name(const char *name)
  * make one. */
 static void remove_dead(const char *dir, const char *path)
 {
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-    int lock = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int lock = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd = -1;
 
-    memcpy(a.sun_path, path, strnlen(path, sizeof a.sun_path - 1));
-    if (lock >= 0 && fd >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0 &&
-        connect(fd, (struct sockaddr *)&a, sizeof a) != 0 && errno == ECONNREFUSED)
+    if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0 && (fd = dial(path)) < 0 && errno == ECONNREFUSED)
         unlink(path);
     if (fd >= 0)
         close(fd);
@@ -226,7 +234,6 @@ static int record(const char *name, const char *file)
 /* The descriptor by which one becomes a member of the stack at path (control.h, "join"), or -1. */
 static int ask_join(const char *path)
 {
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
     char line[16], control[CMSG_SPACE(sizeof(int))];
     struct iovec iov = {line, sizeof line};
     struct msghdr msg = {
@@ -235,13 +242,11 @@ static int ask_join(const char *path)
     struct cmsghdr *c;
     int got = -1;
 
-    memcpy(a.sun_path, path, strnlen(path, sizeof a.sun_path - 1));
-    p.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    p.fd = dial(path);
     if (p.fd < 0)
         return -1;
-    if (connect(p.fd, (struct sockaddr *)&a, sizeof a) == 0 && send(p.fd, "join\n", 5, MSG_NOSIGNAL) == 5 &&
-        poll(&p, 1, ANSWER_MS) > 0 && recvmsg(p.fd, &msg, 0) > 0 && (c = CMSG_FIRSTHDR(&msg)) &&
-        c->cmsg_type == SCM_RIGHTS)
+    if (send(p.fd, "join\n", 5, MSG_NOSIGNAL) == 5 && poll(&p, 1, ANSWER_MS) > 0 &&
+        recvmsg(p.fd, &msg, 0) > 0 && (c = CMSG_FIRSTHDR(&msg)) && c->cmsg_type == SCM_RIGHTS)
         memcpy(&got, CMSG_DATA(c), sizeof got);
     close(p.fd);
     return got;

@@ -17,20 +17,6 @@
 #include "metrics.h"
 #include "record.h"
 
-static struct shard *try_lock(void)
-{
-    struct shard *sh = &engine.st->shard[0];
-
-    for (int i = 0; i < 100; i++) {
-        struct timespec pause = {0, 100000};
-
-        if (shard_trylock(sh))
-            return sh;
-        sys2(SYS_nanosleep, &pause, NULL);
-    }
-    return NULL;
-}
-
 static void add_pids(struct text *t)
 {
     bool any = false;
@@ -92,7 +78,7 @@ static void add_links(struct text *t, const struct shard *sh)
 
 static void answer_ls(struct text *t)
 {
-    struct shard *sh = try_lock();
+    struct shard *sh = census_lock();
     struct census c;
 
     text_add(t, "name %s\nkeeper %d\npids", engine.st->name, engine.shared->keeper_pid);

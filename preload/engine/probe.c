@@ -18,7 +18,6 @@
 #define PR_SET_SYSCALL_USER_DISPATCH 59
 #endif
 #define DISPATCH_ON 1 /* PR_SYS_DISPATCH_ON */
-#define HUGE_BYTES  (2u << 20)
 #define RESERVE     (64ull << 30)
 
 static bool has_pidfd(void)
@@ -43,14 +42,6 @@ static bool has_xdp(void)
 static bool has_memfd(void)
 {
     return memfd_create("probe", MFD_CLOEXEC) >= 0;
-}
-
-static bool has_huge_pages(void)
-{
-    int fd = memfd_create("probe", MFD_CLOEXEC | MFD_HUGETLB);
-
-    return fd >= 0 && ftruncate(fd, HUGE_BYTES) == 0 &&
-           mmap(NULL, HUGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0) != MAP_FAILED;
 }
 
 static bool can_reserve(void)
@@ -86,8 +77,8 @@ int probe(void)
         const char *name;
         bool (*question)(void);
     } all[] = {
-        {"pidfd", has_pidfd},     {"dispatch", has_dispatch}, {"xdp", has_xdp},       {"memfd", has_memfd},
-        {"huge", has_huge_pages}, {"reserve", can_reserve},   {"tracing", may_trace},
+        {"pidfd", has_pidfd}, {"dispatch", has_dispatch}, {"xdp", has_xdp},
+        {"memfd", has_memfd}, {"reserve", can_reserve},   {"tracing", may_trace},
     };
 
     for (unsigned i = 0; i < sizeof all / sizeof all[0]; i++) {

@@ -6,7 +6,7 @@
  * - pidfd: pidfd_open; without it the keeper looks after processes from time to time
  * - dispatch: syscall user dispatch
  * - xdp: AF_XDP sockets, in a network namespace of its own where one can be made
- * - memfd, huge: packet memory of small and of huge pages
+ * - memfd: memory to share with children
  * - reserve: 64 GiB of addresses, as the tables of a stack take them
  * - tracing: a process that is no relative can be let out of the stack when it is stopped (Yama)
  * 0. */

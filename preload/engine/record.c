@@ -82,13 +82,20 @@ static int open_dir(void)
     return -EACCES;
 }
 
+static int64_t wall_off_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (int64_t)((uint64_t)ts.tv_sec * NS_IN_S + (uint64_t)ts.tv_nsec - now_ns());
+}
+
 int record_prepare(void)
 {
     const struct tunables *set = &engine.cfg.set;
     struct capture_config cc = {.file_snaplen = (uint32_t)set->capture_snaplen,
                                 .flight_bytes = (uint64_t)set->flight_recorder,
                                 .flight_snaplen = (uint32_t)set->flight_snaplen};
-    struct timespec ts;
     int rc = 0;
 
     if (engine.cfg.capture[0]) {
@@ -102,8 +109,7 @@ int record_prepare(void)
     if (rc || (!cc.file_bytes && !cc.flight_bytes))
         return rc;
     err_fd = fds_dup(2);
-    clock_gettime(CLOCK_REALTIME, &ts);
-    cc.wall_off_ns = (int64_t)((uint64_t)ts.tv_sec * NS_IN_S + (uint64_t)ts.tv_nsec - now_ns());
+    cc.wall_off_ns = wall_off_ns();
     rc = capture_start(&engine.st->shard[0], &cc);
     if (rc)
         log_error("no memory to capture frames: lower capture_buffer or flight_recorder");
@@ -367,13 +373,9 @@ static void deal_with_events(void)
 /* The clock may be set; and who waits for the end of the program's standard error must not wait for us. */
 static void look_around(void)
 {
-    struct timespec ts;
     bool any = false;
 
-    clock_gettime(CLOCK_REALTIME, &ts);
-    __atomic_store_n(&rec.c->wall_off_ns,
-                     (int64_t)((uint64_t)ts.tv_sec * NS_IN_S + (uint64_t)ts.tv_nsec - now_ns()),
-                     __ATOMIC_RELAXED);
+    __atomic_store_n(&rec.c->wall_off_ns, wall_off_ns(), __ATOMIC_RELAXED);
     for (unsigned i = 0; err_fd >= 0 && i < process_slots(); i++)
         any |= process_pid(i) != 0;
     if (!any)

@@ -38,7 +38,7 @@ void record_pace(void);
 void record_start(void);
 /* Something that the flight recorder may look out for. Context: the shard's lock. */
 void record_event(enum capture_event ev);
-/* The last frames, as a pcapng file. Without the lock; takes it. False: there is no flight recorder. */
+/* The last frames, as a pcapng file. The lock is not needed. False: there is no flight recorder. */
 bool record_answer(struct text *t);
 /* The end: what is left is written; waits for that for a bounded time. Context: the shard's lock. */
 void record_leave(struct shard *sh);
