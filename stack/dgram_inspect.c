@@ -98,6 +98,7 @@ static bool view_raw(const struct shard *sh, const struct inspect_query *q, cons
     if (!r->proto || (q->proto && q->proto != r->proto) ||
         !view_dgram(sh, q, &r->d, !ipaddr_is_any(&r->d.pcb.remote.addr), v))
         return false;
+    v->raw = true;
     v->proto = (uint8_t)r->proto;
     v->rport_be = 0;
     v->refs = 1;
@@ -182,15 +183,13 @@ int dgram_inspect_destroy(struct shard *sh, const struct inspect_view *v)
 {
     struct dgram *d = (void *)(uintptr_t)v->place;
 
-    if (v->family == AF_PACKET || v->proto == IPPROTO_ICMP || v->proto == IPPROTO_ICMPV6)
-        return -EOPNOTSUPP;
+    if (!v->raw && v->proto != IPPROTO_UDP && v->proto != IPPROTO_UDPLITE)
+        return -EOPNOTSUPP; /* ping and packet sockets */
     sh->work = &d->pcb;
     list_step();
     d->pcb.so_error = ECONNABORTED;
     pcb_event(sh, &d->pcb, EV_ERR);
-    if (v->proto == IPPROTO_UDP || v->proto == IPPROTO_UDPLITE)
-        return udp_disconnect(sh, (struct udpcb *)d);
-    return raw_disconnect(sh, (struct rawcb *)d);
+    return v->raw ? raw_disconnect(sh, (struct rawcb *)d) : udp_disconnect(sh, (struct udpcb *)d);
 }
 
 void dgram_inspect_count(const struct shard *sh, struct inspect_tally *t)

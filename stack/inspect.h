@@ -69,6 +69,7 @@ struct inspect_view {
     uint8_t timer, retransmits, probes;
     uint8_t shutdown, tos, tclass, v6only;
     bool port_locked, addr_locked; /* bind gave them */
+    bool raw;                      /* a raw socket: proto may be anybody's */
     uint32_t expires_ms;           /* until the timer is due */
     uint32_t rqueue, wqueue;       /* bytes; a listener: connections in its queue, and the queue's bound */
     uint32_t uid, ino;

@@ -89,7 +89,7 @@ bool inspect_find(const struct shard *sh, const struct inspect_query *want, cons
 
 int inspect_destroy(struct shard *sh, const struct inspect_view *v)
 {
-    if (v->proto != IPPROTO_TCP || v->family == AF_PACKET)
+    if (v->raw || v->proto != IPPROTO_TCP)
         return dgram_inspect_destroy(sh, v);
     tcp_inspect_destroy(sh, v);
     return 0;

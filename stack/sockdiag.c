@@ -159,7 +159,7 @@ static void put_options(struct nl_out *o, const struct inspect_view *v)
 {
     struct inet_diag_sockopt opt = {
         .recverr = !!(v->flags & (PCB_RECVERR | PCB_RECVERR6)),
-        .is_icsk = v->proto == IPPROTO_TCP,
+        .is_icsk = v->proto == IPPROTO_TCP && !v->raw,
         .mc_loop = 1,
         .mc_all = 1,
     };

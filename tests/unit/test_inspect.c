@@ -9,6 +9,7 @@
 #include "../../stack/inspect_filter.h"
 #include "../../stack/procnet.h"
 #include "../../stack/procsys.h"
+#include "../../stack/raw.h"
 #include "tcp_env.h"
 
 #define ALL UINT32_MAX
@@ -118,6 +119,29 @@ Test(inspect, a_connection_is_found_by_its_names_and_ended)
     tcp_pair_flush(p, 0);
     tcp_pair_run_ms(p, 100);
     cr_assert_eq(b->state, TCPS_CLOSE, "its peer is told");
+}
+
+/* A raw socket's protocol may be one that has sockets of its own, which it is none of. */
+Test(inspect, a_raw_socket_is_ended_as_one_whatever_its_protocol)
+{
+    static const int protocols[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE, IPPROTO_ICMP, 253};
+    struct env *e = env_stack(&(struct env_config){0});
+
+    for (unsigned i = 0; i < sizeof protocols / sizeof protocols[0]; i++) {
+        struct inspect_query q = {
+            .tables = 1u << INSPECT_RAW, .family = AF_INET, .proto = (uint8_t)protocols[i]};
+        struct rawcb *r = raw_open(e->sh, 0, protocols[i]);
+        struct ipaddr peer = ipaddr_v4(ENV_PEER_IP);
+        struct inspect_view v;
+
+        r->d.pcb.remote.addr = peer;
+        cr_assert(inspect_find(e->sh, &q, &IPADDR_ANY, &peer, 0, INSPECT_NO_COOKIE, &v));
+        cr_assert_eq(v.place, (uintptr_t)r);
+        cr_assert_eq(inspect_destroy(e->sh, &v), 0);
+        cr_assert_eq(r->d.pcb.so_error, ECONNABORTED);
+        cr_assert(ipaddr_is_any(&r->d.pcb.remote.addr), "it is a raw socket without a peer");
+        cr_assert_eq(r->proto, protocols[i]);
+    }
 }
 
 /* ---- filters ---- */
