@@ -26,7 +26,7 @@
     X(IP_IN_ECT1, "IpExtInECT1Pkts")                                                                         \
     X(IP_IN_ECT0, "IpExtInECT0Pkts")                                                                         \
     X(IP_IN_CE, "IpExtInCEPkts")                                                                             \
-    X(IP_TRUNC, "IpInTruncatedPkts")                                                                         \
+    X(IP_TRUNC, "IpExtInTruncatedPkts")                                                                      \
     X(IP_CSUM, "IpExtInCsumErrors")                                                                          \
     X(IP_ADDR, "IpInAddrErrors")                                                                             \
     X(IP_PROTO, "IpInUnknownProtos")                                                                         \

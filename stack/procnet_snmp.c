@@ -223,6 +223,19 @@ void procnet_snmp6(const struct stack *st, struct lines *o)
 
 /* ---- sockets ---- */
 
+/* Datagrams being put together, and the bytes that this takes. */
+static void add_frag(const struct stack *st, struct lines *o, const char *name, bool v6)
+{
+    uint32_t n = 0;
+    uint64_t mem = 0;
+
+    for (uint32_t i = 0; i < st->nshard; i++) {
+        n += __atomic_load_n(&st->shard[i].frag->v[v6].n, __ATOMIC_RELAXED);
+        mem += __atomic_load_n(&st->shard[i].frag->v[v6].mem, __ATOMIC_RELAXED);
+    }
+    lines_add(o, "%s: inuse %u memory %llu\n", name, n, (unsigned long long)mem);
+}
+
 void procnet_sockstat(const struct stack *st, struct lines *o)
 {
     struct inspect_tally t;
@@ -230,9 +243,10 @@ void procnet_sockstat(const struct stack *st, struct lines *o)
     inspect_count(st, &t);
     lines_add(o,
               "sockets: used %u\nTCP: inuse %u orphan %u tw %u alloc %u mem %u\nUDP: inuse %u mem %u\n"
-              "UDPLITE: inuse %u\nRAW: inuse %u\nFRAG: inuse %u memory %u\n",
+              "UDPLITE: inuse %u\nRAW: inuse %u\n",
               t.sockets, t.tcp_inuse[0], t.tcp_orphan, t.tcp_tw, t.tcp_alloc, t.tcp_pages, t.udp[0],
-              t.udp_pages, t.udplite[0], t.raw[0], 0, 0);
+              t.udp_pages, t.udplite[0], t.raw[0]);
+    add_frag(st, o, "FRAG", false);
 }
 
 void procnet_sockstat6(const struct stack *st, struct lines *o)
@@ -240,7 +254,7 @@ void procnet_sockstat6(const struct stack *st, struct lines *o)
     struct inspect_tally t;
 
     inspect_count(st, &t);
-    lines_add(
-        o, "TCP6: inuse %u\nUDP6: inuse %u\nUDPLITE6: inuse %u\nRAW6: inuse %u\nFRAG6: inuse %u memory %u\n",
-        t.tcp_inuse[1], t.udp[1], t.udplite[1], t.raw[1], 0, 0);
+    lines_add(o, "TCP6: inuse %u\nUDP6: inuse %u\nUDPLITE6: inuse %u\nRAW6: inuse %u\n", t.tcp_inuse[1],
+              t.udp[1], t.udplite[1], t.raw[1]);
+    add_frag(st, o, "FRAG6", true);
 }

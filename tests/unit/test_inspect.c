@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../../stack/frag.h"
 #include "../../stack/inspect_filter.h"
 #include "../../stack/procnet.h"
 #include "../../stack/procsys.h"
@@ -332,7 +333,13 @@ Test(procnet, counters_by_their_names)
     the_shard = e->sh;
     e->sh->count[COUNT_TCP_TIMEOUT] = 4711;
     e->sh->count[COUNT_IP6_REASM_FAIL] = 815;
+    e->sh->count[COUNT_IP_TRUNC] = 1147;
+    e->sh->frag->v[0].n = 2;
+    e->sh->frag->v[0].mem = 3000;
     cr_assert(strstr(read_all("netstat"), " 4711 "));
+    cr_assert(strstr(read_all("netstat"), "\nIpExt: 0 1147 0 "));
+    cr_assert(strstr(read_all("sockstat"), "\nFRAG: inuse 2 memory 3000\n"));
+    cr_assert(strstr(read_all("sockstat6"), "\nFRAG6: inuse 0 memory 0\n"));
     cr_assert(strstr(read_all("snmp6"), "Ip6ReasmFails                   \t815\n"));
 }
 
