@@ -186,9 +186,9 @@ static void tell_options(struct text *t, const struct report *r)
 static bool is_trouble(const char *name)
 {
     static const char *const parts[] = {
-        "Drop",      "Discard",  "Err",      "Fail",    "NoRoutes",    "NoPorts",     "Unknown",
-        "Malformed", "NotForUs", "Overflow", "Full",    "Runt",        "Unreachable", "Truncated",
-        "Timeout",   "Abort",    "NoMem",    "Stacked", "OutOfWindow", "Rejected",    "Resets"};
+        "Drop",     "Discard",  "Err",    "Fail",      "NoRoutes",    "NoPorts",     "Unknown",   "Malformed",
+        "NotForUs", "Overflow", "QFull",  "QueueFull", "Runt",        "Unreachable", "Truncated", "Timeout",
+        "Abort",    "ShuntNo",  "TxLost", "Stacked",   "OutOfWindow", "Rejected",    "Resets"};
 
     for (unsigned i = 0; i < sizeof parts / sizeof parts[0]; i++)
         if (strstr(name, parts[i]))
