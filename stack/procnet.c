@@ -18,7 +18,7 @@ static const struct file {
     procnet_counts *counts; /* or sockets: */
     uint32_t tables;
     uint16_t family;
-    uint8_t proto, form;
+    uint8_t form;
 } files[] = {
     {"tcp", .tables = INSPECT_TCP, .family = AF_INET, .form = FORM_TCP},
     {"tcp6", .tables = INSPECT_TCP, .family = AF_INET6, .form = FORM_TCP6},
@@ -222,8 +222,7 @@ static uint32_t line_number(enum procnet_form form, const struct inspect_view *v
 static bool read_sockets(const struct file *f, struct procnet_at *at, struct lines *o,
                          struct shard *(*enter)(void), void (*leave)(struct shard *sh))
 {
-    struct inspect_query q = {
-        .tables = f->tables, .states = ANY_STATE, .family = f->family, .proto = f->proto};
+    struct inspect_query q = {.tables = f->tables, .states = ANY_STATE, .family = f->family};
     struct inspect_view v[INSPECT_PIECE];
     struct shard *sh;
     unsigned n;

@@ -155,8 +155,8 @@ static void route6_line(struct lines *o, const struct stack *st, const struct ro
               route_flags(r) | (r->kind != ROUTE_UNICAST ? RTF6_NONEXTHOP : 0u), st->ifn[r->ifindex].name);
 }
 
-/* Routes of one family, by length, shortest first when short_first is true: step is 1 + which length, bucket
- * and skip say where in the table. The table is gone through once a length that there is. */
+/* Routes of one family, by length (step: 1 + how many lengths are done); bucket and skip say where in the
+ * table. The table is gone through once a length that there is. */
 static bool routes(struct shard *sh, struct procnet_at *at, struct lines *o, bool v4)
 {
     const struct route_table *t = sh->st->routes;

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tcp_cc.h"
+
 enum how { NUMBER, NAMES, ALLOWED, PAIR, TRIPLE };
 
 /* Where Linux has the settings, and in which form; by the names of tunable.h. */
@@ -113,19 +115,18 @@ static int64_t number(const struct tunables *t, size_t at)
 
 static int names(int64_t mask, char *buf, size_t room)
 {
-    static const char *const algorithms[] = {"cubic", "reno", "bbr", "dctcp"}; /* tcp_cc_table's order */
     int n = 0;
 
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i <= TCP_CC_DCTCP; i++)
         if (mask >> i & 1)
-            n += snprintf(buf + n, room - (size_t)n, "%s%s", n ? " " : "", algorithms[i]);
+            n += snprintf(buf + n, room - (size_t)n, "%s%s", n ? " " : "", tcp_cc_table[i]->name);
     n += snprintf(buf + n, room - (size_t)n, "\n");
     return n;
 }
 
 static int show(const struct tunables *t, const struct entry *e, char *buf, size_t room)
 {
-    long long v = e->at == SIZE_MAX ? 15 : number(t, e->at), v2 = number(t, e->at2);
+    long long v = e->at == SIZE_MAX ? -1 : number(t, e->at), v2 = number(t, e->at2);
 
     switch (e->how) {
     case NAMES:

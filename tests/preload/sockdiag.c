@@ -118,16 +118,25 @@ static int ask_all(int family, int protocol, unsigned ext, unsigned state)
 
 #define EXT(x) (1u << (INET_DIAG_##x - 1))
 
+/* A listener at *a, a connection to it, and the end of that which was accepted. What is on the listener's
+ * port is shown. */
+static void listen_and_connect(struct sockaddr_in *a, int *l, int *c, int *s)
+{
+    *l = listen4(a);
+    *c = tcp4();
+    open_diag();
+    local_port = a->sin_port;
+    NEED(connect(*c, SA(*a)) == 0);
+    *s = accept(*l, NULL, NULL);
+    NEED(*s >= 0);
+}
+
 CHECK(states_of_tcp)
 {
     struct sockaddr_in a;
-    int l = listen4(&a), c = tcp4(), s;
+    int l, c, s;
 
-    open_diag();
-    local_port = a.sin_port;
-    NEED(connect(c, SA(a)) == 0);
-    s = accept(l, NULL, NULL);
-    NEED(s >= 0);
+    listen_and_connect(&a, &l, &c, &s);
     V(ask_all(AF_INET, IPPROTO_TCP, 0, -1u) > 0);
     R(send(c, "hello", 5, 0));
     R(shutdown(c, SHUT_WR));
@@ -141,13 +150,9 @@ CHECK(states_of_tcp)
 CHECK(attributes)
 {
     struct sockaddr_in a;
-    int l = listen4(&a), c = tcp4(), s;
+    int l, c, s;
 
-    open_diag();
-    local_port = a.sin_port;
-    NEED(connect(c, SA(a)) == 0);
-    s = accept(l, NULL, NULL);
-    NEED(s >= 0);
+    listen_and_connect(&a, &l, &c, &s);
     for (unsigned i = 0; i < 8; i++) {
         show("extension", "%u", i);
         ask_all(AF_INET, IPPROTO_TCP, 1u << i, -1u);
@@ -190,13 +195,11 @@ CHECK(one_by_its_names)
 {
     struct sockaddr_in a, b;
     socklen_t len = sizeof b;
-    int l = listen4(&a), c = tcp4();
     struct request q;
+    int l, c, s;
 
-    open_diag();
-    local_port = a.sin_port;
-    NEED(connect(c, SA(a)) == 0 && getsockname(c, (struct sockaddr *)&b, &len) == 0);
-    NEED(accept(l, NULL, NULL) >= 0);
+    listen_and_connect(&a, &l, &c, &s);
+    NEED(getsockname(c, (struct sockaddr *)&b, &len) == 0);
     q = exact(SOCK_DIAG_BY_FAMILY, &a, &b);
     V(ask(&q, q.h.nlmsg_len));
     q.r.id.idiag_cookie[0] = 12345;
@@ -212,15 +215,13 @@ CHECK(ending)
 {
     struct sockaddr_in a, b;
     socklen_t len = sizeof b;
-    int l = listen4(&a), c = tcp4(), s;
     struct request q;
     char buf[4];
+    int l, c, s;
 
-    open_diag();
+    listen_and_connect(&a, &l, &c, &s);
     local_port = 0xffff;
-    NEED(connect(c, SA(a)) == 0 && getsockname(c, (struct sockaddr *)&b, &len) == 0);
-    s = accept(l, NULL, NULL);
-    NEED(s >= 0);
+    NEED(getsockname(c, (struct sockaddr *)&b, &len) == 0);
     q = exact(DESTROY, &b, &a);
     R(ask(&q, q.h.nlmsg_len));
     R(recv(c, buf, 4, 0));

@@ -148,7 +148,6 @@ def word(w):
     w = re.sub(r'pid=\d+', 'pid=PID', w)
     w = re.sub(r'^\d+/python3', 'PID/python3', w)
     w = re.sub(r'(?<=[\].0-9*:]:)(?!7\d{3}$)\d{4,5}$', 'P', w)
-    w = re.sub(r'(:\d{4})->', r'\1->', w)
     w = re.sub(r':(?!7\d{3}\b)\d{4,5}\b', ':P', w)
     w = re.sub(r'timewait,\d+(\.\d+)?(sec|ms)', 'timewait,T', w)
     w = re.sub(r'keepalive,[^,]*', 'keepalive,T', w)
@@ -168,8 +167,6 @@ def normal(command, text):
             words[5] = 'INODE'
         if command.startswith('ifconfig'):
             words = [re.sub(r'^\(?\d+(\.\d+)?$', 'N', w) for w in words]
-        if ' -' in command and re.search(r'^ss .*[mi]', command) and not line[:1].isspace():
-            pass
         words = [w for w in words if not w.startswith('cgroup:')]
         lines.append(' '.join(words))
     return sorted(lines)
