@@ -354,10 +354,11 @@ static void make_flight_file(uint32_t ev)
         rec.c->look_for = 0;
 }
 
-/* What the flight recorder looked out for has come. */
+/* What the flight recorder looked out for has come. It counts as pending until it is written: so long the
+ * ring stays frozen, whoever else reads it (record_answer). */
 static void deal_with_events(void)
 {
-    uint32_t ev = __atomic_exchange_n(&rec.c->events, 0, __ATOMIC_ACQUIRE);
+    uint32_t ev = __atomic_load_n(&rec.c->events, __ATOMIC_ACQUIRE);
     uint64_t now = now_ns();
 
     if (!ev)
@@ -367,7 +368,8 @@ static void deal_with_events(void)
         rec.event_ns = now;
         make_flight_file(ev);
     }
-    capture_freeze(&rec.c->flight, false);
+    if (!__atomic_and_fetch(&rec.c->events, ~ev, __ATOMIC_ACQ_REL))
+        capture_freeze(&rec.c->flight, false);
 }
 
 /* The clock may be set; and who waits for the end of the program's standard error must not wait for us. */
