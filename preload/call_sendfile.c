@@ -88,8 +88,7 @@ static ssize_t stack_sendfile(int out, int in, off_t *off, size_t n)
 {
     if (fd_is_stack(in) || fd_has(out, FD_EPSET))
         return -EINVAL;
-    int flags = libc.fcntl(in, F_GETFL, NULL);
-    if (flags < 0 || (flags & O_ACCMODE) == O_WRONLY || (flags & O_PATH))
+    if (!may(in, O_WRONLY))
         return -EBADF;
     if (off && !USER_WRITABLE(off, sizeof(*off)))
         return -EFAULT;

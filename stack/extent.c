@@ -178,7 +178,7 @@ struct extent *extent_find(struct stack *st, const struct extent_id *id, uint32_
     for (struct extent *e = *bucket_of(c, id, index); e; e = e->next) {
         if (e->id.ino != id->ino || e->index != index || e->id.dev != id->dev)
             continue;
-        if (!same(&e->id, id)) { /* the file was changed: this is of the past */
+        if (!same(&e->id, id) || st->shard[0].now_ns >= e->until_ns) { /* of the past, or perhaps so */
             extent_forget(st, e);
             return NULL;
         }
@@ -285,6 +285,7 @@ void extent_put(struct stack *st, struct extent *e, const struct extent_id *id, 
     }
     e->id = *id;
     e->index = index;
+    e->until_ns = st->shard[0].now_ns + EXTENT_FRESH_NS;
     at = bucket_of(c, id, index);
     e->next = *at;
     e->state = EXTENT_KEPT;

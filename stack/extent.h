@@ -12,9 +12,10 @@
  * files: so an extent is kept only if the file was seen with these very times EXTENT_SETTLE_NS before it was
  * read (extent_settled). And a file system that keeps times loosely, or elsewhere: so only those of this
  * machine that are known not to are trusted (extent_load). What a program stores through a shared mapping
- * shows when the kernel notes it, with the times; a call may send what was there before. A file that becomes
- * shorter, at any moment, faults nowhere: extents are read, not mapped. What is not kept (young files, very
- * large ones) is read into an extent as well, whose last reference is its end.
+ * changes the times at its first store to a page, and not again until the page was written back; on tmpfs
+ * never again. So what is kept is read anew after EXTENT_FRESH_NS. A file that becomes shorter, at any
+ * moment, faults nowhere: extents are read, not mapped. What is not kept (young files, very large ones) is
+ * read into an extent as well, whose last reference is its end.
  *
  * States. FREE: on its class's list. LOADING: one process reads into it, without the lock; on no list.
  * KEPT: in the index and on the LRU list. LOOSE: not in the index, its references run out; a list in order of
@@ -34,6 +35,7 @@
 
 #define EXTENT_BYTES     65536u
 #define EXTENT_SETTLE_NS 150000000ull
+#define EXTENT_FRESH_NS  1000000000ull /* how long what is kept is believed */
 /* References from the send queue. Each may be split, down to a segment, and be sent again from another
  * buffer; DPDK counts to 65535. */
 #define EXTENT_REFS_MAX 512
@@ -56,6 +58,7 @@ struct extent {
     int32_t owner;  /* LOADING: the process that reads */
     uint8_t class, state;
     struct extent_id id; /* KEPT */
+    uint64_t until_ns;   /* KEPT: when it is to be read anew, by the shard's clock */
 };
 
 /* Makes the cache in mem, of EAL's shared memory, aligned to EXTENT_BYTES. 0 or -ENOMEM. Without it

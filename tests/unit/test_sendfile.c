@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "../../stack/api_int.h"
-#include "env.h"
+#include "env_sock.h"
 
 #define FILE_BYTES 500000
 
@@ -43,21 +43,6 @@ static void start(void)
     cr_assert_eq(write(file, content, sizeof content), (ssize_t)sizeof content);
 }
 
-static size_t drain(char *buf, size_t len)
-{
-    size_t got = 0;
-
-    for (;;) {
-        struct iovec iov = {buf + got, len - got};
-        struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-        ssize_t n = len > got ? api.recvmsg(at(5), &m, 0, 0) : 0;
-
-        if (n <= 0)
-            return got;
-        got += (size_t)n;
-    }
-}
-
 Test(sendfile, whole_file_in_rounds)
 {
     static char got[FILE_BYTES + 1];
@@ -69,7 +54,7 @@ Test(sendfile, whole_file_in_rounds)
         ssize_t n = api.sendfile(at(4), file, &off, sizeof content - (size_t)off);
 
         cr_assert(n > 0 || n == -EAGAIN || off == (off_t)sizeof content, "%zd", n);
-        rcvd += drain(got + rcvd, sizeof got - rcvd);
+        rcvd += sock_drain(&api, 5, got + rcvd, sizeof got - rcvd);
     }
     cr_assert_eq(rcvd, sizeof content);
     cr_assert_eq(off, (off_t)sizeof content);
@@ -84,7 +69,7 @@ Test(sendfile, part_from_an_offset)
     start();
     cr_assert_eq(api.sendfile(at(4), file, &off, 5000), 5000);
     cr_assert_eq(off, 17345);
-    cr_assert_eq(drain(got, sizeof got), 5000);
+    cr_assert_eq(sock_drain(&api, 5, got, sizeof got), 5000);
     cr_assert_eq(memcmp(got, content + 12345, 5000), 0);
 }
 
@@ -95,7 +80,7 @@ Test(sendfile, the_end_of_the_file_is_the_end)
 
     start();
     cr_assert_eq(api.sendfile(at(4), file, &off, 100000), 100, "short");
-    cr_assert_eq(drain(got, sizeof got), 100, "and not held back for more");
+    cr_assert_eq(sock_drain(&api, 5, got, sizeof got), 100, "and not held back for more");
     cr_assert_eq(api.sendfile(at(4), file, &off, 100), 0);
     off = FILE_BYTES * 2;
     cr_assert_eq(api.sendfile(at(4), file, &off, 100), 0);
