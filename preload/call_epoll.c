@@ -417,9 +417,10 @@ EXPORT int epoll_wait(int epfd, struct epoll_event *ev, int max, int ms)
     if (!fd_is_stack(epfd) && ms != 0 && older_matters())
         return older_wait(epfd, ev, max, ms, NULL, NULL);
     if (!fd_is_stack(epfd) || (ms == 0 && kernel_only(epfd)))
-        return libc.epoll_wait(epfd, ev, max, ms);
+        return older_calling() ? older_filter(epfd, ev, libc.epoll_wait(epfd, ev, max, ms))
+                               : libc.epoll_wait(epfd, ev, max, ms);
     if (kernel_only(epfd)) {
-        int n = libc.epoll_wait(epfd, ev, max, 0);
+        int n = older_filter(epfd, ev, libc.epoll_wait(epfd, ev, max, 0));
         if (n != 0)
             return n;
     }
@@ -431,7 +432,8 @@ EXPORT int epoll_pwait(int epfd, struct epoll_event *ev, int max, int ms, const 
     if (!fd_is_stack(epfd) && ms != 0 && older_matters())
         return older_wait(epfd, ev, max, ms, NULL, mask);
     if (!fd_is_stack(epfd) || (ms == 0 && kernel_only(epfd)))
-        return libc.epoll_pwait(epfd, ev, max, ms, mask);
+        return older_calling() ? older_filter(epfd, ev, libc.epoll_pwait(epfd, ev, max, ms, mask))
+                               : libc.epoll_pwait(epfd, ev, max, ms, mask);
     return (int)to_errno(stack_epoll_wait(epfd, ev, max, of_ms(ms), mask));
 }
 

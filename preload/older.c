@@ -31,7 +31,7 @@ static int highest; /* that ever had one */
 static struct {
     int epfd, fd, times;
 } calls[CALLS_MAX];
-static int ncalls;
+int older_ncalls;
 static pthread_mutex_t calls_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static uint64_t mark(void)
@@ -59,7 +59,7 @@ static void seen(int epfd)
 
     guard_enter();
     pthread_mutex_lock(&calls_lock);
-    for (int i = 0; i < ncalls; i++) {
+    for (int i = 0; i < older_ncalls; i++) {
         if (calls[i].epfd != epfd)
             continue;
         if (__atomic_load_n(&sleepers[epfd], __ATOMIC_SEQ_CST) && calls[i].times-- > 0 &&
@@ -67,8 +67,8 @@ static void seen(int epfd)
             continue;
         libc.epoll_ctl(epfd, EPOLL_CTL_DEL, calls[i].fd, NULL);
         libc.close(calls[i].fd);
-        calls[i] = calls[ncalls - 1];
-        __atomic_store_n(&ncalls, ncalls - 1, __ATOMIC_SEQ_CST);
+        calls[i] = calls[older_ncalls - 1];
+        __atomic_store_n(&older_ncalls, older_ncalls - 1, __ATOMIC_SEQ_CST);
         i--;
     }
     pthread_mutex_unlock(&calls_lock);
@@ -79,7 +79,7 @@ int older_filter(int epfd, struct epoll_event *ev, int n)
 {
     int kept = 0;
 
-    if (__builtin_expect(__atomic_load_n(&ncalls, __ATOMIC_RELAXED) == 0, 1) || n <= 0)
+    if (__builtin_expect(!older_calling(), 1) || n <= 0)
         return n;
     for (int i = 0; i < n; i++)
         if (ev[i].data.u64 != mark())
@@ -97,7 +97,7 @@ int older_leave(int epfd, struct epoll_event *ev, int n)
         return n;
     bool last = __atomic_sub_fetch(&sleepers[epfd], 1, __ATOMIC_SEQ_CST) == 0;
     n = older_filter(epfd, ev, n);
-    if (last && __atomic_load_n(&ncalls, __ATOMIC_SEQ_CST))
+    if (last && __atomic_load_n(&older_ncalls, __ATOMIC_SEQ_CST))
         seen(epfd);
     errno = e;
     return n;
@@ -127,11 +127,11 @@ void older_wake(int epfd)
         return;
     guard_enter();
     pthread_mutex_lock(&calls_lock);
-    if (ncalls < CALLS_MAX && (fd = new_number()) >= 0) {
-        calls[ncalls].epfd = epfd;
-        calls[ncalls].fd = fd;
-        calls[ncalls].times = 2 * n + 8;
-        __atomic_store_n(&ncalls, ncalls + 1, __ATOMIC_SEQ_CST);
+    if (older_ncalls < CALLS_MAX && (fd = new_number()) >= 0) {
+        calls[older_ncalls].epfd = epfd;
+        calls[older_ncalls].fd = fd;
+        calls[older_ncalls].times = 2 * n + 8;
+        __atomic_store_n(&older_ncalls, older_ncalls + 1, __ATOMIC_SEQ_CST);
         libc.epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev);
     }
     pthread_mutex_unlock(&calls_lock);
@@ -146,7 +146,7 @@ void older_child(void)
 {
     pthread_mutex_init(&calls_lock, NULL);
     memset(sleepers, 0, ((size_t)highest + 1) * sizeof sleepers[0]);
-    for (int i = 0; i < ncalls; i++)
+    for (int i = 0; i < older_ncalls; i++)
         libc.close(calls[i].fd);
-    ncalls = 0;
+    older_ncalls = 0;
 }

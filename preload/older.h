@@ -22,6 +22,12 @@ int older_leave(int epfd, struct epoll_event *ev, int n);
 void older_wake(int epfd);
 /* Takes what older_wake put into the set from n events of epfd (n < 0: an error); the new n. */
 int older_filter(int epfd, struct epoll_event *ev, int n);
+/* Might a set hold what older_wake puts in? Then older_filter sees what any wait on it gives. */
+extern int older_ncalls;
+static inline bool older_calling(void)
+{
+    return __atomic_load_n(&older_ncalls, __ATOMIC_RELAXED) != 0;
+}
 /* In a forked child: no other thread sleeps. */
 void older_child(void);
 

@@ -145,23 +145,50 @@ static void *canceled(void *arg)
     return arg;
 }
 
-CHECK(cancelled_in_it)
+/* A thread is cancelled while it sleeps in the set. */
+static void cancel_one(void)
 {
-    struct epoll_event ev = {.events = EPOLLIN, .data.u32 = 7};
-    struct sockaddr_in at;
     pthread_t th;
     void *end;
-    int l;
 
-    if (!fresh())
-        return;
     ep = epoll_create1(0);
     NEED(pthread_create(&th, NULL, canceled, NULL) == 0);
     usleep(20000);
     R(pthread_cancel(th));
     pthread_join(th, &end);
     R(end == PTHREAD_CANCELED);
+}
+
+CHECK(cancelled_in_it)
+{
+    struct epoll_event ev = {.events = EPOLLIN, .data.u32 = 7};
+    struct sockaddr_in at;
+    int l;
+
+    if (!fresh())
+        return;
+    cancel_one();
     l = listener(&at);
     R(epoll_ctl(ep, EPOLL_CTL_ADD, l, &ev));
     R(epoll_wait(ep, &ev, 1, 100));
+}
+
+/* The set is the kernel's alone again before anybody came out of it. */
+CHECK(socket_added_and_removed)
+{
+    struct epoll_event ev = {.events = EPOLLIN, .data.u32 = 7};
+    struct sockaddr_in at;
+    int l;
+
+    if (!fresh())
+        return;
+    for (int i = 0; i < 3; i++) {
+        cancel_one();
+        l = i ? socket(AF_INET, SOCK_STREAM, 0) : listener(&at);
+        R(epoll_ctl(ep, EPOLL_CTL_ADD, l, &ev));
+        R(epoll_ctl(ep, EPOLL_CTL_DEL, l, NULL));
+        R(i == 2 ? epoll_wait(ep, &ev, 1, 10)
+          : i    ? epoll_pwait(ep, &ev, 1, 0, NULL)
+                 : epoll_wait(ep, &ev, 1, 0));
+    }
 }
