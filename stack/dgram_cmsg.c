@@ -388,18 +388,13 @@ static int ctl_one(const struct shard *sh, const struct dgram *d, const struct c
 int dgram_ctl_parse(const struct shard *sh, const struct dgram *d, const struct msghdr *msg, bool v4,
                     struct dgram_tx *tx)
 {
-    int r = 0;
+    struct cmsghdr *c = NULL;
+    int r, err;
 
-    if (!msg->msg_control || !msg->msg_controllen)
-        return 0;
-    if (!user_readable(msg->msg_control, msg->msg_controllen))
-        return -EFAULT;
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c && !r; c = CMSG_NXTHDR((struct msghdr *)msg, c)) {
-        size_t room = (size_t)((char *)msg->msg_control + msg->msg_controllen - (char *)c);
-
-        if (c->cmsg_len < CMSG_LEN(0) || c->cmsg_len > room)
-            return -EINVAL;
-        r = ctl_one(sh, d, c, v4, tx);
+    while ((r = msg_next_ctl(msg, &c)) > 0) {
+        err = ctl_one(sh, d, c, v4, tx);
+        if (err)
+            return err;
     }
     return r;
 }

@@ -25,6 +25,19 @@ void msg_put_ctl(struct msghdr *msg, size_t *used, int level, int type, const vo
     *used += CMSG_SPACE(len) < left ? CMSG_SPACE(len) : left;
 }
 
+int msg_next_ctl_slow(const struct msghdr *msg, struct cmsghdr **c)
+{
+    size_t left;
+
+    if (!*c && !user_readable(msg->msg_control, msg->msg_controllen))
+        return -EFAULT;
+    *c = *c ? CMSG_NXTHDR((struct msghdr *)msg, *c) : CMSG_FIRSTHDR(msg);
+    if (!*c)
+        return 0;
+    left = msg->msg_controllen - (size_t)((char *)*c - (char *)msg->msg_control);
+    return (*c)->cmsg_len < CMSG_LEN(0) || (*c)->cmsg_len > left ? -EINVAL : 1;
+}
+
 ssize_t msg_scatter(const struct rte_mbuf *m, uint32_t off, const struct msghdr *msg)
 {
     uint32_t at = off, left = m->pkt_len - off;

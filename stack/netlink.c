@@ -594,19 +594,14 @@ static void receive(struct shard *sh, struct netlinkcb *nl, const uint8_t *p, ui
 /* __scm_send: credentials are taken, and are the caller's own. */
 static int check_control(const struct msghdr *msg)
 {
-    if (!msg->msg_control || !msg->msg_controllen)
-        return 0;
-    if (!user_readable(msg->msg_control, msg->msg_controllen))
-        return -EFAULT;
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR((struct msghdr *)msg, c)) {
-        if (c->cmsg_len < CMSG_LEN(0) ||
-            c->cmsg_len > msg->msg_controllen - (size_t)((char *)c - (char *)msg->msg_control))
-            return -EINVAL;
+    struct cmsghdr *c = NULL;
+    int r;
+
+    while ((r = msg_next_ctl(msg, &c)) > 0)
         if (c->cmsg_level == SOL_SOCKET &&
             (c->cmsg_type != SCM_CREDENTIALS || c->cmsg_len != CMSG_LEN(3 * sizeof(int))))
             return -EINVAL;
-    }
-    return 0;
+    return r;
 }
 
 /* The program's bytes into t->in. */

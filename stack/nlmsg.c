@@ -37,18 +37,13 @@ void *nlmsg_begin(struct nl_out *o, uint16_t type, uint16_t flags, uint32_t seq,
     return (char *)h + NLMSG_HDRLEN;
 }
 
-void nlmsg_cancel(struct nl_out *o, void *hdr)
-{
-    o->len = (uint32_t)((uint8_t *)head_of(hdr) - o->buf);
-    o->full = false;
-}
-
 bool nlmsg_end(struct nl_out *o, void *hdr)
 {
     struct nlmsghdr *h = head_of(hdr);
 
     if (o->full) {
-        nlmsg_cancel(o, hdr);
+        o->len = (uint32_t)((uint8_t *)h - o->buf);
+        o->full = false;
         return false;
     }
     h->nlmsg_len = (uint32_t)(o->buf + o->len - (uint8_t *)h);
@@ -148,12 +143,6 @@ static int check(const struct nlattr *a, const struct nla_policy *p, struct nl_c
         break;
     case NLA_NEST:
         err = len && len < NLA_HDRLEN ? -ERANGE : 0;
-        break;
-    case NLA_FLAG:
-        err = len ? -ERANGE : 0;
-        break;
-    case NLA_REJECT:
-        err = -EINVAL;
         break;
     }
     if (err) {

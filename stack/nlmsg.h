@@ -39,8 +39,6 @@ void *nlmsg_begin(struct nl_out *o, uint16_t type, uint16_t flags, uint32_t seq,
                   uint32_t hdr);
 /* Ends the message whose family header is at hdr. False: it did not fit and is taken back. */
 bool nlmsg_end(struct nl_out *o, void *hdr);
-/* Takes the message back. */
-void nlmsg_cancel(struct nl_out *o, void *hdr);
 
 /* Attributes. Each does nothing once the message does not fit. */
 void nla_put(struct nl_out *o, uint16_t type, const void *data, uint32_t len);
@@ -73,8 +71,6 @@ enum nla_kind {
     NLA_EXACT,  /* a number of len bytes */
     NLA_STRING, /* at most len bytes and a 0, which may be missing */
     NLA_NEST,   /* attributes */
-    NLA_FLAG,   /* its being there says it all */
-    NLA_REJECT, /* must not be there */
 };
 
 struct nla_policy {
@@ -93,10 +89,6 @@ struct nla_policy {
 #define NLA_U32                                                                                              \
     {                                                                                                        \
         1, NLA_EXACT, 4                                                                                      \
-    }
-#define NLA_U64                                                                                              \
-    {                                                                                                        \
-        1, NLA_EXACT, 8                                                                                      \
     }
 #define NLA_BYTES(n)                                                                                         \
     {                                                                                                        \
@@ -137,25 +129,9 @@ static inline const void *nla_data(const struct nlattr *a)
 {
     return (const char *)a + NLA_HDRLEN;
 }
-static inline uint8_t nla_u8(const struct nlattr *a)
-{
-    return *(const uint8_t *)nla_data(a);
-}
-static inline uint16_t nla_u16(const struct nlattr *a)
-{
-    uint16_t v;
-    memcpy(&v, nla_data(a), sizeof v);
-    return v;
-}
 static inline uint32_t nla_u32(const struct nlattr *a)
 {
     uint32_t v;
-    memcpy(&v, nla_data(a), sizeof v);
-    return v;
-}
-static inline uint64_t nla_u64(const struct nlattr *a)
-{
-    uint64_t v;
     memcpy(&v, nla_data(a), sizeof v);
     return v;
 }

@@ -200,7 +200,7 @@ int route_insert(struct stack *st, const struct route *x, const struct route_ext
     if (x->ifindex >= st->nif)
         return -ENODEV;
     y.net = masked(&x->net, x->plen);
-    if (!ipaddr_eq(&y.net, &x->net)) /* bits behind the prefix (fib_valid_key_len) */
+    if (ipaddr_is_v4(&x->net) && !ipaddr_eq(&y.net, &x->net)) /* fib_valid_key_len */
         return -EINVAL;
     if (!ipaddr_is_any(&y.via) && !y.onlink)
         err = route_check_gateway(st, &y.net, &y.via, y.ifindex);
@@ -312,14 +312,6 @@ uint32_t route_slots(const struct stack *st)
 const struct route_extra *route_extra(const struct stack *st, const struct route *r)
 {
     return r->extra ? slab_at(&st->routes->extras, r->extra - 1) : NULL;
-}
-
-uint32_t route_metric_to(const struct stack *st, const struct ipaddr *dst, unsigned rtax)
-{
-    const struct route *r = route_lookup(st, dst, 0);
-    const struct route_extra *e = r ? route_extra(st, r) : NULL;
-
-    return e && rtax < ROUTE_METRICS ? e->metric[rtax] : 0;
 }
 
 /* Differs: by the destination alone. Linux adds the source (fib_multipath_hash, policy 0), which a flow may

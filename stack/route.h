@@ -94,17 +94,16 @@ int route_add_by(struct stack *st, const struct ipaddr *net, uint8_t prefix_len,
 const struct route *route_of_group(const struct stack *st, const struct route *r, const struct ipaddr *dst);
 /* NULL: r has none. */
 const struct route_extra *route_extra(const struct stack *st, const struct route *r);
-/* A metric (RTAX_*) of the route to dst; 0: not said. */
-uint32_t route_metric_to(const struct stack *st, const struct ipaddr *dst, unsigned rtax);
 
 /* ---- for rtnetlink ---- */
 
 /* Is via, on interface ifindex, a neighbour? 0, -ENETUNREACH, -EINVAL (another family than net's). */
 int route_check_gateway(const struct stack *st, const struct ipaddr *net, const struct ipaddr *via,
                         unsigned ifindex);
-/* Adds x, whose bits behind the prefix must be 0 (-EINVAL), with *e (NULL: nothing special), before its
- * equals when first is true. No look at others of its prefix, but -EEXIST for one that is the same in all.
- * -ENETUNREACH: the gateway is no neighbour (unless x->onlink); -ENODEV, -EINVAL, -ENOBUFS. */
+/* Adds x, with *e (NULL: nothing special), before its equals when first is true. Bits behind the prefix: of
+ * IPv4 -EINVAL, of IPv6 taken for 0 (ip6_route_info_create). No look at others of its prefix, but -EEXIST for
+ * one that is the same in all. -ENETUNREACH: the gateway is no neighbour (unless x->onlink); -ENODEV,
+ * -EINVAL, -ENOBUFS. */
 int route_insert(struct stack *st, const struct route *x, const struct route_extra *e, bool first);
 /* The routes of exactly this prefix, lowest metric first: the first one, or the one after r; NULL: no more.
  */

@@ -90,13 +90,18 @@ int rtnl_link_mtu(struct shard *sh, unsigned ifindex, uint32_t mtu)
 
 /* What is asked for besides is refused, before anything is done. */
 static int refuse_rest(struct nl_req *rq, const struct ifinfomsg *m, const struct nlattr *all[],
-                       unsigned change)
+                       const struct ifnet *ifn)
 {
+    char name[IFNAMSIZ];
+
     for (unsigned i = 1; i <= IFLA_MAX; i++)
         if (all[i] && i != IFLA_MTU && i != IFLA_IFNAME && i != IFLA_ALT_IFNAME && i != IFLA_EXT_MASK)
             return nl_refuse(rq, -EOPNOTSUPP, "shunt: of a link only up, down and the mtu can be set",
                              all[i]);
-    if ((m->ifi_flags ^ sock_if_flags(&rq->sh->st->ifn[0])) & change & ~(unsigned)IFF_UP & m->ifi_change)
+    if (all[IFLA_IFNAME] && m->ifi_index > 0 && /* with a number it is a new name */
+        (!nla_str(all[IFLA_IFNAME], name, sizeof name) || strcmp(name, ifn->name)))
+        return nl_refuse(rq, -EOPNOTSUPP, "shunt: a link keeps its name", all[IFLA_IFNAME]);
+    if ((m->ifi_flags ^ sock_if_flags(ifn)) & m->ifi_change & ~(unsigned)IFF_UP)
         return nl_refuse(rq, -EOPNOTSUPP, "shunt: of a link's flags only up can be set", NULL);
     return 0;
 }
@@ -135,7 +140,7 @@ int rtnl_link_set(struct nl_req *rq)
     change = m->ifi_change ? m->ifi_change : ~0u;
     if (m->ifi_flags == 0 && m->ifi_change == 0)
         change = 0; /* rtnl_setlink: nothing of the flags is meant */
-    err = refuse_rest(rq, m, all, change);
+    err = refuse_rest(rq, m, all, &rq->sh->st->ifn[i]);
     if (err)
         return err;
     if (tb[IFLA_MTU] && nla_u32(tb[IFLA_MTU]) > rq->sh->st->ifn[i].mtu_max)

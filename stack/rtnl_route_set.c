@@ -177,6 +177,9 @@ static int take(struct nl_req *rq, struct ask *a)
     a->r.net = a->family == AF_INET ? ipaddr_v4(0) : IPADDR_ANY;
     if (a->tb[RTA_DST] && rtnl_addr_get(a->tb[RTA_DST], a->family, &a->r.net))
         return nl_refuse(rq, -EINVAL, "Invalid destination", a->tb[RTA_DST]);
+    if (a->family == AF_INET && a->m->rtm_dst_len < 32 &&
+        ntohl(ipaddr_get_v4(&a->r.net)) << a->m->rtm_dst_len) /* fib_valid_key_len */
+        return nl_refuse(rq, -EINVAL, "Invalid prefix for given prefix length", NULL);
     a->r.plen = (uint8_t)(a->m->rtm_dst_len + (a->family == AF_INET ? 96 : 0));
     a->r.kind = (uint8_t)kind;
     a->r.proto = a->m->rtm_protocol;
@@ -255,9 +258,8 @@ static void remove_all(struct stack *st, const struct route *r)
     }
 }
 
-static int insert_all(struct nl_req *rq, struct ask *a, bool first)
+static int insert_all(struct stack *st, struct ask *a, bool first)
 {
-    struct stack *st = rq->sh->st;
     uint32_t group = a->nhops > 1 ? st->routes->groups + 1 : 0;
     int err = 0;
 
@@ -267,8 +269,6 @@ static int insert_all(struct nl_req *rq, struct ask *a, bool first)
 
         h->group = group;
         err = route_insert(st, h, a->has_extra ? &a->extra : NULL, first);
-        if (err == -EINVAL)
-            return nl_refuse(rq, err, "Invalid prefix for given prefix length", NULL);
     }
     for (const struct route *r = err && group ? route_exact(st, &a->r.net, a->r.plen, NULL) : NULL; r;
          r = route_exact(st, &a->r.net, a->r.plen, r))
@@ -301,7 +301,7 @@ int rtnl_route_new(struct nl_req *rq)
         return -ENOENT;
     if (old && (flags & NLM_F_REPLACE))
         remove_all(st, old);
-    return insert_all(rq, &a, !(flags & NLM_F_APPEND) && a.family == AF_INET);
+    return insert_all(st, &a, !(flags & NLM_F_APPEND) && a.family == AF_INET);
 }
 
 /* Is r what a deletion means? What it does not name matches anything. */

@@ -70,8 +70,10 @@ void rtnl_members_changed(struct shard *sh)
         listened |= LISTEN_NEIGH;
     if (listened && !sh->st->listened)
         remember_all(sh);
-    if (!listened)
+    if (!listened) {
         sh->st->notes->n = 0;
+        sh->st->notes->lost = false;
+    }
     sh->st->listened = listened;
 }
 

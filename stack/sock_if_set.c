@@ -174,7 +174,8 @@ static struct ifaddr *first4(struct ifnet *ifn)
 /* The interface's first address becomes this one; 0.0.0.0: it goes. */
 static int set_addr4(struct shard *sh, unsigned ifindex, uint32_t addr_be, uint8_t plen)
 {
-    struct ifaddr *old = first4(&sh->st->ifn[ifindex]);
+    struct ifnet *ifn = &sh->st->ifn[ifindex];
+    struct ifaddr *old = first4(ifn);
     struct ipaddr a = ipaddr_v4(addr_be), was;
     int err;
 
@@ -188,7 +189,7 @@ static int set_addr4(struct shard *sh, unsigned ifindex, uint32_t addr_be, uint8
         return 0;
     err = stack_add_addr(sh->st, ifindex, &a, plen);
     if (!err) {
-        first4(&sh->st->ifn[ifindex])->state = IFADDR_VALID; /* Linux does not probe it; it is announced */
+        ifn->addr[ifn->naddr - 1].state = IFADDR_VALID; /* Linux does not probe it; it is announced */
         ifnet_changed(sh->st, ifindex);
         arp_announce_start(sh);
     }

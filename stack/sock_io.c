@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 
 #include "errq.h"
+#include "msg.h"
 #include "netlink.h"
 #include "packet.h"
 #include "ping.h"
@@ -57,21 +58,15 @@ static int socket_control(struct sock *s, const struct cmsghdr *c)
  * (sock_cmsg_send). Other levels are the protocol's. */
 static int check_control(struct sock *s, const struct msghdr *msg)
 {
-    int r;
+    struct cmsghdr *c = NULL;
+    int r, err;
 
-    if (!msg->msg_control || !msg->msg_controllen)
-        return 0;
-    if (!user_readable(msg->msg_control, msg->msg_controllen))
-        return -EFAULT;
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR((struct msghdr *)msg, c)) {
-        if (c->cmsg_len < CMSG_LEN(0) ||
-            c->cmsg_len > msg->msg_controllen - (size_t)((char *)c - (char *)msg->msg_control))
-            return -EINVAL; /* CMSG_OK */
-        r = c->cmsg_level == SOL_SOCKET ? socket_control(s, c) : 0;
-        if (r)
-            return r;
+    while ((r = msg_next_ctl(msg, &c)) > 0) {
+        err = c->cmsg_level == SOL_SOCKET ? socket_control(s, c) : 0;
+        if (err)
+            return err;
     }
-    return 0;
+    return r;
 }
 
 /* sendto(MSG_FASTOPEN): connect and send at once (tcp_sendmsg_fastopen). While the handshake goes on, who may

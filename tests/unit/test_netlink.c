@@ -354,6 +354,47 @@ Test(netlink, the_mtu_and_the_source_of_a_route_count)
     cr_assert(ipaddr_eq(&fl.src, &second));
 }
 
+Test(netlink, a_prefix_with_bits_behind_it_changes_nothing)
+{
+    struct env *e = env_stack(&(struct env_config){.isolate = true});
+    struct sock *s = make(e);
+    struct ipaddr net = ipaddr_v4(IP4(20, 0, 0, 0));
+    struct request r;
+
+    cr_assert_eq(route_add(e->st, &net, 24, NULL, ENV_IF), 0);
+    new_route(&r, NLM_F_CREATE | NLM_F_REPLACE, IP4(20, 0, 0, 7), 24, ENV_PEER_IP);
+    post(e, s, &r);
+    cr_assert_eq(acked(e, s), -EINVAL);
+    cr_assert(route_exact(e->st, &net, 120, NULL), "what was to be replaced is there");
+    new_route(&r, NLM_F_CREATE, IP4(20, 0, 1, 0), 24, ENV_PEER_IP);
+    post(e, s, &r);
+    cr_assert_eq(acked(e, s), 0);
+}
+
+/* Linux takes them away (ip6_route_info_create). */
+Test(netlink, of_ipv6_bits_behind_the_prefix_do_not_count)
+{
+    struct env *e = env_stack(&(struct env_config){.isolate = true});
+    struct sock *s = make(e);
+    struct ipaddr to = {.b = {0x20, 0x01, 0x0d, 0xb8, 0, 5, [15] = 7}}, other = to;
+
+    other.b[15] = 9;
+    for (int add = 1; add >= 0; add--) {
+        struct request r;
+        struct rtmsg *m = begin(&r, add ? RTM_NEWROUTE : RTM_DELROUTE, NLM_F_ACK | NLM_F_CREATE, sizeof *m);
+
+        m->rtm_family = AF_INET6;
+        m->rtm_dst_len = 64;
+        m->rtm_table = RT_TABLE_MAIN;
+        m->rtm_type = RTN_UNICAST;
+        nla_put(&r.o, RTA_DST, add ? to.b : other.b, 16);
+        nla_put_u32(&r.o, RTA_OIF, (uint32_t)stack_if_shown(e->st, ENV_IF));
+        post(e, s, &r);
+        cr_assert_eq(acked(e, s), 0);
+        cr_assert_eq(route_lookup(e->st, &other, 0) != NULL, add);
+    }
+}
+
 Test(netlink, of_equal_prefixes_the_lowest_metric)
 {
     struct env *e = env_stack(&(struct env_config){.isolate = true});
@@ -439,6 +480,21 @@ Test(netlink, a_permanent_neighbour_is_not_changed_by_what_is_heard)
     cr_assert_eq(n->state, NEIGH_PERMANENT);
 }
 
+/* A request about the env's link: its flags, and a name where there is one. */
+static int set_link(struct env *e, struct sock *s, unsigned flags, unsigned change, const char *name)
+{
+    struct request r;
+    struct ifinfomsg *m = begin(&r, RTM_NEWLINK, NLM_F_ACK, sizeof *m);
+
+    m->ifi_index = stack_if_shown(e->st, ENV_IF);
+    m->ifi_flags = flags;
+    m->ifi_change = change;
+    if (name)
+        nla_put_str(&r.o, IFLA_IFNAME, name);
+    post(e, s, &r);
+    return acked(e, s);
+}
+
 Test(netlink, a_link_that_is_down_has_no_routes_until_it_is_up)
 {
     struct env *e = env_stack(&(struct env_config){.isolate = true});
@@ -446,16 +502,21 @@ Test(netlink, a_link_that_is_down_has_no_routes_until_it_is_up)
     struct ipaddr peer = ipaddr_v4(ENV_PEER_IP);
 
     for (int up = 0; up <= 1; up++) {
-        struct request r;
-        struct ifinfomsg *m = begin(&r, RTM_NEWLINK, NLM_F_ACK, sizeof *m);
-
-        m->ifi_index = stack_if_shown(e->st, ENV_IF);
-        m->ifi_change = IFF_UP;
-        m->ifi_flags = up ? IFF_UP : 0;
-        post(e, s, &r);
-        cr_assert_eq(acked(e, s), 0);
+        cr_assert_eq(set_link(e, s, up ? IFF_UP : 0, IFF_UP, NULL), 0);
         cr_assert_eq(route_lookup(e->st, &peer, 0) != NULL, up);
     }
+}
+
+Test(netlink, what_a_link_cannot_become_is_refused)
+{
+    struct env *e = env_stack(&(struct env_config){.isolate = true});
+    struct sock *s = make(e);
+
+    cr_assert_eq(set_link(e, s, IFF_MULTICAST, IFF_MULTICAST, NULL), 0, "it is");
+    cr_assert_eq(set_link(e, s, 0, IFF_MULTICAST, NULL), -EOPNOTSUPP);
+    cr_assert_eq(set_link(e, s, IFF_PROMISC, IFF_PROMISC, NULL), -EOPNOTSUPP);
+    cr_assert_eq(set_link(e, s, 0, 0, e->st->ifn[ENV_IF].name), 0);
+    cr_assert_eq(set_link(e, s, 0, 0, "another"), -EOPNOTSUPP);
 }
 
 /* ---- notifications ---- */

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <sys/ioctl.h>
 
+#include "../../stack/ifnet.h"
 #include "../../stack/shard.h"
 #include "../../stack/sock.h"
 #include "env.h"
@@ -43,6 +44,23 @@ Test(sock_if, one_interface)
     strcpy(ifr.ifr_name, "eth9");
     cr_assert_eq(sock_ioctl(e->st, s, SIOCGIFADDR, &ifr), -ENODEV);
     cr_assert_eq(sock_ioctl(e->st, s, 0x12345, &ifr), -ENOTTY);
+}
+
+/* Another one stays, behind which the new one comes. */
+Test(sock_if, a_changed_address_needs_no_probe)
+{
+    struct env *e = env_stack(&(struct env_config){.isolate = true, .arp_probe = true});
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = IP4(10, 0, 0, 1)};
+    struct ipaddr other = ipaddr_v4(IP4(198, 19, 0, 1)), changed = ipaddr_v4(IP4(10, 0, 0, 1));
+    struct ifreq ifr = {.ifr_name = "eth0"};
+    struct sock *s;
+
+    cr_assert_eq(stack_add_addr(e->st, ENV_IF, &other, 24), 0);
+    cr_assert_eq(sock_new(e->st, AF_INET, SOCK_DGRAM, 0, &s), 0);
+    memcpy(&ifr.ifr_addr, &in, sizeof in);
+    cr_assert_eq(sock_ioctl(e->st, s, SIOCSIFADDR, &ifr), 0);
+    cr_assert(ifnet_find_addr(&e->st->ifn[ENV_IF], &changed));
+    cr_assert_not(ifnet_find_addr(&e->st->ifn[ENV_IF], &other), "it is being probed");
 }
 
 Test(sock_if, list)
