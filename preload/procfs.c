@@ -87,39 +87,32 @@ static bool fill_net(int to, int file, char *buf)
     return true;
 }
 
-static bool fill_sysctl(int to, const char *path, char *buf)
-{
-    int n = API(proc_sysctl(path, buf));
-    return n > 0 && write_all(to, buf, (size_t)n);
-}
-
 /* memfd's contents, to be read from the start, take over number fd. */
-static void take_over(int fd, int memfd)
+static bool take_over(int fd, int memfd)
 {
     char path[32];
     int flags = libc.fcntl(fd, F_GETFD, NULL);
     snprintf(path, sizeof(path), "/proc/self/fd/%d", memfd);
     int again = libc.open(path, O_RDONLY | O_CLOEXEC, 0);
-    if (again < 0) { /* as good, but for what F_GETFL says */
+    if (again < 0) /* memfd is as good, but for what F_GETFL says */
         lseek(memfd, 0, SEEK_SET);
-        again = libc.fcntl(memfd, F_DUPFD_CLOEXEC, NULL);
-    }
-    if (again >= 0) {
-        libc.dup3(again, fd, flags > 0 && (flags & FD_CLOEXEC) ? O_CLOEXEC : 0);
+    int r = libc.dup3(again >= 0 ? again : memfd, fd, flags > 0 && (flags & FD_CLOEXEC) ? O_CLOEXEC : 0);
+    if (again >= 0)
         libc.close(again);
-    }
+    return r >= 0;
 }
 
-/* file: of the stack's /proc/net; -1: sysctl, a path below /proc/sys/net. */
-static void replace(int fd, int file, const char *sysctl)
+/* file: of the stack's /proc/net, made piece by piece in buf; -1: buf's n bytes. 0, or the errno of what
+ * there is no room for: the host's text is not shown instead of the stack's. */
+static int replace(int fd, int file, char *buf, int n)
 {
     int memfd = anonymous();
-    char *buf = malloc(PROC_PIECE);
-    if (memfd >= 0 && buf && (file >= 0 ? fill_net(memfd, file, buf) : fill_sysctl(memfd, sysctl, buf)))
-        take_over(fd, memfd);
-    if (memfd >= 0)
-        libc.close(memfd);
-    free(buf);
+    if (memfd < 0)
+        return errno;
+    bool done =
+        (file >= 0 ? fill_net(memfd, file, buf) : write_all(memfd, buf, (size_t)n)) && take_over(fd, memfd);
+    libc.close(memfd);
+    return done ? 0 : ENOMEM;
 }
 
 static int net_opened(int fd, const char *name, int pid)
@@ -127,9 +120,12 @@ static int net_opened(int fd, const char *name, int pid)
     if (!boot() || (pid != getpid() && !API(proc_has(pid))))
         return 0;
     int file = API(proc_find(name));
-    if (file >= 0)
-        replace(fd, file, NULL);
-    return file == -ENOENT ? ENOENT : 0;
+    if (file < 0)
+        return file == -ENOENT ? ENOENT : 0;
+    char *buf = malloc(PROC_PIECE);
+    int err = buf ? replace(fd, file, buf, 0) : ENOMEM;
+    free(buf);
+    return err;
 }
 
 static int sysctl_opened(int fd, const char *path)
@@ -137,14 +133,13 @@ static int sysctl_opened(int fd, const char *path)
     int flags = libc.fcntl(fd, F_GETFL, NULL);
     if (!boot())
         return 0;
-    if (flags >= 0 && (flags & O_ACCMODE) == O_RDONLY) {
-        replace(fd, -1, path);
-        return 0;
-    }
     char *buf = malloc(PROC_PIECE);
     int n = buf ? API(proc_sysctl(path, buf)) : 0;
+    int err = !buf ? ENOMEM : n <= 0 ? 0 : EROFS;
+    if (n > 0 && flags >= 0 && (flags & O_ACCMODE) == O_RDONLY)
+        err = replace(fd, -1, buf, n);
     free(buf);
-    return n >= 0 ? EROFS : 0;
+    return err;
 }
 
 int procfs_opened(int fd, const char *path)

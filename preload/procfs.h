@@ -17,7 +17,8 @@
 
 /* Descriptor fd was opened as path, a moment ago, and procfs_may_be: if that is a file of the stack's, its
  * text stands on the number from now on. 0, or the errno of a file that the kernel has and the stack has not
- * (ENOENT), or of one of its settings that was opened to be written (EROFS): the kernel's are the host's. */
+ * (ENOENT), or of one of its settings that was opened to be written (EROFS): the kernel's are the host's. Or
+ * the errno of what the text takes meanwhile, another descriptor and memory (EMFILE, ENFILE, ENOMEM). */
 int procfs_opened(int fd, const char *path);
 /* Is a relative path one whose name the stack may have? */
 bool procfs_may_end(const char *path);

@@ -4,6 +4,7 @@
 #include "check.h"
 
 #include <net/if.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 static char text[65536];
@@ -285,6 +286,22 @@ CHECK(as_a_file)
     FD(open("/proc/net/tcp/nothing", O_RDONLY));
     FD(open("/proc/net/tcp", O_RDONLY | O_DIRECTORY));
     FD(open("/proc/self/stat/net", O_RDONLY));
+}
+
+/* With one number more than the file's own left, it is the same file. */
+CHECK(few_descriptors)
+{
+    struct sockaddr_in a;
+    int l = listen4(&a), next = dup(l), fd;
+    struct rlimit was, few;
+
+    NEED(next >= 0 && close(next) == 0 && getrlimit(RLIMIT_NOFILE, &was) == 0);
+    few = was;
+    few.rlim_cur = (rlim_t)next + 2;
+    NEED(setrlimit(RLIMIT_NOFILE, &few) == 0);
+    fd = open("/proc/net/tcp", O_RDONLY);
+    NEED(fd >= 0 && setrlimit(RLIMIT_NOFILE, &was) == 0);
+    V(has_listener(slurp(fd), l));
 }
 
 /* One that opens again what it holds sees what came since. */
