@@ -20,31 +20,15 @@
 #include "../../stack/route.h"
 #include "../../stack/shard.h"
 #include "../../stack/sock.h"
-#include "../unit/env.h"
+#include "fuzz.h"
 
 #define SOCKS   4
 #define STEPS   64
 #define DEPTH   3
 #define ADDRESS 4 /* of the kinds of contents */
 
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 static struct env *e;
 static struct sock *socks[SOCKS];
-static const uint8_t *in, *in_end;
-
-static uint8_t u8(void)
-{
-    return in < in_end ? *in++ : 0;
-}
-
-static uint16_t u16(void)
-{
-    uint16_t hi = u8();
-
-    return (uint16_t)(hi << 8 | u8());
-}
 
 static void must(int ok)
 {

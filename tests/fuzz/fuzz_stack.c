@@ -21,7 +21,7 @@
 #include "../../stack/ready.h"
 #include "../../stack/shard.h"
 #include "../../stack/sock.h"
-#include "../unit/env.h"
+#include "fuzz.h"
 
 #define PORT_TCP   80
 #define PORT_UDP   53
@@ -29,10 +29,7 @@
 #define SOCKS      8
 #define STEPS      200
 #define QUIET_MS   100
-#define QUIET_STEP 400 /* 40 s of silence: all settings below are far smaller */
-
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#define QUIET_STEP 400 /* 40 s of silence: all of fuzz_impatient are far smaller */
 
 /* What the peer knows of a connection. */
 struct slot {
@@ -43,21 +40,6 @@ struct slot {
 static struct env *e;
 static struct slot slot[SLOTS];
 static struct sock *socks[SOCKS]; /* 0: the TCP listener, 1: UDP, 2 and up: accepted or connected */
-
-/* The input, read from the front; zeros after its end. */
-static const uint8_t *in, *in_end;
-
-static uint8_t u8(void)
-{
-    return in < in_end ? *in++ : 0;
-}
-
-static uint16_t u16(void)
-{
-    uint16_t hi = u8();
-
-    return (uint16_t)(hi << 8 | u8());
-}
 
 static size_t bytes(size_t want, const uint8_t **p)
 {
@@ -395,30 +377,12 @@ static void finish(void)
 {
     for (unsigned i = 0; i < SOCKS; i++)
         drop(i);
-    for (unsigned i = 0; i < QUIET_STEP; i++) {
-        e->now_ns += QUIET_MS * 1000000ull;
-        settle();
-    }
-    env_tx_clear(e);
-    must(env_leaks(e) == 0);
-}
-
-static void impatient(struct tunables *set)
-{
-    set->tcp_fin_timeout = 1;
-    set->tcp_timewait = 1;
-    set->tcp_syn_retries = 2;
-    set->tcp_synack_retries = 1;
-    set->tcp_retries2 = 3;
-    set->tcp_orphan_retries = 1;
-    set->ipfrag_time = 1;
-    set->ip6frag_time = 1;
-    set->neigh_retrans = 100;
+    must(fuzz_silence(e, QUIET_STEP, QUIET_MS, settle));
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-    static const struct env_config cfg = {.tune = impatient, .npkts = 8191};
+    static const struct env_config cfg = {.tune = fuzz_impatient, .npkts = 8191};
 
     e = env_stack(&cfg);
     /* An address of each kind, and a router whose advertisements are believed. */

@@ -26,7 +26,7 @@
 #include "../../stack/tcp_sndq.h"
 #include "../../stack/tcp_table.h"
 #include "../../stack/tcp_timer.h"
-#include "../unit/env.h"
+#include "fuzz.h"
 
 #define PORT_TCP   80
 #define PORT_UDP   53
@@ -38,28 +38,10 @@
 #define QUIET_STEP 400 /* 200 s of silence: more than any timeout that is set below or by an option */
 #define DATA_MAX   4000
 
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 static struct env *e;
 static struct sock *socks[SOCKS];
 static uint32_t tsval;
 static uint32_t accepted; /* sequence number of the next connection's SYN */
-
-/* The input, read from the front; zeros after its end. */
-static const uint8_t *in, *in_end;
-
-static uint8_t u8(void)
-{
-    return in < in_end ? *in++ : 0;
-}
-
-static uint16_t u16(void)
-{
-    uint16_t hi = u8();
-
-    return (uint16_t)(hi << 8 | u8());
-}
 
 #define must(what) must_be(what, #what, __LINE__)
 
@@ -557,25 +539,13 @@ static void finish(void)
 {
     for (unsigned i = 0; i < SOCKS; i++)
         drop(i);
-    for (unsigned i = 0; i < QUIET_STEP; i++) {
-        e->now_ns += QUIET_MS * 1000000ull;
-        settle();
-    }
-    env_tx_clear(e);
-    must(env_leaks(e) == 0);
+    must(fuzz_silence(e, QUIET_STEP, QUIET_MS, settle));
 }
 
 static void impatient(struct tunables *set)
 {
-    set->tcp_fin_timeout = 1;
-    set->tcp_timewait = 1;
-    set->tcp_synack_retries = 1;
-    set->tcp_retries2 = 3;
-    set->tcp_orphan_retries = 1;
+    fuzz_impatient(set);
     set->tcp_ecn = 1;
-    set->ipfrag_time = 1;
-    set->ip6frag_time = 1;
-    set->neigh_retrans = 100;
     set->neigh_base_reachable = 3600;
 }
 
