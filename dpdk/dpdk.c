@@ -84,6 +84,7 @@ static int open_links(const struct dpdk_config *cfg, struct netdev **dev, struct
         p->spec = cfg->links[i];
         p->pool = pool;
         p->dev.mtu = p->spec.mtu;
+        p->dev.nqueue = 1;
         snprintf(p->text, sizeof(p->text), "%s:%s", kind_name[p->spec.kind], p->spec.target);
         snprintf(p->dev.name, sizeof(p->dev.name), "%s%u", kind_name[p->spec.kind], i);
         if (p->spec.has_mac)
@@ -238,6 +239,7 @@ struct netdev *dpdk_take(unsigned i, const struct dpdk_passed *in, struct rte_me
     p->spec.kind = in->kind;
     p->pool = pool;
     p->dev.mtu = in->mtu;
+    p->dev.nqueue = 1;
     p->dev.index = in->index;
     memcpy(p->dev.mac, in->mac, sizeof(in->mac));
     memcpy(p->dev.name, in->name, sizeof(in->name));

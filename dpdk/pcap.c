@@ -100,7 +100,7 @@ static void frame_write(struct port *p, const struct rte_mbuf *m)
         iov[cnt++] = (struct iovec){rte_pktmbuf_mtod(m, void *), m->data_len};
     /* One call a frame, so that forks' frames don't mix. A full disk loses frames, as a wire does. */
     if (writev(p->file[FD_TX], iov, cnt) < 0)
-        p->dev.tx_lost++;
+        p->dev.tx_lost[0]++;
 }
 
 static uint16_t pcap_tx(struct netdev *dev, uint16_t q, struct rte_mbuf **m, uint16_t n)
@@ -109,7 +109,7 @@ static uint16_t pcap_tx(struct netdev *dev, uint16_t q, struct rte_mbuf **m, uin
     for (uint16_t i = 0; i < n; i++) {
         struct rte_mbuf *out[OFFLOAD_SEGS];
         unsigned k = offload_apply(m[i], p->tx_offloads, p->pool, out, OFFLOAD_SEGS);
-        p->dev.tx_lost += k == 0;
+        p->dev.tx_lost[0] += k == 0;
         for (unsigned s = 0; s < k; s++)
             frame_write(p, out[s]);
         rte_pktmbuf_free_bulk(out, k);

@@ -216,7 +216,7 @@ static bool port_send_finished(struct port *p, uint16_t q, struct rte_mbuf **m)
     }
     uint16_t sent = n ? port_send(p, q, out, (uint16_t)n) : 0;
     rte_pktmbuf_free_bulk(out + sent, n - sent);
-    p->dev.tx_lost += n ? n - sent : 1;
+    p->dev.tx_lost[q] += n ? n - sent : 1;
     return true;
 }
 
@@ -225,7 +225,7 @@ static uint16_t port_tx(struct netdev *dev, uint16_t q, struct rte_mbuf **m, uin
     struct port *p = dev->priv;
     if (p->has_link_state && !port_sync(p)) {
         rte_pktmbuf_free_bulk(m, n); /* nobody is there: lost, as on an unplugged cable */
-        p->dev.tx_lost += n;
+        p->dev.tx_lost[q] += n;
         return n;
     }
     p->partial = p->spec.kind == LINK_MEMIF && memif_peer_takes_partial(p);

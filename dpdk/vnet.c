@@ -123,7 +123,7 @@ static bool send_one(struct port *p, struct rte_mbuf **mp)
     /* The kernel does L4 and segments; the IP header's sum is ours. */
     m = offload_compact(*mp, VNET_IOV_MAX - 1, p->pool);
     if (!m || offload_apply(m, p->tx_offloads, p->pool, &m, 1) == 0) {
-        p->dev.tx_lost++;
+        p->dev.tx_lost[0]++;
         return true;
     }
     *mp = m;
@@ -134,7 +134,7 @@ static bool send_one(struct port *p, struct rte_mbuf **mp)
     long r = sys3(SYS_writev, p->fd[0], iov, cnt);
     if (r == -EAGAIN || r == -ENOBUFS)
         return false;
-    p->dev.tx_lost += r < 0; /* the interface is down, say */
+    p->dev.tx_lost[0] += r < 0; /* the interface is down, say */
     rte_pktmbuf_free(m);
     return true;
 }

@@ -19,7 +19,8 @@
 struct rte_mbuf;
 struct netdev;
 
-#define NETDEV_MAX 16
+#define NETDEV_MAX       16
+#define NETDEV_QUEUE_MAX 8 /* SHARD_MAX is no more */
 
 enum netdev_cap {
     NETDEV_TSO = 1u << 0,      /* takes TCP_SEG frames of up to tso_max payload bytes */
@@ -30,7 +31,9 @@ enum netdev_cap {
 };
 
 struct netdev_ops {
-    /* Up to n frames received on queue q, ownership to the caller. Never blocks. */
+    /* Up to n frames received on queue q, ownership to the caller. Never blocks. Queue q is used under the
+     * lock of shard q, different queues at once; of q >= nqueue nothing comes, and what is sent there is
+     * lost. */
     uint16_t (*rx)(struct netdev *dev, uint16_t q, struct rte_mbuf **m, uint16_t n);
     /* Takes the first r of n frames (r is returned); the caller keeps the rest. Never blocks. */
     uint16_t (*tx)(struct netdev *dev, uint16_t q, struct rte_mbuf **m, uint16_t n);
@@ -42,10 +45,13 @@ struct netdev {
     uint32_t caps;    /* enum netdev_cap */
     uint32_t mtu;     /* largest IP packet in bytes */
     uint32_t tso_max; /* largest TCP payload of one TCP_SEG frame, bytes; 0 without NETDEV_TSO */
-    uint32_t tx_lost; /* frames that tx took and that did not leave (nobody at the other end, no memory to
-                         finish them) since the stack looked last, which takes them off */
+    /* Frames that tx took on queue q and that did not leave (nobody at the other end, no memory to finish
+     * them) since the stack looked last, which takes them off. */
+    uint32_t tx_lost[NETDEV_QUEUE_MAX];
     uint8_t mac[6];
-    uint8_t index; /* of the ifnet */
+    uint8_t index;   /* of the ifnet */
+    uint16_t nqueue; /* pairs of queues in use, 0 or 1: one; may change with the peer (a memory link that
+                        connects to one with fewer), under all shards' locks or before rx or tx returns */
     char name[16];
 };
 

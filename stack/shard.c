@@ -372,9 +372,11 @@ static uint32_t dev_tx(struct shard *sh, unsigned ifindex, struct netdev *dev, s
         bytes -= m[i]->pkt_len;
     ifn->tx_packets += sent;
     ifn->tx_bytes += bytes;
-    ifn->tx_dropped += dev->tx_lost;
-    sh->count[COUNT_TX_LOST] += dev->tx_lost;
-    dev->tx_lost = 0;
+    if (__builtin_expect(dev->tx_lost[sh->id] != 0, 0)) {
+        ifn->tx_dropped += dev->tx_lost[sh->id];
+        sh->count[COUNT_TX_LOST] += dev->tx_lost[sh->id];
+        dev->tx_lost[sh->id] = 0;
+    }
     return sent;
 }
 

@@ -12,6 +12,7 @@ struct stack_config {
     bool isolate;
     uint32_t owner_uid; /* who starts it, and may change interfaces, routes and neighbours as root may */
     uint32_t max_tcp, max_udp, max_files; /* 0: defaults (2 Mi, 256 Ki, 2 Mi) */
+    uint32_t nshard;                      /* 0 or 1: one; at most SHARD_MAX */
     uint8_t secret[16];                   /* random bytes */
     uint64_t now_ns;
 };

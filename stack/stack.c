@@ -113,7 +113,9 @@ int stack_create(struct seg *seg, const struct stack_config *cfg, struct rte_mem
     st->isolate = cfg->isolate;
     st->owner_uid = cfg->owner_uid;
     st->if_base = cfg->isolate ? 0 : STACK_IF_BASE;
-    st->nshard = 1;
+    st->nshard = cfg->nshard ? cfg->nshard : 1;
+    if (st->nshard > SHARD_MAX)
+        return -EINVAL;
     st->notes = seg_alloc(seg, sizeof *st->notes, 64);
     r = st->notes ? route_table_init(st) : -ENOMEM;
     if (!r)

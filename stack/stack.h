@@ -63,6 +63,8 @@ struct ifnet {
     uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, rx_dropped, tx_dropped;
 };
 
+_Static_assert(SHARD_MAX <= NETDEV_QUEUE_MAX, "a shard has its queue");
+
 struct route_table;
 struct neigh_table;
 struct notes;

@@ -110,7 +110,7 @@ Test(shard, batch_flushes_itself_when_full)
 static uint16_t tx_lose(struct netdev *dev, uint16_t q, struct rte_mbuf **m, uint16_t n)
 {
     rte_pktmbuf_free_bulk(m, n);
-    dev->tx_lost += n;
+    dev->tx_lost[q] += n;
     return n;
 }
 
