@@ -29,8 +29,10 @@ static bool forbidden(int fd, int to)
     return fd_is_private(fd) || fd_is_private(to);
 }
 
+/* Asked after the call. */
 static bool concerns_us(int fd, int to)
 {
+    fd_note_opened();
     return fd_is_stack(fd) || fd_is_stack(to) || guard.vforked;
 }
 
@@ -39,6 +41,7 @@ EXPORT int dup(int fd)
     if (fd_is_private(fd))
         return (int)to_errno(-EBADF);
     int to = libc.dup(fd);
+    fd_note_opened();
     return to >= 0 && (fd_is_stack(fd) || guard.vforked) ? follow(fd, to) : to;
 }
 

@@ -117,6 +117,11 @@ static int any_fcntl(int fd, int cmd, void *arg)
     return (int)to_errno(stack_fcntl(fd, cmd, arg));
 }
 
+static inline bool makes_number(int cmd)
+{
+    return cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC;
+}
+
 static __attribute__((noinline)) int other_fcntl(int fd, int cmd, void *arg)
 {
     if (fd_is_private(fd))
@@ -124,7 +129,9 @@ static __attribute__((noinline)) int other_fcntl(int fd, int cmd, void *arg)
     if (fd_is_stack(fd))
         return any_fcntl(fd, cmd, arg);
     int r = libc.fcntl(fd, cmd, arg);
-    if (guard.vforked && (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC))
+    if (makes_number(cmd))
+        fd_note_opened();
+    if (guard.vforked && makes_number(cmd))
         vfork_dup(fd, r);
     return r;
 }
@@ -134,7 +141,7 @@ static __attribute__((noinline)) int other_fcntl(int fd, int cmd, void *arg)
     EXPORT int call_##name(int fd, int cmd, void *arg) __asm__(#name);                                       \
     int call_##name(int fd, int cmd, void *arg)                                                              \
     {                                                                                                        \
-        if (fd_is_private(fd) || fd_is_stack(fd) || guard.vforked)                                           \
+        if (fd_is_private(fd) || fd_is_stack(fd) || guard.vforked || makes_number(cmd))                      \
             return other_fcntl(fd, cmd, arg);                                                                \
         return libc.name(fd, cmd, arg);                                                                      \
     }

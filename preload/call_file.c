@@ -245,6 +245,7 @@ static FILE *reopen(const char *path, const char *mode, FILE *f)
 /* A path below /proc may be the stack's (procfs.h). */
 static FILE *reopened(FILE *f, const char *path)
 {
+    fd_note_opened();
     int err = f && path && procfs_may_be(path) ? procfs_opened(fileno(f), path) : 0;
     if (!err)
         return f;

@@ -6,11 +6,14 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "fdtab.h"
 #include "libc.h"
 #include "procfs.h"
 
-static int opened(int fd, const char *path)
+static int opened(int fd, const char *path, int flags)
 {
+    if (__builtin_expect(flags & (O_WRONLY | O_PATH), 0))
+        fd_note_opened();
     if (fd < 0 || __builtin_expect(!procfs_may_be(path), 1))
         return fd;
     int err = procfs_opened(fd, path);
@@ -35,17 +38,24 @@ static int opened(int fd, const char *path)
 
 EXPORT int open(const char *path, int flags, ...)
 {
-    return opened(libc.open(path, flags, TAKE_MODE(flags)), path);
+    return opened(libc.open(path, flags, TAKE_MODE(flags)), path, flags);
 }
 
 EXPORT int openat(int dir, const char *path, int flags, ...)
 {
-    return opened(libc.openat(dir, path, flags, TAKE_MODE(flags)), path);
+    return opened(libc.openat(dir, path, flags, TAKE_MODE(flags)), path, flags);
 }
 
 /* off_t has 64 bits in each. */
 int open64(const char *path, int flags, ...) ALIAS(open);
 int openat64(int dir, const char *path, int flags, ...) ALIAS(openat);
+
+EXPORT int creat(const char *path, mode_t mode)
+{
+    return open(path, O_CREAT | O_WRONLY | O_TRUNC, mode);
+}
+
+int creat64(const char *path, mode_t mode) ALIAS(creat);
 
 /* Fortified: without a mode, so without O_CREAT. */
 int __open_2(const char *path, int flags);
@@ -53,12 +63,12 @@ int __openat_2(int dir, const char *path, int flags);
 
 EXPORT int __open_2(const char *path, int flags)
 {
-    return opened(libc.open(path, flags, 0), path);
+    return opened(libc.open(path, flags, 0), path, flags);
 }
 
 EXPORT int __openat_2(int dir, const char *path, int flags)
 {
-    return opened(libc.openat(dir, path, flags, 0), path);
+    return opened(libc.openat(dir, path, flags, 0), path, flags);
 }
 
 int __open64_2(const char *path, int flags) ALIAS(__open_2);
@@ -67,6 +77,7 @@ int __openat64_2(int dir, const char *path, int flags) ALIAS(__openat_2);
 EXPORT FILE *fopen(const char *restrict path, const char *restrict mode)
 {
     FILE *f = libc.fopen(path, mode);
+    fd_note_opened();
     int err = f && procfs_may_be(path) ? procfs_opened(fileno(f), path) : 0;
     if (!err)
         return f;

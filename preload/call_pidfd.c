@@ -32,6 +32,7 @@ EXPORT int pidfd_getfd(int pidfd, int target, unsigned flags)
     if (fd_is_private(target))
         return (int)to_errno(-EBADF);
     int fd = libc.pidfd_getfd(pidfd, target, flags);
+    fd_note_opened();
     if (fd < 0 || !fdtab || guard.vforked)
         return fd;
     int saved = errno;

@@ -64,9 +64,8 @@ static ssize_t send_datagram(int out, int in, off_t *off, size_t n)
 
 static bool is_stream(int fd)
 {
-    int type = 0;
-    socklen_t len = sizeof(type);
-    return API(getsockopt(by_fd(fd), SOL_SOCKET, SO_TYPE, &type, &len)) < 0 || type == SOCK_STREAM;
+    int type = api->sock_type(by_fd(fd));
+    return type < 0 || type == SOCK_STREAM;
 }
 
 /* Directories and the files behind eventfds, timers and the like can't be sent. Asked after the socket has
@@ -84,14 +83,29 @@ static bool may(int fd, int not_mode)
     return flags >= 0 && (flags & O_ACCMODE) != not_mode && !(flags & O_PATH);
 }
 
-static ssize_t stack_sendfile(int out, int in, off_t *off, size_t n)
+/* Numbers found open for reading, and the count of fdtab.h as of then. A server sends the same files again
+ * and again: it is spared a system call each time. */
+#define READABLE_SLOTS 256 /* by number; the others ask each time */
+static uint64_t readable[READABLE_SLOTS];
+
+/* May in be read, for a call of n bytes? *kept: this is what was found some time ago; an error is then to be
+ * looked at again (what is closed by now may not be read either). */
+static bool may_read(int in, size_t n, bool *kept)
 {
-    if (fd_is_stack(in) || fd_has(out, FD_EPSET))
-        return -EINVAL;
+    uint64_t now = 1 + (uint64_t)__atomic_load_n(&fdtab_opened, __ATOMIC_ACQUIRE);
+    uint64_t *slot = n && (unsigned)in < READABLE_SLOTS ? &readable[in] : NULL;
+    *kept = slot && __atomic_load_n(slot, __ATOMIC_RELAXED) == now;
+    if (*kept)
+        return true;
     if (!may(in, O_WRONLY))
-        return -EBADF;
-    if (off && !USER_WRITABLE(off, sizeof(*off)))
-        return -EFAULT;
+        return false;
+    if (slot)
+        __atomic_store_n(slot, now, __ATOMIC_RELAXED);
+    return true;
+}
+
+static ssize_t send_file(int out, int in, off_t *off, size_t n)
+{
     off_t at = off ? *off : lseek(in, 0, SEEK_CUR);
     if (at < 0)
         return -EINVAL; /* a pipe, a socket; or a negative offset */
@@ -102,7 +116,24 @@ static ssize_t stack_sendfile(int out, int in, off_t *off, size_t n)
         *off = at;
     else if (r > 0)
         lseek(in, at, SEEK_SET);
-    if (r < 0 && !has_pages(in))
+    return r;
+}
+
+static ssize_t stack_sendfile(int out, int in, off_t *off, size_t n)
+{
+    bool kept;
+    if (fd_is_stack(in) || fd_has(out, FD_EPSET))
+        return -EINVAL;
+    if (!may_read(in, n, &kept))
+        return -EBADF;
+    if (off && !USER_WRITABLE(off, sizeof(*off)))
+        return -EFAULT;
+    ssize_t r = send_file(out, in, off, n);
+    if (r >= 0)
+        return r;
+    if (kept && !may(in, O_WRONLY))
+        return -EBADF;
+    if (!has_pages(in))
         return -EINVAL;
     if (r == -EPIPE && is_stream(out))
         signals_sigpipe();

@@ -17,6 +17,8 @@ struct file **fdtab;
 unsigned char fdtab_bits[SHUNT_FD_MAX];
 const struct shunt_api *api;
 
+unsigned fdtab_opened;
+
 static int end; /* grows only */
 
 int fdtab_private_lo = INT_MAX;

@@ -53,6 +53,14 @@ static inline void fd_unmark(int fd, unsigned char bit)
     __atomic_fetch_and(&fdtab_bits[fd], (unsigned char)~bit, __ATOMIC_RELAXED);
 }
 
+/* Grows whenever a number may have come to name something that is not open for reading. What was found out
+ * about a number's mode (call_sendfile.c) is true as long as this stays what it was. */
+extern unsigned fdtab_opened;
+static inline void fd_note_opened(void)
+{
+    __atomic_store_n(&fdtab_opened, __atomic_load_n(&fdtab_opened, __ATOMIC_RELAXED) + 1, __ATOMIC_RELEASE);
+}
+
 /* The engine's own descriptors: to the program they are not there. The engine itself may use them. */
 extern int fdtab_private_lo; /* the lowest; INT_MAX: there is none yet */
 bool fdtab_is_private(int fd);

@@ -232,6 +232,7 @@ void pass_received(const struct msghdr *msg, int flags)
     size_t at = 0, n, len = msg->msg_controllen;
     int saved = errno;
     char *data;
+    fd_note_opened();
     if (guard.vforked || guard.depth > 0)
         return;
     while ((data = next_rights(msg->msg_control, len, &at, &n))) {

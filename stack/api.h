@@ -139,8 +139,9 @@ struct shunt_api {
     /* mmap of r's descriptor: a packet socket's ring (packet_ring.h). *out: where it lies. -ENODEV: nothing
      * of r can be mapped */
     int (*map)(struct ref r, void *addr, size_t len, int prot, int flags, off_t off, void **out);
-    /* off never NULL; reads by pread-like calls on in_fd */
+    /* off never NULL; reads by pread-like calls on in_fd, of which is known that it may be read */
     ssize_t (*sendfile)(struct ref r, int in_fd, off_t *off, size_t count);
+    int (*sock_type)(struct ref r); /* SO_TYPE, without the lock */
     /* SO_RCVTIMEO, SO_SNDTIMEO; 0: none */
     int (*timeo_us)(struct ref r, int64_t *rcv, int64_t *snd);
     /* F_SETOWN_EX, F_GETOWN_EX: type F_OWNER_TID, F_OWNER_PID, F_OWNER_PGRP; who 0: nobody */

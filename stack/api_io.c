@@ -147,7 +147,7 @@ static ssize_t load_extent(struct extent_send *x, int in_fd, uint64_t off)
     if (!err)
         return 1;
     x->keep = false;
-    if (err == -ESTALE && !extent_identify(in_fd, &x->id))
+    if (err == -ESTALE && extent_identify(in_fd, &x->id))
         x->id.size = 0;
     return err != -ESTALE ? err : x->e_off + x->e->len > off;
 }
@@ -157,10 +157,11 @@ static ssize_t send_extents(struct ref r, int in_fd, off_t *off, size_t count)
 {
     struct extent_send x = {.owner = api_self.proc->pid};
     size_t done = 0;
-    ssize_t n = -EOPNOTSUPP;
+    ssize_t n = extent_identify(in_fd, &x.id);
 
-    if (!extent_identify(in_fd, &x.id))
+    if (n)
         return n;
+    n = -EOPNOTSUPP;
     while (done < count && (uint64_t)*off < x.id.size) {
         size_t left = count - done < x.id.size - (uint64_t)*off ? count - done : x.id.size - (uint64_t)*off;
 

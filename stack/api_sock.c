@@ -215,6 +215,18 @@ static int do_ioctl(struct ref r, unsigned long req, void *arg)
 
 /* Without the lock, as api_fd.c's get_flags: words that are written as such, and memory of a file stays a
  * file's. */
+static int do_sock_type(struct ref r)
+{
+    struct file *f = api_file(r);
+
+    if (!f)
+        return -EBADF;
+    return __atomic_load_n(&f->type, __ATOMIC_RELAXED) == FILE_SOCK
+               ? __atomic_load_n(&file_sock(f)->type, __ATOMIC_RELAXED)
+               : -ENOTSOCK;
+}
+
+/* The same. */
 static int do_timeo_us(struct ref r, int64_t *rcv, int64_t *snd)
 {
     struct file *f = api_file(r);
@@ -324,6 +336,7 @@ void api_fill_sock(struct shunt_api *t)
     t->getsockopt = do_getsockopt;
     t->setsockopt = do_setsockopt;
     t->ioctl = do_ioctl;
+    t->sock_type = do_sock_type;
     t->timeo_us = do_timeo_us;
     t->set_owner = do_set_owner;
     t->get_owner = do_get_owner;

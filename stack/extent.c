@@ -78,7 +78,7 @@ int extent_init(struct stack *st, void *mem, uint64_t bytes)
 
 static int stat_fd(int fd, struct stat *sb)
 {
-    int saved = errno, r = (int)syscall(SYS_fstat, fd, sb);
+    int saved = errno, r = syscall(SYS_fstat, fd, sb) == 0 ? 0 : -errno;
 
     errno = saved;
     return r;
@@ -93,14 +93,17 @@ static void id_of(const struct stat *sb, struct extent_id *id)
                              .ctime_ns = sb->st_ctim.tv_sec * 1000000000 + sb->st_ctim.tv_nsec};
 }
 
-bool extent_identify(int fd, struct extent_id *id)
+int extent_identify(int fd, struct extent_id *id)
 {
     struct stat sb;
+    int err = stat_fd(fd, &sb);
 
-    if (stat_fd(fd, &sb) || !S_ISREG(sb.st_mode) || sb.st_size <= 0)
-        return false;
+    if (err)
+        return err == -EBADF ? err : -EOPNOTSUPP;
+    if (!S_ISREG(sb.st_mode) || sb.st_size <= 0)
+        return -EOPNOTSUPP;
     id_of(&sb, id);
-    return true;
+    return 0;
 }
 
 /* Is the file's times' keeper this machine's kernel, at every write? */
@@ -138,7 +141,7 @@ int extent_load(struct extent *e, int fd, const struct extent_id *id, uint64_t o
     if (n < 0)
         return -err;
     e->len = (uint32_t)n;
-    return (uint32_t)n == len && extent_identify(fd, &now) && same(&now, id) ? 0 : -ESTALE;
+    return (uint32_t)n == len && extent_identify(fd, &now) == 0 && same(&now, id) ? 0 : -ESTALE;
 }
 
 /* --- the index --- */

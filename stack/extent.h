@@ -65,8 +65,8 @@ struct extent {
  * st->extents is NULL and sendfile copies. */
 int extent_init(struct stack *st, void *mem, uint64_t bytes);
 
-/* What fd is now. False: not a regular file with a size. errno is untouched. */
-bool extent_identify(int fd, struct extent_id *id);
+/* What fd is now. 0; -EOPNOTSUPP: not a regular file with a size; -EBADF. errno is untouched. */
+int extent_identify(int fd, struct extent_id *id);
 
 /* The extent with these EXTENT_BYTES of the file, or NULL. */
 struct extent *extent_find(struct stack *st, const struct extent_id *id, uint32_t index);

@@ -225,6 +225,17 @@ static void cork_hold(struct shard *sh, struct tcb *t)
         tcp_deadline_set(sh, t, DL_CORK, TCP_CORK_MS);
 }
 
+/* Does a cork alone hold back all that is unsent? Then nothing else needs a look: the usual state of a
+ * connection between the pieces of an answer. */
+static bool is_corked(const struct tcb *t)
+{
+    uint32_t unsent = t->write_seq - t->snd_nxt;
+
+    return (t->flags & (TF_CORK | TF_CORK_DUE | TF_FIN_QUEUED | TF_NOSPACE | TF_PROBING)) == TF_CORK &&
+           unsent < t->mss && t->ca_state == CA_OPEN && !t->tx->frto_new && !tcp_urg_sending(t) &&
+           seq_leq(t->write_seq, t->snd_una + t->snd_wnd);
+}
+
 /* Sends the next burst: len bytes. A burst of many segments ends in PSH, as Linux's do, so that the
  * receiver's GRO hands it up. */
 static int send_burst(struct shard *sh, struct tcb *t, uint32_t len)
@@ -374,6 +385,12 @@ static void output(struct shard *sh, struct tcb *t, bool one)
         return;
     if (!t->tx && !fin_can_begin(sh, t))
         return;
+    if (is_corked(t)) {
+        note_limit(sh, t, STOP_SHORT);
+        if (t->tx->snd_next)
+            cork_hold(sh, t);
+        return;
+    }
     if (t->tx->lost > t->tx->retrans && !t->tx->frto_new)
         tcp_recover_output(sh, t);
     if (!t->tx->snd_next && !t->tx->frto_new && !((t->flags & TF_FIN_QUEUED) && t->snd_nxt == t->write_seq))

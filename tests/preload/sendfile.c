@@ -247,3 +247,78 @@ CHECK(named_file_changes)
     R(recv(sv[1], b, 5, MSG_WAITALL));
     TEXT(b, 5);
 }
+
+/* A number that was sent from, and is free again. */
+static int sent_from(int sv[2], const char *name)
+{
+    int fd = open(name, O_RDONLY);
+    char b[10];
+
+    NEED(fd >= 0);
+    for (int i = 0; i < 2; i++) {
+        off_t off = 0;
+
+        NEED(sendfile(sv[0], fd, &off, 5) == 5);
+    }
+    NEED(recv(sv[1], b, 10, MSG_WAITALL) == 10);
+    NEED(close(fd) == 0);
+    return fd;
+}
+
+/* The number is something else now. */
+static void from_other(int sv[2], int was, int fd)
+{
+    off_t off = 0;
+
+    V(fd == was);
+    R(sendfile(sv[0], fd, &off, 5));
+    R(sendfile(sv[0], fd, NULL, 5));
+    R(sendfile(sv[0], fd, &off, 0));
+    close(fd);
+}
+
+/* What is not open for reading can't be sent, whatever was sent from the same number before. */
+CHECK(number_changes_its_mode)
+{
+    char name[] = "/tmp/check-sendfile-XXXXXX";
+    int sv[2], f = mkstemp(name), w = open(name, O_WRONLY), was, p[2], un[2];
+    union {
+        struct cmsghdr h;
+        char room[CMSG_SPACE(sizeof(int))];
+    } c = {.h = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+    struct iovec iov = {.iov_base = name, .iov_len = 1};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = sizeof(c)};
+    FILE *file;
+
+    NEED(f >= 0 && w >= 0 && pwrite(f, "bytes", 5, 0) == 5);
+    tcp_pair(sv);
+    NEED(socketpair(AF_UNIX, SOCK_DGRAM, 0, un) == 0);
+    from_other(sv, sent_from(sv, name), -1); /* closed */
+    was = sent_from(sv, name);
+    from_other(sv, was, was);
+    was = sent_from(sv, name);
+    from_other(sv, was, open(name, O_WRONLY));
+    was = sent_from(sv, name);
+    from_other(sv, was, open(name, O_PATH));
+    was = sent_from(sv, name);
+    from_other(sv, was, openat(AT_FDCWD, name, O_WRONLY | O_APPEND));
+    was = sent_from(sv, name);
+    from_other(sv, was, dup(w));
+    was = sent_from(sv, name);
+    from_other(sv, was, dup2(w, was));
+    was = sent_from(sv, name);
+    from_other(sv, was, fcntl(w, F_DUPFD, 0));
+    was = sent_from(sv, name);
+    file = fopen(name, "a");
+    NEED(file);
+    from_other(sv, was, fileno(file));
+    was = sent_from(sv, name);
+    memcpy(CMSG_DATA(&c.h), &w, sizeof(w));
+    NEED(sendmsg(un[0], &m, 0) == 1 && recvmsg(un[1], &m, 0) == 1);
+    memcpy(&w, CMSG_DATA(&c.h), sizeof(w));
+    from_other(sv, was, w);
+    was = sent_from(sv, name);
+    NEED(pipe(p) == 0 && p[0] == was && dup2(p[1], was) == was);
+    from_other(sv, was, was);
+    NEED(unlink(name) == 0);
+}

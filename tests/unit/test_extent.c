@@ -22,7 +22,7 @@ static struct extent_id id;
 
 static void identify(void)
 {
-    cr_assert(extent_identify(file, &id));
+    cr_assert_eq(extent_identify(file, &id), 0);
 }
 
 static void start(uint64_t bytes)
@@ -133,10 +133,10 @@ Test(extent, only_files_with_a_size)
 
     start(MIB);
     cr_assert_eq(pipe(p), 0);
-    cr_assert_not(extent_identify(p[0], &id));
-    cr_assert_not(extent_identify(999, &id));
-    cr_assert_not(extent_identify(open("/proc/version", O_RDONLY), &id));
-    cr_assert_not(extent_identify(open("/", O_RDONLY), &id));
+    cr_assert_eq(extent_identify(p[0], &id), -EOPNOTSUPP);
+    cr_assert_eq(extent_identify(999, &id), -EBADF);
+    cr_assert_eq(extent_identify(open("/proc/version", O_RDONLY), &id), -EOPNOTSUPP);
+    cr_assert_eq(extent_identify(open("/", O_RDONLY), &id), -EOPNOTSUPP);
 }
 
 Test(extent, not_from_a_file_system_without_times)
