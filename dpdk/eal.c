@@ -27,6 +27,7 @@
 #include <rte_eal.h>
 #include <rte_eal_memconfig.h>
 #include <rte_errno.h>
+#include <rte_ethdev.h>
 #include <rte_lcore.h>
 #include <rte_log.h>
 #include <rte_memory.h>
@@ -39,6 +40,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "../stack/netdev.h"
 #include "../stack/where.h"
 #include "control.h"
 #include "fds.h"
@@ -102,6 +104,13 @@ unsigned __wrap_eal_cpu_socket_id(unsigned lcore)
 unsigned __wrap_eal_cpu_core_id(unsigned lcore)
 {
     return lcore;
+}
+
+/* It fills half a megabyte with what no device of ours needs, which each fork would copy the tables of. */
+int __real_rte_vfio_enable(const char *module);
+int __wrap_rte_vfio_enable(const char *module)
+{
+    return with_devices ? __real_rte_vfio_enable(module) : 0;
 }
 
 uint64_t __real_get_tsc_freq_arch(void);
@@ -341,6 +350,21 @@ static int eal_init(const struct eal_config *cfg, const cpu_set_t *cpus)
     return rte_eal_init(argc, argv);
 }
 
+/* ethdev has filled in a page of pointers or two for each port that there might be, for calls on a port that
+ * does not run. A fork copies their tables: those past the ports that we may have become empty memory again.
+ */
+static void forget_far_ports(void)
+{
+    char *at = (char *)rte_eth_fp_ops[NETDEV_MAX].rxq.data,
+         *end = (char *)rte_eth_fp_ops[RTE_MAX_ETHPORTS - 1].rxq.data;
+    size_t row = RTE_MAX_QUEUES_PER_PORT * sizeof(void *);
+    if (!at || (size_t)(end - at) != (RTE_MAX_ETHPORTS - 1 - NETDEV_MAX) * row)
+        return;
+    at = (char *)RTE_ALIGN_CEIL((uintptr_t)at, 4096);
+    end = (char *)RTE_ALIGN_FLOOR((uintptr_t)end, 4096);
+    sys3(SYS_madvise, at, end - at, MADV_DONTNEED);
+}
+
 int eal_start(const struct eal_config *cfg, char *err, size_t err_len)
 {
     struct process_state state;
@@ -358,5 +382,6 @@ int eal_start(const struct eal_config *cfg, char *err, size_t err_len)
                  *last_error ? ": " : "", last_error);
         return rte_errno ? -rte_errno : -EIO;
     }
+    forget_far_ports();
     return 0;
 }

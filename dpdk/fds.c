@@ -41,14 +41,19 @@
 #include "sys.h"
 #include "xdp.h"
 
-/* A fork copies the table of descriptors up to the highest one: 9 bytes a number, some 70 us for this many,
- * and the child's end walks it. A program with more descriptors of its own goes on above. */
-#define FDS_HIGHEST (1 << 14)
-#define FDS_LOWEST  512 /* where the range starts at worst */
+/* A fork copies the table of descriptors up to the highest one, in powers of two: 9 bytes a number, 40 us for
+ * 16384. So the engine's begin where all of them, and the tree's (preload/tree.c), are below 2048: a program
+ * with more descriptors than these leaves those out, and goes on above. */
+#define FDS_FIRST  1272
+#define FDS_LOWEST 512 /* where the range starts at worst, ... */
+#define FDS_LEAST  768 /* ... to have so many numbers */
+/* The last of them are the family's (share.h): the same descriptor in every process. Only links that need
+ * such a one pay for the longer table. */
+#define FDS_SHARED 256
 
 static int range_lo, range_hi;
-static uint64_t mine[FDS_RANGE / 64]; /* a bit a number of the range: the engine's */
-static const char *divert_name;       /* fds_divert_memfd */
+static uint64_t mine[FDS_WORDS]; /* a bit a number of the range: the engine's */
+static const char *divert_name;  /* fds_divert_memfd */
 static int divert_fd;
 static int last_xdp = -1;
 static _Thread_local bool never_wait;
@@ -60,9 +65,11 @@ static void range_init(void)
     long hi = FDS_HIGHEST;
     if (sys4(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &lim) == 0 && lim.rlim_max < (rlim_t)hi)
         hi = (long)lim.rlim_max;
-    long lo = hi - FDS_RANGE;
+    long lo = hi - FDS_LEAST;
     if (lo < FDS_LOWEST)
         lo = hi > FDS_LOWEST ? FDS_LOWEST : hi / 2;
+    if (lo > FDS_FIRST)
+        lo = FDS_FIRST;
     range_lo = (int)lo;
     range_hi = (int)hi;
 }
@@ -78,7 +85,8 @@ void fds_range(int *lo, int *hi)
 void fds_shared_range(int *lo, int *hi)
 {
     fds_range(lo, hi);
-    *lo = *hi - (*hi - *lo) / (FDS_RANGE / FDS_SHARED);
+    int third = (*hi - *lo) / (FDS_LEAST / FDS_SHARED);
+    *lo = *hi - (third < FDS_SHARED ? third : FDS_SHARED);
 }
 
 /* A system call that makes a descriptor of a high number, or has none below the soft limit: made again with
@@ -168,14 +176,14 @@ static int dup_between(int fd, int lo, int hi)
     for (int n = lo; n < hi; n++) {
         if (!mark(n))
             continue;
-        long up = is_open(n) ? -EBUSY : sys_high(SYS_fcntl, fd, F_DUPFD_CLOEXEC, n, 0);
+        long up = sys_high(SYS_fcntl, fd, F_DUPFD_CLOEXEC, n, 0);
         if (up == n)
             return n;
         unmark(n); /* the program's */
-        if (up >= 0)
-            sys1(SYS_close, up);
-        else if (up != -EBUSY)
+        if (up < 0)
             return (int)up;
+        sys1(SYS_close, up);
+        n = (int)up - 1; /* a free one, if nobody takes it meanwhile */
     }
     return -EMFILE; /* a number past hi would be the program's, or the family's */
 }

@@ -1,8 +1,9 @@
 /* fds.h: private descriptors. Every descriptor opened from inside the engine (by EAL, drivers or ourselves)
  * goes through the linker's --wrap of open, openat, socket, eventfd, epoll_create1, memfd_create, pipe2,
  * accept4, timerfd_create, dup ... in fds.c, which makes the system call itself (so that no interposer sees
- * it) and moves the result to the private range with close-on-exec set. The range lies as high as
- * RLIMIT_NOFILE's hard limit allows (the soft limit is raised for the moment of the move, and put back).
+ * it) and moves the result to the private range with close-on-exec set, its lowest free number. The range
+ * begins above what programs use and ends where RLIMIT_NOFILE's hard limit has it, or at FDS_HIGHEST (the
+ * soft limit is raised for the moment of the move, and put back).
  */
 #ifndef SHUNT_FDS_H
 #define SHUNT_FDS_H
@@ -10,10 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define FDS_RANGE 768 /* numbers in the private range */
-#define FDS_SHARED                                                                                           \
-    256 /* the last of them are the family's (share.h): the same descriptor in every process                 \
-         */
+#define FDS_HIGHEST 16384              /* no number of the private range is above */
+#define FDS_WORDS   (FDS_HIGHEST / 64) /* of a map with a bit a number of the range, in uint64_t */
 
 /* [lo, hi) that private descriptors are in. Fixed at the first call of either function, inherited by forks.
  */

@@ -51,11 +51,15 @@ static void forget_range(unsigned lo, unsigned hi)
         fdtab_forget((int)fd);
 }
 
-/* [lo, hi] without the engine's numbers. */
+/* [lo, hi] without the engine's numbers; tree_close_range leaves out the tree's. */
 static int close_around(unsigned lo, unsigned hi, int flags)
 {
     unsigned a = (unsigned)api->private_lo, b = (unsigned)api->private_hi;
     for (unsigned fd = lo > a ? lo : a; fd < b && fd <= hi; fd++) {
+        if (!__atomic_load_n(&api->private_map[(fd - a) / 64], __ATOMIC_ACQUIRE)) {
+            fd = a + ((fd - a) | 63); /* none of these 64 */
+            continue;
+        }
         if (!fd_is_private((int)fd))
             continue;
         if (lo < fd && tree_close_range(lo, fd - 1, flags) < 0)

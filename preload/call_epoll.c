@@ -246,16 +246,28 @@ struct set {
     struct pollfd p[1 + SLEEP_FDS];
 };
 
-/* This thread's looks at kernel halves, while stack halves keep it busy. */
-static __thread struct {
+/* This thread's looks at kernel halves, while stack halves keep it busy: of the sets it waits in, so that
+ * none is passed over because another one was just looked at. */
+#define LOOKS 4 /* sets whose numbers fall on one place share it, the last comer's */
+static __thread struct looks {
     uint64_t last_ns;
     unsigned empty; /* looks in a row that found nothing */
-} kernel_looks __attribute__((tls_model("initial-exec")));
+    int epfd;
+} kernel_looks[LOOKS] __attribute__((tls_model("initial-exec")));
+
+static inline struct looks *looks_of(int epfd)
+{
+    struct looks *l = &kernel_looks[(unsigned)epfd % LOOKS];
+    if (__builtin_expect(l->epfd != epfd, 0))
+        *l = (struct looks){.epfd = epfd};
+    return l;
+}
 
 static int kernel_events(int epfd, struct epoll_event *ev, int max)
 {
     int n = max > 0 ? older_filter(epfd, ev, libc.epoll_wait(epfd, ev, max, 0)) : 0;
-    kernel_looks.empty = n > 0 ? 0 : kernel_looks.empty + 1;
+    struct looks *l = looks_of(epfd);
+    l->empty = n > 0 ? 0 : l->empty + 1;
     return n < 0 ? (errno == EINTR ? 0 : -errno) : n;
 }
 
@@ -266,12 +278,13 @@ static int stack_events(int epfd, struct epoll_event *ev, int max)
 
 /* Whether to ask the kernel's half although the stack's may have something: as long as that pays, then every
  * KERNEL_NS. The time is the stack's, which the look at its half has just brought up to date. */
-static bool kernel_due(void)
+static bool kernel_due(int epfd)
 {
+    struct looks *l = looks_of(epfd);
     uint64_t now = wait_shard_ns();
-    if (kernel_looks.empty >= KERNEL_EMPTY && now - kernel_looks.last_ns < KERNEL_NS)
+    if (l->empty >= KERNEL_EMPTY && now - l->last_ns < KERNEL_NS)
         return false;
-    kernel_looks.last_ns = now;
+    l->last_ns = now;
     return true;
 }
 
@@ -290,7 +303,7 @@ static int look(struct set *s, bool all)
         b = stack_events(epfd, s->ev + a, s->max - a);
     } else {
         a = stack_events(epfd, s->ev, s->max);
-        if (a < 0 || (!(all && a == 0) && !kernel_due()))
+        if (a < 0 || (!(all && a == 0) && !kernel_due(epfd)))
             return a;
         if (a == s->max)
             fd_mark(epfd, FD_TURN);

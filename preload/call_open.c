@@ -9,14 +9,15 @@
 #include "fdtab.h"
 #include "libc.h"
 #include "procfs.h"
+#include "route.h"
 
-static int opened(int fd, const char *path, int flags)
+int open_seen(int fd, const char *path, int flags)
 {
     if (__builtin_expect(flags & (O_WRONLY | O_PATH), 0))
         fd_note_opened();
-    if (fd < 0 || __builtin_expect(!procfs_may_be(path), 1))
+    if (fd < 0 || __builtin_expect(!procfs_may_be(fd, path), 1))
         return fd;
-    int err = procfs_opened(fd, path);
+    int err = procfs_opened(fd);
     if (!err)
         return fd;
     libc.close(fd);
@@ -38,12 +39,12 @@ static int opened(int fd, const char *path, int flags)
 
 EXPORT int open(const char *path, int flags, ...)
 {
-    return opened(libc.open(path, flags, TAKE_MODE(flags)), path, flags);
+    return open_seen(libc.open(path, flags, TAKE_MODE(flags)), path, flags);
 }
 
 EXPORT int openat(int dir, const char *path, int flags, ...)
 {
-    return opened(libc.openat(dir, path, flags, TAKE_MODE(flags)), path, flags);
+    return open_seen(libc.openat(dir, path, flags, TAKE_MODE(flags)), path, flags);
 }
 
 /* off_t has 64 bits in each. */
@@ -63,12 +64,12 @@ int __openat_2(int dir, const char *path, int flags);
 
 EXPORT int __open_2(const char *path, int flags)
 {
-    return opened(libc.open(path, flags, 0), path, flags);
+    return open_seen(libc.open(path, flags, 0), path, flags);
 }
 
 EXPORT int __openat_2(int dir, const char *path, int flags)
 {
-    return opened(libc.openat(dir, path, flags, 0), path, flags);
+    return open_seen(libc.openat(dir, path, flags, 0), path, flags);
 }
 
 int __open64_2(const char *path, int flags) ALIAS(__open_2);
@@ -78,7 +79,7 @@ EXPORT FILE *fopen(const char *restrict path, const char *restrict mode)
 {
     FILE *f = libc.fopen(path, mode);
     fd_note_opened();
-    int err = f && procfs_may_be(path) ? procfs_opened(fileno(f), path) : 0;
+    int err = f && procfs_may_be(fileno(f), path) ? procfs_opened(fileno(f)) : 0;
     if (!err)
         return f;
     libc.fclose(f);

@@ -12,6 +12,7 @@
 #include <sys/pidfd.h>
 #include <sys/select.h>
 #include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "diag.h"
@@ -19,6 +20,7 @@
 #include "fork.h"
 #include "forking.h"
 #include "libc.h"
+#include "procfs.h"
 #include "route.h"
 #include "signals.h"
 #include "tree.h"
@@ -111,18 +113,41 @@ static long file_call(long nr, long a, long b, long c, long d, long e, long f, b
     case SYS_pidfd_getfd:
         return pidfd_getfd((int)a, (int)b, (unsigned)c);
 #endif
-    case SYS_openat:
-        return openat((int)a, P(b), (int)c, (mode_t)d);
+    case SYS_fstat:
+        return fstat((int)a, P(b));
+#ifdef SYS_newfstatat
+    case SYS_newfstatat:
+        return fstatat((int)a, P(b), P(c), (int)d);
+#endif
+    case SYS_statx:
+        return statx((int)a, P(b), (int)c, (unsigned)d, P(e));
     case SYS_readlinkat:
         return readlinkat((int)a, P(b), P(c), (size_t)d);
-#ifdef SYS_open
-    case SYS_open:
-        return open(P(a), (int)b, (mode_t)c);
+#ifdef SYS_readlink
     case SYS_readlink:
         return readlink(P(a), P(b), (size_t)c);
 #endif
     case SYS_splice:
         return splice((int)a, P(b), (int)c, P(d), (size_t)e, (unsigned)f);
+    }
+    *done = false;
+    return 0;
+}
+
+/* These may be what starts a stack (procfs.h). */
+static long open_call(long nr, long a, long b, long c, long d, bool *done)
+{
+    switch (nr) {
+    case SYS_openat:
+        return openat((int)a, P(b), (int)c, (mode_t)d);
+#ifdef SYS_openat2
+    case SYS_openat2:
+        return open_seen((int)to_errno(raw_syscall(nr, a, b, c, d, 0, 0)), P(b));
+#endif
+#ifdef SYS_open
+    case SYS_open:
+        return open(P(a), (int)b, (mode_t)c);
+#endif
     }
     *done = false;
     return 0;
@@ -367,6 +392,10 @@ bool route_call(long nr, const long a[6], long *r)
             return true;
     }
     done = true;
+    *r = open_call(nr, a[0], a[1], a[2], a[3], &done);
+    if (done)
+        return true;
+    done = true;
     *r = other_call(nr, a, &done);
     return done;
 }
@@ -397,6 +426,7 @@ static bool on_descriptor(long nr)
     case SYS_dup:
     case SYS_fcntl:
     case SYS_ioctl:
+    case SYS_fstat:
     case SYS_epoll_wait:
     case SYS_epoll_pwait:
     case SYS_epoll_pwait2:
@@ -454,10 +484,44 @@ bool route_wants(long nr, const long a[6])
     case SYS_clone:
     case SYS_clone3:
         return fdtab && forks(nr, a[0], a[1]);
+#ifdef SYS_newfstatat
+    case SYS_newfstatat:
+        return (a[3] & AT_EMPTY_PATH) && fd_is_stack((int)a[0]);
+#endif
+    case SYS_statx:
+        return (a[2] & AT_EMPTY_PATH) && fd_is_stack((int)a[0]);
     }
     if (on_descriptor(nr))
         return fd_is_stack((int)a[0]) || fd_is_private((int)a[0]) || sleeps_in_set(nr, a);
     return fdtab && with_stack(nr);
+}
+
+bool route_again(long nr, const long a[6], long r)
+{
+    const char *path;
+    switch (nr) {
+    case SYS_openat:
+#ifdef SYS_openat2
+    case SYS_openat2:
+#endif
+        path = P(a[1]);
+        break;
+#ifdef SYS_open
+    case SYS_open:
+        path = P(a[0]);
+        break;
+    case SYS_readlink:
+        return fdtab && r >= 9 && memcmp(P(a[1]), "socket:[", 8) == 0;
+#endif
+    case SYS_readlinkat:
+        return fdtab && r >= 9 && memcmp(P(a[2]), "socket:[", 8) == 0;
+    default:
+        return false;
+    }
+    if (r < 0 || !procfs_may_be((int)r, path) || !procfs_is_ours((int)r))
+        return false;
+    raw_syscall(SYS_close, r, 0, 0, 0, 0, 0);
+    return true;
 }
 
 /* May a call of this number ever concern us, whatever its arguments are? */
@@ -476,6 +540,13 @@ static bool may_be_ours(long nr)
     case SYS_seccomp:
     case SYS_openat:
     case SYS_readlinkat:
+    case SYS_statx:
+#ifdef SYS_openat2
+    case SYS_openat2:
+#endif
+#ifdef SYS_newfstatat
+    case SYS_newfstatat:
+#endif
 #ifdef SYS_open
     case SYS_open:
     case SYS_readlink:

@@ -333,8 +333,11 @@ static long serve(ucontext_t *uc, long nr, const long a[6], bool *entered)
         diag_unsupported(UNSUP_RAW_CLONE);
         return -ENOSYS;
     }
-    if (!later && !is_vfork(nr, a) && (guard.depth > 0 || !route_wants(nr, a)))
-        return raw_syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+    if (!later && !is_vfork(nr, a) && (guard.depth > 0 || !route_wants(nr, a))) {
+        r = raw_syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+        if (guard.depth > 0 || guard.vforked || !route_again(nr, a, r))
+            return r;
+    }
     *entered = enter(uc, nr, a);
     return -ENOMEM;
 }

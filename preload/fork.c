@@ -84,10 +84,11 @@ void forking_child(void)
         api->fork_child();
     fdtab_follow(state.prepared ? api : NULL);
     wait_child();
-    epoll_child();
-    stream_child();
-    if (threaded)
+    if (threaded) { /* else no lock was another thread's */
+        epoll_child();
+        stream_child();
         fdtab_recheck();
+    }
     state.hooked = false;
     guard_leave();
 }

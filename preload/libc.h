@@ -41,6 +41,11 @@
 #define CALL_READLINK -1
 #define CALL_STAT     -1
 #endif
+#ifdef SYS_newfstatat
+#define CALL_FSTATAT SYS_newfstatat
+#else
+#define CALL_FSTATAT SYS_fstatat64
+#endif
 
 /* X(result, name, system call or -1, parameters, arguments). Variadic functions are called with all the
  * arguments that they can have. */
@@ -151,6 +156,16 @@
     X(int, stat, CALL_STAT, (const char *p, struct stat *s), (p, s))                                         \
     X(int, fstat, SYS_fstat, (int fd, struct stat *s), (fd, s))                                              \
     X(int, __fxstat, -1, (int v, int fd, struct stat *s), (v, fd, s))                                        \
+    X(int, fstatat, CALL_FSTATAT, (int d, const char *p, struct stat *s, int f), (d, p, s, f))               \
+    X(int, statx, SYS_statx, (int d, const char *p, int f, unsigned m, struct statx *s), (d, p, f, m, s))    \
+    X(struct __dirstream *, opendir, -1, (const char *p), (p))                                               \
+    X(struct __dirstream *, fdopendir, -1, (int fd), (fd))                                                   \
+    X(int, closedir, -1, (struct __dirstream * d), (d))                                                      \
+    X(struct dirent *, readdir, -1, (struct __dirstream * d), (d))                                           \
+    X(int, scandir, -1,                                                                                      \
+      (const char *p, struct dirent ***l, int (*f)(const struct dirent *),                                   \
+       int (*c)(const struct dirent **, const struct dirent **)),                                            \
+      (p, l, f, c))                                                                                          \
     X(void *, dlopen, -1, (const char *f, int m), (f, m))                                                    \
     X(int, system, -1, (const char *c), (c))                                                                 \
     X(FILE *, popen, -1, (const char *c, const char *m), (c, m))                                             \
@@ -199,12 +214,15 @@
     X(int, vdprintf, -1, (int fd, const char *fmt, va_list ap), (fd, fmt, ap))                               \
     X(long, syscall, -1, (long nr, long a, long b, long c, long d, long e, long f), (nr, a, b, c, d, e, f))
 
+struct __dirstream;
 struct aiocb;
+struct dirent;
 struct addrinfo;
 struct hostent;
 struct ifaddrs;
 struct if_nameindex;
 struct stat;
+struct statx;
 struct sockaddr_in;
 struct __res_state;
 

@@ -24,7 +24,6 @@
 
 #define CALLS_MAX                                                                                            \
     64 /* sets being woken at a time; beyond, a set's sleepers stay until the kernel's half wakes them */
-#define NUMBER_MIN 1000 /* of the eventfd, where the limit allows: out of the program's way */
 
 static uint16_t sleepers[SHUNT_FD_MAX];
 static int highest; /* that ever had one */
@@ -66,7 +65,7 @@ static void seen(int epfd)
             libc.epoll_ctl(epfd, EPOLL_CTL_MOD, calls[i].fd, &ev) == 0)
             continue;
         libc.epoll_ctl(epfd, EPOLL_CTL_DEL, calls[i].fd, NULL);
-        libc.close(calls[i].fd);
+        api->hidden_close(calls[i].fd);
         calls[i] = calls[older_ncalls - 1];
         __atomic_store_n(&older_ncalls, older_ncalls - 1, __ATOMIC_SEQ_CST);
         i--;
@@ -103,17 +102,17 @@ int older_leave(int epfd, struct epoll_event *ev, int n)
     return n;
 }
 
+/* One that is not there for the program, as the engine's. */
 static int new_number(void)
 {
-    int fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK), high;
+    int fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK), hidden;
 
     if (fd < 0)
         return fd;
-    high = libc.fcntl(fd, F_DUPFD_CLOEXEC, (void *)(intptr_t)NUMBER_MIN);
-    if (high < 0)
-        return fd;
-    libc.close(fd);
-    return high;
+    hidden = API(hide(fd));
+    if (hidden < 0)
+        libc.close(fd);
+    return hidden;
 }
 
 void older_wake(int epfd)
@@ -147,6 +146,6 @@ void older_child(void)
     pthread_mutex_init(&calls_lock, NULL);
     memset(sleepers, 0, ((size_t)highest + 1) * sizeof sleepers[0]);
     for (int i = 0; i < older_ncalls; i++)
-        libc.close(calls[i].fd);
+        api->hidden_close(calls[i].fd);
     older_ncalls = 0;
 }

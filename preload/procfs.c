@@ -6,27 +6,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "boot.h"
 #include "fdtab.h"
 #include "libc.h"
 
-/* What a relative path may end in; longer than most names of other files are not. */
-bool procfs_may_end(const char *path)
+/* One system call an open by a relative path; it is made past libc, as route_again's caller may be in the
+ * middle of a call of libc's. */
+bool procfs_may_lead(int fd)
 {
-    static const char *const names[] = {
-        "tcp",        "tcp6",      "udp",   "udp6",      "udplite",   "udplite6", "raw",
-        "raw6",       "icmp",      "icmp6", "packet",    "snmp",      "snmp6",    "netstat",
-        "sockstat",   "sockstat6", "dev",   "dev_mcast", "if_inet6",  "arp",      "route",
-        "ipv6_route", "igmp",      "igmp6", "mcfilter",  "mcfilter6", "rt_cache", "fib_trie"};
-    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-    if (!name[0] || !strchr("turipsndfam", name[0]) || memchr(name, 0, 11) == NULL)
-        return false;
-    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (strcmp(names[i], name) == 0)
-            return true;
-    return false;
+    struct stat st;
+    return raw_syscall(SYS_fstat, fd, (long)&st, 0, 0, 0, 0) == 0 && major(st.st_dev) == 0 &&
+           S_ISREG(st.st_mode) && st.st_size == 0;
 }
 
 /* The number that a path goes on with, behind *p; -1: none. */
@@ -142,22 +136,40 @@ static int sysctl_opened(int fd, const char *path)
     return err;
 }
 
-int procfs_opened(int fd, const char *path)
+static const char sys_net[] = "/proc/sys/net/";
+
+/* What fd was opened to, in real; "": a descriptor that is only a name (O_PATH), or nothing of /proc. */
+static void opened_as(int fd, char *real, size_t size)
 {
-    static const char sys[] = "/proc/sys/net/";
-    char link[32], real[256];
+    char link[32];
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    long n = raw_syscall(SYS_readlinkat, AT_FDCWD, (long)link, (long)real, (long)size - 1, 0, 0);
+    real[n > 0 ? n : 0] = 0;
+    if (strncmp(real, "/proc/", 6) == 0 && (raw_syscall(SYS_fcntl, fd, F_GETFL, 0, 0, 0, 0) & O_PATH))
+        real[0] = 0;
+}
+
+bool procfs_is_ours(int fd)
+{
+    char real[256];
+    int pid;
+    opened_as(fd, real, sizeof(real));
+    return net_name(real, &pid) || strncmp(real, sys_net, sizeof(sys_net) - 1) == 0;
+}
+
+int procfs_opened(int fd)
+{
+    char real[256];
     int saved = errno, pid;
     int err = 0;
     if (guard.depth > 0 || guard.vforked)
         return 0;
-    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-    ssize_t n = libc.readlink(link, real, sizeof(real) - 1);
-    real[n > 0 ? n : 0] = 0;
+    opened_as(fd, real, sizeof(real));
     const char *name = net_name(real, &pid);
     if (name)
         err = net_opened(fd, name, pid);
-    else if (strncmp(real, sys, sizeof(sys) - 1) == 0)
-        err = sysctl_opened(fd, real + sizeof(sys) - 1);
+    else if (strncmp(real, sys_net, sizeof(sys_net) - 1) == 0)
+        err = sysctl_opened(fd, real + sizeof(sys_net) - 1);
     errno = saved;
     return err;
 }

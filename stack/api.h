@@ -74,6 +74,10 @@ struct shunt_api {
      * one of them; the others are the program's. */
     int private_lo, private_hi;
     const uint64_t *private_map;
+    /* fd, which the library made, becomes one of them: its new number (close-on-exec), or -errno; the end of
+     * such a one. */
+    int (*hide)(int fd);
+    int (*hidden_close)(int fd);
     /* makes a file, installs it at fd. type without SOCK_NONBLOCK: use set_flags */
     int (*socket)(int fd, int domain, int type, int protocol);
     /* newfd becomes another descriptor of r's file (what stood there is released) */

@@ -181,7 +181,7 @@ bool capture_event(struct capture *c, enum capture_event ev)
 {
     if (!c->flight.mem || !(c->look_for & ev))
         return false;
-    capture_freeze(&c->flight, true);
+    capture_freeze(&c->flight, CAPTURE_HOLD_EVENT, true);
     __atomic_fetch_or(&c->events, ev, __ATOMIC_RELEASE);
     return wake_reader(c);
 }
@@ -219,9 +219,12 @@ bool capture_publish(struct shard *sh)
     return wake && c->wake != NO_WAKE;
 }
 
-void capture_freeze(struct capture_ring *r, bool on)
+void capture_freeze(struct capture_ring *r, enum capture_hold who, bool on)
 {
-    __atomic_store_n(&r->frozen, on, __ATOMIC_SEQ_CST);
+    if (on)
+        __atomic_fetch_or(&r->frozen, (uint8_t)who, __ATOMIC_SEQ_CST);
+    else
+        __atomic_fetch_and(&r->frozen, (uint8_t)~who, __ATOMIC_SEQ_CST);
 }
 
 /* Copies n bytes at pos out. */

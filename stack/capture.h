@@ -43,11 +43,17 @@ struct capture_ring {
     uint64_t size;       /* a power of two, bytes */
     uint32_t snaplen;    /* bytes of a frame that are kept */
     uint8_t overwrite;   /* the oldest makes room */
-    uint8_t frozen;      /* takes nothing; atomic */
+    uint8_t frozen;      /* enum capture_hold: not 0: takes nothing; atomic */
     uint64_t next;       /* end of the last record, published or not; counts on for ever */
     uint64_t head, tail; /* the reader's: [tail, head); atomic */
     uint64_t frames[NETDEV_MAX], lost[NETDEV_MAX];
     uint32_t lost_now[NETDEV_MAX]; /* since the last record */
+};
+
+/* Who keeps the flight recorder's ring as it is. */
+enum capture_hold {
+    CAPTURE_HOLD_EVENT = 1,  /* what was looked out for has come, and is not written yet */
+    CAPTURE_HOLD_ANSWER = 2, /* somebody has asked for it */
 };
 
 /* What the flight recorder looks out for. */
@@ -96,8 +102,8 @@ bool capture_event(struct capture *c, enum capture_event ev);
 /* --- the readers' side, without the lock --- */
 
 /* The flight recorder's: from now on the ring stays as it is, but for a process that is in the stack at this
- * moment; and the end of that. */
-void capture_freeze(struct capture_ring *r, bool on);
+ * moment; and the end of that, if nobody else holds it. */
+void capture_freeze(struct capture_ring *r, enum capture_hold who, bool on);
 /* The record at *pos, before `to`: its header, and *pos behind it. False: there is none, or what is there is
  * no record (then *pos becomes `to`). Bytes of the frame: capture_bytes with the position before. */
 bool capture_read(const struct capture_ring *r, uint64_t *pos, uint64_t to, struct capture_rec *rec);

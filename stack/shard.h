@@ -10,6 +10,7 @@ struct stack_config {
     char name[32];
     struct tunables set;
     bool isolate;
+    uint32_t tick_hz; /* of the kernel's clock, which SO_RCVTIMEO and SO_SNDTIMEO are kept in; 0: not known */
     uint32_t owner_uid; /* who starts it, and may change interfaces, routes and neighbours as root may */
     uint32_t max_tcp, max_udp, max_files; /* 0: defaults (2 Mi, 256 Ki, 2 Mi) */
     uint32_t nshard;                      /* 0 or 1: one; at most SHARD_MAX */

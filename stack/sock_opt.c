@@ -151,6 +151,15 @@ static int proto_getopt(struct sock *s, int level, int name, void *val, uint32_t
 /* A negative timeout means no waiting at all in Linux, and reads as 0; here 0 stands for "for ever". */
 #define TIMEO_NONE 1
 
+/* tv in microseconds, rounded up to what Linux keeps such a time in: ticks (jiffies), of which it gives back
+ * whole microseconds. */
+static int64_t in_ticks(uint32_t hz, const struct timeval *tv)
+{
+    int64_t tick_us = hz ? 1000000 / hz : 1, ticks = (tv->tv_usec + tick_us - 1) / tick_us;
+
+    return (int64_t)tv->tv_sec * 1000000 + (hz ? ticks * 1000000 / hz : ticks);
+}
+
 /* SO_RCVTIMEO, SO_SNDTIMEO (sock_set_timeout). */
 static int set_timeo(struct sock *s, bool rcv, const void *val, socklen_t len)
 {
@@ -168,7 +177,7 @@ static int set_timeo(struct sock *s, bool rcv, const void *val, socklen_t len)
     else if (tv.tv_sec > INT64_MAX / 2000000)
         us = 0;
     else
-        us = (int64_t)tv.tv_sec * 1000000 + tv.tv_usec;
+        us = in_ticks(s->sh->st->tick_hz, &tv);
     m = us || s->more ? sock_more_get(s) : NULL;
     if (m) /* read without the lock (api_sock.c) */
         __atomic_store_n(rcv ? &m->rcvtimeo_us : &m->sndtimeo_us, us, __ATOMIC_RELAXED);

@@ -111,6 +111,7 @@ int stack_create(struct seg *seg, const struct stack_config *cfg, struct rte_mem
     memcpy(st->secret, cfg->secret, sizeof st->secret);
     st->set = cfg->set;
     st->isolate = cfg->isolate;
+    st->tick_hz = cfg->tick_hz;
     st->owner_uid = cfg->owner_uid;
     st->if_base = cfg->isolate ? 0 : STACK_IF_BASE;
     st->nshard = cfg->nshard ? cfg->nshard : 1;

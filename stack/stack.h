@@ -180,6 +180,7 @@ struct stack {
     uint32_t stamps;     /* sockets that want time stamps (stamp.h) */
     int64_t wall_off_ns; /* CLOCK_REALTIME minus CLOCK_MONOTONIC; kept right while stamps is not 0 */
     uint8_t isolate;     /* profile isolate: the stack takes every destination */
+    uint32_t tick_hz;    /* SO_RCVTIMEO and SO_SNDTIMEO are whole ticks of this; 0: of 1 us */
     uint32_t owner_uid;  /* who started the stack */
     uint32_t if_base;    /* what interface numbers are shown to the program with (stack_if_shown) */
     uint32_t nif;

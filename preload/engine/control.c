@@ -50,16 +50,17 @@
 #include "metrics.h"
 #include "request.h"
 
-#define CLIENTS    16
-#define HTTP_PLACE 63 /* of the metrics' port, in events; the clients have 1 to CLIENTS */
-#define CLIENT_NS  (2ull * NS_IN_S)
-#define LINE_ROOM  512
-#define REST_NS    (100ull * NS_IN_MS)
-#define LEAVE_MS   2000 /* how long a starter waits for the stack that has its name or its link */
-#define CLAIM_MS   300  /* the same when another name will do as well */
-#define YIELD_MS   50   /* and for an answer of a process that is no keeper yet */
-#define PAUSE_MS   2    /* between two attempts */
-#define NAMES_MAX  1000 /* "-2" to "-1000" */
+#define CLIENTS      16
+#define HTTP_CLIENTS 8  /* of them at most by the metrics' port */
+#define HTTP_PLACE   63 /* of the metrics' port, in events; the clients have 1 to CLIENTS */
+#define CLIENT_NS    (2ull * NS_IN_S)
+#define LINE_ROOM    512
+#define REST_NS      (100ull * NS_IN_MS)
+#define LEAVE_MS     2000 /* how long a starter waits for the stack that has its name or its link */
+#define CLAIM_MS     300  /* the same when another name will do as well */
+#define YIELD_MS     50   /* and for an answer of a process that is no keeper yet */
+#define PAUSE_MS     2    /* between two attempts */
+#define NAMES_MAX    1000 /* "-2" to "-1000" */
 
 static int metrics_fd = -1; /* listens on a port of the kernel's; -1: none */
 
@@ -467,17 +468,31 @@ static void client_drop(struct client *c)
     memset(c, 0, sizeof *c);
 }
 
-/* A free place, or that of the client who is there longest. */
-static struct client *client_place(void)
+/* A free place, or that of the client who is there longest. Who comes by the metrics' port, as anybody may,
+ * takes no place from others. */
+static struct client *client_place(bool http)
 {
-    struct client *oldest = &clients[0];
+    struct client *oldest = NULL, *oldest_http = NULL, *vacant = NULL;
+    unsigned nhttp = 0;
 
     for (unsigned i = 0; i < CLIENTS; i++) {
-        if (clients[i].fd == 0)
-            return &clients[i];
-        if (clients[i].since_ns < oldest->since_ns)
-            oldest = &clients[i];
+        struct client *c = &clients[i];
+
+        if (c->fd == 0) {
+            vacant = vacant ? vacant : c;
+            continue;
+        }
+        if (!oldest || c->since_ns < oldest->since_ns)
+            oldest = c;
+        if (c->http && (!oldest_http || c->since_ns < oldest_http->since_ns))
+            oldest_http = c;
+        nhttp += c->http;
     }
+    if (vacant && !(http && nhttp >= HTTP_CLIENTS))
+        return vacant;
+    oldest = oldest_http ? oldest_http : oldest;
+    if (http && !oldest_http)
+        return NULL;
     client_drop(oldest);
     return oldest;
 }
@@ -510,7 +525,11 @@ static void client_accept(int listener, bool http, uint64_t now)
         fds_close(fd);
         return;
     }
-    c = client_place();
+    c = client_place(http);
+    if (!c) {
+        fds_close(fd);
+        return;
+    }
     c->fd = fd;
     c->http = http;
     c->since_ns = now;

@@ -6,8 +6,14 @@
  * For what one process owns. What a family shares lies in the segment (stack/seg.h) or in packet buffers: one
  * allocator used from both sides of a fork would be unsound. Thread-safe; not to be called from signal
  * handlers.
+ *
+ * Fork. jemalloc takes and gives back each of its hundreds of locks around a fork, of which parent and child
+ * then copy the pages: 100 us. Nothing here is in a hurry, so one lock stands before all of it, and a fork
+ * takes that one; jemalloc's own hooks are not registered. What its threads would keep aside, and give back
+ * under its own locks when they end, is turned off (tcache).
  */
 #include <errno.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,6 +33,31 @@ void shunt_je_free(void *p);
  * program's allocator: ours sees neither. */
 char *shunt_je_secure_getenv(const char *name);
 ssize_t shunt_je_readlink(const char *path, char *buf, size_t len);
+
+const char *shunt_je_malloc_conf = "narenas:1,tcache:false"; /* it looks for options here as well */
+
+static pthread_mutex_t heap_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void heap_enter(void)
+{
+    pthread_mutex_lock(&heap_lock);
+}
+
+static void heap_leave(void)
+{
+    pthread_mutex_unlock(&heap_lock);
+}
+
+__attribute__((constructor)) static void heap_init(void)
+{
+    pthread_atfork(heap_enter, heap_leave, heap_leave);
+}
+
+int shunt_je_pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
+int shunt_je_pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
+{
+    return 0;
+}
 
 /* Its heap profiler, which is never on, would make us depend on libgcc_s. */
 int shunt_je__Unwind_Backtrace(void *fn, void *arg);
@@ -144,17 +175,28 @@ void *shunt_je_aligned_alloc(size_t align, size_t bytes);
 
 void *__wrap_malloc(size_t bytes)
 {
-    return shunt_je_malloc(bytes);
+    heap_enter();
+    void *p = shunt_je_malloc(bytes);
+    heap_leave();
+    return p;
 }
 
 void *__wrap_calloc(size_t n, size_t bytes)
 {
-    return shunt_je_calloc(n, bytes);
+    heap_enter();
+    void *p = shunt_je_calloc(n, bytes);
+    heap_leave();
+    return p;
 }
 
 void *__wrap_realloc(void *p, size_t bytes)
 {
-    return !p || is_ours(p) ? shunt_je_realloc(p, bytes) : __real_realloc(p, bytes);
+    if (p && !is_ours(p))
+        return __real_realloc(p, bytes);
+    heap_enter();
+    p = shunt_je_realloc(p, bytes);
+    heap_leave();
+    return p;
 }
 
 void *__wrap_reallocarray(void *p, size_t n, size_t bytes)
@@ -169,25 +211,34 @@ void *__wrap_reallocarray(void *p, size_t n, size_t bytes)
 
 void __wrap_free(void *p)
 {
-    if (is_ours(p))
-        shunt_je_free(p);
-    else
+    if (!is_ours(p)) {
         __real_free(p);
+        return;
+    }
+    heap_enter();
+    shunt_je_free(p);
+    heap_leave();
 }
 
 int __wrap_posix_memalign(void **p, size_t align, size_t bytes)
 {
-    return shunt_je_posix_memalign(p, align, bytes);
+    heap_enter();
+    int r = shunt_je_posix_memalign(p, align, bytes);
+    heap_leave();
+    return r;
 }
 
 void *__wrap_aligned_alloc(size_t align, size_t bytes)
 {
-    return shunt_je_aligned_alloc(align, bytes);
+    heap_enter();
+    void *p = shunt_je_aligned_alloc(align, bytes);
+    heap_leave();
+    return p;
 }
 
 static char *copy_string(const char *s, size_t n)
 {
-    char *copy = shunt_je_malloc(n + 1);
+    char *copy = __wrap_malloc(n + 1);
     if (copy) {
         memcpy(copy, s, n);
         copy[n] = 0;

@@ -369,7 +369,7 @@ static void deal_with_events(void)
         make_flight_file(ev);
     }
     if (!__atomic_and_fetch(&rec.c->events, ~ev, __ATOMIC_ACQ_REL))
-        capture_freeze(&rec.c->flight, false);
+        capture_freeze(&rec.c->flight, CAPTURE_HOLD_EVENT, false);
 }
 
 /* The clock may be set; and who waits for the end of the program's standard error must not wait for us. */
@@ -434,6 +434,24 @@ static _Noreturn void recorder_main(int keeper)
 
 /* --- the keeper --- */
 
+/* Nobody copies to files: said once, and nothing is put aside for it. What the flight recorder has can be
+ * asked for still (record_answer). */
+static void without_recorder(struct shard *sh)
+{
+    if (file_fd >= 0)
+        say("shunt: capture: %s stays empty: %s\n", file_path, "no process could be made for it");
+    if (sh->cap->look_for)
+        say("shunt: flight recorder: %s%s\n", "its files are not written: no process could be made for it",
+            "");
+    shard_lock(sh);
+    sh->cap->file.mem = NULL;
+    sh->cap->look_for = 0;
+    sh->cap->wake = WAKE_NONE;
+    if (recorder_waiter)
+        waiter_free(engine.st, recorder_waiter);
+    shard_unlock(sh);
+}
+
 void record_start(void)
 {
     struct shard *sh = &engine.st->shard[0];
@@ -449,10 +467,11 @@ void record_start(void)
         c->wake = recorder_waiter->wake;
     }
     shard_unlock(sh);
-    if (c->wake != WAKE_NONE)
-        recorder_pid = (int)_Fork();
-    if (c->wake != WAKE_NONE && recorder_pid == 0)
+    recorder_pid = c->wake != WAKE_NONE ? (int)_Fork() : -1;
+    if (recorder_pid == 0)
         recorder_main(keeper);
+    if (recorder_pid < 0)
+        without_recorder(sh);
     record_forget();
 }
 
@@ -490,7 +509,7 @@ bool record_answer(struct text *t)
 
     if (!r || !r->mem)
         return false;
-    capture_freeze(r, true);
+    capture_freeze(r, CAPTURE_HOLD_ANSWER, true);
     pos = __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE);
     head = __atomic_load_n(&r->head, __ATOMIC_ACQUIRE);
     if ((to = text_room(t, PCAPNG_OUT_HEAD)))
@@ -507,7 +526,6 @@ bool record_answer(struct text *t)
     if ((to = text_room(t, PCAPNG_OUT_TAIL)))
         t->len += pcapng_out_tail(to, PCAPNG_OUT_TAIL, engine.st, r,
                                   now_ns() + (uint64_t)sh->cap->wall_off_ns, none);
-    if (!__atomic_load_n(&sh->cap->events, __ATOMIC_ACQUIRE))
-        capture_freeze(r, false);
+    capture_freeze(r, CAPTURE_HOLD_ANSWER, false);
     return true;
 }

@@ -46,10 +46,21 @@ static int random_bytes(void *buf, size_t len)
     return sys3(SYS_getrandom, buf, len, 0) == (long)len ? 0 : -EIO;
 }
 
+/* Of the kernel's ticks, which its coarse clocks show. */
+static uint32_t tick_hz(void)
+{
+    struct timespec ts;
+
+    if (clock_getres(CLOCK_MONOTONIC_COARSE, &ts) != 0 || ts.tv_sec || ts.tv_nsec < 1000)
+        return 0;
+    return (uint32_t)((NS_IN_S + (uint64_t)ts.tv_nsec / 2) / (uint64_t)ts.tv_nsec);
+}
+
 static int make_stack(struct rte_mempool *pool)
 {
     struct stack_config sc = {.set = engine.cfg.set,
                               .isolate = engine.cfg.profile == PROFILE_ISOLATE,
+                              .tick_hz = tick_hz(),
                               .owner_uid = geteuid(),
                               .now_ns = now_ns()};
     struct seg *seg;
@@ -337,6 +348,8 @@ int engine_open(int placeholder)
     a->placeholder = placeholder;
     fds_range(&a->private_lo, &a->private_hi);
     a->private_map = fds_mine();
+    a->hide = fds_move;
+    a->hidden_close = fds_close;
     a->waiter_get = sleep_waiter_get;
     a->waiter_put = sleep_waiter_put;
     a->sleep_prepare = sleep_prepare;

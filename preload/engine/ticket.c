@@ -36,7 +36,7 @@
 #define ASK_S         5    /* a keeper that is stopped does not answer */
 
 static int channel[2] = {-1, -1}; /* to the keeper: [0] the family's end, [1] the keeper's */
-static uint64_t transit[FDS_RANGE / 64];
+static uint64_t transit[FDS_WORDS];
 
 union one_fd {
     struct cmsghdr hdr;
@@ -203,9 +203,9 @@ void ticket_child(void)
     int lo, hi;
 
     fds_range(&lo, &hi);
-    for (unsigned i = 0; i < FDS_RANGE; i++)
+    for (int i = 0; i < hi - lo; i = transit[i / 64] ? i + 1 : (i | 63) + 1)
         if (transit[i / 64] >> i % 64 & 1)
-            transit_close(lo + (int)i);
+            transit_close(lo + i);
 }
 
 /* The parcel of fd's file, whose ticket the keeper watches already. */

@@ -507,3 +507,51 @@ CHECK(epoll_is_no_socket)
     R(epoll_create1(O_NONBLOCK));
     R(fcntl(epoll_create1(EPOLL_CLOEXEC), F_GETFD));
 }
+
+/* What a directory lists, the numbers of descriptors in order. */
+static void show_list(const char *how, DIR *d)
+{
+    bool has[4096] = {0};
+    struct dirent *e;
+
+    NEED(d != NULL);
+    while ((e = readdir(d)))
+        if (e->d_name[0] != '.')
+            has[atoi(e->d_name) & 4095] = true;
+    for (int fd = 0; fd < 4096; fd++)
+        if (has[fd])
+            show(how, "%d", fd);
+    closedir(d);
+}
+
+/* The program's own descriptors, and no others. */
+CHECK(listed)
+{
+    int sv[2], n;
+    struct dirent **list;
+    char path[64];
+    DIR *d;
+
+    tcp_pair(sv);
+    FD(dup2(sv[0], 200));
+    show_list("/proc/self/fd", opendir("/proc/self/fd"));
+    show_list("/proc/self/fdinfo", opendir("/proc/self/fdinfo"));
+    show_list("/dev/fd", opendir("/dev/fd/."));
+    snprintf(path, sizeof path, "/proc/%d/task/%d/fd", (int)getpid(), (int)getpid());
+    show_list("of the task", opendir(path));
+    show_list("fdopendir", fdopendir(open("/proc/self/fd", O_RDONLY | O_DIRECTORY)));
+    NEED(chdir("/proc/self") == 0);
+    show_list("relative", opendir("fd"));
+    n = scandir("fd", &list, NULL, alphasort);
+    V(n);
+    for (int i = 0; i < n; i++) {
+        show("scandir", "%s", list[i]->d_name);
+        free(list[i]);
+    }
+    free(list);
+    d = opendir("fd");
+    NEED(d != NULL && readdir(d) && readdir(d) && readdir(d));
+    rewinddir(d);
+    show_list("again", d);
+    R(chdir("/"));
+}

@@ -198,6 +198,7 @@ CHECK(inodes)
     int l = listen4(&a), u = udp4(), d = dup(l);
     char link[64], want[64], path[64];
     struct stat st;
+    struct statx sx;
 
     V(inode(l) == inode(u));
     V(inode(l) == inode(d));
@@ -211,6 +212,13 @@ CHECK(inodes)
     TEXT(link, 5);
     V(stat(path, &st) == 0 && st.st_ino == inode(l));
     V(S_ISSOCK(st.st_mode));
+    V(fstatat(l, "", &st, AT_EMPTY_PATH) == 0 && st.st_ino == inode(l));
+    V(fstatat(AT_FDCWD, path, &st, 0) == 0 && st.st_ino == inode(l));
+    V(fstatat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == inode(l));
+    V(lstat(path, &st) == 0 && S_ISLNK(st.st_mode));
+    V(statx(l, "", AT_EMPTY_PATH, STATX_INO, &sx) == 0 && sx.stx_ino == inode(l));
+    V(statx(AT_FDCWD, path, 0, STATX_BASIC_STATS, &sx) == 0 && sx.stx_ino == inode(l));
+    V(syscall(SYS_fstat, l, &st) == 0 && st.st_ino == inode(l));
     snprintf(path, sizeof path, "/proc/%d/fd", (int)getpid());
     int dir = open(path, O_RDONLY | O_DIRECTORY);
     snprintf(path, sizeof path, "%d", l);
@@ -261,6 +269,57 @@ CHECK(ways_to_open)
     V(freopen("/proc/net/tcp", "r", stdin) == stdin);
     text[fread(text, 1, sizeof text - 1, stdin)] = 0;
     V(has_listener(text, l));
+}
+
+/* From directories below /proc: the working one, and one by its descriptor. */
+CHECK(relative_paths)
+{
+    struct sockaddr_in a;
+    int l = listen4(&a), dir, ipv4;
+    FILE *f;
+
+    NEED(chdir("/proc/self") == 0);
+    V(has_listener(file("net/tcp"), l));
+    V(has_listener(file("../self/net/../net/tcp"), l));
+    f = fopen("net/tcp", "r");
+    NEED(f != NULL);
+    text[fread(text, 1, sizeof text - 1, f)] = 0;
+    fclose(f);
+    V(has_listener(text, l));
+    V(has_listener(slurp((int)syscall(SYS_openat, AT_FDCWD, "net/tcp", O_RDONLY)), l));
+    NEED(chdir("/proc/sys/net") == 0);
+    show("", "%s", file("ipv4/tcp_fin_timeout"));
+    show("", "%s", file("./core/../ipv4/igmp_max_memberships"));
+    show("", "%s", file("core/somaxconn"));
+    FD(open("core/nothing", O_RDONLY));
+    NEED(chdir("ipv4") == 0);
+    show("", "%s", file("ip_local_port_range"));
+    show("", "%s", file("../ipv6/bindv6only"));
+    NEED(chdir("/") == 0);
+    show("", "%s", file("proc/sys/net/ipv4/tcp_retries2"));
+    show("", "%s", file("//proc//sys/net/ipv4/tcp_retries2"));
+    V(has_listener(file("proc/self/net/tcp"), l));
+    dir = open("/proc/sys/net", O_PATH | O_DIRECTORY);
+    show("", "%s", slurp(openat(dir, "ipv4/tcp_keepalive_time", O_RDONLY)));
+    ipv4 = openat(dir, "ipv4", O_RDONLY | O_DIRECTORY);
+    show("", "%s", slurp(openat(ipv4, "tcp_keepalive_intvl", O_RDONLY)));
+    show("", "%s", slurp((int)syscall(SYS_openat, ipv4, "tcp_syn_retries", O_RDONLY)));
+    R(fchdir(ipv4));
+    show("", "%s", file("tcp_keepalive_probes"));
+    R(chdir("/"));
+}
+
+/* A name alone, to be opened later. */
+CHECK(by_a_name)
+{
+    struct sockaddr_in a;
+    int l = listen4(&a), name = open("/proc/net/tcp", O_PATH);
+    char path[64], b[4];
+
+    V(fcntl(name, F_GETFL));
+    R(read(name, b, 4));
+    snprintf(path, sizeof path, "/proc/self/fd/%d", name);
+    V(has_listener(file(path), l));
 }
 
 CHECK(as_a_file)

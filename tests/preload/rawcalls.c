@@ -3,6 +3,7 @@
 #include "check.h"
 
 #include <pthread.h>
+#include <sys/syscall.h>
 
 #include "../../dpdk/sys.h"
 
@@ -381,4 +382,51 @@ CHECK(sigsys_of_its_own)
     signal(SIGSYS, SIG_IGN);
     R(raise(SIGSYS));
     V(RAW(SYS_getpid, 0, 0, 0) == getpid());
+}
+
+/* What fd, of a table of sockets, has of the socket of this inode. */
+static bool tells_of(long fd, ino_t ino)
+{
+    static char text[65536];
+    char key[32];
+    long n, len = 0;
+
+    NEED(fd >= 0);
+    while ((n = RAW(SYS_read, fd, text + len, sizeof text - 1 - (size_t)len)) > 0)
+        len += n;
+    text[len] = 0;
+    RAW(SYS_close, fd, 0, 0);
+    snprintf(key, sizeof key, " %lu ", (unsigned long)ino);
+    return strstr(text, key) != NULL;
+}
+
+/* The tables of sockets and what names one, by number. */
+CHECK(below_proc)
+{
+    struct sockaddr_in a = lo4(0);
+    int l = (int)RAW(SYS_socket, AF_INET, SOCK_STREAM, 0), dir;
+    struct stat st, same;
+    char path[64], link[64], want[64], b[8] = "";
+    long n;
+
+    NEED(RAW(SYS_bind, l, &a, sizeof(a)) == 0 && RAW(SYS_listen, l, 16, 0) == 0);
+    T(RAW(SYS_fstat, l, &st, 0));
+    V(S_ISSOCK(st.st_mode));
+    T(RAW6(SYS_newfstatat, l, "", &same, AT_EMPTY_PATH, 0, 0));
+    V(st.st_ino == same.st_ino);
+    V(tells_of(RAW6(SYS_openat, AT_FDCWD, "/proc/net/tcp", O_RDONLY, 0, 0, 0), st.st_ino));
+    V(tells_of(RAW(SYS_open, "/proc/self/net/tcp", O_RDONLY, 0), st.st_ino));
+    dir = (int)RAW6(SYS_openat, AT_FDCWD, "/proc/self/net", O_RDONLY | O_DIRECTORY, 0, 0, 0);
+    V(tells_of(RAW6(SYS_openat, dir, "tcp", O_RDONLY, 0, 0, 0), st.st_ino));
+    T(RAW6(SYS_openat, dir, "nothing", O_RDONLY, 0, 0, 0));
+    T(RAW6(SYS_openat, AT_FDCWD, 8, O_RDONLY, 0, 0, 0));
+    n = RAW(SYS_open, "/proc/sys/net/ipv4/tcp_fin_timeout", O_RDONLY, 0);
+    T(RAW(SYS_read, n, b, sizeof b));
+    TEXT(b, 3);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", l);
+    snprintf(want, sizeof want, "socket:[%lu]", (unsigned long)st.st_ino);
+    n = RAW6(SYS_readlinkat, AT_FDCWD, path, link, sizeof link, 0, 0);
+    V(n == (long)strlen(want) && memcmp(link, want, (size_t)n) == 0);
+    n = RAW(SYS_readlink, path, link, sizeof link);
+    V(n == (long)strlen(want) && memcmp(link, want, (size_t)n) == 0);
 }

@@ -4,8 +4,9 @@
 CHECK(values)
 {
     static const int names[] = {SO_RCVTIMEO, SO_SNDTIMEO};
-    static const struct timeval in[] = {{0, 0},       {1, 500000}, {0, 4000},  {-1, 0},
-                                        {0, 1000000}, {0, -1},     {100000, 0}};
+    static const struct timeval in[] = {{0, 0},    {1, 500000}, {0, 4000},  {-1, 0}, {0, 1000000},
+                                        {0, -1},   {100000, 0}, {0, 50000}, {0, 1},  {0, 999999},
+                                        {2, 4001}, {0, 3999},   {1, 500001}};
     int s = tcp4();
 
     for (size_t k = 0; k < 2; k++) {

@@ -182,7 +182,11 @@ Test(capture, a_reset_freezes_the_flight_recorder)
     head = c->flight.head;
     echo(e);
     cr_assert_eq(c->flight.head, head);
-    capture_freeze(&c->flight, false);
+    capture_freeze(&c->flight, CAPTURE_HOLD_ANSWER, true);
+    capture_freeze(&c->flight, CAPTURE_HOLD_EVENT, false);
+    cr_assert(c->flight.frozen, "somebody else reads it still");
+    capture_freeze(&c->flight, CAPTURE_HOLD_ANSWER, false);
+    cr_assert_not(c->flight.frozen);
     echo(e);
     cr_assert_gt(c->flight.head, head);
     cr_assert_eq(c->events, CAPTURE_RST); /* no other one */
