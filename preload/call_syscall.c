@@ -142,7 +142,8 @@ static long open_call(long nr, long a, long b, long c, long d, bool *done)
         return openat((int)a, P(b), (int)c, (mode_t)d);
 #ifdef SYS_openat2
     case SYS_openat2:
-        return open_seen((int)to_errno(raw_syscall(nr, a, b, c, d, 0, 0)), P(b));
+        /* with flags that its struct may hold */
+        return open_seen((int)to_errno(raw_syscall(nr, a, b, c, d, 0, 0)), P(b), O_WRONLY | O_PATH);
 #endif
 #ifdef SYS_open
     case SYS_open:
