@@ -30,7 +30,9 @@
 #define SLICE_MAX_NS  2000000
 #define SLICE_DOWN_NS 20000000 /* nobody is at the other end, or nothing to come */
 
-#define VHOST_RX_VRING 1 /* the ring that we receive from is the other end's transmit ring */
+#define VHOST_RX_VRING(r)                                                                                    \
+    (uint16_t)(2 * (r) + 1) /* ring r to receive from is the other end's to transmit                         \
+                             */
 
 static const char *const kind_name[] = {"tap", "packet", "xdp",  "memif", "vhost", "virtio",
                                         "pci", "pcap",   "null", "vdev",  "rig"};
@@ -42,13 +44,18 @@ static uint32_t file_mb(const struct dpdk_config *cfg)
     return cfg->file_mb < cfg->mem_mb / 4 ? cfg->file_mb : cfg->mem_mb / 4;
 }
 
+static uint16_t shards(const struct dpdk_config *cfg)
+{
+    return cfg->nshard ? cfg->nshard : 1;
+}
+
 /* How much of EAL's memory the packet pool gets. */
 static uint64_t packet_bytes(const struct dpdk_config *cfg)
 {
     uint32_t other_mb = OTHER_MB(cfg->mem_mb);
     for (unsigned i = 0; i < cfg->nlinks; i++)
         if (cfg->links[i].kind == LINK_XDP)
-            other_mb += PORT_XDP_MB;
+            other_mb += PORT_XDP_MB * shards(cfg);
     other_mb += file_mb(cfg);
     return cfg->mem_mb > other_mb ? (uint64_t)(cfg->mem_mb - other_mb) << 20 : 0;
 }
@@ -85,6 +92,9 @@ static int open_links(const struct dpdk_config *cfg, struct netdev **dev, struct
         p->pool = pool;
         p->dev.mtu = p->spec.mtu;
         p->dev.nqueue = 1;
+        p->wanted = shards(cfg);
+        for (unsigned q = 0; q < PORT_RINGS; q++)
+            p->queue[q].fd = -1;
         snprintf(p->text, sizeof(p->text), "%s:%s", kind_name[p->spec.kind], p->spec.target);
         snprintf(p->dev.name, sizeof(p->dev.name), "%s%u", kind_name[p->spec.kind], i);
         if (p->spec.has_mac)
@@ -103,8 +113,8 @@ int dpdk_start(const struct dpdk_config *cfg, struct netdev **dev, struct rte_me
 {
     const char *pci[NETDEV_MAX];
     struct eal_config eal = {.name = cfg->name, .mem_mb = cfg->mem_mb, .pci = pci, .debug = cfg->debug};
-    if (cfg->nlinks > NETDEV_MAX) {
-        snprintf(err, err_len, "too many links: at most %d", NETDEV_MAX);
+    if (cfg->nlinks > NETDEV_MAX || cfg->nshard > PORT_RINGS) {
+        snprintf(err, err_len, "too many links or shards: at most %d and %d", NETDEV_MAX, PORT_RINGS);
         return -E2BIG;
     }
     for (unsigned i = 0; i < cfg->nlinks; i++)
@@ -113,7 +123,7 @@ int dpdk_start(const struct dpdk_config *cfg, struct netdev **dev, struct rte_me
     int rc = eal_start(&eal, err, err_len);
     if (rc < 0)
         return rc;
-    *pool = pool_create("shunt_pkt", packet_bytes(cfg), false);
+    *pool = pool_create("shunt_pkt", packet_bytes(cfg), shards(cfg), false);
     if (!*pool) {
         snprintf(err, err_len, "no memory for %u MiB of packets: lower mem_mb", cfg->mem_mb);
         return -ENOMEM;
@@ -221,29 +231,30 @@ int dpdk_join(int fd, void *addr, uint64_t bytes)
     return 0;
 }
 
-int dpdk_pass(struct netdev *dev, struct dpdk_passed *out)
+int dpdk_pass(struct netdev *dev, struct dpdk_passed *out, int fd[NETDEV_QUEUE_MAX])
 {
     const struct port *p = dev->priv;
     if (!p->vnet)
         return -1;
-    *out =
-        (struct dpdk_passed){.kind = p->spec.kind, .mtu = dev->mtu, .index = dev->index, .shared = p->vnet};
+    *out = (struct dpdk_passed){
+        .kind = p->spec.kind, .mtu = dev->mtu, .index = dev->index, .nqueue = dev->nqueue, .shared = p->vnet};
     memcpy(out->mac, dev->mac, sizeof(out->mac));
     memcpy(out->name, dev->name, sizeof(out->name));
-    return p->fd[0];
+    for (unsigned q = 0; q < dev->nqueue; q++)
+        fd[q] = p->queue[q].fd;
+    return dev->nqueue;
 }
 
-struct netdev *dpdk_take(unsigned i, const struct dpdk_passed *in, struct rte_mempool *pool, int fd)
+struct netdev *dpdk_take(unsigned i, const struct dpdk_passed *in, struct rte_mempool *pool, const int *fd)
 {
     struct port *p = &ports[i];
     p->spec.kind = in->kind;
     p->pool = pool;
     p->dev.mtu = in->mtu;
-    p->dev.nqueue = 1;
     p->dev.index = in->index;
     memcpy(p->dev.mac, in->mac, sizeof(in->mac));
     memcpy(p->dev.name, in->name, sizeof(in->name));
-    vnet_join(p, in->shared, fd);
+    vnet_join(p, in->shared, fd, in->nqueue);
     nports = i + 1;
     return &p->dev;
 }
@@ -270,56 +281,61 @@ void dpdk_remove_traces(void)
 
 /* --- sleeping --- */
 
-/* Shared memory: the descriptor by which the other end says that it sent something; -1: nobody is there. */
-static int peer_fd(struct port *p)
+/* Shared memory: the descriptor by which the other end says that it sent something on ring r; -1: none. */
+static int peer_fd(const struct port *p, unsigned r)
 {
     struct rte_vhost_vring vring;
-    if (!port_sync(p))
-        return -1;
     if (p->spec.kind == LINK_MEMIF)
-        return memif_intr_fd(p);
-    if (p->vid < 0 || rte_vhost_get_vhost_vring(p->vid, VHOST_RX_VRING, &vring) != 0)
+        return memif_intr_fd(p, r);
+    if (p->vid < 0 || rte_vhost_get_vhost_vring(p->vid, VHOST_RX_VRING(r), &vring) != 0)
         return -1;
     return vring.kickfd;
 }
 
-int dpdk_rx_fds(struct netdev *dev, struct pollfd *p, int room)
+int dpdk_rx_fds(struct netdev *dev, unsigned q, struct pollfd *p, int room)
 {
-    struct port *port = dev->priv;
+    const struct port *port = dev->priv;
     int n = 0;
-    if (port->shares) {
-        int fd = peer_fd(port);
-        if (fd >= 0 && room > 0)
+    if (port->shares && !port_sync((struct port *)dev->priv))
+        return 0;
+    for (unsigned r = q; r < port->live && n < room; r += port_step(port)) {
+        int fd = port->shares ? peer_fd(port, r) : port->queue[r].fd;
+        if (fd >= 0)
             p[n++] = (struct pollfd){.fd = fd, .events = POLLIN};
-        return n;
     }
-    for (unsigned i = 0; i < port->nfd && n < room; i++)
-        p[n++] = (struct pollfd){.fd = port->fd[i], .events = POLLIN};
     return n;
 }
 
-static void rx_interrupts(struct port *p, bool on)
+static void ring_interrupts(struct port *p, uint16_t r, bool on)
 {
     if (p->rx_intr && on)
-        rte_eth_dev_rx_intr_enable(p->id, 0);
+        rte_eth_dev_rx_intr_enable(p->id, r);
     else if (p->rx_intr)
-        rte_eth_dev_rx_intr_disable(p->id, 0);
-    else if (p->spec.kind == LINK_MEMIF && port_sync(p))
-        memif_intr_set(p, on);
-    else if (p->spec.kind == LINK_VHOST && port_sync(p) && p->vid >= 0)
-        rte_vhost_enable_guest_notification(p->vid, VHOST_RX_VRING, on);
+        rte_eth_dev_rx_intr_disable(p->id, r);
+    else if (p->spec.kind == LINK_MEMIF)
+        memif_intr_set(p, r, on);
+    else if (p->spec.kind == LINK_VHOST && p->vid >= 0)
+        rte_vhost_enable_guest_notification(p->vid, VHOST_RX_VRING(r), on);
 }
 
-void dpdk_rx_arm(struct netdev *dev)
+static void rx_interrupts(struct port *p, unsigned q, bool on)
 {
-    rx_interrupts(dev->priv, true);
+    if (p->shares && !port_sync(p))
+        return;
+    for (unsigned r = q; r < p->live; r += port_step(p))
+        ring_interrupts(p, (uint16_t)r, on);
 }
 
-void dpdk_rx_disarm(struct netdev *dev, const struct pollfd *p, int n)
+void dpdk_rx_arm(struct netdev *dev, unsigned q)
+{
+    rx_interrupts(dev->priv, q, true);
+}
+
+void dpdk_rx_disarm(struct netdev *dev, unsigned q, const struct pollfd *p, int n)
 {
     struct port *port = dev->priv;
     uint64_t count;
-    rx_interrupts(port, false);
+    rx_interrupts(port, q, false);
     for (int i = 0; port->drain_fd && i < n; i++)
         if (p[i].revents & POLLIN)
             sys3(SYS_read, p[i].fd, &count, sizeof(count));
@@ -342,11 +358,11 @@ bool dpdk_link_up(struct netdev *dev)
     return rte_eth_link_get_nowait(p->id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
 }
 
-void dpdk_tx_reclaim(struct netdev *dev)
+void dpdk_tx_reclaim(struct netdev *dev, unsigned q)
 {
     const struct port *p = dev->priv;
-    if (p->id != RTE_MAX_ETHPORTS)
-        rte_eth_tx_done_cleanup(p->id, 0, 0);
+    if (p->id != RTE_MAX_ETHPORTS && q < p->live)
+        rte_eth_tx_done_cleanup(p->id, (uint16_t)q, 0);
 }
 
 void dpdk_mend(struct rte_mempool *pool, unsigned lcore)
@@ -354,5 +370,5 @@ void dpdk_mend(struct rte_mempool *pool, unsigned lcore)
     pool_mend(pool, lcore);
     for (unsigned i = 0; i < nports; i++)
         if (ports[i].spec.kind == LINK_VHOST && port_sync(&ports[i]))
-            port_vhost_mend(&ports[i]);
+            port_vhost_mend(&ports[i], lcore);
 }

@@ -51,7 +51,8 @@ struct dpdk_config {
     uint32_t file_mb; /* of which so much may be for pieces of files (dpdk_file_memory); a quarter at most */
     const struct link_spec *links;
     unsigned nlinks;
-    bool debug; /* EAL's own log on */
+    uint16_t nshard; /* of the stack, 0 or 1: one: as many pairs of queues each link is to have, if it can */
+    bool debug;      /* EAL's own log on */
 };
 
 /* Starts EAL (quietly; signal dispositions, affinity, thread name and the program's low descriptors are as
@@ -69,7 +70,9 @@ void *dpdk_file_memory(uint64_t *bytes);
 int dpdk_memory(struct rte_mempool *pool, void **addr, uint64_t *bytes);
 /* In a process that joins: maps it. 0; -EBUSY: the addresses are taken; -errno. */
 int dpdk_join(int fd, void *addr, uint64_t bytes);
-/* After a process of the family was killed under the shard's lock: makes the packet pool whole. */
+/* After a process of the family was killed under the lock of shard lcore: makes whole what that shard has of
+ * the packet pool and of the links. Context: the lock of that shard, at once: nobody may wait for another
+ * lock before, whose owner may wait for what is mended here. */
 void dpdk_mend(struct rte_mempool *pool, unsigned lcore);
 /* For stack/sweep.h. The next range of DPDK's memory beside the pool that may hold addresses of its buffers:
  * the links' queues. As seg_next_used (stack/seg.h). In a fork of the process that called dpdk_start, where
@@ -82,14 +85,15 @@ struct dpdk_passed {
     enum link_kind kind;
     uint32_t mtu;
     uint8_t mac[6];
-    uint8_t index; /* of the ifnet */
+    uint8_t index;   /* of the ifnet */
+    uint16_t nqueue; /* and as many descriptors */
     char name[16];
     void *shared;
 };
-/* What to pass of dev; the descriptor, or -1: this kind can't be taken over. */
-int dpdk_pass(struct netdev *dev, struct dpdk_passed *out);
-/* In the process that joins, after dpdk_join: link i, with a descriptor that is its from now on. */
-struct netdev *dpdk_take(unsigned i, const struct dpdk_passed *in, struct rte_mempool *pool, int fd);
+/* What to pass of dev, and the descriptors; their number, or -1: this kind can't be taken over. */
+int dpdk_pass(struct netdev *dev, struct dpdk_passed *out, int fd[NETDEV_QUEUE_MAX]);
+/* In the process that joins, after dpdk_join: link i, with descriptors that are its from now on. */
+struct netdev *dpdk_take(unsigned i, const struct dpdk_passed *in, struct rte_mempool *pool, const int *fd);
 /* For tests and failed starts: stops ports, removes what was created (tap, sockets). Only the last member of
  * a family may call it. */
 void dpdk_stop(void);
@@ -106,18 +110,19 @@ void dpdk_remove_traces(void);
 int dpdk_control_fds(struct pollfd *p, int room, uint64_t *deadline_ns);
 void dpdk_control_poll(uint64_t now_ns);
 
-/* Sleeping on a port: appends Rx descriptors of dev to p (at most *n + room), POLLIN. Returns how many; 0
- * when the port has none and must be polled in slices. */
-int dpdk_rx_fds(struct netdev *dev, struct pollfd *p, int room);
-/* Arms / disarms the Rx interrupt; after arming poll once more before sleeping. drain: reads the event
- * counters that fired. */
-void dpdk_rx_arm(struct netdev *dev);
-void dpdk_rx_disarm(struct netdev *dev, const struct pollfd *p, int n);
+/* Sleeping on queue q of a port, under its shard's lock: appends the Rx descriptors of dev to p (at most
+ * room), POLLIN. Returns how many (one, or more where the other end has more rings); 0 when the queue has
+ * none and must be polled in slices, or doesn't exist. */
+int dpdk_rx_fds(struct netdev *dev, unsigned q, struct pollfd *p, int room);
+/* Arms / disarms the queue's Rx interrupt; after arming poll once more before sleeping. drain: reads the
+ * event counters that fired. */
+void dpdk_rx_arm(struct netdev *dev, unsigned q);
+void dpdk_rx_disarm(struct netdev *dev, unsigned q, const struct pollfd *p, int n);
 /* Nanoseconds a sleeper may sleep at most on a port without Rx descriptors, for how long it has been idle. */
 uint64_t dpdk_rx_slice_ns(struct netdev *dev, uint64_t idle_ns);
 bool dpdk_link_up(struct netdev *dev);
 /* Frees mbufs the port still holds after transmission (rte_eth_tx_done_cleanup), so that an idle sender's
  * buffers come back. */
-void dpdk_tx_reclaim(struct netdev *dev);
+void dpdk_tx_reclaim(struct netdev *dev, unsigned q);
 
 #endif

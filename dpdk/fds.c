@@ -22,6 +22,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -113,6 +114,7 @@ static long sys_high(long nr, long a, long b, long c, long d)
 void fds_after_fork(void)
 {
     pthread_mutex_init(&move_lock, NULL);
+    share_after_fork();
 }
 
 static bool in_range(int fd)
@@ -621,6 +623,8 @@ int __wrap_ioctl(int fd, unsigned long req, ...)
     va_start(ap, req);
     void *arg = va_arg(ap, void *);
     va_end(ap);
+    if (req == SIOCETHTOOL)
+        return (int)ret_errno(xdp_ethtool(fd, arg));
     return (int)ret_errno(sys3(SYS_ioctl, fd, req, arg));
 }
 

@@ -75,9 +75,11 @@ void memif_intr_init(struct port *p, const char *dev_name)
     device[p - ports] = d;
 }
 
-static const struct memif_queue *queue(const struct port *p)
+/* Of ring r, to receive or to send. */
+static const struct memif_queue *queue(const struct port *p, unsigned r, bool send)
 {
-    const struct memif_queue *q = rte_eth_fp_ops[p->id].rxq.data ? rte_eth_fp_ops[p->id].rxq.data[0] : NULL;
+    const struct rte_ethdev_qdata *all = send ? &rte_eth_fp_ops[p->id].txq : &rte_eth_fp_ops[p->id].rxq;
+    const struct memif_queue *q = all->data && r < p->rings ? all->data[r] : NULL;
     return q && q->in_port == p->id ? q : NULL;
 }
 
@@ -91,36 +93,52 @@ static struct memif_ring *ring_of(const struct port *p, const struct memif_queue
     return r && r->cookie == MEMIF_COOKIE ? r : NULL;
 }
 
-static struct memif_ring *ring(const struct port *p)
+static struct memif_ring *ring(const struct port *p, unsigned r)
 {
-    return ring_of(p, queue(p));
+    return ring_of(p, queue(p, r, false));
+}
+
+/* The driver takes the descriptor off a ring's queue when the peer goes, and the next may have fewer rings.
+ */
+static bool is_live(const struct port *p, unsigned r, bool send)
+{
+    const struct memif_queue *q = queue(p, r, send);
+    return q && rte_intr_fd_get(q->intr_handle) >= 0 && ring_of(p, q);
+}
+
+unsigned memif_live(const struct port *p)
+{
+    unsigned r = 0;
+    while (r < p->rings && is_live(p, r, false) && is_live(p, r, true))
+        r++;
+    return r;
 }
 
 bool memif_partial_off;
 
-bool memif_takes_partial(const struct port *p)
+bool memif_takes_partial(const struct port *p, unsigned r)
 {
-    struct memif_ring *r = memif_partial_off ? NULL : ring(p);
-    if (r && !(__atomic_load_n(&r->flags, __ATOMIC_RELAXED) & MEMIF_PARTIAL))
-        __atomic_or_fetch(&r->flags, MEMIF_PARTIAL, __ATOMIC_RELAXED);
-    return r != NULL;
+    struct memif_ring *at = memif_partial_off ? NULL : ring(p, r);
+    if (at && !(__atomic_load_n(&at->flags, __ATOMIC_RELAXED) & MEMIF_PARTIAL))
+        __atomic_or_fetch(&at->flags, MEMIF_PARTIAL, __ATOMIC_RELAXED);
+    return at != NULL;
 }
 
-bool memif_peer_takes_partial(const struct port *p)
+bool memif_peer_takes_partial(const struct port *p, unsigned r)
 {
-    const struct memif_queue *q = rte_eth_fp_ops[p->id].txq.data ? rte_eth_fp_ops[p->id].txq.data[0] : NULL;
-    const struct memif_ring *r = q ? ring_of(p, q) : NULL;
-    return r && (__atomic_load_n(&r->flags, __ATOMIC_RELAXED) & MEMIF_PARTIAL);
+    const struct memif_queue *q = queue(p, r, true);
+    const struct memif_ring *at = q ? ring_of(p, q) : NULL;
+    return at && (__atomic_load_n(&at->flags, __ATOMIC_RELAXED) & MEMIF_PARTIAL);
 }
 
-int memif_intr_fd(const struct port *p)
+int memif_intr_fd(const struct port *p, unsigned r)
 {
-    return ring(p) ? rte_intr_fd_get(queue(p)->intr_handle) : -1;
+    return ring(p, r) ? rte_intr_fd_get(queue(p, r, false)->intr_handle) : -1;
 }
 
-void memif_intr_set(const struct port *p, bool on)
+void memif_intr_set(const struct port *p, unsigned n, bool on)
 {
-    struct memif_ring *r = ring(p);
+    struct memif_ring *r = ring(p, n);
     if (!r)
         return;
     if (on)

@@ -3,6 +3,9 @@
  *
  * PACKET_VNET_HDR gives what the af_packet driver of DPDK can't: frames from a veth whose checksums are
  * partial are known as such, and TCP segments of 64 KiB pass both ways.
+ *
+ * For several queues there are as many sockets in a fanout group (packet(7), PACKET_FANOUT), among which the
+ * kernel spreads frames by a symmetric hash of their flow.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -18,6 +21,13 @@
 #include "port.h"
 
 #define PACKET_BUF (8 << 20) /* bytes of socket buffer each way */
+
+#ifndef PACKET_FANOUT_FLAG_UNIQUEID
+#define PACKET_FANOUT_FLAG_UNIQUEID 0x2000
+#endif
+#ifndef PACKET_FANOUT_FLAG_IGNORE_OUTGOING
+#define PACKET_FANOUT_FLAG_IGNORE_OUTGOING 0x4000
+#endif
 
 #ifndef PACKET_IGNORE_OUTGOING
 #define PACKET_IGNORE_OUTGOING 23
@@ -56,39 +66,78 @@ static int prepare(int fd, int ifindex)
     return setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &promisc, sizeof(promisc)) < 0 ? -errno : 0;
 }
 
-static void packet_close(struct port *p)
+/* Socket q of several: the first makes a group, whose number the others ask for. 0 or -errno: the kernel
+ * can't, or can't without giving us our own frames. */
+static int fanout(int fd, unsigned q, uint16_t *group)
 {
-    close(p->fd[0]);
+    socklen_t len = sizeof(int);
+    int val = (PACKET_FANOUT_HASH | PACKET_FANOUT_FLAG_IGNORE_OUTGOING) << 16;
+    val |= q ? *group : PACKET_FANOUT_FLAG_UNIQUEID << 16;
+    if (set(fd, SOL_PACKET, PACKET_FANOUT, val) < 0)
+        return -errno;
+    if (q == 0 && getsockopt(fd, SOL_PACKET, PACKET_FANOUT, &val, &len) < 0)
+        return -errno;
+    *group = (uint16_t)val;
+    return 0;
+}
+
+static int socket_open(void)
+{
+    int fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, 0);
+    return fd < 0 ? -errno : fd;
+}
+
+/* The sockets of queues beyond the first, which is prepared and bound. The number of all: 1 where the kernel
+ * can't have more. */
+static unsigned open_more(const struct port *p, int ifindex, int *fd)
+{
+    uint16_t group = 0;
+    unsigned n = 1;
+    if (p->wanted == 1 || fanout(fd[0], 0, &group) < 0)
+        return 1;
+    while (n < p->wanted && (fd[n] = socket_open()) >= 0) {
+        if (prepare(fd[n], ifindex) < 0 || fanout(fd[n], n, &group) < 0) {
+            close(fd[n]);
+            break;
+        }
+        n++;
+    }
+    return n;
 }
 
 int link_packet_open(struct port *p, char *err, size_t err_len)
 {
     const char *name = p->spec.target;
-    int ifindex = kernel_if_index(name);
+    int ifindex = kernel_if_index(name), fd[PORT_RINGS];
+    unsigned n = 0;
     if (ifindex < 0) {
         snprintf(err, err_len, "link '%s': no such interface here ('ip link' shows them)", p->text);
         return ifindex;
     }
-    int fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return fail(p, -errno, err, err_len,
-                    errno == EPERM ? "needs CAP_NET_RAW: run as root, or in 'unshare -rn'"
-                                   : "no packet socket");
+    fd[0] = socket_open();
+    if (fd[0] < 0)
+        return fail(p, fd[0], err, err_len,
+                    fd[0] == -EPERM ? "needs CAP_NET_RAW: run as root, or in 'unshare -rn'"
+                                    : "no packet socket");
     int rc = p->spec.mtu ? kernel_if_set_mtu(name, p->spec.mtu) : 0;
     if (rc == 0)
         rc = kernel_if_up(name);
     if (rc == -EPERM) /* somebody else's to set up; usable when they did */
         rc = 0;
     if (rc == 0)
-        rc = prepare(fd, ifindex);
+        rc = prepare(fd[0], ifindex);
     if (rc == 0)
-        rc = vnet_attach(p, fd);
+        n = open_more(p, ifindex, fd);
+    if (rc == 0)
+        rc = vnet_attach(p, fd, n);
     if (rc < 0) {
-        close(fd);
+        close(fd[0]);
+        while (n > 1)
+            close(fd[--n]);
         return fail(p, rc, err, err_len, "cannot use the interface");
     }
     rc = kernel_if_mtu(name);
     p->dev.mtu = rc > 0 ? (uint32_t)rc : 1500;
-    p->close = packet_close;
+    p->close = vnet_close;
     return 0;
 }

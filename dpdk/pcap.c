@@ -172,6 +172,7 @@ int link_pcap_open(struct port *p, char *err, size_t err_len)
         p->dev.mtu = 1500;
     p->id = RTE_MAX_ETHPORTS;
     p->idle = true;
+    p->live = p->rings = 1;
     p->tx_offloads = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
     p->dev.ops = &pcap_ops;
     p->dev.priv = p;

@@ -1,5 +1,5 @@
-/* port.c: a link on an ethdev: makes the virtual device, configures one queue pair with what it offers, and
- * is its netdev. */
+/* port.c: a link on an ethdev: makes the virtual device, configures its queues with what it offers, and is
+ * its netdev. */
 #include "port.h"
 
 #include <errno.h>
@@ -40,8 +40,9 @@
     65000 /* payload of one TCP_SEG frame, so that IP's 16-bit length holds it with any header */
 #define VIRTIO_WAIT_MS 5000 /* for the vhost end to be there */
 #define VHOST_VIDS     16
-#define VHOST_ASK_MIN  4 /* frames asked for in a poll that may find none */
-#define VHOST_TXQ      1 /* the driver's sending ring */
+#define RSS_KEY_MAX    64
+#define VHOST_ASK_MIN  4             /* frames asked for in a poll that may find none */
+#define VHOST_TXQ(r)   (2 * (r) + 1) /* the driver's sending ring of pair r */
 #define VRING_AVAIL    (1u << 7)
 #define VRING_USED     (1u << 15)
 
@@ -65,12 +66,33 @@ unsigned nports;
     (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM |           \
      RTE_ETH_RX_OFFLOAD_TCP_LRO | RTE_ETH_RX_OFFLOAD_SCATTER)
 
+/* librte_net_vhost, rte_eth_vhost.c: the start of what its queues are. */
+struct vhost_queue {
+    int vid;
+    int allow_queuing; /* rte_atomic32_t */
+};
+
+static bool vhost_is_live(const struct port *p, const struct rte_ethdev_qdata *all, unsigned r)
+{
+    const struct vhost_queue *q = all->data[r];
+    return q && q->vid == p->vid && __atomic_load_n(&q->allow_queuing, __ATOMIC_RELAXED);
+}
+
+/* How many pairs of rings the driver has enabled, from the first on. */
+static uint16_t vhost_live(const struct port *p)
+{
+    const struct rte_eth_fp_ops *ops = &rte_eth_fp_ops[p->id];
+    uint16_t r = 0;
+    while (p->vid >= 0 && r < p->rings && vhost_is_live(p, &ops->rxq, r) && vhost_is_live(p, &ops->txq, r))
+        r++;
+    return r;
+}
+
 /* Looks up the device that is connected to a vhost: link, and what its driver takes. */
 static void vhost_refresh(struct port *p)
 {
     char path[PATH_MAX];
     uint64_t features;
-    p->seen = share_seen;
     p->vid = -1;
     p->packed = false;
     for (int vid = 0; vid < VHOST_VIDS && p->vid < 0; vid++)
@@ -87,23 +109,41 @@ static void vhost_refresh(struct port *p)
         p->tx_offloads |= RTE_ETH_TX_OFFLOAD_TCP_TSO;
 }
 
-bool port_sync(struct port *p)
+void ports_changed(void)
 {
-    if (!share_sync())
-        return false;
-    if (p->spec.kind == LINK_VHOST && p->seen != share_seen)
-        vhost_refresh(p);
-    return dpdk_link_up(&p->dev);
+    for (unsigned i = 0; i < nports; i++) {
+        struct port *p = &ports[i];
+        if (!p->shares)
+            continue;
+        if (p->spec.kind == LINK_VHOST)
+            vhost_refresh(p);
+        p->live = p->spec.kind == LINK_VHOST ? vhost_live(p) : (uint16_t)memif_live(p);
+        p->dev.nqueue = p->live < p->wanted ? RTE_MAX(p->live, (uint16_t)1) : p->wanted;
+    }
 }
 
-/* How many descriptors the driver has put on its packed ring, at most max; a frame has one or more (virtio
+/* The driver of a vhost: link says so when the other end enabled a ring, or came or went: all of that is in
+ * shared memory alone. Context: control. */
+static int vhost_event(uint16_t id, enum rte_eth_event_type event, void *arg, void *ret)
+{
+    (void)id, (void)event, (void)arg, (void)ret;
+    share_touch();
+    return 0;
+}
+
+bool port_sync(struct port *p)
+{
+    return share_sync() && dpdk_link_up(&p->dev);
+}
+
+/* How many descriptors the driver has put on packed ring r, at most max; a frame has one or more (virtio
  * 1.1 section 2.7.1). Where that can't be told: max. */
-static uint16_t vhost_waiting(const struct port *p, uint16_t max)
+static uint16_t vhost_waiting(const struct port *p, uint16_t r, uint16_t max)
 {
     struct rte_vhost_vring ring;
     uint16_t at, used, n = 0;
-    if (!p->packed || rte_vhost_get_vhost_vring(p->vid, VHOST_TXQ, &ring) < 0 || !ring.desc_packed ||
-        rte_vhost_get_vring_base(p->vid, VHOST_TXQ, &at, &used) < 0)
+    if (!p->packed || rte_vhost_get_vhost_vring(p->vid, VHOST_TXQ(r), &ring) < 0 || !ring.desc_packed ||
+        rte_vhost_get_vring_base(p->vid, VHOST_TXQ(r), &at, &used) < 0)
         return max;
     bool wrap = at >> 15;
     at &= 0x7fff;
@@ -123,36 +163,64 @@ static uint16_t vhost_waiting(const struct port *p, uint16_t max)
 /* The vhost library takes as many buffers from the pool as it is asked for frames, before it looks at the
  * ring, and puts back what it didn't need: so it is asked for as many as there can be, and for few until
  * there are many. */
-static uint16_t vhost_rx(struct port *p, uint16_t q, struct rte_mbuf **m, uint16_t n)
+static uint16_t vhost_rx(struct port *p, uint16_t r, struct rte_mbuf **m, uint16_t n)
 {
+    struct port_queue *pq = &p->queue[r % port_step(p)];
     uint16_t done = 0;
     while (done < n) {
-        uint16_t want = (uint16_t)(n - done < p->rx_ask ? n - done : p->rx_ask);
-        want = vhost_waiting(p, want);
+        uint16_t want = (uint16_t)(n - done < pq->rx_ask ? n - done : pq->rx_ask);
+        want = vhost_waiting(p, r, want);
         if (want == 0) {
-            p->rx_ask = done > VHOST_ASK_MIN ? done : VHOST_ASK_MIN;
+            pq->rx_ask = done > VHOST_ASK_MIN ? done : VHOST_ASK_MIN;
             break;
         }
-        uint16_t got = rte_eth_rx_burst(p->id, q, m + done, want);
+        uint16_t got = rte_eth_rx_burst(p->id, r, m + done, want);
         done += got;
         if (got < want) {
-            p->rx_ask = got > VHOST_ASK_MIN ? got : VHOST_ASK_MIN;
+            pq->rx_ask = got > VHOST_ASK_MIN ? got : VHOST_ASK_MIN;
             break;
         }
-        if (p->rx_ask < n)
-            p->rx_ask *= 2;
+        if (pq->rx_ask < n)
+            pq->rx_ask *= 2;
     }
     return done;
 }
 
-static uint16_t memif_rx(struct port *p, uint16_t q, struct rte_mbuf **m, uint16_t n)
+static uint16_t memif_rx(struct port *p, uint16_t r, struct rte_mbuf **m, uint16_t n)
 {
-    bool partial = memif_takes_partial(p);
-    n = rte_eth_rx_burst(p->id, q, m, n);
+    bool partial = memif_takes_partial(p, r);
+    n = rte_eth_rx_burst(p->id, r, m, n);
     for (uint16_t i = 0; partial && i < n; i++)
         if (offload_is_partial(m[i]))
             m[i]->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_NONE;
     return n;
+}
+
+static uint16_t ring_rx(struct port *p, uint16_t r, struct rte_mbuf **m, uint16_t n)
+{
+    if (p->spec.kind == LINK_VHOST)
+        return vhost_rx(p, r, m, n);
+    if (p->spec.kind == LINK_MEMIF)
+        return memif_rx(p, r, m, n);
+    if (p->spec.kind == LINK_XDP) {
+        /* The driver waits for up to a second where it means to wake the kernel. */
+        fds_never_wait(true);
+        n = rte_eth_rx_burst(p->id, r, m, n);
+        fds_never_wait(false);
+        return n;
+    }
+    return rte_eth_rx_burst(p->id, r, m, n);
+}
+
+/* The other end has more rings than the stack has queues: each poll starts with the next one. */
+static uint16_t rings_rx(struct port *p, uint16_t q, struct rte_mbuf **m, uint16_t n)
+{
+    unsigned step = port_step(p), mine = (p->live - q + step - 1) / step;
+    unsigned first = p->queue[q].turn++;
+    uint16_t got = 0;
+    for (unsigned i = 0; i < mine && got < n; i++)
+        got += ring_rx(p, (uint16_t)(q + (first + i) % mine * step), m + got, (uint16_t)(n - got));
+    return got;
 }
 
 static uint16_t port_rx(struct netdev *dev, uint16_t q, struct rte_mbuf **m, uint16_t n)
@@ -160,18 +228,9 @@ static uint16_t port_rx(struct netdev *dev, uint16_t q, struct rte_mbuf **m, uin
     struct port *p = dev->priv;
     if (p->shares && !port_sync(p))
         return 0;
-    if (p->spec.kind == LINK_VHOST)
-        return vhost_rx(p, q, m, n);
-    if (p->spec.kind == LINK_MEMIF)
-        return memif_rx(p, q, m, n);
-    if (p->spec.kind == LINK_XDP) {
-        /* The driver waits for up to a second where it means to wake the kernel. */
-        fds_never_wait(true);
-        n = rte_eth_rx_burst(p->id, q, m, n);
-        fds_never_wait(false);
-        return n;
-    }
-    return rte_eth_rx_burst(p->id, q, m, n);
+    if (__builtin_expect(q + port_step(p) >= p->live, 1))
+        return q < p->live ? ring_rx(p, q, m, n) : 0;
+    return rings_rx(p, q, m, n);
 }
 
 /* Sends frames that need nothing more in software. Returns how many were taken. */
@@ -183,14 +242,14 @@ static uint16_t port_send(struct port *p, uint16_t q, struct rte_mbuf **m, uint1
 
 /* True when the port does all that m asks for; the sum of an IP header, which many ports don't, is no reason
  * to leave the burst: it is filled in here. */
-static bool port_can(const struct port *p, struct rte_mbuf *m)
+static bool port_can(const struct port *p, uint16_t q, struct rte_mbuf *m)
 {
     uint64_t can = p->tx_offloads, l4 = m->ol_flags & RTE_MBUF_F_TX_L4_MASK;
     if (m->ol_flags & RTE_MBUF_F_TX_TCP_SEG && !(can & RTE_ETH_TX_OFFLOAD_TCP_TSO))
         return false; /* each of its segments has a sum of its own */
     if (m->ol_flags & RTE_MBUF_F_TX_IP_CKSUM && !(can & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM))
         offload_ip_sum(m);
-    if (l4 && p->partial && offload_may_be_partial(m)) {
+    if (l4 && p->queue[q].partial && offload_may_be_partial(m)) {
         offload_pseudo(m);
         m->ol_flags &= ~RTE_MBUF_F_TX_L4_MASK;
         l4 = 0;
@@ -223,15 +282,15 @@ static bool port_send_finished(struct port *p, uint16_t q, struct rte_mbuf **m)
 static uint16_t port_tx(struct netdev *dev, uint16_t q, struct rte_mbuf **m, uint16_t n)
 {
     struct port *p = dev->priv;
-    if (p->has_link_state && !port_sync(p)) {
+    if ((p->has_link_state && !port_sync(p)) || q >= p->live) {
         rte_pktmbuf_free_bulk(m, n); /* nobody is there: lost, as on an unplugged cable */
         p->dev.tx_lost[q] += n;
         return n;
     }
-    p->partial = p->spec.kind == LINK_MEMIF && memif_peer_takes_partial(p);
+    p->queue[q].partial = p->spec.kind == LINK_MEMIF && memif_peer_takes_partial(p, q);
     for (uint16_t i = 0; i < n;) {
         uint16_t run = i;
-        while (run < n && port_can(p, m[run]))
+        while (run < n && port_can(p, q, m[run]))
             run++;
         if (run > i) {
             uint16_t sent = port_send(p, q, m + i, (uint16_t)(run - i));
@@ -311,17 +370,19 @@ static void devargs(const struct port *p, unsigned index, char *name, size_t nam
         break;
     case LINK_VHOST:
         snprintf(name, name_len, "net_vhost%u", index);
-        snprintf(args, len, "iface=%s,queues=1,tso=1", l->target);
+        snprintf(args, len, "iface=%s,queues=%d,tso=1", l->target, PORT_RINGS);
         break;
     case LINK_VIRTIO:
         snprintf(name, name_len, "net_virtio_user%u", index);
-        snprintf(args, len, "path=%s,queues=1,queue_size=%d,mrg_rxbuf=1,in_order=1,packed_vq=1%s", l->target,
-                 VIRTIO_DESC, mac);
+        /* More than one pair needs the control queue, by which the driver says how many it uses. */
+        snprintf(args, len, "path=%s,queues=%u,cq=%d,queue_size=%d,mrg_rxbuf=1,in_order=1,packed_vq=1%s",
+                 l->target, p->wanted, p->wanted > 1, VIRTIO_DESC, mac);
         break;
     case LINK_XDP:
         snprintf(name, name_len, "net_af_xdp%u", index);
         /* Without busy polling: it would keep the interface's interrupts off, and a sleeper asleep. */
-        snprintf(args, len, "iface=%s,busy_budget=0", l->target);
+        snprintf(args, len, "iface=%s,busy_budget=0,queue_count=%u", l->target,
+                 xdp_queues(l->target, p->wanted));
         break;
     case LINK_NULL:
         snprintf(name, name_len, "net_null%u", index);
@@ -412,6 +473,74 @@ static uint16_t descriptors(const struct port *p, uint16_t wanted, const struct 
     return wanted < lim->nb_min ? lim->nb_min : wanted;
 }
 
+/* How many pairs of rings to set up. The end that serves takes as many as the other has, which makes them. */
+static uint16_t ring_count(const struct port *p, const struct rte_eth_dev_info *info)
+{
+    uint16_t n = p->wanted;
+    switch (p->spec.kind) {
+    case LINK_MEMIF:
+        n = p->spec.server ? PORT_RINGS : p->wanted;
+        break;
+    case LINK_VHOST:
+        n = PORT_RINGS;
+        break;
+    case LINK_VDEV: /* one that spreads frames over its queues */
+        n = info->flow_type_rss_offloads ? p->wanted : 1;
+        break;
+    default:
+        break;
+    }
+    n = RTE_MIN(n, RTE_MIN(info->max_rx_queues, info->max_tx_queues));
+    return n ? n : 1;
+}
+
+/* Toeplitz with a key of a period of 16 bits: both directions of a flow give the same hash (S. Woo, K. Park,
+ * "Scalable TCP Session Monitoring with Symmetric Receive-side Scaling", 2012). */
+static void rss_configure(struct rte_eth_conf *conf, const struct rte_eth_dev_info *info)
+{
+    static uint8_t key[RSS_KEY_MAX];
+    for (unsigned i = 0; i < sizeof(key); i += 2) {
+        key[i] = 0x6d;
+        key[i + 1] = 0x5a;
+    }
+    conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+    conf->rx_adv_conf.rss_conf.rss_key = info->hash_key_size <= sizeof(key) ? key : NULL;
+    conf->rx_adv_conf.rss_conf.rss_key_len = info->hash_key_size;
+    conf->rx_adv_conf.rss_conf.rss_hf =
+        (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP) & info->flow_type_rss_offloads;
+}
+
+/* Pair r of rings. 0 or -errno, with err. */
+static int ring_setup(struct port *p, uint16_t r, struct rte_eth_dev_info *info,
+                      const struct rte_eth_conf *conf, char *err, size_t err_len)
+{
+    struct rte_eth_rxconf rx = info->default_rxconf;
+    struct rte_eth_txconf tx = info->default_txconf;
+    rx.offloads = conf->rxmode.offloads;
+    tx.offloads = conf->txmode.offloads;
+    struct rte_mempool *pool = p->pool;
+    if (p->spec.kind == LINK_XDP) {
+        /* The kernel takes the pool as a whole for its own (UMEM), which a growing one isn't; a queue has its
+         * own. */
+        char name[RTE_MEMPOOL_NAMESIZE];
+        snprintf(name, sizeof(name), "shunt_xdp%u.%u", (unsigned)(p - ports), r);
+        pool = pool_create(name, (uint64_t)(PORT_XDP_MB - 4) << 20, p->wanted, true);
+        if (!pool)
+            return fail(p, -ENOMEM, err, err_len, "no memory for its buffers: raise mem_mb");
+    }
+    int rc = rte_eth_rx_queue_setup(p->id, r, descriptors(p, RX_DESC, &info->rx_desc_lim), SOCKET_ID_ANY, &rx,
+                                    pool);
+    if (p->spec.kind == LINK_XDP) {
+        p->queue[r].fd = fds_last_xdp();
+        if (rc < 0)
+            return xdp_refuse(p, rc, err, err_len);
+    }
+    if (rc == 0)
+        rc =
+            rte_eth_tx_queue_setup(p->id, r, descriptors(p, TX_DESC, &info->tx_desc_lim), SOCKET_ID_ANY, &tx);
+    return rc < 0 ? fail(p, rc, err, err_len, "queues cannot be set up") : 0;
+}
+
 static int device_configure(struct port *p, char *err, size_t err_len)
 {
     struct rte_eth_dev_info info;
@@ -425,39 +554,26 @@ static int device_configure(struct port *p, char *err, size_t err_len)
                       /* Else a look at the link's state would ask the device each time. */
                       .lsc = *info.dev_flags & RTE_ETH_DEV_INTR_LSC ? 1 : 0},
     };
+    p->rings = ring_count(p, &info);
+    if (p->rings > 1 && info.flow_type_rss_offloads &&
+        (p->spec.kind == LINK_PCI || p->spec.kind == LINK_VDEV))
+        rss_configure(&conf, &info);
     conf.rxmode.max_lro_pkt_size = info.max_lro_pkt_size;
     if (p->dev.mtu + ETHER_HDR + 4 > info.max_rx_pktlen || p->spec.kind == LINK_MEMIF)
         conf.rxmode.mtu =
             1500; /* what the driver can be told; frames up to the link's own size pass all the same */
-    rc = rte_eth_dev_configure(p->id, 1, 1, &conf);
+    rc = rte_eth_dev_configure(p->id, p->rings, p->rings, &conf);
     if (rc < 0 && conf.intr_conf.rxq) {
         conf.intr_conf.rxq = 0;
-        rc = rte_eth_dev_configure(p->id, 1, 1, &conf);
+        rc = rte_eth_dev_configure(p->id, p->rings, p->rings, &conf);
     }
     if (rc < 0)
         return fail(p, rc, err, err_len, "cannot be configured");
     p->rx_intr = conf.intr_conf.rxq;
     p->tx_offloads = conf.txmode.offloads;
-    struct rte_eth_rxconf rx = info.default_rxconf;
-    struct rte_eth_txconf tx = info.default_txconf;
-    rx.offloads = conf.rxmode.offloads;
-    tx.offloads = conf.txmode.offloads;
-    struct rte_mempool *pool = p->pool;
-    if (p->spec.kind == LINK_XDP) {
-        /* The kernel takes the pool as a whole for its own (UMEM), which a growing one isn't. */
-        char name[RTE_MEMPOOL_NAMESIZE];
-        snprintf(name, sizeof(name), "shunt_xdp%u", (unsigned)(p - ports));
-        pool = pool_create(name, (uint64_t)(PORT_XDP_MB - 4) << 20, true);
-        if (!pool)
-            return fail(p, -ENOMEM, err, err_len, "no memory for its buffers: raise mem_mb");
-    }
-    rc = rte_eth_rx_queue_setup(p->id, 0, descriptors(p, RX_DESC, &info.rx_desc_lim), SOCKET_ID_ANY, &rx,
-                                pool);
-    if (rc < 0 && p->spec.kind == LINK_XDP)
-        return xdp_refuse(p, rc, err, err_len);
-    if (rc == 0)
-        rc = rte_eth_tx_queue_setup(p->id, 0, descriptors(p, TX_DESC, &info.tx_desc_lim), SOCKET_ID_ANY, &tx);
-    return rc < 0 ? fail(p, rc, err, err_len, "queues cannot be set up") : 0;
+    for (uint16_t r = 0; rc == 0 && r < p->rings; r++)
+        rc = ring_setup(p, r, &info, &conf, err, err_len);
+    return rc;
 }
 
 /* Fills in the netdev from what the port turned out to be. */
@@ -487,8 +603,14 @@ static void device_describe(struct port *p)
     p->drain_fd = p->shares;
     p->idle = p->spec.kind == LINK_NULL;
     p->vid = -1;
-    p->rx_ask = VHOST_ASK_MIN;
-    p->seen = UINT64_MAX;
+    for (unsigned q = 0; q < PORT_RINGS; q++)
+        p->queue[q].rx_ask = VHOST_ASK_MIN;
+    p->live = p->shares ? 0 : p->rings;
+    p->dev.nqueue = RTE_MIN(p->wanted, p->rings);
+    if (p->spec.kind == LINK_VHOST) {
+        rte_eth_dev_callback_register(p->id, RTE_ETH_EVENT_QUEUE_STATE, vhost_event, NULL);
+        rte_eth_dev_callback_register(p->id, RTE_ETH_EVENT_INTR_LSC, vhost_event, NULL);
+    }
     p->has_link_state =
         p->spec.kind == LINK_MEMIF || p->spec.kind == LINK_VHOST || p->spec.kind == LINK_VIRTIO;
     p->prepare = p->spec.kind == LINK_VIRTIO || p->spec.kind == LINK_PCI || p->spec.kind == LINK_VDEV;
@@ -542,17 +664,9 @@ int link_ethdev_open(struct port *p, char *err, size_t err_len)
     if (p->spec.kind == LINK_XDP || p->spec.kind == LINK_PCI || p->spec.kind == LINK_VDEV)
         rte_eth_promiscuous_enable(p->id); /* for a MAC address of ours; what isn't for us, layer 3 drops */
     device_describe(p);
-    if (p->spec.kind == LINK_XDP && (p->fd[0] = fds_last_xdp()) >= 0)
-        p->nfd = 1;
-    if (p->rx_intr) {
-        int fd = rte_eth_dev_rx_intr_ctl_q_get_fd(p->id, 0);
-        if (fd >= 0) {
-            p->fd[0] = fd;
-            p->nfd = 1;
-            p->drain_fd = true;
-        } else {
+    for (uint16_t r = 0; p->rx_intr && r < p->rings; r++)
+        if ((p->queue[r].fd = rte_eth_dev_rx_intr_ctl_q_get_fd(p->id, r)) < 0)
             p->rx_intr = false;
-        }
-    }
+    p->drain_fd |= p->rx_intr;
     return 0;
 }

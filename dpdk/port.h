@@ -2,8 +2,14 @@
  *
  * Theory of operation. A link is a struct port: a netdev, and behind it either an ethdev (port.c) or a kernel
  * descriptor that frames are read from and written to (vnet.c). struct port is process-private and inherited
- * by fork; what the family must agree on lies in port->shared, in DPDK's shared memory, guarded by the
- * shard's lock as every call of a netdev is.
+ * by fork; what the family must agree on lies in DPDK's shared memory.
+ *
+ * Queues. A shard of the stack has a pair of queues of each link, with the shard's number, and uses it under
+ * the shard's lock: what belongs to one is in struct port_queue. A device may have more rings than the stack
+ * has shards (the other end of a memory link decides how many there are): those beyond are received from in
+ * turn, ring r by shard r modulo their number, and never sent to. Where there are fewer, the shards beyond
+ * have no queue of the link (netdev's nqueue). So whatever two ends have, every ring that one sends to is
+ * read by the other.
  */
 #ifndef SHUNT_PORT_H
 #define SHUNT_PORT_H
@@ -12,13 +18,22 @@
 
 #include "dpdk.h"
 
-#define PORT_FDS    4
+#define PORT_RINGS  NETDEV_QUEUE_MAX
 #define PORT_XDP_MB 24 /* MiB of buffers of an xdp: link */
 
 struct vnet;
 
+/* What shard q alone uses, under its lock. */
+struct port_queue {
+    int fd;          /* becomes readable when frames come, -1: none; vnet.c: the link's own */
+    uint16_t rx_ask; /* vhost: frames to ask for next */
+    uint16_t turn;   /* of several rings, the one received from first */
+    bool partial;    /* memif: the peer takes partial checksums (memif_intr.h), as seen in this burst */
+} __rte_cache_aligned;
+
 struct port {
     struct netdev dev;
+    struct port_queue queue[PORT_RINGS];
     struct link_spec spec;
     char text[208]; /* the link as the user wrote it, for messages */
     struct rte_mempool *pool;
@@ -27,17 +42,15 @@ struct port {
     bool prepare;         /* the driver wants rte_eth_tx_prepare */
     bool has_link_state;  /* frames sent while the peer is away are dropped */
     bool rx_intr;         /* Rx interrupts by ethdev: armed and disarmed */
-    int fd[PORT_FDS];     /* become readable when frames come */
-    unsigned nfd;
-    bool drain_fd;     /* fd[] are event counters, to be read out */
-    bool shares;       /* uses what peers hand over (share.h) */
-    int vid;           /* vhost: the connected device's number, -1: none */
-    bool partial;      /* memif: the peer takes partial checksums (memif_intr.h), as seen in this burst */
-    bool packed;       /* vhost: the device's rings are packed ones */
-    uint16_t rx_ask;   /* vhost: frames to ask for next */
-    uint64_t seen;     /* vhost: share_seen when vid was looked up */
-    struct vnet *vnet; /* vnet.c's, in shared memory */
-    int file[2];       /* pcap.c's */
+    uint16_t wanted;      /* queues: the stack's shards */
+    uint16_t rings;       /* pairs of rings that are set up */
+    uint16_t live;        /* of these, the first ones that are connected (port_sync) */
+    bool drain_fd;        /* the queues' descriptors are event counters, to be read out */
+    bool shares;          /* uses what peers hand over (share.h) */
+    int vid;              /* vhost: the connected device's number, -1: none */
+    bool packed;          /* vhost: the device's rings are packed ones */
+    struct vnet *vnet;    /* vnet.c's, in shared memory: one a queue */
+    int file[2];          /* pcap.c's */
     bool file_swapped;
     bool idle; /* seldom receives anything: may be looked at seldom */
     void (*close)(struct port *p);
@@ -58,14 +71,24 @@ int link_pcap_open(struct port *p, char *err, size_t err_len);
 void port_memif_retry(struct port *p);
 /* Brings p up to date with what peers handed over. False: nobody is there. */
 bool port_sync(struct port *p);
+/* What peers handed over changed: all ports are looked at. Context: share_publish, share_catch_up. */
+void ports_changed(void);
+/* The rings that shard q receives from: each of for (r = q; r < p->live; r += port_step(p)). */
+static inline unsigned port_step(const struct port *p)
+{
+    return p->dev.nqueue;
+}
 
-/* vnet.c: frames through a descriptor, each with a struct virtio_net_hdr before it. Sets p->dev's ops, caps
- * and offloads. 0 or -errno. */
-int vnet_attach(struct port *p, int fd);
+/* vnet.c: frames through descriptors, one a queue, each frame with a struct virtio_net_hdr before it. Sets
+ * p->dev's ops, caps, offloads and queues. 0 or -errno. */
+int vnet_attach(struct port *p, const int *fd, unsigned n);
 /* The same in a process that joins, for the one that another process attached. */
-void vnet_join(struct port *p, struct vnet *v, int fd);
+void vnet_join(struct port *p, struct vnet *v, const int *fd, unsigned n);
 
-/* vhost_mend.c: after a process was killed under the shard's lock: the rings' locks are nobody's. */
-void port_vhost_mend(const struct port *p);
+/* Closes the descriptors. */
+void vnet_close(struct port *p);
+
+/* vhost_mend.c: after a process was killed under shard q's lock: the locks of its rings are nobody's. */
+void port_vhost_mend(const struct port *p, unsigned q);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <rte_malloc.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "fds.h"
+#include "port.h"
 #include "sys.h"
 
 #define WINDOW_BYTES (64ULL << 30) /* of addresses; no memory */
@@ -52,7 +54,8 @@ uint64_t share_seen;
 extern void *vhost_devices[];
 
 static struct table *table; /* share_state */
-static int store[2];        /* the message is sent to [1] and looked at in [0] */
+static pthread_mutex_t catch_up_lock = PTHREAD_MUTEX_INITIALIZER;
+static int store[2]; /* the message is sent to [1] and looked at in [0] */
 
 /* What this process holds, to tell what's new and what's gone. */
 static struct {
@@ -192,7 +195,14 @@ static void hold_all(void)
     held.nmap = table->nmap;
     memcpy(held.fd, table->fd, sizeof(held.fd));
     memcpy(held.map, table->map, sizeof(held.map));
-    share_seen = table->pub.gen;
+    ports_changed();
+    __atomic_store_n(&share_seen, table->pub.gen, __ATOMIC_RELEASE);
+}
+
+void share_touch(void)
+{
+    if (table)
+        table->dirty = true;
 }
 
 void share_publish(void)
@@ -268,7 +278,7 @@ static void give_back(int fd)
 
 /* Lets go of what is no longer listed, then takes what is new. Mappings go before descriptors and come after
  * them. */
-int share_catch_up(void)
+static int catch_up(void)
 {
     int fd[FDS_MAX];
     int n = store_look(fd);
@@ -295,4 +305,19 @@ int share_catch_up(void)
     memcpy(vhost_devices, table->vhost, sizeof(table->vhost));
     hold_all();
     return rc;
+}
+
+/* Threads of several shards may come at once. What is published changes under the locks of all shards, so
+ * none of them is in the middle of a burst with what was before. */
+int share_catch_up(void)
+{
+    pthread_mutex_lock(&catch_up_lock);
+    int rc = share_seen == share_state->gen ? 0 : catch_up();
+    pthread_mutex_unlock(&catch_up_lock);
+    return rc;
+}
+
+void share_after_fork(void)
+{
+    pthread_mutex_init(&catch_up_lock, NULL);
 }

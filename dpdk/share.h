@@ -11,7 +11,8 @@
  * references each time), so any number of members, also later ones, can take them, even after the keeper has
  * died. A generation number tells a member that it must catch up, which it does before its next burst.
  *
- * Context: all but share_init under the shard's lock.
+ * Context: what the process that runs control calls under the locks of all shards; share_catch_up, and so
+ * share_sync, under one of them, in several threads at once.
  */
 #ifndef SHUNT_SHARE_H
 #define SHUNT_SHARE_H
@@ -40,12 +41,20 @@ void *share_map(size_t len, int prot, int fd, off_t off); /* as mmap, MAP_SHARED
 int share_unmap(void *addr);                              /* 0; -ENOENT: not one of ours */
 void share_publish(void);                                 /* afterwards */
 
+/* Something of a link changed that lies in shared memory alone: the others are to look at it anew. In the
+ * process that runs control, while it does. */
+void share_touch(void);
+
 int share_catch_up(void);
 
 /* In any process before it uses what a peer handed over. False: can't, take the link as down. */
 static inline bool share_sync(void)
 {
-    return !share_state || share_state->gen == share_seen || share_catch_up() == 0;
+    return !share_state || share_state->gen == __atomic_load_n(&share_seen, __ATOMIC_ACQUIRE) ||
+           share_catch_up() == 0;
 }
+
+/* In the child of a fork: a thread of the parent may have been at it. */
+void share_after_fork(void);
 
 #endif

@@ -2,7 +2,9 @@
  * other.
  *
  * The interface is made by opening it and goes away when the last member of the family has gone, unless it is
- * a persistent one (ip tuntap add), which is taken over as it is. Not the tap driver of DPDK: that one arms a
+ * a persistent one (ip tuntap add), which is taken over as it is. For several queues it is opened several
+ * times (multi_queue): the kernel sends a flow's frames to the queue that its frames come from. Not the tap
+ * driver of DPDK: that one arms a
  * signal a packet, limits frames to 1518 bytes, and loses its receive path when the process that opened it
  * ends.
  */
@@ -24,28 +26,53 @@ static int fail(const struct port *p, int rc, char *err, size_t err_len, const c
     return rc;
 }
 
-/* Attaches fd to the interface, with the flags of the one that's there. 0 or -errno. */
-static int attach(int fd, const char *name)
+#define FLAGS (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)
+
+/* Attaches fd to the interface, with the flags of the one that's there: first with those that suit us. *multi
+ * becomes whether it has several queues. 0 or -errno. */
+static int attach(int fd, const char *name, bool *multi)
 {
-    static const short flags[] = {IFF_TAP | IFF_NO_PI | IFF_VNET_HDR,
-                                  IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE};
     struct ifreq r;
-    for (unsigned i = 0; i < 2; i++) {
+    bool try = *multi;
+    for (unsigned i = 0; i < 2; i++, try = !try) {
         memset(&r, 0, sizeof(r));
         snprintf(r.ifr_name, sizeof(r.ifr_name), "%.15s", name);
-        r.ifr_flags = flags[i];
-        if (ioctl(fd, TUNSETIFF, &r) == 0)
+        r.ifr_flags = try ? FLAGS | IFF_MULTI_QUEUE : FLAGS;
+        if (ioctl(fd, TUNSETIFF, &r) == 0) {
+            *multi = try;
             return 0;
+        }
         if (errno != EINVAL)
             break;
     }
     return -errno;
 }
 
-static int setup(struct port *p, int fd, char *err, size_t err_len)
+static int open_tun(void)
+{
+    int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK);
+    return fd < 0 ? -errno : fd;
+}
+
+/* Queues beyond the first, of an interface that may have several. The number of all. */
+static unsigned open_more(const struct port *p, int *fd)
+{
+    unsigned n = 1;
+    while (n < p->wanted && (fd[n] = open_tun()) >= 0) {
+        bool multi = true;
+        if (attach(fd[n], p->spec.target, &multi) < 0) {
+            close(fd[n]);
+            break;
+        }
+        n++;
+    }
+    return n;
+}
+
+static int setup(struct port *p, int fd, bool *multi, char *err, size_t err_len)
 {
     const char *name = p->spec.target;
-    int rc = attach(fd, name);
+    int rc = attach(fd, name, multi);
     if (rc == -EPERM)
         return fail(p, rc, err, err_len, "needs CAP_NET_ADMIN", ": run as root, or in 'unshare -rn'");
     if (rc == -EBUSY)
@@ -69,22 +96,21 @@ static int setup(struct port *p, int fd, char *err, size_t err_len)
     return 0;
 }
 
-static void tap_close(struct port *p)
-{
-    close(p->fd[0]);
-}
-
 int link_tap_open(struct port *p, char *err, size_t err_len)
 {
-    int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK);
-    if (fd < 0)
-        return fail(p, -errno, err, err_len, "/dev/net/tun", errno == EACCES ? ": run as root" : "");
-    int rc = setup(p, fd, err, err_len);
-    if (rc == 0 && (rc = vnet_attach(p, fd)) < 0)
+    int fd[PORT_RINGS] = {open_tun()};
+    bool multi = p->wanted > 1;
+    unsigned n = 1;
+    if (fd[0] < 0)
+        return fail(p, fd[0], err, err_len, "/dev/net/tun", fd[0] == -EACCES ? ": run as root" : "");
+    int rc = setup(p, fd[0], &multi, err, err_len);
+    if (rc == 0 && multi)
+        n = open_more(p, fd);
+    if (rc == 0 && (rc = vnet_attach(p, fd, n)) < 0)
         fail(p, rc, err, err_len, "no memory", "");
-    if (rc < 0)
-        close(fd);
-    else
-        p->close = tap_close;
+    if (rc == 0)
+        p->close = vnet_close;
+    for (unsigned i = 0; rc < 0 && i < n; i++)
+        close(fd[i]);
     return rc;
 }

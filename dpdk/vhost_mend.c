@@ -11,8 +11,6 @@
 
 #include "port.h"
 
-#define RINGS 2
-
 /* librte_vhost, vhost.h. */
 struct vhost_virtqueue {
     void *desc, *avail, *used;
@@ -29,21 +27,23 @@ struct virtio_net {
     uint16_t rarp;
     uint32_t nrings;
     int modes[4];
-    struct vhost_virtqueue *ring[RINGS];
+    struct vhost_virtqueue *ring[2 * PORT_RINGS];
 };
 _Static_assert(offsetof(struct vhost_virtqueue, access_lock) == 0x24, "as in the library");
 _Static_assert(offsetof(struct virtio_net, ring) == 0x38, "as in the library");
 
 extern void *vhost_devices[];
 
-void port_vhost_mend(const struct port *p)
+void port_vhost_mend(const struct port *p, unsigned shard)
 {
 #if RTE_VERSION >= RTE_VERSION_NUM(22, 11, 0, 0) && RTE_VERSION < RTE_VERSION_NUM(23, 3, 0, 0)
     const struct virtio_net *dev = p->vid >= 0 ? vhost_devices[p->vid] : NULL;
-    if (!dev || dev->vid != p->vid || dev->nrings < RINGS)
+    if (!dev || dev->vid != p->vid)
         return;
-    for (uint16_t i = 0; i < RINGS; i++) {
+    for (uint16_t i = 0; i < 2 * p->live && i < dev->nrings; i++) {
         struct vhost_virtqueue *q = dev->ring[i];
+        if (i / 2 % port_step(p) != shard)
+            continue;
         struct rte_vhost_vring ring;
         if (q && rte_vhost_get_vhost_vring(p->vid, i, &ring) == 0 && ring.desc == q->desc &&
             ring.avail == q->avail)

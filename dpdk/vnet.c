@@ -14,6 +14,7 @@
 #include <rte_malloc.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "../stack/pkt.h"
 #include "offload.h"
@@ -25,15 +26,15 @@
 #define VNET_IOV_MAX   256
 #define VNET_TSO_MAX   65000
 
+/* Of a queue. */
 struct vnet {
     uint32_t nspare;
     struct rte_mbuf *spare[VNET_SPARE];
-};
+} __rte_cache_aligned;
 
 /* Fills the row of spare buffers. False when memory is short. */
-static bool refill(struct port *p)
+static bool refill(struct port *p, struct vnet *v)
 {
-    struct vnet *v = p->vnet;
     while (v->nspare < VNET_SPARE) {
         struct rte_mbuf *m = rte_pktmbuf_alloc(p->pool);
         if (!m)
@@ -79,14 +80,14 @@ static struct rte_mbuf *take_chain(struct vnet *v, size_t len)
 static uint16_t vnet_rx(struct netdev *dev, uint16_t q, struct rte_mbuf **m, uint16_t n)
 {
     struct port *p = dev->priv;
-    struct vnet *v = p->vnet;
+    struct vnet *v = &p->vnet[q];
     struct virtio_net_hdr h;
     struct iovec iov[1 + VNET_SPARE] = {{&h, sizeof(h)}};
     uint16_t got = 0;
-    while (got < n && refill(p)) {
+    while (got < n && refill(p, v)) {
         for (unsigned i = 0; i < VNET_SPARE; i++)
             iov[1 + i] = (struct iovec){rte_pktmbuf_mtod(v->spare[i], void *), PKT_DATA_ROOM};
-        long len = sys3(SYS_readv, p->fd[0], iov, 1 + VNET_SPARE);
+        long len = sys3(SYS_readv, p->queue[q].fd, iov, 1 + VNET_SPARE);
         if (len <= (long)sizeof(h))
             break;
         m[got] = take_chain(v, (size_t)len - sizeof(h));
@@ -114,7 +115,7 @@ static void tx_header(struct rte_mbuf *m, struct virtio_net_hdr *h)
 }
 
 /* True when the frame is gone: sent, or refused for what it is. False: try again later. */
-static bool send_one(struct port *p, struct rte_mbuf **mp)
+static bool send_one(struct port *p, uint16_t q, struct rte_mbuf **mp)
 {
     struct virtio_net_hdr h;
     struct iovec iov[VNET_IOV_MAX] = {{&h, sizeof(h)}};
@@ -123,7 +124,7 @@ static bool send_one(struct port *p, struct rte_mbuf **mp)
     /* The kernel does L4 and segments; the IP header's sum is ours. */
     m = offload_compact(*mp, VNET_IOV_MAX - 1, p->pool);
     if (!m || offload_apply(m, p->tx_offloads, p->pool, &m, 1) == 0) {
-        p->dev.tx_lost[0]++;
+        p->dev.tx_lost[q]++;
         return true;
     }
     *mp = m;
@@ -131,10 +132,10 @@ static bool send_one(struct port *p, struct rte_mbuf **mp)
     for (struct rte_mbuf *s = m; s; s = s->next)
         if (s->data_len)
             iov[cnt++] = (struct iovec){rte_pktmbuf_mtod(s, void *), s->data_len};
-    long r = sys3(SYS_writev, p->fd[0], iov, cnt);
+    long r = sys3(SYS_writev, p->queue[q].fd, iov, cnt);
     if (r == -EAGAIN || r == -ENOBUFS)
         return false;
-    p->dev.tx_lost[0] += r < 0; /* the interface is down, say */
+    p->dev.tx_lost[q] += r < 0; /* the interface is down, say */
     rte_pktmbuf_free(m);
     return true;
 }
@@ -142,14 +143,14 @@ static bool send_one(struct port *p, struct rte_mbuf **mp)
 static uint16_t vnet_tx(struct netdev *dev, uint16_t q, struct rte_mbuf **m, uint16_t n)
 {
     uint16_t i = 0;
-    while (i < n && send_one(dev->priv, &m[i]))
+    while (i < n && send_one(dev->priv, q, &m[i]))
         i++;
     return i;
 }
 
 static const struct netdev_ops vnet_ops = {.rx = vnet_rx, .tx = vnet_tx};
 
-void vnet_join(struct port *p, struct vnet *v, int fd)
+void vnet_join(struct port *p, struct vnet *v, const int *fd, unsigned n)
 {
     p->vnet = v;
     p->id = RTE_MAX_ETHPORTS;
@@ -159,15 +160,22 @@ void vnet_join(struct port *p, struct vnet *v, int fd)
     p->dev.priv = p;
     p->dev.caps = NETDEV_TSO | NETDEV_SCATTER;
     p->dev.tso_max = VNET_TSO_MAX;
-    p->fd[0] = fd;
-    p->nfd = 1;
+    p->live = p->rings = p->dev.nqueue = (uint16_t)n;
+    for (unsigned q = 0; q < n; q++)
+        p->queue[q].fd = fd[q];
 }
 
-int vnet_attach(struct port *p, int fd)
+int vnet_attach(struct port *p, const int *fd, unsigned n)
 {
-    struct vnet *v = rte_zmalloc("shunt_vnet", sizeof(*v), RTE_CACHE_LINE_SIZE);
+    struct vnet *v = rte_zmalloc("shunt_vnet", n * sizeof(*v), RTE_CACHE_LINE_SIZE);
     if (!v)
         return -ENOMEM;
-    vnet_join(p, v, fd);
+    vnet_join(p, v, fd, n);
     return 0;
+}
+
+void vnet_close(struct port *p)
+{
+    for (unsigned q = 0; q < p->live; q++)
+        close(p->queue[q].fd);
 }

@@ -9,6 +9,13 @@
 
 #include <errno.h>
 #include <linux/bpf.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,6 +37,33 @@ int xdp_bind(int fd, const struct sockaddr *sa, socklen_t len)
             return rc;
         sys2(SYS_nanosleep, &pause, NULL);
     }
+}
+
+int xdp_ethtool(int fd, void *ifreq)
+{
+    struct ethtool_channels *c = (void *)((struct ifreq *)ifreq)->ifr_data;
+    bool asks = c->cmd == ETHTOOL_GCHANNELS;
+    int rc = (int)sys3(SYS_ioctl, fd, SIOCETHTOOL, ifreq);
+    if (rc < 0 || !asks || c->max_combined)
+        return rc;
+    c->max_combined = c->max_rx < c->max_tx ? c->max_rx : c->max_tx;
+    c->combined_count = c->rx_count < c->tx_count ? c->rx_count : c->tx_count;
+    return rc;
+}
+
+unsigned xdp_queues(const char *name, unsigned wanted)
+{
+    struct ethtool_channels c = {.cmd = ETHTOOL_GCHANNELS};
+    struct ifreq r;
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    if (fd < 0)
+        return 1;
+    memset(&r, 0, sizeof(r));
+    snprintf(r.ifr_name, sizeof(r.ifr_name), "%.15s", name);
+    r.ifr_data = (void *)&c;
+    int rc = xdp_ethtool(fd, &r);
+    close(fd);
+    return rc < 0 || !c.combined_count ? 1 : c.combined_count < wanted ? c.combined_count : wanted;
 }
 
 /* A map of AF_XDP sockets, the least that needs the privilege which loading an XDP program needs. 0 or

@@ -47,7 +47,7 @@
 #define BUILD_MAX 32
 /* Segment, packet memory, placeholder, channel to the keeper; then those of the links. */
 #define FDS     4
-#define FDS_MAX (FDS + CONFIG_LINKS)
+#define FDS_MAX (FDS + CONFIG_LINKS * NETDEV_QUEUE_MAX)
 #define ASK_MS  2000
 
 struct ticket {
@@ -127,7 +127,7 @@ static int put_message(int end1)
         return -EOPNOTSUPP;
     build_id(t.build);
     for (unsigned i = 0; common->ports_pass && i < common->nports; i++)
-        fd[t.nfd++] = dpdk_pass(engine.dev[i], &passed);
+        t.nfd += (unsigned)dpdk_pass(engine.dev[i], &passed, fd + t.nfd);
     msg.msg_controllen = CMSG_SPACE(sizeof(int) * t.nfd);
     c = CMSG_FIRSTHDR(&msg);
     c->cmsg_level = SOL_SOCKET;
@@ -199,8 +199,8 @@ static int map_all(const struct ticket *t, const int fd[FDS_MAX])
         return rc;
     engine.ndev = c->nports;
     engine.ports_came = true;
-    for (unsigned i = 0; i < c->nports; i++) {
-        engine.dev[i] = dpdk_take(i, &c->port[i], engine.st->shard[0].pool, fd[FDS + i]);
+    for (unsigned i = 0, at = FDS; i < c->nports; at += c->port[i++].nqueue) {
+        engine.dev[i] = dpdk_take(i, &c->port[i], engine.st->shard[0].pool, fd + at);
         netdev_register(c->port[i].index, engine.dev[i]);
     }
     return 0;

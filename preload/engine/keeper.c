@@ -207,7 +207,7 @@ static bool port_is_readable(void)
     int n = 0;
 
     for (unsigned i = 0; i < engine.ndev; i++) {
-        int k = dpdk_rx_fds(engine.dev[i], p + n, SLEEP_FDS - n);
+        int k = dpdk_rx_fds(engine.dev[i], 0, p + n, SLEEP_FDS - n);
 
         n += k > 0 ? k : 0;
     }

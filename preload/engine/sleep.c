@@ -87,11 +87,11 @@ static void finish_leader(struct shard *sh, const struct pollfd *p, int n)
 
     for (unsigned i = 0; i < engine.ndev; i++) {
         struct pollfd mine[SLEEP_FDS];
-        int k = n ? dpdk_rx_fds(engine.dev[i], mine, SLEEP_FDS - 2 - at) : 0;
+        int k = n ? dpdk_rx_fds(engine.dev[i], 0, mine, SLEEP_FDS - 2 - at) : 0;
 
         /* A peer may have come or gone meanwhile. */
         k = k < 0 ? 0 : k > n - at ? n - at : k;
-        dpdk_rx_disarm(engine.dev[i], p + at, k);
+        dpdk_rx_disarm(engine.dev[i], 0, p + at, k);
         at += k;
     }
     sh->leader = NULL;
@@ -198,7 +198,7 @@ static int add_ports(struct shard *sh, struct pollfd *p, uint64_t *deadline_ns)
     int n = 0;
 
     for (unsigned i = 0; i < engine.ndev; i++) {
-        int k = dpdk_rx_fds(engine.dev[i], p + n, SLEEP_FDS - 2 - n);
+        int k = dpdk_rx_fds(engine.dev[i], 0, p + n, SLEEP_FDS - 2 - n);
 
         if (k <= 0) {
             uint64_t until = sh->now_ns + dpdk_rx_slice_ns(engine.dev[i], idle_ns);
@@ -219,7 +219,7 @@ static bool prepare_leader(struct shard *sh, struct waiter *w, struct pollfd *p,
     uint64_t timer_ns;
 
     for (unsigned i = 0; i < engine.ndev; i++)
-        dpdk_rx_arm(engine.dev[i]);
+        dpdk_rx_arm(engine.dev[i], 0);
     w->leader = 1;
     if (!poll_dry(sh, w))
         return false;

@@ -184,7 +184,7 @@ static void wait_a_little(void)
     int n = 0;
 
     for (unsigned i = 0; i < engine.ndev; i++) {
-        int k = dpdk_rx_fds(engine.dev[i], p + n, SLEEP_FDS - n);
+        int k = dpdk_rx_fds(engine.dev[i], 0, p + n, SLEEP_FDS - n);
 
         n += k > 0 ? k : 0;
     }
@@ -386,13 +386,14 @@ static int make_api(void)
 static void fill_common(struct rte_mempool *pool)
 {
     struct engine_common *c = &engine.shared->common;
+    int fd[NETDEV_QUEUE_MAX];
 
     c->cfg = engine.cfg;
     c->has_ports = engine.ndev > 0;
     c->ports_pass = true;
     c->nports = engine.ndev;
     for (unsigned i = 0; i < engine.ndev; i++)
-        c->ports_pass &= dpdk_pass(engine.dev[i], &c->port[i]) >= 0;
+        c->ports_pass &= dpdk_pass(engine.dev[i], &c->port[i], fd) >= 0;
     c->log_level = log_level;
     c->pid_ns = process_namespace();
     if (engine.control_fd >= 0)

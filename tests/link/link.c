@@ -201,14 +201,14 @@ static void sleep_on(struct netdev *dev, unsigned ms)
 {
     struct pollfd p[4];
     side_lock();
-    int n = dpdk_rx_fds(dev, p, 4);
-    dpdk_rx_arm(dev);
+    int n = dpdk_rx_fds(dev, 0, p, 4);
+    dpdk_rx_arm(dev, 0);
     uint64_t slice = dpdk_rx_slice_ns(dev, 10000000);
     side_unlock();
     struct timespec ts = {0, (long)(n > 0 ? ms * 1000000ULL : slice)};
     ppoll(p, (nfds_t)n, &ts, NULL);
     side_lock();
-    dpdk_rx_disarm(dev, p, n);
+    dpdk_rx_disarm(dev, 0, p, n);
     side_unlock();
 }
 
