@@ -52,7 +52,7 @@ static struct extent *extent_at(struct stack *st, const struct extent_send *x, u
 static int extent_units(struct sock *s, const struct extent_send *x, uint64_t off, size_t count,
                         struct rte_mbuf **m)
 {
-    uint32_t room, grain = tcp_send_grain(sock_tcb(s), &room), place;
+    uint32_t room, grain = tcp_send_grain(s->sh, sock_tcb(s), &room), place;
     int n = 0;
 
     while (n < EXTENT_UNITS && count) {

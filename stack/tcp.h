@@ -63,7 +63,7 @@ ssize_t tcp_send_mbufs(struct shard *sh, struct tcb *t, struct rte_mbuf **m, uns
                        bool more);
 /* How many bytes a packet for tcp_send_mbufs best has: what leaves at once; *first: the next one, which goes
  * on where data that waits ends. At most 65535. */
-uint32_t tcp_send_grain(const struct tcb *t, uint32_t *first);
+uint32_t tcp_send_grain(struct shard *sh, struct tcb *t, uint32_t *first);
 /* Bytes that may be appended now. */
 size_t tcp_send_space(const struct tcb *t);
 /* Copies out up to the iovecs' length. flags: MSG_PEEK, MSG_TRUNC (discard). Bytes, 0 at end of stream (or

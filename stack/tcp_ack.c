@@ -262,7 +262,7 @@ void tcp_take_ack(struct shard *sh, struct tcb *t, const struct tcp_seg *s, bool
     if (t->tx->sack_cache && !t->tx->sacked)
         tcp_sack_cache_free(sh, t);
     if (a.flags & A_ADVANCED) {
-        ip_confirm(sh, &t->flow);
+        ip_confirm(sh, &t->io->flow);
         tcp_sndbuf_expand(sh, t);
         if (t->flags & TF_TXSTAMP)
             tcp_stamp_acked(sh, t);

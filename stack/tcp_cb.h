@@ -15,8 +15,9 @@
  * TF_ACCEPTQ: it is then freed by the listener's end at the earliest. While a socket is attached (pcb.user)
  * or TF_ACCEPTQ is set, a finished tcb stays as TCPS_CLOSE, so that the user can still read data and error.
  *
- * Size. A tcb is what an idle connection needs, at most 512 bytes. What it needs besides while it sends is a
- * struct tcp_tx (tcp_tx.h), made for the first send and given back when nothing was sent for a while; what
+ * Size. A tcb is what an idle connection needs, so that this, its socket and its places in tables stay below
+ * 512 bytes. What it needs besides while segments come or go is a struct tcp_io (tcp_io.h), and while it
+ * sends a struct tcp_tx (tcp_tx.h), both made at need and given back when nothing happened for a while; what
  * few connections need at all is in a struct tcp_ext (tcp_ext.h). Hot fields come first.
  */
 #ifndef SHUNT_TCP_CB_H
@@ -94,13 +95,14 @@ enum tcp_ca { CA_OPEN, CA_DISORDER, CA_CWR, CA_RECOVERY, CA_LOSS };
 
 /* What the one wheel node stands for (tcp_timer.h). */
 enum tcp_deadline {
-    DL_RTX,           /* retransmission (enum tcp_rtx), or persist when TF_PROBING */
-    DL_DELACK,        /* delayed ACK */
-    DL_KEEP,          /* keepalive; the end of an orphan's FIN_WAIT_2 */
-    DL_TCB,           /* those above are in the tcb, those below in its tx */
-    DL_CORK = DL_TCB, /* the 200 ms of a cork */
-    DL_PACE,          /* the next packet of a paced connection */
-    DL_IDLE,          /* tx may be given back, if nothing was sent since */
+    DL_KEEP,           /* in the tcb: keepalive; the end of an orphan's FIN_WAIT_2; a FIN without memory */
+    DL_IO,             /* those from here on are in its io */
+    DL_DELACK = DL_IO, /* delayed ACK */
+    DL_IDLE,           /* tx and io may be given back, if nothing came or went since */
+    DL_TX,             /* and those from here on in its tx */
+    DL_RTX = DL_TX,    /* retransmission (enum tcp_rtx), or persist when TF_PROBING */
+    DL_CORK,           /* the 200 ms of a cork */
+    DL_PACE,           /* the next packet of a paced connection */
     DL_MAX
 };
 
@@ -123,6 +125,7 @@ enum tcp_rtx {
 
 struct tcp_ofo; /* tcp_rcvq.h: out-of-order queue and what SACK says about it */
 struct tcp_ext; /* tcp_ext.h: what few connections need */
+struct tcp_io;  /* tcp_io.h: what a connection needs while segments come or go */
 struct tcp_tx;  /* tcp_tx.h: what a connection needs while it sends */
 
 struct tcb {
@@ -151,15 +154,20 @@ struct tcb {
     uint16_t peer_mss;                 /* the MSS option received, or its default */
     uint32_t last_rcv_ms, last_snd_ms; /* data */
     uint32_t last_ack_ms;              /* any acceptable segment */
+    struct tcp_io *io;                 /* NULL: nothing comes or goes (tcp_io.h) */
     struct tcp_tx *tx;                 /* NULL: nothing to send, nothing in flight (tcp_tx.h) */
+    uint32_t sndbuf, rcvbuf;           /* bytes of memory allowed */
+    uint32_t max_wnd;                  /* largest send window seen */
+    uint32_t keep_ms;                  /* DL_KEEP: low 32 bits of the millisecond clock, 0: not set */
     union {
         struct {
-            struct rte_mbuf *rcv_head, *rcv_tail; /* tcp_rcvq.h */
-            struct tcp_ofo *ofo;                  /* NULL: nothing out of order */
-            uint32_t drs_us, drs_seq;             /* receive buffer auto-tuning (tcp_rcvq.c): when this */
-            union {                               /* measurement began, copied_seq then; bytes of the last */
-                uint32_t drs_space;
-                uint32_t syn_ms; /* until ESTABLISHED: when our SYN was sent */
+            uint32_t srtt_us8, min_rtt_us; /* RFC 6298, scaled by 8; the least in five minutes */
+            uint32_t mdev_us4, rttvar_us4; /* tcp_rtt.c; scaled by 4 */
+            uint32_t rto_ms, rcv_rtt_us;   /* rcv_rtt_us: the receiver's own estimate (tcp_rcvq.c) */
+            uint32_t rate_delivered, rate_interval_us; /* the last sample worth showing (tcp_rate.h) */
+            union {
+                uint32_t drs_space; /* bytes of the last measurement (tcp_rcvq.c) */
+                uint32_t syn_ms;    /* until ESTABLISHED: when our SYN was sent */
             };
             uint32_t rcv_ssthresh; /* window to offer at present (tcp_rcvq.h) */
         };
@@ -171,20 +179,9 @@ struct tcb {
             uint32_t cookie_ms; /* when it sent a SYN cookie last, 0: never */
         };
     };
-    uint32_t sndbuf, rcvbuf, rcv_mem; /* bytes of memory allowed, and held */
-    uint32_t max_wnd;                 /* largest send window seen */
-    struct flow flow;
-    struct list acks; /* on shard->acks: something to do at the end of the burst */
-
-    /* Timers. */
     struct timer timer;
-    uint32_t deadline_ms[DL_TCB];              /* low 32 bits of the millisecond clock, 0: not set */
-    uint32_t srtt_us8, min_rtt_us;             /* RFC 6298, scaled by 8; the least in five minutes */
-    uint32_t mdev_us4, rttvar_us4;             /* tcp_rtt.c; scaled by 4 */
-    uint32_t rto_ms, rcv_rtt_us;               /* rcv_rtt_us: the receiver's own estimate (tcp_rcvq.c) */
-    uint32_t rate_delivered, rate_interval_us; /* the last sample worth showing (tcp_rate.h) */
-    bool rate_app_limited : 1;                 /* that sample's */
-    bool reord_seen : 1;                       /* of the path (tcp_rack.h) */
+    bool rate_app_limited : 1; /* that sample's */
+    bool reord_seen : 1;       /* of the path (tcp_rack.h) */
     bool dsack_ever : 1;
     uint8_t dup_acks_sent;                   /* for segments behind the same hole (tcp_text.c) */
     uint8_t ca_state;                        /* enum tcp_ca */
@@ -209,14 +206,15 @@ struct tcb {
     uint16_t mss_mtu;  /* low bits of flow.mtu that mss was computed from */
     uint16_t rcv_unit; /* largest payload that came at once: rcv_mss, or what the link put together */
     uint32_t window_clamp, notsent_lowat; /* window_clamp: largest window to offer; 0: not known yet */
-
-    struct tcp_ext *ext; /* NULL until something in it is used */
+    uint32_t busy_ms;                     /* tcp_info.h */
+    struct tcp_ext *ext;                  /* NULL until something in it is used */
 
     /* TCP_INFO. */
     uint32_t segs_in, segs_out, data_segs_in, data_segs_out;
     uint64_t bytes_acked, bytes_received;
-    uint32_t chrono_ms[3], chrono_start_ms; /* tcp_info.h; the running one's since chrono_start_ms to come */
 };
+
+_Static_assert(sizeof(struct tcb) <= 384, "an idle connection pays for it");
 
 /* In a listener's accept queue; a connection's hash chain has no use for prev. */
 #define ACC_NEXT(t) (*(struct tcb **)&(t)->pcb.hash.prev)
@@ -236,7 +234,7 @@ struct tcp_hash {
 struct tfo_peer;
 
 struct tcp_table {
-    struct slab tcb, synreq, tw, ofo, ext, tx, saved_syn, sack_cache, txstamp, pace, md5;
+    struct slab tcb, synreq, tw, ofo, ext, io, tx, saved_syn, sack_cache, txstamp, pace, md5;
     struct tfo_peer *tfo; /* tcp_tfo.h: what is known of destinations */
     uint32_t tfo_holes, tfo_hole_ms;
     struct tcp_hash conn, half, timewait;   /* of struct tcb, synreq, tw */

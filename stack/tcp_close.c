@@ -44,7 +44,8 @@ void tcp_done(struct shard *sh, struct tcb *t)
     if (tcp_tfo_passive(t))
         tcp_tfo_child_ends(sh, t, false);
     tcp_timer_stop(sh, t);
-    list_del(&t->acks);
+    if (t->io)
+        list_del(&t->io->acks);
     tcp_conn_remove(sh, t);
     if (!(t->pcb.flags & PCB_PORT_LOCKED))
         port_release(sh->st, &t->pcb);
@@ -164,7 +165,7 @@ uint32_t tcp_linger_begin(struct shard *sh, struct tcb *t)
 {
     if (!(t->opts & TO_LINGER) || t->linger_s == 0)
         return 0;
-    if (state_in(t, TCPF(LISTEN) | TCPF(SYN_SENT) | TCPF(CLOSE)) || t->rcv_head)
+    if (state_in(t, TCPF(LISTEN) | TCPF(SYN_SENT) | TCPF(CLOSE)) || tcp_has_unread(t))
         return 0;
     t->flags &= ~(uint32_t)(TF_CORK | TF_MORE);
     tcp_shutdown(sh, t, SHUT_RDWR);
@@ -174,7 +175,7 @@ uint32_t tcp_linger_begin(struct shard *sh, struct tcb *t)
 /* Does close mean a reset? Unread data is lost (RFC 2525 section 2.17), or SO_LINGER says so. */
 static bool close_resets(struct shard *sh, struct tcb *t)
 {
-    if (t->rcv_head) {
+    if (tcp_has_unread(t)) {
         tcp_count(sh, COUNT_TCP_ABORT_CLOSE);
         return true;
     }
@@ -241,6 +242,7 @@ void tcp_reset_state(struct shard *sh, struct tcb *t)
     tcp_sndq_free(sh, t);
     tcp_tx_free(sh, t);
     tcp_rcvq_free(sh, t);
+    tcp_io_free(sh, t);
     tcp_stamp_drop(sh, t);
     tcp_zerocopy_end(sh, t);
     t->flags &= keep;
@@ -254,15 +256,15 @@ void tcp_reset_state(struct shard *sh, struct tcb *t)
     t->ca_state = CA_OPEN;
     t->ecn = 0;
     t->pmtu = 0;
-    t->rcv_mem = 0;
     t->last_rcv_ms = t->last_snd_ms = t->last_ack_ms = 0;
     t->segs_in = t->segs_out = t->data_segs_in = t->data_segs_out = 0;
     t->chrono = CHRONO_NONE;
-    memset(t->chrono_ms, 0, sizeof t->chrono_ms);
+    t->busy_ms = 0;
     t->bytes_acked = t->bytes_received = 0;
     if (t->ext) {
         t->ext->total_retrans = t->ext->ofo_segs = t->ext->dsack_dups = t->ext->reord_seen = 0;
         t->ext->bytes_retrans = 0;
+        memset(t->ext->limited_ms, 0, sizeof t->ext->limited_ms);
     }
 }
 

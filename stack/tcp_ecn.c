@@ -104,7 +104,7 @@ uint8_t tcp_ecn_out(struct tcb *t, bool new_data)
         flags |= TCP_CWR;
     }
     if (new_data || (t->ecn & ECN_NEEDED))
-        t->flow.tos |= ECT0;
+        t->io->flow.tos |= ECT0;
     return flags;
 }
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "tcp_io.h"
 #include "tcp_md5.h"
 #include "tcp_pace.h"
 #include "tcp_stamp.h"
@@ -104,14 +105,20 @@ int tcp_set_label(struct shard *sh, struct tcb *t, uint32_t label_be)
 {
     if (!tcp_ext_get(sh, t))
         return -ENOBUFS;
-    t->ext->label_be = t->flow.label_be = label_be;
+    t->ext->label_be = label_be;
+    if (t->io)
+        t->io->flow.label_be = label_be;
     return 0;
 }
 
 void tcp_marks_changed(struct tcb *t)
 {
-    t->flow.ttl = pcb_ttl(&t->pcb, &t->flow.dst);
-    t->flow.tos = pcb_tos(&t->pcb, &t->flow.dst);
+    struct tcp_io *x = t->io;
+
+    if (!x) /* tcp_io_new looks */
+        return;
+    x->flow.ttl = pcb_ttl(&t->pcb, &x->flow.dst);
+    x->flow.tos = pcb_tos(&t->pcb, &x->flow.dst);
 }
 
 uint8_t tcp_min_ttl(const struct tcb *t, bool v4)

@@ -31,7 +31,7 @@ enum count tcp_fast_path(struct shard *sh, struct tcb *t, struct tcp_seg *s)
     if (t->state != TCPS_ESTABLISHED || (s->h.flags & ~TCP_PSH) != TCP_ACK || s->h.seq != t->rcv_nxt ||
         tcp_fast_off)
         return COUNT_OK;
-    if (t->ofo || t->ca_state != CA_OPEN || (t->flags & (TF_PROBING | TF_URG | TF_MD5 | TF_MINTTL)) ||
+    if (t->io->ofo || t->ca_state != CA_OPEN || (t->flags & (TF_PROBING | TF_URG | TF_MD5 | TF_MINTTL)) ||
         s->len > tcp_rcv_offered(t))
         return COUNT_OK;
     if (seq_lt(s->h.ack, t->snd_una) || seq_gt(s->h.ack, t->snd_nxt))

@@ -23,8 +23,8 @@
  * cwnd stays (RFC 1191 section 6.5). */
 static void lower_mtu(struct shard *sh, struct tcb *t, uint32_t mtu)
 {
-    uint32_t have = t->pmtu && t->pmtu < t->flow.mtu ? t->pmtu : t->flow.mtu;
-    uint32_t least = ipaddr_is_v4(&t->flow.dst) ? PMTU_MIN : IP6_MIN_MTU;
+    uint32_t mtu_now = tcp_mtu(t), have = t->pmtu && t->pmtu < mtu_now ? t->pmtu : mtu_now;
+    uint32_t least = ipaddr_is_v4(&t->pcb.remote.addr) ? PMTU_MIN : IP6_MIN_MTU;
 
     if (mtu < least)
         mtu = least;
@@ -42,10 +42,10 @@ static void lower_mtu(struct shard *sh, struct tcb *t, uint32_t mtu)
  * MSS that the path has now (Linux: tcp_simple_retransmit). */
 static void lower_syn_mtu(struct shard *sh, struct tcb *t, const struct icmp_error *e)
 {
-    uint16_t was = t->flow.mtu;
+    uint16_t was = t->io->flow.mtu;
 
     ip_learn_mtu(sh, &e->dst, e->mtu);
-    if (flow_resolve(sh, &t->flow) != 0 || t->flow.mtu >= was)
+    if (flow_resolve(sh, &t->io->flow) != 0 || t->io->flow.mtu >= was)
         return;
     tcp_mss_update(sh, t);
     if (!t->ext || !t->ext->tfo.syn_data || t->snd_nxt == t->tx->iss + 1)
@@ -81,6 +81,8 @@ void tcp_icmp(struct shard *sh, const struct icmp_error *e)
     struct tcb *t = tcp_lookup(sh, &local, &remote);
     bool recverr = t && (t->pcb.flags & (ipaddr_is_v4(&e->src) ? PCB_RECVERR : PCB_RECVERR6));
 
+    if (t && !tcp_io_get(sh, t))
+        return;
     if (!t || t->state == TCPS_LISTEN) {
         struct synreq *r = tcp_synq_lookup(sh, &local, &remote);
 

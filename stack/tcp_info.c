@@ -120,9 +120,9 @@ static void info_chrono(const struct shard *sh, const struct tcb *t, struct tcp_
     uint64_t us[4], all = 0;
 
     for (int c = CHRONO_BUSY; c <= CHRONO_SNDBUF; c++) {
-        us[c] = t->chrono_ms[c - 1];
-        if (t->chrono == c)
-            us[c] += tcp_now_ms(sh) - t->chrono_start_ms;
+        us[c] = c == CHRONO_BUSY ? t->busy_ms : t->ext ? t->ext->limited_ms[c - CHRONO_RWND] : 0;
+        if (t->chrono == c && t->tx)
+            us[c] += tcp_now_ms(sh) - t->tx->chrono_start_ms;
         us[c] *= 1000;
         all += us[c];
     }
@@ -131,13 +131,15 @@ static void info_chrono(const struct shard *sh, const struct tcb *t, struct tcp_
     o->tcpi_sndbuf_limited = us[CHRONO_SNDBUF];
 }
 
-void tcp_chrono_switch(const struct shard *sh, struct tcb *t, enum tcp_chrono c)
+void tcp_chrono_switch(struct shard *sh, struct tcb *t, enum tcp_chrono c)
 {
-    uint32_t now_ms = tcp_now_ms(sh);
+    uint32_t now_ms = tcp_now_ms(sh), ran_ms = now_ms - t->tx->chrono_start_ms;
 
-    if (t->chrono)
-        t->chrono_ms[t->chrono - 1] += now_ms - t->chrono_start_ms;
-    t->chrono_start_ms = now_ms;
+    if (t->chrono == CHRONO_BUSY)
+        t->busy_ms += ran_ms;
+    else if (t->chrono && ran_ms && tcp_ext_get(sh, t))
+        t->ext->limited_ms[t->chrono - CHRONO_RWND] += ran_ms;
+    t->tx->chrono_start_ms = now_ms;
     t->chrono = (uint8_t)c;
 }
 
@@ -211,6 +213,8 @@ static void info_options(const struct tcb *t, struct tcp_info *o)
 
 void tcp_get_info(const struct shard *sh, const struct tcb *t, struct tcp_info *o)
 {
+    uint32_t mtu = tcp_mtu(t);
+
     *o = (struct tcp_info){0};
     info_any(sh, t, o);
     if (t->state == TCPS_LISTEN) { /* as Linux: the accept queue's length and bound */
@@ -234,8 +238,8 @@ void tcp_get_info(const struct shard *sh, const struct tcb *t, struct tcp_info *
     info_times(sh, t, o);
     if (t->mss == 0)
         return;
-    o->tcpi_pmtu = t->pmtu && t->pmtu < t->flow.mtu ? t->pmtu : t->flow.mtu;
-    o->tcpi_advmss = tcp_advertised_mss(&t->flow, t->user_mss) - (t->flags & TF_TS ? TCP_TS_OPT_LEN : 0u);
+    o->tcpi_pmtu = t->pmtu && t->pmtu < mtu ? t->pmtu : mtu;
+    o->tcpi_advmss = tcp_own_mss(t) - (t->flags & TF_TS ? TCP_TS_OPT_LEN : 0u);
     info_sender(t, o);
     info_receiver(t, o);
     info_chrono(sh, t, o);

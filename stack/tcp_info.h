@@ -1,7 +1,8 @@
 /* tcp_info.h: TCP_INFO and what is counted for it alone.
  *
  * Chronographs (Linux: tcp_chrono): milliseconds in which the connection had something to send, split by what
- * kept it from sending more. At any time at most one of them runs.
+ * kept it from sending more. At any time at most one of them runs, and then there is a tcb.tx. What few
+ * connections know, to have waited for the peer's window or for room in the send buffer, is in tcb.ext.
  */
 #ifndef SHUNT_TCP_INFO_H
 #define SHUNT_TCP_INFO_H
@@ -26,8 +27,8 @@ void tcp_get_info_full(const struct shard *sh, const struct tcb *t, struct tcp_i
 enum tcp_chrono { CHRONO_NONE, CHRONO_BUSY, CHRONO_RWND, CHRONO_SNDBUF };
 
 /* From now on it is c that holds the connection up. */
-void tcp_chrono_switch(const struct shard *sh, struct tcb *t, enum tcp_chrono c);
-static inline void tcp_chrono_set(const struct shard *sh, struct tcb *t, enum tcp_chrono c)
+void tcp_chrono_switch(struct shard *sh, struct tcb *t, enum tcp_chrono c);
+static inline void tcp_chrono_set(struct shard *sh, struct tcb *t, enum tcp_chrono c)
 {
     if (t->chrono != c)
         tcp_chrono_switch(sh, t, c);

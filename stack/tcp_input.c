@@ -107,7 +107,7 @@ static enum count step_seq(struct shard *sh, struct tcb *t, struct tcp_seg *s)
     uint32_t right = t->rcv_nxt + tcp_rcv_offered(t);
     bool beyond = seq_gt(s->end - !!(s->h.flags & TCP_FIN), right);
 
-    if (seq_geq(s->end, t->rcv_wup) && seq_leq(s->h.seq, right) && !(beyond && t->rcv_head))
+    if (seq_geq(s->end, t->rcv_wup) && seq_leq(s->h.seq, right) && !(beyond && t->io->rcv_head))
         return COUNT_OK;
     if (s->h.flags & TCP_RST)
         return COUNT_TCP_SEQ;
@@ -128,10 +128,10 @@ static bool is_behind_sack(const struct tcb *t, uint32_t seq)
 {
     uint32_t right = t->rcv_nxt;
 
-    if (!t->ofo || !t->ofo->nsack)
+    if (!t->io->ofo || !t->io->ofo->nsack)
         return false;
-    for (uint32_t i = 0; i < t->ofo->nsack; i++)
-        right = seq_max(right, t->ofo->sack[i].right);
+    for (uint32_t i = 0; i < t->io->ofo->nsack; i++)
+        right = seq_max(right, t->io->ofo->sack[i].right);
     return seq == right;
 }
 
@@ -190,6 +190,8 @@ enum count tcp_segment_arrives(struct shard *sh, struct tcb *t, struct tcp_seg *
     enum count v;
 
     count_in(t, s);
+    if (!tcp_io_get(sh, t))
+        return COUNT_NOMEM_PCB;
     if (t->state == TCPS_CLOSE) {
         tcp_seg_opts(s);
         return tcp_closed_input(sh, s);

@@ -94,7 +94,7 @@ static void fill_mem(const struct tcb *t, struct inspect_view *v)
     v->mem[3] = t->sndbuf;
     if (t->state == TCPS_LISTEN)
         return;
-    v->mem[0] = t->rcv_mem;
+    v->mem[0] = tcp_rcv_mem(t);
     v->mem[2] = v->mem[5] = t->tx ? t->tx->snd_mem : 0;
 }
 
@@ -321,6 +321,7 @@ void tcp_inspect_count(const struct shard *sh, struct inspect_tally *t)
     t->tcp_alloc = s->in_use;
     for (uint32_t i = 0; i < s->fresh; i++) {
         const struct tcb *c = slab_at(s, i);
+        const struct tcp_io *io = __atomic_load_n(&c->io, __ATOMIC_RELAXED);
         const struct tcp_tx *tx = __atomic_load_n(&c->tx, __ATOMIC_RELAXED);
 
         if (c->pcb.proto != IPPROTO_TCP || c->state == TCPS_CLOSE)
@@ -328,7 +329,7 @@ void tcp_inspect_count(const struct shard *sh, struct inspect_tally *t)
         t->tcp_inuse[!!(c->pcb.flags & PCB_V6)]++;
         t->tcp_established += state_in(c, TCPF(ESTABLISHED) | TCPF(CLOSE_WAIT));
         if (c->state != TCPS_LISTEN)
-            bytes += c->rcv_mem + (tx ? tx->snd_mem : 0);
+            bytes += (io ? io->rcv_mem : 0) + (tx ? tx->snd_mem : 0);
     }
     t->tcp_pages = (uint32_t)(bytes / 4096);
 }

@@ -148,8 +148,8 @@ void tcp_listen_stop(struct shard *sh, struct tcb *l)
         tcp_abort_quietly(sh, c);
         tcb_free(sh, c);
     }
+    /* Where the accept queue was, a connection has its round-trip times. */
     l->acc_head = l->acc_tail = NULL;
-    l->rcv_head = l->rcv_tail = NULL;
-    l->ofo = NULL;
+    l->acc_len = l->backlog = l->synq_len = l->listen_id = l->cookie_ms = 0;
     l->state = TCPS_CLOSE;
 }

@@ -29,17 +29,18 @@ static bool is_live(const void *obj)
     return ((const struct tcb *)obj)->pcb.proto == IPPROTO_TCP;
 }
 
-/* The accept queue, read forward. Its children are marked for others to know (acks, which is not in use
- * then). */
+/* The accept queue, read forward. Its children are marked for others to know (pcb.dirty, which is not in use
+ * then: they have no user to tell). */
 static void mend_accept_queue(struct shard *sh, struct tcb *l, struct list *queued)
 {
     struct tcb *t = l->acc_head, *next;
 
     l->acc_head = l->acc_tail = NULL;
     l->acc_len = 0;
-    for (; t && is_live(t) && (t->flags & TF_ACCEPTQ) && !t->pcb.user && list_empty(&t->acks); t = next) {
+    for (; t && is_live(t) && (t->flags & TF_ACCEPTQ) && !t->pcb.user && list_empty(&t->pcb.dirty);
+         t = next) {
         next = ACC_NEXT(t);
-        list_add_tail(queued, &t->acks);
+        list_add_tail(queued, &t->pcb.dirty);
         tcp_accept_add(sh, l, t);
     }
 }
@@ -69,7 +70,8 @@ static void forget(struct shard *sh, struct tcb *t)
 static void mend_links(struct shard *sh, struct tcb *t)
 {
     list_init(&t->pcb.dirty);
-    list_init(&t->acks);
+    if (t->io)
+        list_init(&t->io->acks);
     t->pcb.events = 0;
     if (t->state == TCPS_LISTEN)
         t->synq_len = 0;
@@ -80,9 +82,10 @@ static void mend_links(struct shard *sh, struct tcb *t)
 /* The second look: who belongs to nobody, what is to be sent. */
 static void settle(struct shard *sh, struct tcb *t)
 {
-    bool queued = !list_empty(&t->acks);
+    bool queued = !t->pcb.user && !list_empty(&t->pcb.dirty);
 
-    list_del(&t->acks);
+    if (queued)
+        list_del(&t->pcb.dirty);
     if (t->flags & TF_CLOSED) {
         sh->tcp->norphan++;
     } else if (!t->pcb.user && !queued) {

@@ -11,9 +11,9 @@ static uint32_t ip_hdr_len(const struct ipaddr *dst)
     return ipaddr_is_v4(dst) ? 20 : 40;
 }
 
-uint16_t tcp_advertised_mss(const struct flow *fl, uint16_t user_mss)
+uint16_t tcp_advertised_mss(uint32_t mtu, const struct ipaddr *dst, uint16_t user_mss)
 {
-    uint32_t mss = fl->mtu - ip_hdr_len(&fl->dst) - TCP_HDR_LEN;
+    uint32_t mss = mtu - ip_hdr_len(dst) - TCP_HDR_LEN;
 
     if (mss > 65495)
         mss = 65495;
@@ -22,7 +22,7 @@ uint16_t tcp_advertised_mss(const struct flow *fl, uint16_t user_mss)
 
 void tcp_mss_update(struct shard *sh, struct tcb *t)
 {
-    uint32_t mtu = t->flow.mtu, mss, parts;
+    uint32_t mtu = tcp_mtu(t), mss, parts;
 
     (void)sh;
     t->mss_mtu = (uint16_t)mtu;
@@ -30,7 +30,7 @@ void tcp_mss_update(struct shard *sh, struct tcb *t)
         mtu = t->pmtu;
     if (t->flags & TF_MTUP)
         mtu = tcp_mtup_cap(t, mtu);
-    mss = mtu - ip_hdr_len(&t->flow.dst) - TCP_HDR_LEN;
+    mss = mtu - ip_hdr_len(&t->pcb.remote.addr) - TCP_HDR_LEN;
     if (t->peer_mss < mss)
         mss = t->peer_mss;
     if (t->user_mss && t->user_mss < mss)
@@ -87,7 +87,7 @@ void tcp_syn_opts(struct shard *sh, const struct flow *fl, uint16_t user_mss, st
     const struct tunables *set = &sh->st->set;
 
     *o = (struct tcp_opts){.fastopen_len = -1};
-    o->mss = tcp_advertised_mss(fl, user_mss);
+    o->mss = tcp_advertised_mss(fl->mtu, &fl->dst, user_mss);
     o->has_ts = set->tcp_timestamps != 0;
     o->sack_permitted = set->tcp_sack != 0;
     o->has_wscale = set->tcp_window_scaling != 0;

@@ -2,12 +2,16 @@
 #ifndef SHUNT_TCP_MSS_H
 #define SHUNT_TCP_MSS_H
 
-#include "tcp_cb.h"
+#include "tcp_io.h"
 
 /* Recomputes mss and unit from the path MTU, the peer's MSS and the options in use. */
 void tcp_mss_update(struct shard *sh, struct tcb *t);
 /* MSS to put in our SYN: what our interface can take. */
-uint16_t tcp_advertised_mss(const struct flow *fl, uint16_t user_mss);
+uint16_t tcp_advertised_mss(uint32_t mtu, const struct ipaddr *dst, uint16_t user_mss);
+static inline uint16_t tcp_own_mss(const struct tcb *t)
+{
+    return tcp_advertised_mss(tcp_mtu(t), &t->pcb.remote.addr, t->user_mss);
+}
 /* The window of a SYN: what half the receive buffer holds, in full segments of mss, as Linux offers it. */
 uint16_t tcp_first_window(const struct tcb *t, uint32_t mss);
 

@@ -12,13 +12,14 @@
 /* Bytes of headers and options that an MTU has beyond the payload. */
 static uint32_t overhead(const struct tcb *t)
 {
-    return (ipaddr_is_v4(&t->flow.dst) ? 20 : 40) + TCP_HDR_LEN + (t->flags & TF_TS ? TCP_TS_OPT_LEN : 0);
+    return (ipaddr_is_v4(&t->pcb.remote.addr) ? 20 : 40) + TCP_HDR_LEN +
+           (t->flags & TF_TS ? TCP_TS_OPT_LEN : 0);
 }
 
 /* The most a segment may be, by the route and the peer. */
 static uint32_t highest(const struct tcb *t)
 {
-    uint32_t mtu = t->flow.mtu, peer = t->peer_mss + overhead(t) - (t->flags & TF_TS ? TCP_TS_OPT_LEN : 0);
+    uint32_t mtu = tcp_mtu(t), peer = t->peer_mss + overhead(t) - (t->flags & TF_TS ? TCP_TS_OPT_LEN : 0);
 
     if (t->pmtu && t->pmtu < mtu)
         mtu = t->pmtu;
@@ -69,7 +70,7 @@ uint32_t tcp_mtup_wanted(struct shard *sh, struct tcb *t)
             restart(sh, t);
         return 0;
     }
-    if (m->probe_mtu || t->ca_state != CA_OPEN || t->cwnd < PROBE_CWND * (uint32_t)t->mss || t->ofo ||
+    if (m->probe_mtu || t->ca_state != CA_OPEN || t->cwnd < PROBE_CWND * (uint32_t)t->mss || t->io->ofo ||
         (t->flags & TF_URG))
         return 0;
     size = (m->search_high + m->search_low) / 2 - overhead(t);

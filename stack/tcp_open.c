@@ -50,19 +50,12 @@ static int connect_route(struct shard *sh, struct tcb *t, const struct endpoint 
 
     if (ipaddr_is_multicast(&remote->addr) || ip_is_broadcast(sh->st, &remote->addr))
         return -ENETUNREACH;
-    t->flow = (struct flow){.src = ipaddr_is_any(&p->local.addr) ? IPADDR_ANY : p->local.addr,
-                            .dst = remote->addr,
-                            .proto = IPPROTO_TCP,
-                            .ttl = pcb_ttl(p, &remote->addr),
-                            .tos = pcb_tos(p, &remote->addr),
-                            .df = 1,
-                            .bound_if = p->ifindex,
-                            .label_be = t->ext ? t->ext->label_be : 0};
-    err = flow_resolve(sh, &t->flow);
+    p->remote = *remote;
+    t->io->flow = tcp_flow(t);
+    err = flow_resolve(sh, &t->io->flow);
     if (err)
         return err;
-    p->local.addr = t->flow.src;
-    p->remote = *remote;
+    p->local.addr = t->io->flow.src;
     return 0;
 }
 
@@ -104,11 +97,11 @@ static bool syn_sent(struct shard *sh, struct tcb *t, bool with_data)
     t->rcv_ratio = 128;
     t->peer_mss = TCP_MSS_DEFAULT;
     t->rcv_wscale = sh->st->set.tcp_window_scaling ? tcp_pick_wscale(sh, t) : 0;
-    t->rcv_wnd = tcp_first_window(t, tcp_advertised_mss(&t->flow, t->user_mss));
+    t->rcv_wnd = tcp_first_window(t, tcp_own_mss(t));
     x->retries = 0;
     t->syn_ms = tcp_now_ms(sh);
     tcp_rtt_init(sh, t);
-    t->drs_us = tcp_now_us(sh); /* when the SYN left, until ESTABLISHED */
+    t->io->drs_us = tcp_now_us(sh); /* when the SYN left, until ESTABLISHED */
     t->state = TCPS_SYN_SENT;
     tcp_mss_update(sh, t);
     tcp_md5_attach(t);
@@ -196,6 +189,7 @@ void tcp_established(struct shard *sh, struct tcb *t, const struct tcp_seg *s)
     tcp_sndbuf_expand(sh, t);
     t->quick = TCP_QUICK_ACKS;
     tcp_keep_arm(sh, t);
+    tcp_deadline_set(sh, t, DL_IDLE, TX_IDLE_MS);
     if (t->flags & TF_FIN_QUEUED) /* shut down before it was open */
         t->state = TCPS_FIN_WAIT_1;
     if (t->write_seq != t->snd_nxt || (t->flags & TF_FIN_QUEUED))
@@ -267,7 +261,7 @@ static enum count syn_acked(struct shard *sh, struct tcb *t, struct tcp_seg *s)
     if (tfo)
         again = tcp_tfo_syn_acked(sh, t, s);
     if (!(t->flags & TF_SYN_RETRANS))
-        tcp_rtt_sample(sh, t, tcp_now_us(sh) - t->drs_us);
+        tcp_rtt_sample(sh, t, tcp_now_us(sh) - t->io->drs_us);
     tcp_established(sh, t, s);
     if (tfo && (s->len || (s->h.flags & TCP_FIN))) { /* the server's first data may come with its SYN,ACK */
         s->h.flags &= (uint8_t)~TCP_SYN;

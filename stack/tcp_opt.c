@@ -492,7 +492,7 @@ static int get_meminfo(const struct tcb *t, void *val, uint32_t *len)
     uint32_t mem[9] = {[1] = t->rcvbuf, [3] = t->sndbuf};
 
     if (t->state != TCPS_LISTEN) {
-        mem[0] = t->rcv_mem;
+        mem[0] = tcp_rcv_mem(t);
         mem[2] = mem[5] = t->tx ? t->tx->snd_mem : 0;
     }
     return give(val, len, mem, sizeof mem);

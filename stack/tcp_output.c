@@ -171,7 +171,7 @@ static uint32_t autosize(const struct shard *sh, const struct tcb *t)
 /* The most that leaves as one packet, or as one burst where we segment ourselves: whole segments. */
 static uint32_t burst_max(const struct shard *sh, const struct tcb *t)
 {
-    uint32_t most = t->flow.tso_max;
+    uint32_t most = t->io->flow.tso_max;
 
     if (tcp_urg_sending(t) || (t->flags & TF_MD5) ||
         (t->ecn & ECN_QUEUE_CWR)) /* a pointer of its own; CWR in one segment alone */
@@ -240,7 +240,7 @@ static bool is_corked(const struct tcb *t)
  * receiver's GRO hands it up. */
 static int send_burst(struct shard *sh, struct tcb *t, uint32_t len)
 {
-    bool cut = t->flow.tso_max <= t->mss, many = len > t->mss;
+    bool cut = t->io->flow.tso_max <= t->mss, many = len > t->mss;
 
     tcp_chunk_cut(t, pkt_meta(t->tx->snd_next));
     while (len) {
@@ -282,11 +282,12 @@ static bool send_mtu_probe(struct shard *sh, struct tcb *t, uint32_t size)
 /* Has the link's queue room for a burst of len bytes? At first it is empty. */
 static bool link_takes(struct shard *sh, const struct tcb *t, uint32_t len)
 {
-    bool tso = t->flow.tso_max > t->mss;
+    bool tso = t->io->flow.tso_max > t->mss;
 
-    if (sh->tx[t->flow.ifindex].n == 0)
+    if (sh->tx[t->io->flow.ifindex].n == 0)
         return true;
-    return shard_tx_room(sh, t->flow.ifindex, tso || len <= t->mss ? 1 : len / t->mss + 1, len > LONG_FRAME);
+    return shard_tx_room(sh, t->io->flow.ifindex, tso || len <= t->mss ? 1 : len / t->mss + 1,
+                         len > LONG_FRAME);
 }
 
 /* one: no more than a burst. */
@@ -329,7 +330,7 @@ static void note_cwnd_use(struct shard *sh, struct tcb *t, bool limited)
     if (t->pmtu && t->ext &&
         tcp_now_ms(sh) - t->ext->pmtu_ms > PMTU_AGE_MS) { /* RFC 1191 section 6.3: try more again */
         t->pmtu = 0;
-        t->flow.gen = 0;
+        t->io->flow.gen = 0;
         tcp_mss_update(sh, t);
     }
     t->flags = limited ? t->flags | TF_CWND_LIMITED : t->flags & ~(uint32_t)TF_CWND_LIMITED;
@@ -348,7 +349,7 @@ static void sent_new(struct shard *sh, struct tcb *t, uint32_t bytes, bool limit
 }
 
 /* What keeps the connection from sending more, for TCP_INFO. */
-static void note_limit(const struct shard *sh, struct tcb *t, enum stop why)
+static void note_limit(struct shard *sh, struct tcb *t, enum stop why)
 {
     enum tcp_chrono c = CHRONO_BUSY;
 
@@ -368,7 +369,7 @@ static bool fin_can_begin(struct shard *sh, struct tcb *t)
     if (tcp_tx_get(sh, t))
         return true;
     t->flags |= TF_OUTPUT;
-    tcp_deadline_set(sh, t, DL_DELACK, (uint32_t)sh->st->set.tcp_delack_min);
+    tcp_deadline_set(sh, t, DL_KEEP, (uint32_t)sh->st->set.tcp_delack_min);
     return false;
 }
 
@@ -449,20 +450,23 @@ void tcp_output_one(struct shard *sh, struct tcb *t)
 
 void tcp_at_burst_end(struct shard *sh, struct tcb *t, uint32_t flags)
 {
+    struct tcp_io *x = tcp_io_get(sh, t);
+
     t->flags |= flags;
-    if (list_empty(&t->acks))
-        list_add_tail(&sh->acks, &t->acks);
+    if (x && list_empty(&x->acks))
+        list_add_tail(&sh->acks, &x->acks);
 }
 
 void tcp_burst_end(struct shard *sh)
 {
     MARK(TCP_OUT);
     while (!list_empty(&sh->acks)) {
-        struct tcb *t = container_of(sh->acks.next, struct tcb, acks);
+        struct tcp_io *x = container_of(sh->acks.next, struct tcp_io, acks);
+        struct tcb *t = tcp_io_tcb(sh, x);
 
         sh->work = &t->pcb;
         list_step();
-        list_del(&t->acks);
+        list_del(&x->acks);
         if (t->flags & TF_OUTPUT) {
             t->flags &= ~(uint32_t)TF_MORE; /* MSG_MORE holds back its own call's push alone, as in Linux */
             tcp_output(sh, t);

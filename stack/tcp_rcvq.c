@@ -20,7 +20,7 @@
 /* The MSS that we offered, less the options of each segment (Linux: tcp_sock.advmss). */
 static uint32_t own_mss(const struct tcb *t)
 {
-    return tcp_advertised_mss(&t->flow, t->user_mss) - (t->flags & TF_TS ? TCP_TS_OPT_LEN : 0u);
+    return tcp_own_mss(t) - (t->flags & TF_TS ? TCP_TS_OPT_LEN : 0u);
 }
 
 /* Linux: tcp_init_buffer_space. One segment's room stays free behind the largest window. */
@@ -42,14 +42,14 @@ void tcp_rcvq_init(struct shard *sh, struct tcb *t)
     t->rcv_ratio = RATIO_INIT;
     t->rcv_mss = t->rcv_unit = TCP_MSS_DEFAULT;
     first_ssthresh(t);
-    t->drs_seq = t->copied_seq;
-    t->drs_us = tcp_now_us(sh);
+    t->io->drs_seq = t->copied_seq;
+    t->io->drs_us = tcp_now_us(sh);
     t->drs_space = RTE_MIN(10 * own_mss(t), RTE_MIN(t->rcv_wnd, t->rcv_ssthresh));
     t->rcv_rtt_us = 0;
     if (t->flags & TF_TS)
         return;
     t->rcv_rtt_seq = t->rcv_nxt + t->rcv_wnd;
-    t->rcv_rtt_start_us = t->drs_us;
+    t->rcv_rtt_start_us = t->io->drs_us;
 }
 
 void tcp_set_window_clamp(struct tcb *t, uint32_t clamp)
@@ -139,7 +139,7 @@ void tcp_grow_window(struct shard *sh, struct tcb *t, uint32_t truesize, uint32_
  * 2018 section 8). */
 static void prune_ofo(struct shard *sh, struct tcb *t)
 {
-    if (!t->ofo || !t->ofo->head)
+    if (!t->io->ofo || !t->io->ofo->head)
         return;
     tcp_count(sh, COUNT_TCP_OFO_DROP);
     tcp_reass_free(sh, t);
@@ -163,23 +163,23 @@ bool tcp_rcvq_admit(struct shard *sh, struct tcb *t, struct rte_mbuf *m, bool in
     struct pkt_meta *pm = pkt_meta(m);
 
     pm->truesize = chain_cost(m, in_order);
-    if (t->rcv_mem > TCP_MEM_FREE_HAND && tcp_memory_tight(sh))
+    if (t->io->rcv_mem > TCP_MEM_FREE_HAND && tcp_memory_tight(sh))
         return false;
-    if (t->rcv_mem + pm->truesize <= 2 * t->rcvbuf || t->rcv_mem == 0)
+    if (t->io->rcv_mem + pm->truesize <= 2 * t->rcvbuf || t->io->rcv_mem == 0)
         return true;
-    grow_for(sh, t, t->rcv_mem + pm->truesize);
-    if (t->rcv_mem + pm->truesize <= 2 * t->rcvbuf)
+    grow_for(sh, t, t->io->rcv_mem + pm->truesize);
+    if (t->io->rcv_mem + pm->truesize <= 2 * t->rcvbuf)
         return true;
     if (in_order)
         prune_ofo(sh, t);
-    return in_order && t->rcv_mem + pm->truesize <= 2 * t->rcvbuf;
+    return in_order && t->io->rcv_mem + pm->truesize <= 2 * t->rcvbuf;
 }
 
 /* Copies a small packet's payload behind the last queued byte, when that buffer is ours alone and has room.
  */
 static bool append_by_copy(struct tcb *t, struct rte_mbuf *m)
 {
-    struct rte_mbuf *tail = t->rcv_tail, *last;
+    struct rte_mbuf *tail = t->io->rcv_tail, *last;
     struct pkt_meta *pm = pkt_meta(m), *tm;
     char *to;
 
@@ -212,13 +212,13 @@ void tcp_rcvq_append(struct shard *sh, struct tcb *t, struct rte_mbuf *m)
         return;
     }
     pm->link = NULL;
-    t->rcv_mem += pm->truesize;
+    t->io->rcv_mem += pm->truesize;
     list_step();
-    if (t->rcv_tail)
-        pkt_meta(t->rcv_tail)->link = m;
+    if (t->io->rcv_tail)
+        pkt_meta(t->io->rcv_tail)->link = m;
     else
-        t->rcv_head = m;
-    t->rcv_tail = m;
+        t->io->rcv_head = m;
+    t->io->rcv_tail = m;
 }
 
 void tcp_rcvbuf_grow(struct shard *sh, struct tcb *t, uint32_t space)
@@ -230,8 +230,8 @@ void tcp_rcvbuf_grow(struct shard *sh, struct tcb *t, uint32_t space)
     if ((t->opts & TO_RCVBUF_LOCK) || !was || !sh->st->set.tcp_moderate_rcvbuf)
         return;
     win += 2 * (win * (space - was) / was);
-    if (t->ofo && t->ofo->tail)
-        win += pkt_meta(t->ofo->tail)->seq + pkt_meta(t->ofo->tail)->len - t->rcv_nxt;
+    if (t->io->ofo && t->io->ofo->tail)
+        win += pkt_meta(t->io->ofo->tail)->seq + pkt_meta(t->io->ofo->tail)->len - t->rcv_nxt;
     buf = win * 256 / t->rcv_ratio;
     if (buf > max)
         buf = max;
@@ -246,13 +246,13 @@ static void right_size(struct shard *sh, struct tcb *t)
 {
     uint32_t now_us = tcp_now_us(sh), copied;
 
-    if (t->rcv_rtt_us == 0 || now_us - t->drs_us < t->rcv_rtt_us)
+    if (t->rcv_rtt_us == 0 || now_us - t->io->drs_us < t->rcv_rtt_us)
         return;
-    copied = t->copied_seq - t->drs_seq;
+    copied = t->copied_seq - t->io->drs_seq;
     if (copied > t->drs_space)
         tcp_rcvbuf_grow(sh, t, copied);
-    t->drs_seq = t->copied_seq;
-    t->drs_us = now_us;
+    t->io->drs_seq = t->copied_seq;
+    t->io->drs_us = now_us;
 }
 
 void tcp_rcv_rtt_measure(struct shard *sh, struct tcb *t, int32_t tsecr_ms)
@@ -334,7 +334,7 @@ static size_t peek(const struct tcb *t, struct iov_pos *p, size_t skip, bool dis
 {
     size_t done = 0;
 
-    for (struct rte_mbuf *m = t->rcv_head; m && p->left && done < max; m = pkt_meta(m)->link) {
+    for (struct rte_mbuf *m = t->io->rcv_head; m && p->left && done < max; m = pkt_meta(m)->link) {
         const struct pkt_meta *pm = pkt_meta(m);
         uint32_t n;
 
@@ -354,7 +354,7 @@ static size_t peek(const struct tcb *t, struct iov_pos *p, size_t skip, bool dis
 /* n bytes of the oldest packet are read. True when that was all of it, and it is gone. */
 static bool consume(struct tcb *t, uint32_t n)
 {
-    struct rte_mbuf *m = t->rcv_head;
+    struct rte_mbuf *m = t->io->rcv_head;
     struct pkt_meta *pm = pkt_meta(m);
 
     t->copied_seq += n;
@@ -363,10 +363,10 @@ static bool consume(struct tcb *t, uint32_t n)
     pm->len -= n;
     if (pm->len)
         return false;
-    t->rcv_head = pm->link;
-    if (!t->rcv_head)
-        t->rcv_tail = NULL;
-    t->rcv_mem -= pm->truesize;
+    t->io->rcv_head = pm->link;
+    if (!t->io->rcv_head)
+        t->io->rcv_tail = NULL;
+    t->io->rcv_mem -= pm->truesize;
     list_step(); /* as tcp_sndq_ack */
     rte_pktmbuf_free(m);
     return true;
@@ -382,11 +382,11 @@ size_t tcp_rcvq_read(struct shard *sh, struct tcb *t, const struct iovec *iov, i
     MARK(COPY_OUT);
     if (flags & MSG_PEEK)
         return peek(t, &p, peek_off, discard, max);
-    while (t->rcv_head && p.left && done < max) {
-        const struct pkt_meta *pm = pkt_meta(t->rcv_head);
+    while (t->io->rcv_head && p.left && done < max) {
+        const struct pkt_meta *pm = pkt_meta(t->io->rcv_head);
         uint32_t n = pm->len < max - done ? pm->len : (uint32_t)(max - done);
 
-        n = read_packet(t->rcv_head, pm->off, n, &p, discard);
+        n = read_packet(t->io->rcv_head, pm->off, n, &p, discard);
         done += n;
         if (t->flags & TF_CTL)
             t->ext->rx_stamp_ns = pm->stamp_ns;
@@ -399,21 +399,24 @@ size_t tcp_rcvq_read(struct shard *sh, struct tcb *t, const struct iovec *iov, i
 
 void tcp_rcvq_skip(struct tcb *t)
 {
-    if (t->rcv_head)
+    if (tcp_has_unread(t))
         consume(t, 1);
 }
 
 void tcp_rcvq_free(struct shard *sh, struct tcb *t)
 {
+    struct tcp_io *x = t->io;
     struct rte_mbuf *m, *next;
 
-    for (m = t->rcv_head; m; m = next) {
-        t->rcv_head = next = pkt_meta(m)->link;
-        t->rcv_mem -= pkt_meta(m)->truesize;
+    if (!x)
+        return;
+    for (m = x->rcv_head; m; m = next) {
+        x->rcv_head = next = pkt_meta(m)->link;
+        x->rcv_mem -= pkt_meta(m)->truesize;
         list_step();
         rte_pktmbuf_free(m);
     }
-    t->rcv_head = t->rcv_tail = NULL;
+    x->rcv_head = x->rcv_tail = NULL;
     tcp_reass_free(sh, t);
 }
 

@@ -15,7 +15,7 @@
 #ifndef SHUNT_TCP_RCVQ_H
 #define SHUNT_TCP_RCVQ_H
 
-#include "tcp_cb.h"
+#include "tcp_io.h"
 
 #define TCP_RCVBUF_MIN 2304u /* Linux: SOCK_MIN_RCVBUF */
 #define RCV_FIN        1u    /* pkt_meta.flags of a packet out of order: FIN follows its last byte */
@@ -71,7 +71,9 @@ static inline uint32_t tcp_win_from_space(const struct tcb *t, uint32_t space)
 /* The window that memory has room for. */
 static inline uint32_t tcp_rcv_space(const struct tcb *t)
 {
-    return t->rcv_mem < t->rcvbuf ? tcp_win_from_space(t, t->rcvbuf - t->rcv_mem) : 0;
+    uint32_t held = tcp_rcv_mem(t);
+
+    return held < t->rcvbuf ? tcp_win_from_space(t, t->rcvbuf - held) : 0;
 }
 /* A packet of len payload bytes came that holds so much memory: lets rcv_ssthresh grow (Linux:
  * tcp_grow_window). */

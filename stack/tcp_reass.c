@@ -10,9 +10,9 @@
 
 static struct tcp_ofo *ofo_get(struct shard *sh, struct tcb *t)
 {
-    if (!t->ofo)
-        t->ofo = slab_alloc(&sh->tcp->ofo);
-    return t->ofo;
+    if (!t->io->ofo)
+        t->io->ofo = slab_alloc(&sh->tcp->ofo);
+    return t->io->ofo;
 }
 
 static uint32_t end_of(struct rte_mbuf *m)
@@ -22,7 +22,7 @@ static uint32_t end_of(struct rte_mbuf *m)
 
 static void ofo_drop(struct tcb *t, struct rte_mbuf *m)
 {
-    t->rcv_mem -= pkt_meta(m)->truesize;
+    t->io->rcv_mem -= pkt_meta(m)->truesize;
     rte_pktmbuf_free(m);
 }
 
@@ -127,7 +127,7 @@ enum count tcp_reass_insert(struct shard *sh, struct tcb *t, struct rte_mbuf *m)
         o->tail = m;
     if (t->flags & TF_SACK) /* else its ACKs would not be duplicates */
         tcp_grow_window(sh, t, pm->truesize, pm->len);
-    t->rcv_mem += pm->truesize;
+    t->io->rcv_mem += pm->truesize;
     if (tcp_ext_get(sh, t))
         t->ext->ofo_segs++;
     tcp_count(sh, COUNT_TCP_OFO);
@@ -151,18 +151,18 @@ static void sacks_advance(struct tcp_ofo *o, uint32_t rcv_nxt)
 
 static void release_if_empty(struct shard *sh, struct tcb *t)
 {
-    struct tcp_ofo *o = t->ofo;
+    struct tcp_ofo *o = t->io->ofo;
 
     if (o && !o->head && o->dsack.left == o->dsack.right) {
         slab_free(&sh->tcp->ofo, o);
-        t->ofo = NULL;
+        t->io->ofo = NULL;
     }
 }
 
 /* Of several duplicates that one segment shows the first is reported, with what adjoins it. */
 static void dsack_extend(struct shard *sh, struct tcb *t, uint32_t left, uint32_t right)
 {
-    struct tcp_sack_block *d = &t->ofo->dsack;
+    struct tcp_sack_block *d = &t->io->ofo->dsack;
 
     if (d->left == d->right) {
         tcp_reass_dsack(sh, t, left, right);
@@ -174,7 +174,7 @@ static void dsack_extend(struct shard *sh, struct tcb *t, uint32_t left, uint32_
 
 bool tcp_reass_take(struct shard *sh, struct tcb *t)
 {
-    struct tcp_ofo *o = t->ofo;
+    struct tcp_ofo *o = t->io->ofo;
     bool fin = false;
 
     if (!o)
@@ -200,7 +200,7 @@ bool tcp_reass_take(struct shard *sh, struct tcb *t)
             pm->off += n;
             pm->len -= n;
         }
-        t->rcv_mem -= pm->truesize; /* counted again when appended */
+        t->io->rcv_mem -= pm->truesize; /* counted again when appended */
         tcp_rcvq_append(sh, t, m);
     }
     sacks_advance(o, t->rcv_nxt);
@@ -221,7 +221,7 @@ void tcp_reass_dsack(struct shard *sh, struct tcb *t, uint32_t left, uint32_t ri
 
 void tcp_reass_blocks(struct shard *sh, struct tcb *t, struct tcp_opts *op, unsigned max)
 {
-    struct tcp_ofo *o = t->ofo;
+    struct tcp_ofo *o = t->io->ofo;
     unsigned n = 0;
 
     if (!o || !(t->flags & TF_SACK))
@@ -238,12 +238,12 @@ void tcp_reass_blocks(struct shard *sh, struct tcb *t, struct tcp_opts *op, unsi
 
 void tcp_reass_free(struct shard *sh, struct tcb *t)
 {
-    struct tcp_ofo *o = t->ofo;
+    struct tcp_ofo *o = t->io->ofo;
     struct rte_mbuf *m, *next;
 
     if (!o)
         return;
-    t->ofo = NULL;
+    t->io->ofo = NULL;
     list_step();
     for (m = o->head; m; m = next) {
         next = pkt_meta(m)->link;

@@ -25,7 +25,7 @@
 
 static bool want_copy(const struct tcb *t, uint32_t len)
 {
-    return len <= TCP_COPY_MAX || (!(t->flow.caps & NETDEV_SCATTER) && len <= PKT_DATA_ROOM - 60);
+    return len <= TCP_COPY_MAX || (!(t->io->flow.caps & NETDEV_SCATTER) && len <= PKT_DATA_ROOM - 60);
 }
 
 /* May u's own mbuf be chained? Only where no other packet's chain goes through it, and where who gets the
@@ -35,7 +35,7 @@ static bool unit_chainable(const struct tcb *t, struct rte_mbuf *u)
     const struct pkt_meta *pm = pkt_meta(u);
 
     return rte_mbuf_refcnt_read(u) == 1 && pm->time_us == 0 && pm->off == 0 && pm->len == u->data_len &&
-           !(t->flow.caps & NETDEV_LOOPBACK);
+           !(t->io->flow.caps & NETDEV_LOOPBACK);
 }
 
 /* u's bytes as an mbuf to chain: a second reference to u itself, or an indirect one. NULL: out of memory. */
@@ -106,7 +106,7 @@ static void data_opts(struct shard *sh, struct tcb *t, const struct tcp_segment 
         o->tsecr = t->ts_recent;
         room -= TCP_TS_OPT_LEN;
     }
-    if (t->ofo) {
+    if (t->io->ofo) {
         unsigned spare = s->len < t->mss ? t->mss - s->len : 0;
 
         if (s->len && spare < room)
@@ -150,12 +150,12 @@ static int tcp_emit(struct shard *sh, struct tcb *t, const struct tcp_segment *s
 
     if (!m)
         return -ENOBUFS;
-    t->flow.tos &= (uint8_t)~3u; /* ECN's two bits are the segment's */
+    t->io->flow.tos &= (uint8_t)~3u; /* ECN's two bits are the segment's */
     th.flags = s->flags;
     if ((t->flags & TF_ECN) && !(s->flags & (TCP_SYN | TCP_RST)))
         th.flags |= tcp_ecn_out(t, s->len && seq_geq(s->seq, t->snd_nxt));
     else if ((t->ecn & ECN_NEEDED) && !(s->flags & TCP_RST))
-        t->flow.tos |= ECT0;
+        t->io->flow.tos |= ECT0;
     th.hlen = (uint8_t)(TCP_HDR_LEN + olen);
     th.window = (uint16_t)(s->flags & TCP_SYN ? (t->rcv_wnd < 65535 ? t->rcv_wnd : 65535)
                                               : t->rcv_wnd >> t->rcv_wscale);
@@ -181,8 +181,8 @@ static int tcp_emit(struct shard *sh, struct tcb *t, const struct tcp_segment *s
     count_out(sh, t, s->len);
     if ((t->flags & TF_PACED) && s->len)
         tcp_pace_sent(sh, t, s->len);
-    ip_output(sh, &t->flow, m);
-    if ((uint16_t)t->flow.mtu != t->mss_mtu) /* another route, or the path's MTU became known */
+    ip_output(sh, &t->io->flow, m);
+    if ((uint16_t)t->io->flow.mtu != t->mss_mtu) /* another route, or the path's MTU became known */
         tcp_mss_update(sh, t);
     return 0;
 }
@@ -192,6 +192,8 @@ int tcp_send_segment(struct shard *sh, struct tcb *t, struct tcp_segment *s)
     struct tcp_opts o = {0};
     int err;
 
+    if (!tcp_io_get(sh, t))
+        return -ENOBUFS;
     t->rcv_wnd = tcp_rcv_window(t);
     t->rcv_wup = t->rcv_nxt;
     s->flags |= TCP_ACK;
@@ -207,7 +209,7 @@ void tcp_send_ack(struct shard *sh, struct tcb *t)
     struct tcp_segment s = {.seq = t->snd_nxt};
 
     /* Out of buffers: the ACK stays owed, and the delayed-ACK deadline brings it up again. */
-    if (tcp_send_segment(sh, t, &s))
+    if (tcp_send_segment(sh, t, &s) && t->io)
         tcp_deadline_set(sh, t, DL_DELACK, (uint32_t)sh->st->set.tcp_delack_min);
 }
 
@@ -226,6 +228,8 @@ void tcp_send_reset(struct shard *sh, struct tcb *t)
     struct tcp_segment s = {.seq = t->snd_nxt, .flags = TCP_RST | TCP_ACK};
     struct tcp_opts o = {0};
 
+    if (!tcp_io_get(sh, t))
+        return;
     tcp_count(sh, COUNT_TCP_OUT_RST);
     t->rcv_wnd = 0;
     data_opts(sh, t, &s, &o); /* RFC 7323 section 3.2: a RST may have timestamps; Linux's does */
@@ -239,7 +243,7 @@ void tcp_send_syn(struct shard *sh, struct tcb *t)
     struct tcp_opts o;
 
     s.flags |= tcp_ecn_syn_flags(sh, t);
-    tcp_syn_opts(sh, &t->flow, t->user_mss, &o);
+    tcp_syn_opts(sh, &t->io->flow, t->user_mss, &o);
     o.wscale = t->rcv_wscale;
     if (t->flags & TF_MD5) {
         o.md5 = tcp_md5_blank;

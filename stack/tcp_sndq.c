@@ -256,12 +256,12 @@ ssize_t tcp_sndq_append_mbuf(struct shard *sh, struct tcb *t, struct rte_mbuf *m
 
 uint32_t tcp_sndq_grain(const struct tcb *t, uint32_t *first)
 {
-    uint32_t grain = t->mss ? t->mss : TCP_MSS_DEFAULT;
+    uint32_t grain = t->mss ? t->mss : TCP_MSS_DEFAULT, tso_max = t->io ? t->io->flow.tso_max : 0;
 
-    if (t->flow.tso_max > grain) {
+    if (tso_max > grain) {
         grain = tcp_chunk_goal(t);
-        if (grain > t->flow.tso_max)
-            grain = t->flow.tso_max - t->flow.tso_max % t->mss;
+        if (grain > tso_max)
+            grain = tso_max - tso_max % t->mss;
     }
     *first = grain - open_chunk(t) % grain;
     return grain;

@@ -248,7 +248,7 @@ static void child_fill(struct shard *sh, struct tcb *c, const struct synreq *r, 
     tcp_inherit(sh, c, l);
     c->pcb.local = (struct endpoint){r->laddr, r->lport_be};
     c->pcb.remote = (struct endpoint){r->raddr, r->rport_be};
-    c->flow = flow_of(r, l);
+    c->io->flow = tcp_flow(c);
     c->snd_una = c->snd_nxt = c->write_seq = r->iss + 1;
     c->rcv_nxt = c->rcv_wup = c->copied_seq = r->irs + 1;
     c->rcv_wnd = r->rcv_wnd;
@@ -283,10 +283,14 @@ static struct tcb *make_child(struct shard *sh, struct synreq *r, struct tcb *l)
 
     if (!c)
         return NULL;
+    if (!tcp_io_get(sh, c)) {
+        tcb_free(sh, c);
+        return NULL;
+    }
     child_fill(sh, c, r, l);
     c->pcb.filter = l->pcb.filter;
     filter_hold(sh, c->pcb.filter);
-    if (flow_resolve(sh, &c->flow)) {
+    if (flow_resolve(sh, &c->io->flow)) {
         c->pcb.remote.port_be = 0;
         tcb_free(sh, c);
         return NULL;

@@ -131,6 +131,7 @@ int tcp_init(struct shard *sh, uint32_t max_tcb)
         return -ENOMEM;
     if (slab_init(&tt->tcb, sh->st->seg, sizeof(struct tcb), max_tcb) ||
         slab_init(&tt->ofo, sh->st->seg, sizeof(struct tcp_ofo), max_tcb) ||
+        slab_init(&tt->io, sh->st->seg, sizeof(struct tcp_io), max_tcb) ||
         slab_init(&tt->tx, sh->st->seg, sizeof(struct tcp_tx), max_tcb) ||
         slab_init(&tt->sack_cache, sh->st->seg, sizeof(struct tcp_sack_cache), max_tcb) ||
         slab_init(&tt->txstamp, sh->st->seg, sizeof(struct txstamp), TXSTAMPS_MAX) ||
@@ -175,7 +176,6 @@ struct tcb *tcb_alloc(struct shard *sh)
     t->pcb.shard = (uint8_t)sh->id;
     list_init(&t->pcb.port_node);
     list_init(&t->pcb.dirty);
-    list_init(&t->acks);
     timer_init(&t->timer, TIMER_TCB);
     t->state = TCPS_CLOSE;
     return t;
@@ -195,10 +195,10 @@ void tcb_free(struct shard *sh, struct tcb *t)
     if (tcp_tfo_passive(t))
         tcp_tfo_child_ends(sh, t, false);
     tcp_tx_free(sh, t);
+    tcp_io_free(sh, t);
     tcp_ext_free(sh, t);
     filter_put(sh, t->pcb.filter);
     list_del(&t->pcb.dirty);
-    list_del(&t->acks);
     t->state = TCPS_CLOSE;
     t->pcb.proto = 0; /* tcp_mend looks at freed ones, too */
     list_step();

@@ -115,7 +115,7 @@ static bool trim(struct shard *sh, struct tcb *t, struct tcp_seg *s)
 static enum count out_of_order(struct shard *sh, struct tcb *t, struct tcp_seg *s)
 {
     struct pkt_meta *pm = pkt_meta(s->m);
-    bool first = !t->ofo || !t->ofo->head;
+    bool first = !t->io->ofo || !t->io->ofo->head;
     enum count v;
 
     if ((t->flags & TF_ECN) && s->len)
@@ -147,7 +147,7 @@ static enum count out_of_order(struct shard *sh, struct tcb *t, struct tcp_seg *
 /* The gap is filled: what waited behind it follows. */
 static void take_queued(struct shard *sh, struct tcb *t, struct tcp_seg *s)
 {
-    if (!t->ofo || !t->ofo->head)
+    if (!t->io->ofo || !t->io->ofo->head)
         return;
     t->dup_acks_sent = 0;
     if (tcp_reass_take(sh, t)) {
@@ -212,7 +212,7 @@ enum count tcp_step_fin(struct shard *sh, struct tcb *t, struct tcp_seg *s)
     t->shut |= 1;
     tcp_reass_free(sh,
                    t); /* behind a FIN there is nothing, not even a duplicate to report (Linux: tcp_fin) */
-    if (t->state == TCPS_ESTABLISHED && t->data_segs_in && t->rcv_mem <= t->rcvbuf)
+    if (t->state == TCPS_ESTABLISHED && t->data_segs_in && t->io->rcv_mem <= t->rcvbuf)
         schedule_ack(sh, t, true);
     else
         tcp_at_burst_end(sh, t, TF_ACK_NOW);

@@ -172,7 +172,8 @@ void tcp_tfo_child_open(struct shard *sh, struct tcb *c, const struct tcp_seg *s
     c->snd_wl1 = s->h.seq;
     c->snd_wl2 = s->h.ack;
     if (!(c->flags & TF_SYN_RETRANS))
-        tcp_rtt_sample(sh, c, tcp_now_us(sh) - c->drs_us);
+        tcp_rtt_sample(sh, c, tcp_now_us(sh) - c->io->drs_us);
+    tcp_deadline_set(sh, c, DL_IDLE, TX_IDLE_MS);
     if (tcp_flight(c))
         tcp_rtx_arm(sh, c);
     else
@@ -297,7 +298,7 @@ bool tcp_tfo_prepare(struct shard *sh, struct tcb *t, bool with_data)
     x->fail = TFO_FAIL_NONE;
     x->syn_retrans = x->more = 0;
     x->syn_data_acked = 0;
-    t->peer_mss = tcp_advertised_mss(&t->flow, t->user_mss);
+    t->peer_mss = tcp_own_mss(t);
     usable = cookie_usable(sh, t);
     tcp_mss_update(sh, t);
     x->usable = usable;
@@ -383,7 +384,7 @@ ssize_t tcp_tfo_connect(struct shard *sh, struct tcb *t, const struct endpoint *
 ssize_t tcp_tfo_deferred(struct shard *sh, struct tcb *t, const struct iovec *iov, int iovcnt)
 {
     t->ext->tfo.deferred = 0;
-    t->drs_us = tcp_now_us(sh);
+    t->io->drs_us = tcp_now_us(sh);
     return send_syn_data(sh, t, iov, iovcnt);
 }
 

@@ -22,7 +22,9 @@
 void tcp_deadline_set(struct shard *sh, struct tcb *t, enum tcp_deadline d, uint32_t in_ms)
 {
     uint64_t at = shard_ms(sh) + (in_ms ? in_ms : 1);
-    uint32_t *slot = d < DL_TCB ? &t->deadline_ms[d] : &t->tx->deadline_ms[d - DL_TCB];
+    uint32_t *slot = d < DL_IO   ? &t->keep_ms
+                     : d < DL_TX ? &t->io->deadline_ms[d - DL_IO]
+                                 : &t->tx->deadline_ms[d - DL_TX];
 
     *slot = (uint32_t)at ? (uint32_t)at : 1;
     if (!t->timer.armed || t->timer.expires_ms > at)
@@ -172,7 +174,7 @@ static bool is_hopeless(struct shard *sh, const struct tcb *t)
         if (t->tx->retries >= max + linear || (user_ms && timed_out(sh, t, 0, user_ms)))
             return true;
         /* Timers have whole milliseconds, so that the last one may come a part of one early. */
-        return !user_ms && (tcp_now_us(sh) - t->drs_us + 999) / 1000 >= whole_ms;
+        return !user_ms && (tcp_now_us(sh) - t->io->drs_us + 999) / 1000 >= whole_ms;
     }
     if (t->flags & TF_CLOSED)
         n = orphan_retries(sh, t, tcp_rto_backed_off(t) < TCP_RTO_MAX_MS);
@@ -254,7 +256,7 @@ static void on_data_timeout(struct shard *sh, struct tcb *t)
     tcp_recover_timeout(sh, t);
     if (timed_out(sh, t, (unsigned)sh->st->set.tcp_retries1, 0)) {
         tcp_mtup_black_hole(sh, t);
-        t->flow.gen = 0; /* the route is doubted: look it up again */
+        t->io->flow.gen = 0; /* the route is doubted: look it up again */
     }
     if (tcp_oldest_sent(t))
         tcp_retransmit(sh, t, t->tx->snd_head);
@@ -302,8 +304,6 @@ static void on_rtx(struct shard *sh, struct tcb *t)
 
 static void on_delack(struct shard *sh, struct tcb *t)
 {
-    if (t->flags & TF_OUTPUT) /* a FIN that there was no memory for */
-        tcp_output(sh, t);
     if (!(t->flags & (TF_ACK_DELAYED | TF_ACK_NOW)))
         return;
     tcp_count(sh, COUNT_TCP_DELACK);
@@ -317,6 +317,10 @@ static void on_keep(struct shard *sh, struct tcb *t)
     uint32_t user_ms = tcp_user_timeout_ms(t);
     unsigned max = t->keep_cnt ? t->keep_cnt : (unsigned)sh->st->set.tcp_keepalive_probes;
 
+    if (t->flags & TF_OUTPUT) { /* a FIN that there was no memory for */
+        tcp_output(sh, t);
+        return;
+    }
     if (t->flags & TF_CLOSED) { /* the peer of an orphan in FIN_WAIT_2 never closed */
         tcp_done(sh, t);
         return;
@@ -380,7 +384,7 @@ static void tcb_timer(struct shard *sh, struct tcb *t)
         enum tcp_deadline d;
         void (*fn)(struct shard *, struct tcb *);
     } handler[DL_MAX] = {{DL_RTX, on_rtx},   {DL_DELACK, on_delack}, {DL_KEEP, on_keep},
-                         {DL_CORK, on_cork}, {DL_PACE, on_pace},     {DL_IDLE, tcp_tx_idle}};
+                         {DL_CORK, on_cork}, {DL_PACE, on_pace},     {DL_IDLE, tcp_io_idle}};
     uint32_t now_ms = (uint32_t)shard_ms(sh);
     bool gone = false;
 

@@ -13,23 +13,28 @@
 /* Shortest wait of RACK's and the probe's timer (Linux: 2 jiffies). */
 #define TCP_TIMEOUT_MIN_US 2000u
 
-/* Sets deadline d to now + in_ms (at least 1). Those below DL_TCB need tcb.tx. */
+/* Sets deadline d to now + in_ms (at least 1). Those from DL_IO on need tcb.io, from
+ * DL_TX on tcb.tx. */
 void tcp_deadline_set(struct shard *sh, struct tcb *t, enum tcp_deadline d, uint32_t in_ms);
 
 static inline void tcp_deadline_clear(struct tcb *t, enum tcp_deadline d)
 {
-    if (d < DL_TCB)
-        t->deadline_ms[d] = 0;
-    else if (t->tx)
-        t->tx->deadline_ms[d - DL_TCB] = 0;
+    if (d < DL_IO)
+        t->keep_ms = 0;
+    else if (d < DL_TX && t->io)
+        t->io->deadline_ms[d - DL_IO] = 0;
+    else if (d >= DL_TX && t->tx)
+        t->tx->deadline_ms[d - DL_TX] = 0;
 }
 
 /* When it is due, on the millisecond clock; 0: not set. */
 static inline uint32_t tcp_deadline_ms(const struct tcb *t, enum tcp_deadline d)
 {
-    if (d < DL_TCB)
-        return t->deadline_ms[d];
-    return t->tx ? t->tx->deadline_ms[d - DL_TCB] : 0;
+    if (d < DL_IO)
+        return t->keep_ms;
+    if (d < DL_TX)
+        return t->io ? t->io->deadline_ms[d - DL_IO] : 0;
+    return t->tx ? t->tx->deadline_ms[d - DL_TX] : 0;
 }
 
 static inline bool tcp_deadline_isset(const struct tcb *t, enum tcp_deadline d)

@@ -9,7 +9,7 @@
 
 struct tcp_tx *tcp_tx_new(struct shard *sh, struct tcb *t)
 {
-    struct tcp_tx *x = slab_alloc(&sh->tcp->tx);
+    struct tcp_tx *x = tcp_io_get(sh, t) ? slab_alloc(&sh->tcp->tx) : NULL;
 
     if (!x) {
         tcp_count(sh, COUNT_NOMEM_PCB);
@@ -24,7 +24,8 @@ struct tcp_tx *tcp_tx_new(struct shard *sh, struct tcb *t)
     if (state_in(t, ~(TCPF(CLOSE) | TCPF(SYN_SENT) | TCPF(SYN_RECEIVED)))) {
         if (!tcp_cc_table[t->cc]->keeps) /* else tcp_cc_start does, or tcp_cc_set */
             tcp_cc_table[t->cc]->init(sh, t);
-        tcp_deadline_set(sh, t, DL_IDLE, TX_IDLE_MS);
+        if (!tcp_deadline_isset(t, DL_IDLE))
+            tcp_deadline_set(sh, t, DL_IDLE, TX_IDLE_MS);
     }
     return x;
 }
@@ -42,23 +43,22 @@ static bool stays(const struct tcb *t)
            !state_in(t, TCPF(ESTABLISHED) | TCPF(CLOSE_WAIT));
 }
 
-void tcp_tx_idle(struct shard *sh, struct tcb *t)
+uint32_t tcp_tx_idle(struct shard *sh, struct tcb *t)
 {
     bool busy = t->tx->snd_head || tcp_flight(t) || (t->flags & TF_PROBING);
     uint32_t idle_ms = tcp_now_ms(sh) - t->last_snd_ms;
 
     if (stays(t))
-        return;
-    if (busy || idle_ms < stale_ms(t)) {
-        tcp_deadline_set(sh, t, DL_IDLE, busy ? stale_ms(t) : stale_ms(t) - idle_ms);
-        return;
-    }
+        return 0;
+    if (busy || idle_ms < stale_ms(t))
+        return busy ? stale_ms(t) : stale_ms(t) - idle_ms;
     if (t->ca_state != CA_OPEN) { /* held for the next ACK, which may never come (tcp_undo.c) */
         if (tcp_in_reduction(t))
             tcp_prr_end(t);
         tcp_set_ca_state(sh, t, CA_OPEN);
     }
     tcp_tx_free(sh, t);
+    return TX_IDLE_MS;
 }
 
 void tcp_tx_free(struct shard *sh, struct tcb *t)

@@ -8,7 +8,7 @@
  * deadline, or from SYN_SENT or SYN_RECEIVED, finds it there; who asks of a connection in any state looks
  * first, or asks the functions below, which know what its absence means.
  *
- * It is given back by tcp_tx_idle (a deadline, DL_IDLE, looks now and then), when nothing was sent for
+ * It is given back by tcp_tx_idle (tcp_io.h's deadline looks now and then), when nothing was sent for
  * TX_IDLE_MS, and at the tcb's end. What the path taught, RTT, cwnd, ssthresh, reordering, stays in the tcb;
  * lost is congestion control's memory of the last reduction, which is kept for TX_STALE_MS, and the right to
  * undo one by D-SACKs that come very late. Algorithms that keep more (tcp_cc.keeps) keep the object. There is
@@ -19,9 +19,8 @@
 #ifndef SHUNT_TCP_TX_H
 #define SHUNT_TCP_TX_H
 
-#include "tcp_cb.h"
+#include "tcp_io.h"
 
-#define TX_IDLE_MS  1000
 #define TX_STALE_MS 60000 /* once cwnd was reduced */
 
 struct tcp_sack_cache; /* tcp_sack.h */
@@ -29,10 +28,11 @@ struct tcp_sack_cache; /* tcp_sack.h */
 struct tcp_tx {
     /* What each data segment and ACK touches. */
     struct rte_mbuf *snd_head, *snd_next, *snd_tail; /* tcp_sndq.h; snd_next: first unsent */
-    uint32_t snd_mem, chunk; /* tcp_sndq.h: bytes charged; bytes in the newest chunk */
-    uint32_t pushed_seq;     /* the end of what was last marked with PSH */
-    uint32_t snd_sml;        /* Minshall: the end of the last small segment sent */
-    uint32_t deadline_ms[DL_MAX - DL_TCB];
+    uint32_t snd_mem, chunk;  /* tcp_sndq.h: bytes charged; bytes in the newest chunk */
+    uint32_t pushed_seq;      /* the end of what was last marked with PSH */
+    uint32_t snd_sml;         /* Minshall: the end of the last small segment sent */
+    uint32_t chrono_start_ms; /* tcp_info.h: since when the chronograph runs, what is before is counted */
+    uint32_t deadline_ms[DL_MAX - DL_TX];
     uint8_t retries;  /* consecutive timeouts; probes when TF_PROBING */
     uint8_t rtx_kind; /* enum tcp_rtx: what DL_RTX stands for */
     uint8_t dupacks;
@@ -83,8 +83,9 @@ static inline struct tcp_tx *tcp_tx_get(struct shard *sh, struct tcb *t)
 {
     return __builtin_expect(t->tx != NULL, 1) ? t->tx : tcp_tx_new(sh, t);
 }
-/* DL_IDLE: gives tx back when it is not needed, else looks again later. */
-void tcp_tx_idle(struct shard *sh, struct tcb *t);
+/* tcp_io_idle's: gives tx back when it is not needed. In how many milliseconds to look again; 0: it stays to
+ * the end. */
+uint32_t tcp_tx_idle(struct shard *sh, struct tcb *t);
 /* The tcb begins anew, or ends. The send queue is empty. */
 void tcp_tx_free(struct shard *sh, struct tcb *t);
 

@@ -149,8 +149,10 @@ ssize_t tcp_send_mbufs(struct shard *sh, struct tcb *t, struct rte_mbuf **m, uns
     return queued(sh, t, done, more ? MSG_MORE : 0);
 }
 
-uint32_t tcp_send_grain(const struct tcb *t, uint32_t *first)
+uint32_t tcp_send_grain(struct shard *sh, struct tcb *t, uint32_t *first)
 {
+    if (state_in(t, TCPF(ESTABLISHED) | TCPF(CLOSE_WAIT)))
+        tcp_io_get(sh, t); /* it knows the link */
     return tcp_sndq_grain(t, first);
 }
 
@@ -175,7 +177,7 @@ size_t tcp_send_unsent(const struct tcb *t)
 /* Bytes in the receive queue. */
 static size_t in_queue(const struct tcb *t)
 {
-    if (state_in(t, TCPF(LISTEN) | TCPF(SYN_SENT)) || !t->rcv_head)
+    if (state_in(t, TCPF(LISTEN) | TCPF(SYN_SENT)) || !tcp_has_unread(t))
         return 0;
     return t->rcv_nxt - t->copied_seq - (t->flags & TF_FIN_RCVD ? 1 : 0);
 }

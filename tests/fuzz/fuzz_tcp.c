@@ -80,12 +80,12 @@ static uint32_t check_received(const struct tcb *t)
 {
     uint32_t at = t->copied_seq, mem = 0;
 
-    for (struct rte_mbuf *m = t->rcv_head; m; m = pkt_meta(m)->link) {
+    for (struct rte_mbuf *m = t->io ? t->io->rcv_head : NULL; m; m = pkt_meta(m)->link) {
         const struct pkt_meta *pm = pkt_meta(m);
 
         must(pm->seq == at && pm->len > 0);
         must((uint64_t)pm->off + pm->len <= m->pkt_len);
-        must(pm->link || m == t->rcv_tail);
+        must(pm->link || m == t->io->rcv_tail);
         at += pm->len;
         mem += pm->truesize;
     }
@@ -96,17 +96,18 @@ static uint32_t check_received(const struct tcb *t)
 /* Sorted, without overlap, all beyond rcv_nxt. */
 static uint32_t check_out_of_order(const struct tcb *t)
 {
+    const struct tcp_ofo *o = t->io ? t->io->ofo : NULL;
     uint32_t at = t->rcv_nxt, mem = 0;
 
-    if (!t->ofo)
+    if (!o)
         return 0;
-    must(t->ofo->nsack <= TCP_SACK_MAX);
-    for (struct rte_mbuf *m = t->ofo->head; m; m = pkt_meta(m)->link) {
+    must(o->nsack <= TCP_SACK_MAX);
+    for (struct rte_mbuf *m = o->head; m; m = pkt_meta(m)->link) {
         const struct pkt_meta *pm = pkt_meta(m);
 
         must(seq_geq(pm->seq, at) && (pm->seq != t->rcv_nxt || !pm->len));
         must((uint64_t)pm->off + pm->len <= m->pkt_len);
-        must(pm->link || m == t->ofo->tail);
+        must(pm->link || m == o->tail);
         at = pm->seq + pm->len;
         mem += pm->truesize;
     }
@@ -148,7 +149,7 @@ static void check_sent(const struct tcb *t)
 
 static void check_connection(const struct tcb *t)
 {
-    must(check_received(t) + check_out_of_order(t) == t->rcv_mem);
+    must(check_received(t) + check_out_of_order(t) == tcp_rcv_mem(t));
     check_sent(t);
     must(seq_leq(t->snd_una, t->snd_nxt) && seq_leq(t->snd_nxt, t->write_seq + 1));
     must(t->mss > 0 && t->unit > 0 && t->unit <= t->mss && t->cwnd > 0);

@@ -125,10 +125,8 @@ static void compare(struct peer *f, struct peer *s, uint64_t seed, int step)
     same(cwnd);
     same(ssthresh);
     same(flags);
-    same(rcv_mem);
     same(rto_ms);
     same(quick);
-    same(deadline_ms[DL_DELACK]);
     same(ecn);
     same(ca_state);
     same(srtt_us8);
@@ -136,13 +134,20 @@ static void compare(struct peer *f, struct peer *s, uint64_t seed, int step)
     same(bytes_acked);
     same(rcvbuf);
     same(sndbuf);
+    cr_assert_eq(!f->t->io, !s->t->io, "seed %lu step %d", seed, step);
+    if (f->t->io) {
+        same(io->rcv_mem);
+        same(io->deadline_ms[DL_DELACK - DL_IO]);
+        same(io->drs_us);
+        same(io->drs_seq);
+    }
     cr_assert_eq(!f->t->tx, !s->t->tx, "seed %lu step %d", seed, step);
     if (f->t->tx) {
         same(tx->sacked);
         same(tx->lost);
         same(tx->snd_mem);
         same(tx->delivered);
-        same(deadline_ms[DL_RTX]);
+        same(tx->deadline_ms[DL_RTX - DL_TX]);
     }
     do {
         more = peer_recv(f);

@@ -50,7 +50,7 @@ Test(tcp_reass, blocks_most_recent_first)
     text(p, 121, 80);
     peer_expect(p, TCP_ACK, 1, 211, 0);
     cr_assert_eq(p->seen.opts.nsack, 0);
-    cr_assert_null(p->t->ofo);
+    cr_assert_null(p->t->io->ofo);
     cr_assert_eq(tcp_recv_avail(p->t), 210);
 }
 
@@ -80,7 +80,7 @@ Test(tcp_reass, dsack_of_old_text)
     text(p, 101, 10);
     peer_expect(p, TCP_ACK, 1, 111, 0);
     cr_assert_eq(p->seen.opts.nsack, 0, "said once");
-    cr_assert_null(p->t->ofo);
+    cr_assert_null(p->t->io->ofo);
 }
 
 Test(tcp_reass, dsack_of_queued_text)
@@ -159,11 +159,11 @@ Test(tcp_reass, random_pieces)
             text(p, 1 + from, len);
             peer_clear(p);
         }
-        cr_assert_null(p->t->ofo);
+        cr_assert_null(p->t->io->ofo);
         cr_assert_eq(peer_app_recv(p, buf, sizeof buf), (ssize_t)n);
         for (uint32_t i = 0; i < n; i++)
             cr_assert_eq(buf[i], (uint8_t)i, "seed %d byte %u", seed, i);
-        cr_assert_eq(p->t->rcv_mem, 0);
+        cr_assert_eq(tcp_rcv_mem(p->t), 0);
         tcp_abort(p->sh, p->t);
         tcp_close(p->sh, p->t);
         shard_flush(p->sh);

@@ -67,7 +67,7 @@ Test(tcp_user, recv_in_pieces)
     for (uint8_t i = 0; i < 43; i++)
         cr_assert_eq(b[i], i + 7);
     cr_assert_eq(peer_app_recv(p, NULL, 1), -EAGAIN);
-    cr_assert_eq(p->t->rcv_mem, 0);
+    cr_assert_eq(tcp_rcv_mem(p->t), 0);
 }
 
 Test(tcp_user, peek_leaves_it)
@@ -319,7 +319,7 @@ Test(tcp_user, single_bytes_share_buffers)
 
     for (uint32_t i = 0; i < 600; i++)
         text(p, 1 + i, 1);
-    cr_assert_lt(p->t->rcv_mem, 3 * 2500);
+    cr_assert_lt(tcp_rcv_mem(p->t), 3 * 2500);
     cr_assert_eq(peer_app_recv(p, buf, sizeof buf), 600);
     for (uint32_t i = 0; i < 600; i++)
         cr_assert_eq(buf[i], (uint8_t)i);
@@ -335,7 +335,7 @@ Test(tcp_user, out_of_order_memory_is_bounded)
     peer_set(p, SOL_SOCKET, SO_RCVBUF, 40000);
     for (uint32_t i = 0; i < 1000; i++)
         peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 3 + 2 * i, .ack = 1, .len = 1});
-    cr_assert_leq(p->t->rcv_mem, 160000);
+    cr_assert_leq(tcp_rcv_mem(p->t), 160000);
     cr_assert_gt(p->sh->count[COUNT_TCP_OFO_DROP], 0);
     text(p, 1, 1); /* in order: what is out of order gives way */
     cr_assert_geq(tcp_recv_avail(p->t), 1);
