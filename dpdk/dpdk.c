@@ -368,7 +368,10 @@ void dpdk_tx_reclaim(struct netdev *dev, unsigned q)
 void dpdk_mend(struct rte_mempool *pool, unsigned lcore)
 {
     pool_mend(pool, lcore);
-    for (unsigned i = 0; i < nports; i++)
+    for (unsigned i = 0; i < nports; i++) {
         if (ports[i].spec.kind == LINK_VHOST && port_sync(&ports[i]))
             port_vhost_mend(&ports[i], lcore);
+        if (ports[i].vnet && lcore < ports[i].live)
+            vnet_mend(&ports[i], lcore);
+    }
 }

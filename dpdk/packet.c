@@ -2,7 +2,8 @@
  * goes on being the kernel's too.
  *
  * PACKET_VNET_HDR gives what the af_packet driver of DPDK can't: frames from a veth whose checksums are
- * partial are known as such, and TCP segments of 64 KiB pass both ways.
+ * partial are known as such, and TCP segments of 64 KiB pass both ways. Frames come by a ring (rx_ring.c)
+ * where they fit into its slots.
  *
  * For several queues there are as many sockets in a fanout group (packet(7), PACKET_FANOUT), among which the
  * kernel spreads frames by a symmetric hash of their flow.
@@ -19,6 +20,7 @@
 
 #include "kernel_if.h"
 #include "port.h"
+#include "rx_ring.h"
 
 #define PACKET_BUF (8 << 20) /* bytes of socket buffer each way */
 
@@ -44,8 +46,8 @@ static int set(int fd, int level, int name, int val)
     return setsockopt(fd, level, name, &val, sizeof(val)) < 0 ? -errno : 0;
 }
 
-/* Options that make the socket a port; the ones that only help may fail. */
-static int prepare(int fd, int ifindex)
+/* Options that make the socket a port; the ones that only help may fail, and so may the ring. */
+static int prepare(const struct port *p, int fd, int ifindex, struct rx_ring *ring)
 {
     int rc = set(fd, SOL_PACKET, PACKET_VNET_HDR, 1);
     if (rc < 0)
@@ -57,6 +59,7 @@ static int prepare(int fd, int ifindex)
         set(fd, SOL_SOCKET, SO_RCVBUF, PACKET_BUF);
     if (set(fd, SOL_SOCKET, SO_SNDBUFFORCE, PACKET_BUF) < 0)
         set(fd, SOL_SOCKET, SO_SNDBUF, PACKET_BUF);
+    rx_ring_make(ring, fd, p->dev.mtu, p->wanted);
     struct sockaddr_ll sll = {
         .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = ifindex};
     if (bind(fd, (struct sockaddr *)&sll, sizeof(sll)) < 0)
@@ -89,14 +92,14 @@ static int socket_open(void)
 
 /* The sockets of queues beyond the first, which is prepared and bound. The number of all: 1 where the kernel
  * can't have more. */
-static unsigned open_more(const struct port *p, int ifindex, int *fd)
+static unsigned open_more(const struct port *p, int ifindex, int *fd, struct rx_ring *ring)
 {
     uint16_t group = 0;
     unsigned n = 1;
     if (p->wanted == 1 || fanout(fd[0], 0, &group) < 0)
         return 1;
     while (n < p->wanted && (fd[n] = socket_open()) >= 0) {
-        if (prepare(fd[n], ifindex) < 0 || fanout(fd[n], n, &group) < 0) {
+        if (prepare(p, fd[n], ifindex, &ring[n]) < 0 || fanout(fd[n], n, &group) < 0) {
             close(fd[n]);
             break;
         }
@@ -109,6 +112,7 @@ int link_packet_open(struct port *p, char *err, size_t err_len)
 {
     const char *name = p->spec.target;
     int ifindex = kernel_if_index(name), fd[PORT_RINGS];
+    struct rx_ring ring[PORT_RINGS] = {{0}};
     unsigned n = 0;
     if (ifindex < 0) {
         snprintf(err, err_len, "link '%s': no such interface here ('ip link' shows them)", p->text);
@@ -124,20 +128,20 @@ int link_packet_open(struct port *p, char *err, size_t err_len)
         rc = kernel_if_up(name);
     if (rc == -EPERM) /* somebody else's to set up; usable when they did */
         rc = 0;
+    int mtu = kernel_if_mtu(name);
+    p->dev.mtu = mtu > 0 ? (uint32_t)mtu : 1500;
     if (rc == 0)
-        rc = prepare(fd[0], ifindex);
+        rc = prepare(p, fd[0], ifindex, &ring[0]);
     if (rc == 0)
-        n = open_more(p, ifindex, fd);
+        n = open_more(p, ifindex, fd, ring);
     if (rc == 0)
-        rc = vnet_attach(p, fd, n);
+        rc = vnet_attach(p, fd, n, ring);
     if (rc < 0) {
         close(fd[0]);
         while (n > 1)
             close(fd[--n]);
         return fail(p, rc, err, err_len, "cannot use the interface");
     }
-    rc = kernel_if_mtu(name);
-    p->dev.mtu = rc > 0 ? (uint32_t)rc : 1500;
     p->close = vnet_close;
     return 0;
 }

@@ -22,12 +22,14 @@
 #define PORT_XDP_MB 24 /* MiB of buffers of an xdp: link */
 
 struct vnet;
+struct rx_ring;
 
 /* What shard q alone uses, under its lock. */
 struct port_queue {
     int fd;          /* becomes readable when frames come, -1: none; vnet.c: the link's own */
     uint16_t rx_ask; /* vhost: frames to ask for next */
     uint16_t turn;   /* of several rings, the one received from first */
+    char *ring;      /* packet: where its ring is mapped (rx_ring.h), NULL: nowhere yet */
     bool partial;    /* memif: the peer takes partial checksums (memif_intr.h), as seen in this burst */
 } __rte_cache_aligned;
 
@@ -79,14 +81,16 @@ static inline unsigned port_step(const struct port *p)
     return p->dev.nqueue;
 }
 
-/* vnet.c: frames through descriptors, one a queue, each frame with a struct virtio_net_hdr before it. Sets
- * p->dev's ops, caps, offloads and queues. 0 or -errno. */
-int vnet_attach(struct port *p, const int *fd, unsigned n);
+/* vnet.c: frames through descriptors, one a queue, each frame with a struct virtio_net_hdr before it; ring:
+ * those of packet sockets, or NULL. Sets p->dev's ops, caps, offloads and queues. 0 or -errno. */
+int vnet_attach(struct port *p, const int *fd, unsigned n, const struct rx_ring *ring);
 /* The same in a process that joins, for the one that another process attached. */
 void vnet_join(struct port *p, struct vnet *v, const int *fd, unsigned n);
 
 /* Closes the descriptors. */
 void vnet_close(struct port *p);
+/* After a process was killed under shard q's lock. */
+void vnet_mend(struct port *p, unsigned q);
 
 /* vhost_mend.c: after a process was killed under shard q's lock: the locks of its rings are nobody's. */
 void port_vhost_mend(const struct port *p, unsigned q);

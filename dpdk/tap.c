@@ -106,7 +106,7 @@ int link_tap_open(struct port *p, char *err, size_t err_len)
     int rc = setup(p, fd[0], &multi, err, err_len);
     if (rc == 0 && multi)
         n = open_more(p, fd);
-    if (rc == 0 && (rc = vnet_attach(p, fd, n)) < 0)
+    if (rc == 0 && (rc = vnet_attach(p, fd, n, NULL)) < 0)
         fail(p, rc, err, err_len, "no memory", "");
     if (rc == 0)
         p->close = vnet_close;

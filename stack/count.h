@@ -238,6 +238,7 @@
     X(NOMEM_PCB, "ShuntNoControlBlock")                                                                      \
     X(TX_FULL, "ShuntTxQueueFull")                                                                           \
     X(TX_LOST, "ShuntTxLost")                                                                                \
+    X(RX_LOST, "ShuntRxLost")                                                                                \
     X(LOCK_RECOVERED, "ShuntLockRecovered")                                                                  \
     X(PKT_FOUND, "ShuntPktFound")        /* buffers that a killed process left with nobody */                \
     X(UNCOPIED, "ShuntSendfileUncopied") /* bytes of files that were sent without a copy */

@@ -48,6 +48,7 @@ struct netdev {
     /* Frames that tx took on queue q and that did not leave (nobody at the other end, no memory to finish
      * them) since the stack looked last, which takes them off. */
     uint32_t tx_lost[NETDEV_QUEUE_MAX];
+    uint32_t rx_lost[NETDEV_QUEUE_MAX]; /* the same of frames received that could not be handed over */
     uint8_t mac[6];
     uint8_t index;   /* of the ifnet */
     uint16_t nqueue; /* pairs of queues in use, 0 or 1: one; may change with the peer (a memory link that

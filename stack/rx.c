@@ -126,6 +126,14 @@ static void rx_frame(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
     rx_eth(sh, ifindex, m);
 }
 
+/* Frames that the link lost on this side of the wire. */
+static void rx_lost(struct shard *sh, unsigned ifindex, struct netdev *dev)
+{
+    sh->st->ifn[ifindex].rx_dropped += dev->rx_lost[sh->id];
+    sh->count[COUNT_RX_LOST] += dev->rx_lost[sh->id];
+    dev->rx_lost[sh->id] = 0;
+}
+
 static unsigned rx_netdev(struct shard *sh, unsigned ifindex, struct netdev *dev)
 {
     struct rte_mbuf *m[RX_BATCH];
@@ -137,6 +145,8 @@ static unsigned rx_netdev(struct shard *sh, unsigned ifindex, struct netdev *dev
         MARK_GO(DEMUX);
     else
         MARK_IDLE();
+    if (__builtin_expect(dev->rx_lost[sh->id] != 0, 0))
+        rx_lost(sh, ifindex, dev);
     for (uint16_t i = 0; i < n && i < 2; i++)
         rte_prefetch0(rte_pktmbuf_mtod(m[i], void *));
     for (uint16_t i = 0; i < n; i++) {

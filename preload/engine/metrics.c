@@ -65,7 +65,8 @@ static void add_counters(struct text *t)
     }
     head(t, "shunt_drops_total", "counter", "Frames that the stack dropped, each once, by reason");
     for (unsigned c = 1; c < COUNT_MAX; c++) {
-        uint64_t n = c == COUNT_TX_LOST ? sum(&sh->count[c]) : sum(&sh->drop[c]);
+        bool by_link = c == COUNT_TX_LOST || c == COUNT_RX_LOST;
+        uint64_t n = by_link ? sum(&sh->count[c]) : sum(&sh->drop[c]);
 
         if (n)
             text_add(t, "shunt_drops_total{reason=\"%s\"} %llu\n", count_name((enum count)c),

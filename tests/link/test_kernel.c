@@ -1,6 +1,6 @@
 /* test_kernel.c: tap: and packet: links against the kernel's own stack: frames out and in, partial checksums,
- * TCP segments larger than the MTU both ways, use by a child after the opener's end, and an interface that
- * goes away with the last process.
+ * TCP segments larger than the MTU both ways, VLAN tags, frames that find no room, use by a child after the
+ * opener's end, and an interface that goes away with the last process.
  *
  * The kernel's end is a UDP socket for checksums, and a raw socket on the interface for whole frames.
  */
@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <signal.h>
 #include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/virtio_net.h>
 #include <net/if.h>
 #include <netinet/ip.h>
 #include <netinet/tcp.h>
@@ -21,6 +23,7 @@
 #include <unistd.h>
 
 #include "../../stack/pkt.h"
+#include "../../dpdk/rx_ring.h"
 #include "link.h"
 #include "raw_echo.h"
 
@@ -144,6 +147,168 @@ static void check_tso_out(struct side *s)
     }
 }
 
+/* A packet socket on the kernel's end that sends alone, each frame behind a struct virtio_net_hdr. */
+static int vnet_socket(const char *kernel_if)
+{
+    struct sockaddr_ll sll = {.sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex(kernel_if)};
+    int fd = socket(AF_PACKET, SOCK_RAW, 0), on = 1;
+    CHECK(fd >= 0 && setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)) == 0);
+    CHECK(bind(fd, (struct sockaddr *)&sll, sizeof(sll)) == 0);
+    return fd;
+}
+
+struct kernel_frame {
+    struct virtio_net_hdr vnet;
+    unsigned char frame[64000];
+} __attribute__((packed));
+
+/* Ethernet with the given EtherType, all else `fill`. */
+static void kernel_frame(struct kernel_frame *f, uint16_t type, unsigned char fill)
+{
+    memset(f, 0, sizeof(*f));
+    memset(f->frame, fill, sizeof(f->frame));
+    memcpy(f->frame, our_mac, 6);
+    memcpy(f->frame + 6, kernel_mac, 6);
+    f->frame[12] = (unsigned char)(type >> 8);
+    f->frame[13] = (unsigned char)type;
+}
+
+static void kernel_send(int fd, const struct kernel_frame *f, size_t len)
+{
+    len += sizeof(f->vnet);
+    CHECK(send(fd, f, len, 0) == (ssize_t)len);
+}
+
+/* The next frame with that EtherType. */
+static struct rte_mbuf *receive_type(struct side *s, uint16_t type)
+{
+    for (;;) {
+        struct rte_mbuf *m = receive(s->dev[0], 2000);
+        CHECK(m != NULL);
+        if (rte_pktmbuf_mtod(m, const struct ethhdr *)->h_proto == htons(type))
+            return m;
+        rte_pktmbuf_free(m);
+    }
+}
+
+/* A TCP segment of 20000 bytes arrives in one piece, said to be made of many; short frames around it keep
+ * their order. */
+static void check_tso_in(struct side *s, const char *kernel_if)
+{
+    static struct kernel_frame f;
+    int fd = vnet_socket(kernel_if);
+    const uint32_t hlen = sizeof(struct ethhdr) + sizeof(struct iphdr) + sizeof(struct tcphdr),
+                   payload = 20000;
+    for (unsigned i = 0; i < 100; i++) {
+        kernel_frame(&f, ETH_P_IP, (unsigned char)i);
+        struct iphdr ip = {.version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_TCP};
+        struct tcphdr tcp = {.source = htons(1), .dest = htons(77), .doff = 5, .ack = 1};
+        uint32_t len = i % 3 ? hlen + payload : hlen + 100;
+        ip.tot_len = htons((uint16_t)(len - sizeof(struct ethhdr)));
+        memcpy(f.frame + sizeof(struct ethhdr), &ip, sizeof(ip));
+        memcpy(f.frame + sizeof(struct ethhdr) + sizeof(ip), &tcp, sizeof(tcp));
+        f.vnet.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+        f.vnet.csum_start = sizeof(struct ethhdr) + sizeof(ip);
+        f.vnet.csum_offset = 16;
+        f.vnet.hdr_len = (uint16_t)hlen;
+        f.vnet.gso_type = i % 3 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_NONE;
+        f.vnet.gso_size = i % 3 ? 1460 : 0;
+        kernel_send(fd, &f, len);
+        struct rte_mbuf *m;
+        while (m = receive_type(s, ETH_P_IP), m->pkt_len != len)
+            rte_pktmbuf_free(m);
+        CHECK(!!(m->ol_flags & RTE_MBUF_F_RX_LRO) == (i % 3 != 0));
+        CHECK(i % 3 == 0 || m->tso_segsz == 1460);
+        CHECK((m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_NONE);
+        uint32_t seen = 0;
+        for (struct rte_mbuf *at = m; at; at = at->next)
+            for (uint32_t k = 0; k < at->data_len; k++, seen++)
+                CHECK(seen < hlen || rte_pktmbuf_mtod(at, const unsigned char *)[k] == i);
+        CHECK(seen == len);
+        rte_pktmbuf_free(m);
+    }
+    close(fd);
+}
+
+/* A tag that a frame was sent with is there when it arrives, whatever the kernel did with it on the way. */
+static void check_tag_in(struct side *s, const char *kernel_if)
+{
+    static struct kernel_frame f;
+    int fd = vnet_socket(kernel_if);
+    kernel_frame(&f, ETH_P_8021Q, 0x5a);
+    memcpy(f.frame + 14, (unsigned char[]){0x60, 42, 0x88, 0xb5}, 4); /* priority 3, VLAN 42 */
+    kernel_send(fd, &f, 100);
+    struct rte_mbuf *m = receive_type(s, ETH_P_8021Q);
+    CHECK(m->pkt_len == 100);
+    CHECK(memcmp(rte_pktmbuf_mtod(m, const void *), f.frame, 100) == 0);
+    rte_pktmbuf_free(m);
+    close(fd);
+}
+
+/* Frames that nobody fetches in time are lost, and counted; those that are not are handed over. */
+static void check_lost(struct side *s, const char *kernel_if)
+{
+    static struct kernel_frame f;
+    int fd = vnet_socket(kernel_if);
+    unsigned got = 0, sent = 5000;
+    uint32_t lost = s->dev[0]->rx_lost[0];
+    for (unsigned i = 0; i < sent; i++) {
+        kernel_frame(&f, 0x88b6, (unsigned char)i);
+        kernel_send(fd, &f, 60);
+    }
+    for (struct rte_mbuf *m; (m = receive(s->dev[0], 50)) != NULL; rte_pktmbuf_free(m))
+        if (rte_pktmbuf_mtod(m, const struct ethhdr *)->h_proto == htons(0x88b6)) {
+            CHECK(rte_pktmbuf_mtod(m, const unsigned char *)[20] == (unsigned char)got); /* the first ones */
+            got++;
+        }
+    kernel_send(fd, &f, 60); /* the kernel tells with the next one that there is room for */
+    rte_pktmbuf_free(receive_type(s, 0x88b6));
+    got++;
+    sent++;
+    lost = s->dev[0]->rx_lost[0] - lost;
+    printf("  %u frames that waited: %u came, %u found no room\n", sent, got, lost);
+    CHECK(got > 0 && lost > 0 && got + lost >= sent); /* and maybe one of the kernel's own */
+    close(fd);
+}
+
+/* A process was killed while it gave a slot back: the next one goes on with the frame behind it. */
+static void check_ring_mend(const char *our_if, const char *kernel_if)
+{
+    static struct kernel_frame f;
+    struct sockaddr_ll sll = {
+        .sll_family = AF_PACKET, .sll_protocol = htons(0x88b7), .sll_ifindex = (int)if_nametoindex(our_if)};
+    int out = vnet_socket(kernel_if), in = socket(AF_PACKET, SOCK_RAW, 0), on = 1;
+    struct rx_ring r;
+    struct rx_slot slot;
+    CHECK(in >= 0 && setsockopt(in, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)) == 0);
+    CHECK(rx_ring_make(&r, in, 1500, 3) == 0 && bind(in, (struct sockaddr *)&sll, sizeof(sll)) == 0);
+    char *base = rx_ring_map(&r, in);
+    CHECK(base != NULL);
+    for (unsigned i = 0; i < 3 * r.slots; i++) {
+        kernel_frame(&f, 0x88b7, (unsigned char)i);
+        kernel_send(out, &f, 60);
+        CHECK(rx_ring_peek(&r, base, &slot) && slot.len == 60 && slot.data[20] == (char)i && !slot.cut);
+        struct rx_ring before = r;
+        rx_ring_drop(&r, base);
+        switch (i % 4) {
+        case 0: /* killed after the first of its steps, or after the second */
+            r.head = before.head;
+            r.held = before.head + 1;
+            break;
+        case 1:
+            r.held = before.head + 1;
+            break;
+        default:
+            break;
+        }
+        rx_ring_mend(&r, base);
+        CHECK(r.held == 0 && !rx_ring_peek(&r, base, &slot));
+    }
+    rx_ring_unmap(&r, base);
+    close(in);
+    close(out);
+}
+
 static void address_setup(const char *kernel_if)
 {
     char path[64], text[32] = "";
@@ -204,6 +369,12 @@ int main(int argc, char **argv)
     check_udp_out(&s, fd);
     check_udp_in(&s, fd);
     check_tso_out(&s);
+    check_tso_in(&s, kernel_if);
+    check_tag_in(&s, kernel_if);
+    if (!tap) {
+        check_lost(&s, kernel_if);
+        check_ring_mend("v0", kernel_if);
+    }
     pid_t peer = raw_echo(kernel_if);
     usleep(50000);
     CHECK(ping(&s, 2000, 64, 8));

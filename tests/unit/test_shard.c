@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "../../stack/ready.h"
+#include "../../stack/rx.h"
 #include "../../stack/shard.h"
 #include "../../stack/sock.h"
 #include "env.h"
@@ -131,6 +132,29 @@ Test(shard, frames_that_the_port_loses_are_counted_once)
     cr_assert_eq(e->sh->count[COUNT_TX_LOST], 2);
     cr_assert_eq(e->st->ifn[ENV_IF].tx_dropped, 2);
     cr_assert_eq(env_leaks(e), 0);
+}
+
+/* A port that has nothing, but had. */
+static uint16_t rx_lose(struct netdev *dev, uint16_t q, struct rte_mbuf **m, uint16_t n)
+{
+    (void)m, (void)n;
+    dev->rx_lost[q] += 3;
+    return 0;
+}
+
+Test(shard, frames_that_the_port_received_and_lost_are_counted_once)
+{
+    const struct netdev_ops lossy = {.rx = rx_lose};
+    struct env *e = env_stack(NULL);
+    const struct netdev_ops *was = e->dev.ops;
+
+    e->dev.ops = &lossy;
+    rx_devices(e->sh);
+    rx_devices(e->sh);
+    e->dev.ops = was;
+    rx_devices(e->sh);
+    cr_assert_eq(e->sh->count[COUNT_RX_LOST], 6);
+    cr_assert_eq(e->st->ifn[ENV_IF].rx_dropped, 6);
 }
 
 Test(shard, leader_is_recalled_by_an_earlier_timer_once)
