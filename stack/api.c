@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "api_int.h"
+#include "lane.h"
 #include "user.h"
 
 struct api_self api_self;
@@ -29,7 +30,8 @@ static uint64_t clock_ns(clockid_t clock)
  * of the time. What the two differ by in so short a time is below the clock's own grain here (timers have
  * milliseconds, RTT samples microseconds). A counter that is another processor's and runs elsewhere only
  * shows as ticks that are too many. */
-#define TICKS_NS 250000u
+#define TICKS_NS       250000u
+#define CLOCK_GRAIN_NS 500u
 
 static uint64_t now_by_ticks(struct shard *sh)
 {
@@ -47,20 +49,36 @@ static uint64_t now_by_ticks(struct shard *sh)
     return k->ns;
 }
 
+/* For all shards' callers (api.now_ns). Not more often than is of use: the line is everybody's. */
+static void tell_clock(struct shard *sh)
+{
+    uint64_t *told = &sh->st->clock_ns;
+
+    if (sh->now_ns > __atomic_load_n(told, __ATOMIC_RELAXED) + CLOCK_GRAIN_NS)
+        __atomic_store_n(told, sh->now_ns, __ATOMIC_RELAXED);
+}
+
 static void wall_clock(struct shard *sh)
 {
     sh->st->wall_off_ns = (int64_t)(clock_ns(CLOCK_REALTIME) - sh->now_ns);
 }
 
+static inline void clock_up(struct shard *sh)
+{
+    uint64_t now_ns = now_by_ticks(sh);
+
+    if (now_ns > sh->now_ns) /* read without the lock (api.h) */
+        __atomic_store_n(&sh->now_ns, now_ns, __ATOMIC_RELAXED);
+    if (__builtin_expect(sh->many, 0))
+        tell_clock(sh);
+}
+
 struct shard *api_enter(void)
 {
     struct shard *sh = &api_self.st->shard[0];
-    uint64_t now_ns;
 
     shard_lock(sh);
-    now_ns = now_by_ticks(sh);
-    if (now_ns > sh->now_ns) /* read without the lock (api.h) */
-        __atomic_store_n(&sh->now_ns, now_ns, __ATOMIC_RELAXED);
+    clock_up(sh);
     if (__builtin_expect(sh->st->stamps != 0, 0))
         wall_clock(sh);
     return sh;
@@ -96,13 +114,16 @@ struct file *api_enter_look(struct ref r, int *err)
     return file_or_leave(sh, r, err);
 }
 
-struct sock *api_enter_sock(struct ref r, int *err)
+/* plain: the connection may stay on its lane, where it is plain. */
+static struct sock *enter_sock(struct ref r, bool plain, int *err)
 {
     struct file *f = api_enter_file(r, err);
 
     if (!f)
         return NULL;
     if (f->type == FILE_SOCK) {
+        if (!plain || !api_has_lanes() || !sock_is_plain(file_sock(f)))
+            shard_recall(api_self.st, file_sock(f)->pcb);
         api_self.st->shard[0].work = file_sock(f)->pcb;
         list_step();
         return file_sock(f);
@@ -112,12 +133,140 @@ struct sock *api_enter_sock(struct ref r, int *err)
     return NULL;
 }
 
+struct sock *api_enter_sock(struct ref r, int *err)
+{
+    return enter_sock(r, false, err);
+}
+
+struct sock *api_enter_sock_here(struct ref r, int *err)
+{
+    return enter_sock(r, true, err);
+}
+
+/* --- lanes (lane.h) --- */
+
+#define STALE_NS 50000u /* a shard that nobody polled for so long is anybody's to poll */
+
+/* By first use, in turn: neighbours in a program's threads and in a server's processes get different ones. */
+struct shard *api_home(void)
+{
+    static __thread const struct proc *of; /* a fork's child chooses anew */
+    static __thread unsigned home;
+    static unsigned threads;
+    struct stack *st = api_self.st;
+
+    if (__builtin_expect(of != api_self.proc || !of, 0)) {
+        of = api_self.proc;
+        home = ((unsigned)(of - family_at(st, 0)) + __atomic_fetch_add(&threads, 1, __ATOMIC_RELAXED)) %
+               st->nshard;
+    }
+    return &st->shard[home];
+}
+
+struct shard *api_enter_lane(struct shard *sh, bool try)
+{
+    if (!lane_lock(sh, try))
+        return NULL;
+    clock_up(sh);
+    return sh;
+}
+
+/* A process without devices leaves its frames to others, and must tell them: that takes all locks. */
+bool api_lanes_open(void)
+{
+    return api_has_lanes() && !__atomic_load_n(&api_self.st->cold, __ATOMIC_RELAXED) && !shard_relays();
+}
+
+unsigned api_poll_devices(void)
+{
+    struct stack *st = api_self.st;
+    struct shard *sh;
+    unsigned n;
+
+    if (!api_lanes_open()) {
+        sh = api_enter();
+        n = shard_poll(sh, sh->now_ns);
+        shard_unlock(sh);
+        return n;
+    }
+    sh = api_enter_lane(api_home(), false);
+    n = shard_poll(sh, sh->now_ns);
+    shard_unlock(sh);
+    for (uint32_t i = 0; i < st->nshard; i++) {
+        uint64_t polled_ns = __atomic_load_n(&st->shard[i].last_poll_ns, __ATOMIC_RELAXED);
+
+        if (__atomic_load_n(&st->clock_ns, __ATOMIC_RELAXED) < polled_ns + STALE_NS)
+            continue;
+        sh = api_enter_lane(&st->shard[i], true);
+        if (!sh)
+            continue;
+        n += shard_poll(sh, sh->now_ns);
+        shard_unlock(sh);
+    }
+    return n;
+}
+
+/* f's lane, when it is still where it was found without the lock; else NULL, and no lock. */
+static struct shard *enter_lane_of(struct ref r, struct file *f)
+{
+    struct shard *sh = __atomic_load_n(&file_sock(f)->sh, __ATOMIC_RELAXED);
+
+    if (!sh)
+        return NULL;
+    lane_lock(sh, false);
+    if (api_file(r) == f && f->type == FILE_SOCK && file_sock(f)->sh == sh)
+        return sh;
+    shard_unlock(sh);
+    return NULL;
+}
+
+static struct file *socket_file(struct ref r)
+{
+    struct file *f = api_file(r);
+
+    return f && __atomic_load_n(&f->type, __ATOMIC_RELAXED) == FILE_SOCK ? f : NULL;
+}
+
+static struct sock *enter_plain(struct ref r)
+{
+    struct file *f = socket_file(r);
+    struct shard *sh = f ? enter_lane_of(r, f) : NULL;
+    struct sock *s = (struct sock *)f;
+
+    if (!sh)
+        return NULL;
+    clock_up(sh);
+    if (!sh->st->cold && sock_is_plain(s)) {
+        sh->work = s->pcb;
+        list_step();
+        return s;
+    }
+    shard_unlock(sh);
+    return NULL;
+}
+
+struct sock *api_enter_plain(struct ref r, bool lane, int *err)
+{
+    struct sock *s = lane && api_lanes_open() ? enter_plain(r) : NULL;
+
+    return s ? s : api_enter_sock(r, err);
+}
+
+struct file *api_enter_lane_look(struct ref r)
+{
+    struct file *f = api_has_lanes() ? socket_file(r) : NULL;
+
+    return f && enter_lane_of(r, f) ? f : NULL;
+}
+
 void api_fill(struct shunt_api *t)
 {
     t->version = SHUNT_API_VERSION;
     t->fdt = api_self.proc ? api_self.proc->fds : NULL;
     t->isolate = api_self.st && api_self.st->isolate;
-    t->now_ns = api_self.st ? &api_self.st->shard[0].now_ns : NULL;
+    t->now_ns = !api_self.st      ? NULL
+                : api_has_lanes() ? &api_self.st->clock_ns
+                                  : &api_self.st->shard[0].now_ns;
     t->user_init = user_init;
     t->user_copy = user_copy;
     t->user_readable = user_readable;

@@ -57,6 +57,7 @@ static uint32_t linger_begin(struct file *f)
 
     if (f->type != FILE_SOCK || f->refs != 1 || !sock_is_tcp(file_sock(f)))
         return 0;
+    shard_recall(api_self.st, file_sock(f)->pcb);
     s = tcp_linger_begin(file_sock(f)->sh, sock_tcb(file_sock(f)));
     if (!s || proc_pin(api_self.st, api_self.proc, f))
         return 0;

@@ -23,16 +23,46 @@ struct api_self {
 };
 extern struct api_self api_self;
 
-/* Takes shard 0's lock and brings its clock up to date. */
+static inline bool api_has_lanes(void)
+{
+    return __builtin_expect(api_self.st->nshard > 1, 0);
+}
+
+/* Takes the lock and brings its clock up to date. */
 struct shard *api_enter(void);
+/* With several shards: takes the lock of one alone (lane.h) and brings its clock up to date. try: NULL when
+ * somebody has it. */
+struct shard *api_enter_lane(struct shard *sh, bool try);
+/* May calls go by lanes? Without a lock: a moment ago. */
+bool api_lanes_open(void);
+/* The shard that this thread polls first. */
+struct shard *api_home(void);
+/* Looks at the devices as a call does that finds nothing: by the lock, or with several shards by the lane of
+ * the thread's home, and those of the others that nobody has looked at for a while. Frames. */
+unsigned api_poll_devices(void);
 /* Hands up, transmits, unlocks, wakes. */
 void api_leave(struct shard *sh);
 /* Enters with r's file. NULL and *err (-EBADF, or -ENOTSOCK for api_enter_sock), not entered, when there is
  * none. */
 struct file *api_enter_file(struct ref r, int *err);
 struct sock *api_enter_sock(struct ref r, int *err);
+/* All locks, as api_enter_sock, for what could do with a lane but for what it shares beside: a plain
+ * connection stays where it is. */
+struct sock *api_enter_sock_here(struct ref r, int *err);
+/* As api_enter_sock, where the call may do with the lane of the socket's shard: what it does with a plain
+ * connection (tcp_lane.h) is a plain send or recv. Without lane, or with another connection: all locks. */
+struct sock *api_enter_plain(struct ref r, bool lane, int *err);
+/* Before api_leave of what api_enter_plain entered: was something left for all locks that may be what the
+ * call missed? */
+static inline bool api_left_some(const struct sock *s)
+{
+    return __builtin_expect(s->sh->many, 0) && !api_self.st->all && s->sh->slow;
+}
 /* As api_enter_file, for what needs no time: the clock, which costs as much as the rest, is left as it is. */
 struct file *api_enter_look(struct ref r, int *err);
+
+/* The same for file_poll, by the lane of the file's shard. NULL: not so, by api_enter_look then. */
+struct file *api_enter_lane_look(struct ref r);
 
 static inline struct file *api_file(struct ref r)
 {

@@ -17,10 +17,15 @@ static void poll_again(struct sock *s)
     list_step();
 }
 
+/* Flags of a send and of a recv that need no more than the connection itself. */
+#define SEND_PLAIN (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE | MSG_EOR)
+#define RECV_PLAIN (MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC | MSG_WAITALL | MSG_CMSG_CLOEXEC)
+
 static ssize_t do_sendmsg(struct ref r, const struct msghdr *msg, int flags, size_t skip)
 {
     int err = 0;
-    struct sock *s = api_enter_sock(r, &err);
+    bool lane = !(flags & ~SEND_PLAIN) && !msg->msg_controllen;
+    struct sock *s = api_enter_plain(r, lane, &err);
     ssize_t n;
 
     if (!s)
@@ -34,13 +39,14 @@ static ssize_t do_sendmsg(struct ref r, const struct msghdr *msg, int flags, siz
     return n;
 }
 
-static ssize_t do_recvmsg(struct ref r, struct msghdr *msg, int flags, size_t skip)
+/* left_some: NULL: under all locks; set when there was something for those that may be what was missed. */
+static ssize_t recvmsg_once(struct ref r, struct msghdr *msg, int flags, size_t skip, bool *left_some)
 {
     /* An attempt that finds nothing has set both to zero. */
     socklen_t namelen = msg->msg_namelen;
     size_t controllen = msg->msg_controllen;
     int err = 0;
-    struct sock *s = api_enter_sock(r, &err);
+    struct sock *s = api_enter_plain(r, left_some && !(flags & ~RECV_PLAIN), &err);
     ssize_t n;
 
     if (!s)
@@ -55,9 +61,19 @@ static ssize_t do_recvmsg(struct ref r, struct msghdr *msg, int flags, size_t sk
     if (n == -EAGAIN) { /* for the caller's next round */
         msg->msg_namelen = namelen;
         msg->msg_controllen = controllen;
+        if (left_some)
+            *left_some = api_left_some(s);
     }
     api_leave(s->sh);
     return n;
+}
+
+static ssize_t do_recvmsg(struct ref r, struct msghdr *msg, int flags, size_t skip)
+{
+    bool left_some = false;
+    ssize_t n = recvmsg_once(r, msg, flags, skip, &left_some);
+
+    return __builtin_expect(left_some, 0) ? recvmsg_once(r, msg, flags, skip, NULL) : n;
 }
 
 /* The file is read into the chunk's buffers without the lock: they are this process's alone meanwhile. */
@@ -78,7 +94,7 @@ static void unhold(struct file_chunk *c)
 static int take_chunk(struct ref r, struct file_chunk *c, size_t count)
 {
     int err = 0;
-    struct sock *s = api_enter_sock(r, &err);
+    struct sock *s = api_enter_sock_here(r, &err);
 
     if (!s)
         return err;
@@ -106,6 +122,8 @@ static ssize_t give_chunk(struct ref r, struct file_chunk *c, bool more)
     ssize_t n = -EBADF;
 
     unhold(c);
+    if (f && f->type == FILE_SOCK && sock_is_tcp(file_sock(f)) && !sock_is_plain(file_sock(f)))
+        shard_recall(api_self.st, file_sock(f)->pcb);
     if (f && f->type == FILE_SOCK && sock_is_tcp(file_sock(f)) && c->bytes)
         n = chunk_send(file_sock(f), c, more);
     chunk_drop(c);
@@ -117,7 +135,7 @@ static ssize_t give_chunk(struct ref r, struct file_chunk *c, bool more)
 static ssize_t send_extent_round(struct ref r, struct extent_send *x, uint64_t off, size_t count)
 {
     int err = -EOPNOTSUPP;
-    struct sock *s = api_enter_sock(r, &err);
+    struct sock *s = api_enter_sock_here(r, &err);
     ssize_t n = err;
 
     if (!s || !sock_is_tcp(s)) {

@@ -2,27 +2,25 @@
 #include <errno.h>
 
 #include "api_int.h"
+#include "lane.h"
 #include "user.h"
 
 static int do_poll(struct ref r)
 {
     int err = 0;
-    struct file *f = api_enter_look(r, &err);
+    struct file *f = api_enter_lane_look(r);
 
+    if (f) {
+        err = (int)file_poll(api_self.st, f);
+        shard_unlock(file_sock(f)->sh);
+        return err;
+    }
+    f = api_enter_look(r, &err);
     if (!f)
         return err;
     err = (int)file_poll(api_self.st, f);
     shard_unlock(&api_self.st->shard[0]);
     return err;
-}
-
-static unsigned do_poll_devices(void)
-{
-    struct shard *sh = api_enter();
-    unsigned n = shard_poll(sh, sh->now_ns);
-
-    shard_unlock(sh);
-    return n;
 }
 
 static int do_eset_create(int epfd)
@@ -62,12 +60,44 @@ static bool do_eset_is_empty(int epfd)
     return f && f->type == FILE_EPOLL && eset_items(f) == 0;
 }
 
+/* With several shards: what is ready of each, first of the thread's own. n events are there already. */
+static int collect_lane(struct ref set, struct shard *sh, struct epoll_event *ev, int n, int max)
+{
+    struct file *f;
+
+    lane_lock(sh, false);
+    f = api_file(set);
+    if (f && f->type == FILE_EPOLL && !api_self.st->cold)
+        n = eset_collect_more(api_self.st, f, ev, n, max);
+    shard_unlock(sh);
+    return n;
+}
+
+static int wait_lanes(struct ref set, const struct file *f, struct epoll_event *ev, int max)
+{
+    struct stack *st = api_self.st;
+    unsigned home = api_home()->id;
+    int n = 0;
+
+    api_poll_devices();
+    for (unsigned i = 0; i < st->nshard && n >= 0 && n < max; i++) {
+        unsigned k = (home + i) % st->nshard;
+
+        if (eset_has_news(f, k))
+            n = collect_lane(set, &st->shard[k], ev, n, max);
+    }
+    return n;
+}
+
 static int do_eset_wait(struct ref set, struct epoll_event *ev, int max)
 {
     int err = 0;
-    struct file *f = api_enter_file(set, &err);
     struct shard *sh = &api_self.st->shard[0];
+    struct file *f = api_has_lanes() && api_lanes_open() ? api_file(set) : NULL;
 
+    if (f && __atomic_load_n(&f->type, __ATOMIC_RELAXED) == FILE_EPOLL && max > 0)
+        return wait_lanes(set, f, ev, max);
+    f = api_enter_file(set, &err);
     if (!f)
         return err;
     if (f->type == FILE_EPOLL && max > 0) {
@@ -103,7 +133,7 @@ static void do_unwatch(struct waiter *w)
 void api_fill_ready(struct shunt_api *t)
 {
     t->poll = do_poll;
-    t->poll_devices = t->poll_begin = do_poll_devices;
+    t->poll_devices = t->poll_begin = api_poll_devices;
     t->eset_create = do_eset_create;
     t->eset_ctl = do_eset_ctl;
     t->eset_is_empty = do_eset_is_empty;

@@ -240,8 +240,11 @@
     X(TX_LOST, "ShuntTxLost")                                                                                \
     X(RX_LOST, "ShuntRxLost")                                                                                \
     X(LOCK_RECOVERED, "ShuntLockRecovered")                                                                  \
-    X(PKT_FOUND, "ShuntPktFound")        /* buffers that a killed process left with nobody */                \
-    X(UNCOPIED, "ShuntSendfileUncopied") /* bytes of files that were sent without a copy */
+    X(SHARD_FULL, "ShuntShardQueueFull")                                                                     \
+    X(SHARD_SLOW, "ShuntShardSlowFrames") /* with several shards: frames that took all their locks */        \
+    X(SHARD_MOVED, "ShuntShardMoved")     /* connections that went to another shard */                       \
+    X(PKT_FOUND, "ShuntPktFound")         /* buffers that a killed process left with nobody */               \
+    X(UNCOPIED, "ShuntSendfileUncopied")  /* bytes of files that were sent without a copy */
 
 enum count {
 #define X(id, name) COUNT_##id,

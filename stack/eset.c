@@ -9,6 +9,10 @@
  * The list is worked on in place, never spliced to a private head: a process killed in between leaves a list
  * that still holds together.
  *
+ * With several shards the list is one for each: the items of a file are on that of the file's shard, whose
+ * lock alone is needed to put them there and to collect them (lane.h). All else of sets and items changes
+ * under all locks.
+ *
  * Items of all sets share one hash table. The bucket is the set's own offset plus the number, so that the
  * items of a set with dense numbers lie side by side.
  */
@@ -60,25 +64,50 @@ struct file *eset_new(struct stack *st)
     if (!e)
         return NULL;
     file_init(st, &e->file, FILE_EPOLL);
-    list_init(&e->ready);
+    for (unsigned i = 0; i < SHARD_MAX; i++)
+        list_init(&e->ready[i]);
     list_init(&e->items);
     return &e->file;
 }
 
-static void unready(struct eset_item *it)
+/* Read without the lock (eset_has_news). */
+static void ready_add(struct eset_item *it, uint8_t part, int n)
+{
+    __atomic_store_n(&it->set->nready[part], it->set->nready[part] + (uint32_t)n, __ATOMIC_RELAXED);
+}
+
+static void unready_of(struct eset_item *it, uint8_t part)
 {
     if (list_empty(&it->rdy))
         return;
     list_del(&it->rdy);
-    it->set->nready--;
+    ready_add(it, part, -1);
+}
+
+static void unready(struct eset_item *it)
+{
+    unready_of(it, it->w.file->shard);
+}
+
+static void make_ready_of(struct eset_item *it, uint8_t part)
+{
+    if (!list_empty(&it->rdy))
+        return;
+    list_add_tail(&it->set->ready[part], &it->rdy);
+    ready_add(it, part, 1);
 }
 
 static void make_ready(struct eset_item *it)
 {
-    if (!list_empty(&it->rdy))
+    make_ready_of(it, it->w.file->shard);
+}
+
+void eset_item_move(struct eset_item *it, uint8_t from, uint8_t to)
+{
+    if (list_empty(&it->rdy))
         return;
-    list_add_tail(&it->set->ready, &it->rdy);
-    it->set->nready++;
+    unready_of(it, from);
+    make_ready_of(it, to);
 }
 
 void eset_item_free(struct stack *st, struct eset_item *it)
@@ -92,8 +121,10 @@ void eset_item_free(struct stack *st, struct eset_item *it)
     list_del(&it->w.node);
     list_del(&it->all);
     items_add(it->set, -1);
-    if (it->w.file->type == FILE_EPOLL)
+    if (it->w.file->type == FILE_EPOLL) {
         it->set->nested--;
+        st->nested--;
+    }
     it->w.kind = WATCH_FREE;
     list_step();
     slab_free(&st->ready->items, it);
@@ -190,8 +221,10 @@ static int item_add(struct stack *st, struct eset *e, int fd, struct file *f, ui
     it->hnext = *bucket;
     *bucket = it;
     items_add(e, 1);
-    if (f->type == FILE_EPOLL)
+    if (f->type == FILE_EPOLL) {
         e->nested++;
+        st->nested++;
+    }
     look_now(st, it);
     return 0;
 }
@@ -236,14 +269,12 @@ int eset_ctl(struct stack *st, struct file *set, int op, int fd, struct file *ta
     }
 }
 
-int eset_collect(struct stack *st, struct file *set, struct epoll_event *ev, int max)
+/* Of one part, up to max events; those that are there were had already. */
+static int collect_part(struct stack *st, struct eset *e, unsigned part, struct epoll_event *ev, int n,
+                        int max)
 {
-    struct eset *e = file_eset(set);
-    int n = 0;
-
-    MARK(READY);
-    for (uint32_t look = e->nready; look && n < max; look--) {
-        struct eset_item *it = container_of(e->ready.next, struct eset_item, rdy);
+    for (uint32_t look = e->nready[part]; look && n < max; look--) {
+        struct eset_item *it = container_of(e->ready[part].next, struct eset_item, rdy);
         uint32_t events = file_poll(st, it->w.file) & it->w.mask;
 
         unready(it);
@@ -252,8 +283,7 @@ int eset_collect(struct stack *st, struct file *set, struct epoll_event *ev, int
         struct epoll_event out = {.events = events, .data.u64 = it->data};
         if (!user_copy(&ev[n], &out, sizeof out)) {
             make_ready(it);
-            n = n ? n : -EFAULT;
-            break;
+            return n ? n : -EFAULT;
         }
         n++;
         if (it->w.mask & EPOLLONESHOT)
@@ -261,7 +291,33 @@ int eset_collect(struct stack *st, struct file *set, struct epoll_event *ev, int
         else if (!(it->w.mask & EPOLLET))
             make_ready(it);
     }
-    if (e->nready && !list_empty(&e->file.watches))
+    return n;
+}
+
+/* The parts that may be looked at with what is held: [from, to). */
+static void parts(const struct stack *st, unsigned *from, unsigned *to)
+{
+    *from = 0;
+    *to = st->nshard;
+    if (__builtin_expect(st->nshard > 1, 0) && !st->all) {
+        *from = stack_here((struct stack *)st)->id;
+        *to = *from + 1;
+    }
+}
+
+int eset_collect_more(struct stack *st, struct file *set, struct epoll_event *ev, int n, int max)
+{
+    struct eset *e = file_eset(set);
+    unsigned from, to;
+    bool more = false;
+
+    MARK(READY);
+    parts(st, &from, &to);
+    for (unsigned i = from; i < to && n >= 0; i++) {
+        n = collect_part(st, e, i, ev, n, max);
+        more |= e->nready[i] != 0;
+    }
+    if (more && !list_empty(&e->file.watches))
         ready_pass_on(st, set, SET_READY_BITS);
     return n;
 }
@@ -269,15 +325,23 @@ int eset_collect(struct stack *st, struct file *set, struct epoll_event *ev, int
 bool eset_has_ready(struct stack *st, struct file *set)
 {
     struct eset *e = file_eset(set);
+    unsigned from, to;
 
-    while (!list_empty(&e->ready)) {
-        struct eset_item *it = container_of(e->ready.next, struct eset_item, rdy);
+    parts(st, &from, &to);
+    for (unsigned i = from; i < to; i++)
+        while (!list_empty(&e->ready[i])) {
+            struct eset_item *it = container_of(e->ready[i].next, struct eset_item, rdy);
 
-        if (file_poll(st, it->w.file) & it->w.mask)
-            return true;
-        unready(it);
-    }
+            if (file_poll(st, it->w.file) & it->w.mask)
+                return true;
+            unready(it);
+        }
     return false;
+}
+
+bool eset_has_news(const struct file *set, unsigned shard)
+{
+    return __atomic_load_n(&((const struct eset *)set)->nready[shard], __ATOMIC_RELAXED) != 0;
 }
 
 uint32_t eset_items(const struct file *set)
@@ -296,12 +360,14 @@ static void mend_item(struct stack *st, struct eset_item *it)
     *bucket = it;
     items_add(it->set, 1);
     it->set->nested += it->w.file->type == FILE_EPOLL;
+    st->nested += it->w.file->type == FILE_EPOLL;
 }
 
 void eset_mend(struct stack *st)
 {
     struct ready_state *r = st->ready;
 
+    st->nested = 0;
     for (uint32_t i = 0; i < r->esets.fresh; i++) {
         struct eset *e = slab_at(&r->esets, i);
 
@@ -309,8 +375,10 @@ void eset_mend(struct stack *st)
             continue;
         list_init(&e->file.watches);
         list_init(&e->items);
-        list_init(&e->ready);
-        e->nready = e->nitems = e->nested = 0;
+        for (unsigned k = 0; k < SHARD_MAX; k++)
+            list_init(&e->ready[k]);
+        memset(e->nready, 0, sizeof e->nready);
+        e->nitems = e->nested = 0;
     }
     madvise(r->bucket, sizeof r->bucket[0] * (r->bucket_mask + 1), MADV_REMOVE); /* all zero */
     for (uint32_t i = 0; i < r->items.fresh; i++) {

@@ -20,8 +20,13 @@ enum ip_verdict eth_input(struct shard *sh, unsigned ifindex, struct rte_mbuf **
     const struct eth_hdr *eth;
     bool l2_multicast;
 
-    ifn->rx_packets++;
-    ifn->rx_bytes += m->pkt_len;
+    if (__builtin_expect(sh->id != 0, 0)) {
+        sh->ifc[ifindex].rx_packets++;
+        sh->ifc[ifindex].rx_bytes += m->pkt_len;
+    } else {
+        ifn->rx_packets++;
+        ifn->rx_bytes += m->pkt_len;
+    }
     if (__builtin_expect(m->data_len < ETH_HDR_LEN, 0) && !pkt_pull(m, ETH_HDR_LEN)) {
         pkt_drop(sh, m, COUNT_ETH_RUNT);
         return IP_DONE;

@@ -27,10 +27,13 @@ struct ready_state {
 
 struct eset {
     struct file file;  /* first */
-    struct list ready; /* struct eset_item.rdy: perhaps ready, looked at by eset_collect */
     struct list items; /* struct eset_item.all */
-    uint32_t nready, nitems;
+    uint32_t nitems;
     uint32_t nested; /* items that are sets themselves */
+    /* struct eset_item.rdy: perhaps ready, looked at by eset_collect. A list for the files of each shard
+     * (file.shard), changed under that one's lock; nready is read without. */
+    uint32_t nready[SHARD_MAX];
+    struct list ready[SHARD_MAX];
 };
 
 /* One registration, named by (set, fd, file) as in Linux: the same number may come to mean another file while
@@ -55,6 +58,8 @@ void ready_pass_on(struct stack *st, struct file *f, uint32_t mask);
 /* An event came for an item: on its set's ready list. True when a waiter was woken. */
 bool eset_item_event(struct stack *st, struct eset_item *it);
 void eset_item_free(struct stack *st, struct eset_item *it);
+/* Its file goes to another shard. */
+void eset_item_move(struct eset_item *it, uint8_t from, uint8_t to);
 /* file_put's: drops all items and the set. */
 void eset_close(struct stack *st, struct eset *e);
 /* ready_mend's: all sets and items, when no file has watches yet. */

@@ -116,11 +116,11 @@ void waiter_unwatch(struct stack *st, struct waiter *w)
 
 bool waiter_wake(struct stack *st, struct waiter *w)
 {
-    struct shard *sh = &st->shard[0];
+    struct shard *sh = stack_here(st);
 
-    if (w->woken)
+    /* One of several shards may be first. */
+    if (__atomic_load_n(&w->woken, __ATOMIC_RELAXED) || __atomic_exchange_n(&w->woken, 1, __ATOMIC_ACQ_REL))
         return false;
-    __atomic_store_n(&w->woken, 1, __ATOMIC_RELEASE);
     if (w->armed == ARM_SLEEPS) {
         w->armed = ARM_WAKING;
         if (w->wake != WAKE_NONE && sh->nwake < WAKE_MAX)
@@ -262,7 +262,8 @@ bool ready_notify(struct stack *st, struct file *f, uint32_t mask)
         if (w && exclusive)
             told = x;
     }
-    if (told) {
+    /* The watches of a set change under all locks only. */
+    if (told && (f->type != FILE_EPOLL || st->nshard == 1 || st->all)) {
         list_del(&told->node);
         list_add_tail(&f->watches, &told->node);
     }
@@ -280,6 +281,32 @@ void ready_pass_on(struct stack *st, struct file *f, uint32_t mask)
         if (x->kind == WATCH_WAITER && (x->mask & EPOLLEXCLUSIVE) && (x->mask & mask & ~EPOLLEXCLUSIVE) &&
             waiter_wake(st, x->waiter))
             return;
+    }
+}
+
+void ready_move(struct file *f, uint8_t to)
+{
+    uint8_t from = f->shard;
+
+    f->shard = to;
+    list_for_each(n, &f->watches)
+    {
+        struct watch *x = container_of(n, struct watch, node);
+
+        if (x->kind == WATCH_ITEM)
+            eset_item_move((struct eset_item *)x, from, to);
+    }
+}
+
+void ready_lanes_mend(struct stack *st)
+{
+    struct slab *s = &st->ready->socks;
+
+    for (uint32_t i = 0; i < s->fresh; i++) {
+        struct sock *x = slab_at(s, i);
+
+        x->file.shard = 0;
+        x->sh = &st->shard[0];
     }
 }
 

@@ -1,5 +1,6 @@
-/* ready.h: open file descriptions, readiness, waiters and epoll sets; all in the segment, all under shard 0's
- * lock.
+/* ready.h: open file descriptions, readiness, waiters and epoll sets; all in the segment, all under the lock.
+ * With several shards who has one's lock alone may tell the watches of that one's files, and collect what is
+ * ready of them.
  *
  * Theory of operation. A struct file is what Linux calls an open file description: it is shared by dup'ed and
  * inherited descriptors, holds O_NONBLOCK and counts its references (descriptors of all processes, and pins
@@ -22,10 +23,10 @@ struct file {
     struct list watches; /* struct watch.node */
     uint32_t refs;       /* descriptors + pins */
     uint8_t type;        /* enum file_type */
-    uint8_t shard;
-    uint16_t placement; /* sock.h: undecided, stack, kernel twin... */
-    uint32_t oflags;    /* O_NONBLOCK, O_ASYNC */
-    uint64_t id;        /* unique, never reused: SO_COOKIE; see file_ino */
+    uint8_t shard;       /* the one its connection lives on (lane.h), else 0 */
+    uint16_t placement;  /* sock.h: undecided, stack, kernel twin... */
+    uint32_t oflags;     /* O_NONBLOCK, O_ASYNC */
+    uint64_t id;         /* unique, never reused: SO_COOKIE; see file_ino */
 };
 
 /* The number of the inode that f is shown with. Linux counts its own from 1 on and takes billions of sockets
@@ -88,6 +89,11 @@ void waiter_reap(struct stack *st, int pid); /* a process died */
  * What the dead one was about to tell is not known. */
 void ready_mend(struct stack *st);
 
+/* f goes to another shard. Context: all locks. */
+void ready_move(struct file *f, uint8_t to);
+/* All files belong to shard 0. */
+void ready_lanes_mend(struct stack *st);
+
 /* Tells all watches of f that bits of mask came. True when a waiter was woken. */
 bool ready_notify(struct stack *st, struct file *f, uint32_t mask);
 
@@ -95,9 +101,16 @@ bool ready_notify(struct stack *st, struct file *f, uint32_t mask);
 struct file *eset_new(struct stack *st); /* refs 1 */
 int eset_ctl(struct stack *st, struct file *set, int op, int fd, struct file *target,
              const struct epoll_event *ev); /* -EEXIST, -ENOENT, -ELOOP, -EINVAL, -ENOMEM */
-int eset_collect(struct stack *st, struct file *set, struct epoll_event *ev,
-                 int max); /* number of events; never sleeps. Level, edge and one-shot as Linux */
+/* Adds to the n events that were had already, up to max; their number then, or -EFAULT. Never sleeps. Level,
+ * edge and one-shot as Linux. Under a lane: of that shard's files alone. */
+int eset_collect_more(struct stack *st, struct file *set, struct epoll_event *ev, int n, int max);
+static inline int eset_collect(struct stack *st, struct file *set, struct epoll_event *ev, int max)
+{
+    return eset_collect_more(st, set, ev, 0, max);
+}
 bool eset_has_ready(struct stack *st, struct file *set);
+/* May a file of that shard be ready? Without the lock. */
+bool eset_has_news(const struct file *set, unsigned shard);
 uint32_t eset_items(const struct file *set); /* stack files registered */
 
 /* Current EPOLL* bits of any file. */

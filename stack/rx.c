@@ -12,6 +12,7 @@
 #include "frag.h"
 #include "igmp.h"
 #include "ip.h"
+#include "lane.h"
 #include "mark.h"
 #include "mcast.h"
 #include "nd.h"
@@ -23,6 +24,7 @@
 #include "rx.h"
 #include "shard.h"
 #include "tcp.h"
+#include "tcp_lane.h"
 #include "udp.h"
 #include "vlan.h"
 
@@ -224,6 +226,105 @@ static void fire(void *arg, struct timer *t)
     case TIMER_NONE:
         break;
     }
+}
+
+/* --- lanes (lane.h) --- */
+
+#define SLOW_MAX                                                                                             \
+    4096 /* frames that wait for all locks; as many as a backlog of Linux's is long, and more                \
+          */
+
+static void keep(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
+{
+    if (sh->slow_len == SLOW_MAX) {
+        pkt_drop(sh, m, COUNT_SHARD_FULL);
+        return;
+    }
+    m->port = (uint16_t)ifindex;
+    pkt_meta(m)->link = NULL;
+    list_step();
+    if (sh->slow_tail)
+        pkt_meta(sh->slow_tail)->link = m;
+    else
+        sh->slow_head = m;
+    sh->slow_tail = m;
+    sh->slow_len++;
+    sh->slow = true;
+}
+
+static unsigned rx_lane_netdev(struct shard *sh, unsigned ifindex, struct netdev *dev)
+{
+    struct rte_mbuf *m[RX_BATCH];
+    uint16_t n = dev->ops->rx(dev, sh->id, m, RX_BATCH);
+
+    for (uint16_t i = 0; i < n; i++)
+        rte_prefetch0(rte_pktmbuf_mtod(m[i], void *));
+    for (uint16_t i = 0; i < n; i++) {
+        /* Behind one that waits all wait: they may be of the same connection. */
+        if (!sh->slow_head && !sh->st->cold && tcp_lane_takes(sh, ifindex, m[i]))
+            rx_eth(sh, ifindex, m[i]);
+        else
+            keep(sh, ifindex, m[i]);
+    }
+    return n;
+}
+
+unsigned rx_lane(struct shard *sh)
+{
+    unsigned total = 0;
+
+    for (unsigned i = 1; i < sh->st->nif; i++) {
+        struct netdev *dev = netdev_get(i);
+
+        if (dev && (sh->id == 0 || sh->id < dev->nqueue))
+            total += rx_lane_netdev(sh, i, dev);
+    }
+    return total;
+}
+
+void rx_slow(struct shard *sh)
+{
+    struct shard *first = &sh->st->shard[0];
+    struct tcp_lane_name name;
+
+    /* Each is taken by itself, so that a process killed in here loses one. */
+    while (sh->slow_head) {
+        struct rte_mbuf *m = sh->slow_head;
+        struct tcb *t;
+        bool named;
+
+        sh->slow_head = pkt_meta(m)->link;
+        if (!sh->slow_head)
+            sh->slow_tail = NULL;
+        sh->slow_len--;
+        pkt_meta(m)->link = NULL;
+        first->count[COUNT_SHARD_SLOW]++;
+        named = tcp_lane_name(first, m->port, m, &name) && name.plain;
+        rx_frame(first, m->port, m);
+        if (named && (t = tcp_lane_after(first, &name)) && sh != first && !first->st->cold)
+            lane_move(first->st, (struct pcb *)t, sh);
+    }
+}
+
+/* Only connections have a timer here. They go to shard 0 for it, and back when that is all there was. */
+static void fire_lane(void *arg, struct timer *t)
+{
+    struct shard *sh = arg, *first = &sh->st->shard[0];
+    struct tcb *tcb = tcp_timer_tcb(t);
+
+    shard_recall(sh->st, (struct pcb *)tcb);
+    fire(first, t);
+    /* Where it is none any more, its memory says so: slabs are type-stable. */
+    if (!sh->st->cold && tcp_is_settled(first, tcb))
+        lane_move(sh->st, (struct pcb *)tcb, sh);
+}
+
+void rx_lane_timers(struct shard *sh)
+{
+    uint64_t now_ms = shard_ms(sh);
+
+    if (now_ms > sh->wheel.now_ms)
+        wheel_run(&sh->wheel, now_ms, fire_lane, sh);
 }
 
 void rx_timers(struct shard *sh)

@@ -30,6 +30,7 @@
 #include "cksum.h"
 #include "extent.h"
 #include "ip_ext.h"
+#include "lane.h"
 #include "log.h"
 #include "mark.h"
 #include "family.h"
@@ -88,6 +89,11 @@ void shard_set_relay(void (*fn)(struct shard *sh))
     relay_fn = fn;
 }
 
+bool shard_relays(void)
+{
+    return relay_fn != NULL;
+}
+
 void shard_signal(struct shard *sh, const struct sig_due *due)
 {
     for (uint32_t i = 0; i < sh->nsig; i++)
@@ -127,20 +133,32 @@ static void mend_relay(struct txq *q)
     }
 }
 
+static void mend_tx(struct shard *sh)
+{
+    for (unsigned i = 0; i < NETDEV_MAX; i++) {
+        struct txq *q = &sh->tx[i];
+
+        mend_relay(q);
+        /* old addresses would hide lost frames from the sweep */
+        memset(&q->m[q->n], 0, (TX_BATCH - q->n) * sizeof q->m[0]);
+    }
+}
+
 /* The owner was killed in the middle of something: what is shared is made whole, what it was changing (work)
  * is given up, and who sleeps is woken to look again, because what would have been told is not known. From
  * the bottom up: buffers, timers, queues of frames, transports, files, and last the files that nobody holds,
  * whose end takes all of the others. Whoever is killed in here leaves the same to the next owner. */
 static void mend(struct shard *sh)
 {
-    if (mend_fn)
-        mend_fn(sh);
+    for (uint32_t i = 0; mend_fn && i < sh->st->nshard; i++)
+        if (sh->st->shard[i].torn)
+            mend_fn(&sh->st->shard[i]);
     wheel_mend(&sh->wheel);
+    if (sh->many)
+        lanes_mend(sh->st);
     mend_loopback(sh);
-    for (unsigned i = 0; i < NETDEV_MAX; i++)
-        mend_relay(&sh->tx[i]);
-    for (unsigned i = 0; i < NETDEV_MAX; i++) /* old addresses would hide lost frames from the sweep */
-        memset(&sh->tx[i].m[sh->tx[i].n], 0, (TX_BATCH - sh->tx[i].n) * sizeof sh->tx[i].m[0]);
+    for (uint32_t i = 0; i < sh->st->nshard; i++)
+        mend_tx(&sh->st->shard[i]);
     sh->icmp_copy->m = NULL;
     sh->nsig = 0;
     list_init(&sh->dirty);
@@ -163,7 +181,8 @@ static void mend(struct shard *sh)
     reuse_mend(sh);
     ready_mend(sh->st);
     family_mend(sh->st);
-    sh->work = NULL;
+    for (uint32_t i = 0; i < sh->st->nshard; i++)
+        sh->st->shard[i].work = NULL;
     if (!sh->sweep_ns)
         sh->sweep_ns = sh->now_ns + SWEEP_AFTER_NS;
 }
@@ -177,20 +196,21 @@ static void lock_taken(struct shard *sh, int r)
             log_error("shard %u: lock unusable (%d)", sh->id, r);
             abort();
         }
+        sh->torn = true; /* what was begun stays so until somebody has mended it */
         pthread_mutex_consistent(&sh->lock);
         sh->count[COUNT_LOCK_RECOVERED]++;
         log_warn("a process died inside the stack; going on");
-        RTE_PER_LCORE(_lcore_id) = sh->id;
-        mend(sh);
     }
     RTE_PER_LCORE(_lcore_id) = sh->id;
 }
 
-void shard_lock(struct shard *sh)
+bool shard_one_lock(struct shard *sh, bool try)
 {
     int r = pthread_mutex_trylock(&sh->lock);
 
     if (r == EBUSY) {
+        if (try)
+            return false;
         /* Taking it twice in one thread is a bug that must not look like a hang. */
         if (__builtin_expect(RTE_PER_LCORE(_lcore_id) == sh->id, 0)) {
             log_error("shard %u: lock taken twice", sh->id);
@@ -199,28 +219,73 @@ void shard_lock(struct shard *sh)
         r = pthread_mutex_lock(&sh->lock);
     }
     lock_taken(sh, r);
+    return true;
+}
+
+void shard_one_unlock(struct shard *sh)
+{
+    RTE_PER_LCORE(_lcore_id) = LCORE_ID_ANY;
+    pthread_mutex_unlock(&sh->lock);
+}
+
+/* Who holds all locks works on shard 0, whichever a connection lives on. */
+static inline struct shard *held(struct shard *sh)
+{
+    return __builtin_expect(sh->many, 0) && sh->st->all ? &sh->st->shard[0] : sh;
+}
+
+/* Of all shards, sh's is held. */
+static bool lock_others(struct shard *sh, bool try)
+{
+    struct stack *st = sh->st;
+    bool torn = sh->torn;
+
+    for (uint32_t i = 1; i < st->nshard; i++) {
+        if (!shard_one_lock(&st->shard[i], try)) {
+            while (--i > 0)
+                shard_one_unlock(&st->shard[i]);
+            shard_one_unlock(sh);
+            return false;
+        }
+        torn |= st->shard[i].torn;
+    }
+    if (sh->many)
+        lanes_taken(st);
+    if (__builtin_expect(torn, 0)) {
+        mend(sh);
+        for (uint32_t i = 0; i < st->nshard; i++)
+            st->shard[i].torn = false;
+    }
+    return true;
+}
+
+void shard_lock(struct shard *sh)
+{
+    shard_one_lock(sh, false);
+    if (__builtin_expect(sh->many | sh->torn, 0))
+        lock_others(sh, false);
     MARK_GO(CALL);
 }
 
 /* The leader sleeps until what was the next timer when it lay down: a timer due earlier must wake it, or
- * nobody runs it. */
+ * nobody runs it. Of several shards' owners one does. */
 static void wake_leader(struct shard *sh)
 {
-    if (sh->leader_until_ns == 0 || shard_next_timer_ns(sh) >= sh->leader_until_ns)
+    struct shard *first = &sh->st->shard[0];
+    uint64_t until_ns = __atomic_load_n(&first->leader_until_ns, __ATOMIC_RELAXED);
+
+    if (until_ns == 0 || shard_next_timer_ns(sh) >= until_ns ||
+        !__atomic_exchange_n(&first->leader_until_ns, 0, __ATOMIC_RELAXED))
         return;
-    sh->leader_until_ns = 0;
-    if (sh->leader && sh->leader->wake != WAKE_NONE && sh->nwake < WAKE_MAX)
-        sh->wake[sh->nwake++] = sh->leader->wake;
+    if (first->leader && first->leader->wake != WAKE_NONE && sh->nwake < WAKE_MAX)
+        sh->wake[sh->nwake++] = first->leader->wake;
 }
 
 bool shard_trylock(struct shard *sh)
 {
-    int r = pthread_mutex_trylock(&sh->lock);
-
-    if (r == EBUSY)
+    if (!shard_one_lock(sh, true))
         return false;
-    lock_taken(sh, r);
-    return true;
+    return !(sh->many | sh->torn) || lock_others(sh, true);
 }
 
 void shard_unlock(struct shard *sh)
@@ -228,8 +293,11 @@ void shard_unlock(struct shard *sh)
     struct sig_due sig[SIG_DUE_MAX];
     uint16_t wake[WAKE_MAX];
     uint32_t n, nsig;
+    bool slow = false;
 
-    wake_leader(sh);
+    sh = held(sh);
+    if (!sh->slow) /* else this thread is about to do it */
+        wake_leader(sh);
     n = sh->nwake;
     nsig = sh->nsig;
 
@@ -240,13 +308,16 @@ void shard_unlock(struct shard *sh)
         sh->nsig = 0;
     }
     sh->work = NULL;
-    RTE_PER_LCORE(_lcore_id) = LCORE_ID_ANY;
-    pthread_mutex_unlock(&sh->lock);
+    if (__builtin_expect(sh->many, 0))
+        slow = lanes_release(sh);
+    shard_one_unlock(sh);
     /* After the lock is dropped: who wakes up wants it. */
     for (uint32_t i = 0; i < n && wake_fn; i++)
         wake_fn(wake[i]);
     for (uint32_t i = 0; i < nsig && signal_fn; i++)
         signal_fn(&sig[i]);
+    if (slow)
+        lanes_catch_up(sh->st);
     MARK_GO(PROGRAM);
 }
 
@@ -301,6 +372,21 @@ static void lo_enqueue(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
     sh->lo_len++;
 }
 
+static void count_tx(struct shard *sh, unsigned ifindex, uint32_t frames, uint64_t bytes, uint64_t lost)
+{
+    struct ifnet *ifn = &sh->st->ifn[ifindex];
+
+    if (__builtin_expect(sh->id != 0, 0)) {
+        sh->ifc[ifindex].tx_packets += frames;
+        sh->ifc[ifindex].tx_bytes += bytes;
+        sh->ifc[ifindex].tx_dropped += lost;
+        return;
+    }
+    ifn->tx_packets += frames;
+    ifn->tx_bytes += bytes;
+    ifn->tx_dropped += lost;
+}
+
 /* Leaves the batch to a member that has the device. */
 static void relay_put(struct shard *sh, unsigned ifindex)
 {
@@ -312,7 +398,7 @@ static void relay_put(struct shard *sh, unsigned ifindex)
         struct rte_mbuf *m = q->m[i];
 
         if (q->nrelay == RELAY_MAX) {
-            sh->st->ifn[ifindex].tx_dropped++;
+            count_tx(sh, ifindex, 0, 0, 1);
             pkt_drop(sh, m, COUNT_TX_FULL);
             continue;
         }
@@ -360,7 +446,6 @@ static void relay_put_back(struct txq *q, struct rte_mbuf **m, uint32_t n)
 static uint32_t dev_tx(struct shard *sh, unsigned ifindex, struct netdev *dev, struct rte_mbuf **m,
                        uint32_t n)
 {
-    struct ifnet *ifn = &sh->st->ifn[ifindex];
     uint64_t bytes = 0;
 
     for (uint32_t i = 0; i < n; i++)
@@ -370,13 +455,9 @@ static uint32_t dev_tx(struct shard *sh, unsigned ifindex, struct netdev *dev, s
     MARK_GO(CALL);
     for (uint32_t i = sent; i < n; i++)
         bytes -= m[i]->pkt_len;
-    ifn->tx_packets += sent;
-    ifn->tx_bytes += bytes;
-    if (__builtin_expect(dev->tx_lost[sh->id] != 0, 0)) {
-        ifn->tx_dropped += dev->tx_lost[sh->id];
-        sh->count[COUNT_TX_LOST] += dev->tx_lost[sh->id];
-        dev->tx_lost[sh->id] = 0;
-    }
+    count_tx(sh, ifindex, sent, bytes, dev->tx_lost[sh->id]);
+    sh->count[COUNT_TX_LOST] += dev->tx_lost[sh->id];
+    dev->tx_lost[sh->id] = 0;
     return sent;
 }
 
@@ -454,7 +535,7 @@ void shard_tx(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
     if (q->n == TX_BATCH)
         txq_flush(sh, ifindex);
     if (q->n == TX_BATCH) {
-        sh->st->ifn[ifindex].tx_dropped++;
+        count_tx(sh, ifindex, 0, 0, 1);
         pkt_drop(sh, m, COUNT_TX_FULL);
         return;
     }
@@ -479,7 +560,7 @@ void shard_loop(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
     m->packet_type = PKT_LOOPED;
 }
 
-static void tx_flush_all(struct shard *sh)
+void shard_tx_flush(struct shard *sh)
 {
     for (unsigned i = 0; i < sh->st->nif; i++)
         if (sh->tx[i].n | sh->tx[i].nrelay)
@@ -494,6 +575,9 @@ static void publish_capture(struct shard *sh)
 
 void shard_flush(struct shard *sh)
 {
+    sh = held(sh);
+    if (__builtin_expect(sh->many, 0) && !lanes_flush(sh))
+        return;
     tcp_burst_end(sh);
     for (int round = 0; sh->lo_head && round < LO_ROUNDS; round++) {
         rx_loopback(sh);
@@ -503,34 +587,51 @@ void shard_flush(struct shard *sh)
     if (__builtin_expect(sh->st->listened, 0))
         rtnl_tell(sh, 0, 0);
     sock_hand_up(sh);
-    tx_flush_all(sh);
+    shard_tx_flush(sh);
     if (__builtin_expect(sh->cap != NULL, 0))
         publish_capture(sh);
 }
 
 unsigned shard_poll(struct shard *sh, uint64_t now_ns)
 {
+    sh = held(sh);
     /* CLOCK_MONOTONIC is one for all processes, but they read it before they get the lock. */
     if (now_ns > sh->now_ns)
         sh->now_ns = now_ns;
     if (!relay_fn)
         sh->last_poll_ns = sh->now_ns;
+    if (__builtin_expect(sh->many, 0))
+        return lanes_poll(sh);
     unsigned n = rx_devices(sh);
     rx_timers(sh);
     shard_flush(sh);
     return n;
 }
 
-uint64_t shard_next_timer_ns(const struct shard *sh)
+static uint64_t next_timer_ns(const struct shard *sh)
 {
     uint64_t due_ms = wheel_next(&sh->wheel), due_ns = UINT64_MAX;
 
-    if (sh->lo_head)
+    if (sh->lo_head || sh->slow)
         return sh->now_ns;
     if (due_ms != WHEEL_NEVER)
         due_ns = due_ms * 1000000;
     for (unsigned i = 0; i < sh->st->nif; i++)
         if ((sh->tx[i].n | sh->tx[i].nrelay) && sh->now_ns + TX_RETRY_NS < due_ns)
             due_ns = sh->now_ns + TX_RETRY_NS;
+    return due_ns;
+}
+
+uint64_t shard_next_timer_ns(const struct shard *sh)
+{
+    uint64_t due_ns = next_timer_ns(sh);
+
+    if (__builtin_expect(!sh->many || !sh->st->all, 1))
+        return due_ns;
+    for (uint32_t i = 1; i < sh->st->nshard; i++) {
+        uint64_t at_ns = next_timer_ns(&sh->st->shard[i]);
+
+        due_ns = at_ns < due_ns ? at_ns : due_ns;
+    }
     return due_ns;
 }

@@ -23,14 +23,20 @@ struct stack_config {
 int stack_create(struct seg *seg, const struct stack_config *cfg, struct rte_mempool *pool,
                  struct stack **out);
 
-/* Takes the shard's lock; recovers it from a dead owner (EOWNERDEAD, counted). Claims DPDK's lcore id of the
- * shard for this thread, so that mempool caches are used under the lock alone. */
+/* Takes the lock: shard 0's (sh), and all others' (stack.h); recovers it from a dead owner (EOWNERDEAD,
+ * counted). Claims DPDK's lcore id of the shard for this thread, so that mempool caches are used under the
+ * lock alone. */
 void shard_lock(struct shard *sh);
-/* wakes collected waiters afterwards (and the leader when a timer is due before it would wake: stack.h) */
+/* Lets go of what is held, all locks or sh's alone (lane.h). Wakes collected waiters afterwards (and the
+ * leader when a timer is due before it would wake: stack.h) */
 void shard_unlock(struct shard *sh);
-/* The same as shard_lock when nobody holds the lock, else false at once: for the keeper, which must not hang
- * on a stopped process. */
+/* The same as shard_lock when nobody holds a lock of them, else false at once: for the keeper, which must not
+ * hang on a stopped process. */
 bool shard_trylock(struct shard *sh);
+/* For lane.c: one shard's own lock, and no more. try: false when somebody has it. After one_lock the caller
+ * looks at sh->torn. */
+bool shard_one_lock(struct shard *sh, bool try);
+void shard_one_unlock(struct shard *sh);
 
 /* One round: receive a burst from every netdev and loopback, process it, run due timers, ACK, hand events up,
  * transmit. Returns the number of frames received. Context: the shard's lock. now_ns must not go back. */
@@ -50,8 +56,21 @@ void shard_set_signal(void (*fn)(const struct sig_due *s));
 /* Process-private: this process has no devices, and fn is called (under the lock) when it leaves frames to
  * those that have. Its polls do not count as polls of the devices (last_poll_ns). NULL: it has them. */
 void shard_set_relay(void (*fn)(struct shard *sh));
+bool shard_relays(void); /* is fn set? */
 /* Notes a signal, to be sent by shard_unlock. Each at most once. */
 void shard_signal(struct shard *sh, const struct sig_due *due);
+
+/* Brings a connection that lives on another shard to shard 0, where everything can be done with it. Context:
+ * all locks. */
+void shard_recall_slow(struct stack *st, struct pcb *pcb);
+static inline void shard_recall(struct stack *st, struct pcb *pcb)
+{
+    if (__builtin_expect(st->nshard > 1, 0))
+        shard_recall_slow(st, pcb);
+}
+
+/* Transmits what waits. Context: the shard's lock. */
+void shard_tx_flush(struct shard *sh);
 
 /* tx helper for lower layers: queues a complete frame for interface ifindex. Takes ownership. Flushes when
  * the batch is full; what the port doesn't take is retried at later flushes, dropped (TX_FULL) only when the

@@ -30,6 +30,24 @@ int slab_init_packed(struct slab *s, struct seg *seg, uint32_t size, uint32_t ma
     return init(s, seg, (size + 7) & ~7u, max);
 }
 
+void slab_init_branch(struct slab *s, struct slab *of)
+{
+    *s = (struct slab){.base = of->base, .size = of->size, .max = of->max, .of = of};
+    of->of = of;
+}
+
+/* One that no list ever had; others take some at the same time. */
+static void *shared_fresh(struct slab *s)
+{
+    uint32_t i = __atomic_load_n(&s->fresh, __ATOMIC_RELAXED);
+
+    do {
+        if (i == s->max)
+            return NULL;
+    } while (!__atomic_compare_exchange_n(&s->fresh, &i, i + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    return slab_at(s, i);
+}
+
 void *slab_alloc(struct slab *s)
 {
     void *obj = s->free;
@@ -38,6 +56,10 @@ void *slab_alloc(struct slab *s)
         memcpy(&s->free, obj, sizeof s->free);
         list_step(); /* killed here: the object is lost, the list is whole */
         memset(obj, 0, s->size);
+    } else if (__builtin_expect(s->of != NULL, 0)) {
+        obj = shared_fresh(s->of);
+        if (!obj)
+            return NULL;
     } else {
         if (s->fresh == s->max)
             return NULL;
@@ -49,7 +71,7 @@ void *slab_alloc(struct slab *s)
 
 void slab_free(struct slab *s, void *obj)
 {
-    assert((char *)obj >= s->base && slab_index(s, obj) < s->fresh && s->in_use > 0);
+    assert((char *)obj >= s->base && (s->of || (slab_index(s, obj) < s->fresh && s->in_use > 0)));
     memcpy(obj, &s->free, sizeof s->free);
     list_step();
     s->free = obj;

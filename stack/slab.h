@@ -4,6 +4,10 @@
  * object goes on a LIFO free list threaded through its first 8 bytes. Slabs are type-stable: the memory of an
  * object never becomes something else, so that a stale pointer can be looked at under the lock and found out.
  * Context: the lock of the shard that owns the slab.
+ *
+ * Branches. Each shard above 0 has a branch of a slab that it takes from under its own lock: a free list of
+ * its own over the same range. An object may go to another branch's list than it came from. What no list has
+ * is taken from the range by an atomic count.
  */
 #ifndef SHUNT_SLAB_H
 #define SHUNT_SLAB_H
@@ -20,18 +24,21 @@ struct slab {
     uint32_t size;   /* bytes an object, a multiple of 8 */
     uint32_t max;    /* objects */
     uint32_t fresh;  /* objects [0, fresh) have been handed out at least once */
-    uint32_t in_use; /* handed out now */
+    uint32_t in_use; /* handed out now; of a slab with branches: less those given back to a branch */
+    struct slab *of; /* a branch: its slab. A slab that has branches: itself. NULL: it has none */
 };
 
 /* size is rounded up to a multiple of 64. 0 or -ENOMEM. */
 int slab_init(struct slab *s, struct seg *seg, uint32_t size, uint32_t max);
 /* The same, rounded up to a multiple of 8 only: for small objects that are many and seldom looked at. */
 int slab_init_packed(struct slab *s, struct seg *seg, uint32_t size, uint32_t max);
+/* Makes s a branch of of. */
+void slab_init_branch(struct slab *s, struct slab *of);
 /* A zeroed object, NULL when max are in use. */
 void *slab_alloc(struct slab *s);
 void slab_free(struct slab *s, void *obj);
 /* Makes the free list anew, after a process was killed in here: of all objects that are not live by their own
- * bytes beyond the first 8. So none stays lost. For slabs whose objects can tell. */
+ * bytes beyond the first 8. So none stays lost. For slabs without branches whose objects can tell. */
 void slab_mend(struct slab *s, bool (*live)(const void *obj));
 
 static inline uint32_t slab_index(const struct slab *s, const void *obj)

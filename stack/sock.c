@@ -14,6 +14,7 @@
 #include "sock_dgram.h"
 #include "sock_opt_ip.h"
 #include "tcp.h"
+#include "tcp_lane.h"
 #include "udp.h"
 
 /* The states of <netinet/tcp.h> that matter here (that header and <linux/tcp.h> exclude each other). */
@@ -66,6 +67,7 @@ int sock_new(struct stack *st, int domain, int type, int protocol, struct sock *
 
 void sock_close(struct stack *st, struct sock *s)
 {
+    shard_recall(st, s->pcb);
     s->sh->work = s->pcb;
     s->pcb->user = NULL;
     list_step();
@@ -85,6 +87,12 @@ void sock_forget(struct stack *st, struct sock *s)
     s->file.type = FILE_FREE;
     list_step();
     slab_free(&st->ready->socks, s);
+}
+
+bool sock_is_plain(const struct sock *s)
+{
+    return sock_is_tcp(s) && s->pcb && s->state == SOCK_CONNECTED && s->file.placement == PLACE_STACK &&
+           !s->syn_sent && tcp_is_settled(s->sh, sock_tcb(s));
 }
 
 int sock_take_error(struct sock *s)

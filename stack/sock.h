@@ -185,6 +185,8 @@ int sock_accept(struct stack *st, struct sock *s, struct sock **out); /* -EAGAIN
 int sock_shutdown(struct sock *s, int how);
 int sock_shut(const struct sock *s); /* 1: no more reading, 2: no more writing */
 uint32_t sock_poll(struct sock *s);  /* EPOLL* bits */
+/* With several shards: a connection that its shard's lock is enough for (tcp_lane.h). Context: that lock. */
+bool sock_is_plain(const struct sock *s);
 int sock_take_error(struct sock *s); /* the pending error as -errno, or 0 */
 /* Drains the shard's dirty list: pcb events to ready_notify. Layer 7 calls it once a burst. */
 void sock_hand_up(struct shard *sh);

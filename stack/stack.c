@@ -12,6 +12,7 @@
 #include "ifnet.h"
 #include "ip.h"
 #include "ip_ext.h"
+#include "lane.h"
 #include "mcast.h"
 #include "neigh.h"
 #include "netlink.h"
@@ -58,7 +59,8 @@ static int shard_init(struct stack *st, uint32_t id, const struct stack_config *
     int r;
 
     sh->st = st;
-    sh->id = id;
+    sh->id = (uint16_t)id;
+    sh->many = st->nshard > 1;
     sh->pool = pool;
     sh->now_ns = sh->last_poll_ns = cfg->now_ns;
     list_init(&sh->dirty);
@@ -66,6 +68,8 @@ static int shard_init(struct stack *st, uint32_t id, const struct stack_config *
     wheel_init(&sh->wheel, shard_ms(sh));
     rnd_seed(sh, cfg->secret);
     r = lock_init(&sh->lock);
+    if (id)
+        return r ? r : lane_init(sh, cfg->max_tcp ? cfg->max_tcp : TCP_DEFAULT_MAX);
     if (!r)
         r = frag_table_init(sh);
     if (!r)

@@ -1,13 +1,16 @@
 /* stack.h: the stack as a whole (what a network namespace is to the kernel) and its shards. Layer 0-2 data
  * that every layer above reads; how the tables behind the pointers look is known to their owners only.
  *
- * Everything here lives in the segment. One shard's lock guards everything of that shard; shard 0's lock also
- * guards what the stack has once (interfaces, routes, neighbours, port table, files, epoll sets, processes).
+ * Everything here lives in the segment. Locks: "the lock", and "shard 0's lock" in what others say of
+ * themselves, is all shards' locks together (shard_lock). Under it everything may be changed. Who holds one
+ * shard's own lock alone (lane.h) may read everything, and change what that shard has for itself: its device
+ * queue, its plain connections, its timers, its lists and counters. With one shard the two are the same.
  */
 #ifndef SHUNT_STACK_H
 #define SHUNT_STACK_H
 
 #include <pthread.h>
+#include <rte_lcore.h>
 #include <rte_mbuf.h>
 #include <stdint.h>
 
@@ -20,7 +23,7 @@
 #include "timer.h"
 #include "tunable.h"
 
-#define SHARD_MAX  1
+#define SHARD_MAX  8
 #define IFADDR_MAX 64
 #define TX_BATCH   64
 #define RX_BATCH   32
@@ -64,6 +67,11 @@ struct ifnet {
 };
 
 _Static_assert(SHARD_MAX <= NETDEV_QUEUE_MAX, "a shard has its queue");
+
+/* What a shard above 0 counts of an interface until it is added there (lane.c). */
+struct ifcount {
+    uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, tx_dropped;
+};
 
 struct route_table;
 struct neigh_table;
@@ -118,9 +126,12 @@ struct ticks {
 };
 
 struct shard {
-    pthread_mutex_t lock; /* robust, process-shared. Order: shard 0 first */
+    pthread_mutex_t lock; /* robust, process-shared. Order: shard 0 first, then by number */
     struct stack *st;
-    uint32_t id;
+    uint16_t id;
+    bool many;       /* it is not the only one. With several (lane.h): */
+    bool torn;       /* its owner was killed, and it was not mended yet */
+    bool slow;       /* there is something to be done under all locks */
     uint64_t now_ns; /* CLOCK_MONOTONIC, set by the caller of shard_poll and of every api call */
     struct ticks ticks;
     uint64_t last_poll_ns;
@@ -169,7 +180,10 @@ struct shard {
     struct waiter *leader;    /* NULL: nobody sleeps there */
     uint64_t leader_until_ns; /* when it wakes by itself at the latest; 0: it needs no telling */
     uint64_t drop[COUNT_MAX]; /* frames dropped, each once, by reason (pkt_drop) */
-};
+    struct rte_mbuf *slow_head, *slow_tail; /* received frames for all locks, linked by pkt_meta.link */
+    uint32_t slow_len;
+    struct ifcount ifc[NETDEV_MAX]; /* of shards above 0 */
+} __attribute__((aligned(128)));    /* two owners, no line in common */
 
 struct stack {
     struct seg *seg;
@@ -196,9 +210,30 @@ struct stack {
     struct ready_state *ready;    /* files, epoll sets, waiters */
     struct extent_cache *extents; /* extent.h; NULL: none */
     void *family;                 /* processes, keeper: preload/engine's */
+    uint32_t nested;              /* epoll sets that are in sets */
     uint32_t nshard;
+    bool all;          /* all locks are held. Whoever holds one of them may read it */
+    bool cold;         /* something is on that wants to see every frame and event in one place: no plain
+                          connections (lane.h) */
+    uint64_t clock_ns; /* with several shards: as shard.now_ns of the latest call; atomic */
     struct shard shard[SHARD_MAX];
 };
+
+/* A counter over all shards. Each is one aligned word: it is read without the lock. */
+static inline uint64_t stack_count(const struct stack *st, enum count c)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < st->nshard; i++)
+        n += __atomic_load_n(&st->shard[i].count[c], __ATOMIC_RELAXED);
+    return n;
+}
+
+/* The shard whose lists take what comes up now: under all locks shard 0, else the one whose lock is held. */
+static inline struct shard *stack_here(struct stack *st)
+{
+    return st->nshard > 1 && !st->all ? &st->shard[RTE_PER_LCORE(_lcore_id) % SHARD_MAX] : &st->shard[0];
+}
 
 /* The number by which the program knows interface ifindex, as if_nametoindex gives it. From 1, as in Linux;
  * in profile default far above the host's own, which stay what they are beside them. */

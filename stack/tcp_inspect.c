@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "inspect.h"
+#include "shard.h"
 #include "tcp_cb.h"
 #include "tcp_cc.h"
 #include "tcp_close.h"
@@ -289,6 +290,7 @@ static void end_connection(struct shard *sh, struct tcb *t)
 {
     bool listener = t->state == TCPS_LISTEN;
 
+    shard_recall(sh->st, &t->pcb);
     sh->work = &t->pcb;
     list_step();
     tcp_abort(sh, t);

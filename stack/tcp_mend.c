@@ -79,6 +79,15 @@ static void mend_links(struct shard *sh, struct tcb *t)
         pcb_event(sh, &t->pcb, EV_IN | EV_OUT);
 }
 
+/* Was it being changed when its shard's owner died? */
+static bool was_at_work(const struct stack *st, const struct pcb *pcb)
+{
+    for (uint32_t i = 0; i < st->nshard; i++)
+        if (st->shard[i].work == pcb)
+            return true;
+    return false;
+}
+
 /* The second look: who belongs to nobody, what is to be sent. */
 static void settle(struct shard *sh, struct tcb *t)
 {
@@ -95,7 +104,7 @@ static void settle(struct shard *sh, struct tcb *t)
     if (t->state != TCPS_LISTEN && t->state != TCPS_CLOSE) {
         if (tcp_lookup(sh, &t->pcb.local, &t->pcb.remote) == NULL)
             tcp_conn_insert(sh, t);
-        if (&t->pcb == sh->work) {
+        if (was_at_work(sh->st, &t->pcb)) {
             reset(sh, t);
             return;
         }

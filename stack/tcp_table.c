@@ -8,6 +8,7 @@
 #include "hash.h"
 #include "port.h"
 #include "port_reuse.h"
+#include "shard.h"
 #include "tcp_ext.h"
 #include "tcp_md5.h"
 #include "tcp_pace.h"
@@ -220,7 +221,7 @@ void tcp_conn_mend(struct shard *sh)
     tcp_hash_mend(&sh->tcp->conn, sh->st, conn_hash);
 }
 
-struct tcb *tcp_lookup(struct shard *sh, const struct endpoint *local, const struct endpoint *remote)
+struct tcb *tcp_find(const struct shard *sh, const struct endpoint *local, const struct endpoint *remote)
 {
     struct list *n = tcp_hash_chain(&sh->tcp->conn, hash_flow(sh->st->secret, local, remote));
 
@@ -232,6 +233,31 @@ struct tcb *tcp_lookup(struct shard *sh, const struct endpoint *local, const str
             return pcb_tcb(p);
     }
     return NULL;
+}
+
+/* On one of the other shards; it comes to this one, which is shard 0. */
+static struct tcb *elsewhere(struct shard *sh, const struct endpoint *local, const struct endpoint *remote)
+{
+    struct stack *st = sh->st;
+
+    if (sh->id || !st->all)
+        return NULL;
+    for (uint32_t i = 1; i < st->nshard; i++) {
+        struct tcb *t = tcp_find(&st->shard[i], local, remote);
+
+        if (t) {
+            shard_recall(st, &t->pcb);
+            return t;
+        }
+    }
+    return NULL;
+}
+
+struct tcb *tcp_lookup(struct shard *sh, const struct endpoint *local, const struct endpoint *remote)
+{
+    struct tcb *t = tcp_find(sh, local, remote);
+
+    return __builtin_expect(t || !sh->many, 1) ? t : elsewhere(sh, local, remote);
 }
 
 bool tcp_tuple_in_use(struct shard *sh, const struct endpoint *local, const struct endpoint *remote)

@@ -40,7 +40,10 @@ void tcb_free(struct shard *sh, struct tcb *t);
 void tcp_conn_insert(struct shard *sh, struct tcb *t);
 void tcp_conn_remove(struct shard *sh, struct tcb *t);
 void tcp_conn_mend(struct shard *sh);
-/* The connection between these end points, or NULL. */
+/* The connection between these end points that lives on this shard, or NULL. */
+struct tcb *tcp_find(const struct shard *sh, const struct endpoint *local, const struct endpoint *remote);
+/* The connection between these end points, or NULL. With all locks held and sh shard 0: wherever it lived, it
+ * does so there now. */
 struct tcb *tcp_lookup(struct shard *sh, const struct endpoint *local, const struct endpoint *remote);
 /* port_connect's question: connection or TIME_WAIT entry that can't be reused. */
 bool tcp_tuple_in_use(struct shard *sh, const struct endpoint *local, const struct endpoint *remote);

@@ -44,6 +44,13 @@ static uint32_t buckets(const struct tcp_hash *h)
     return h->mask + 1 + h->split;
 }
 
+static void walk_connections(const struct tcp_hash *h, walk_fn *fn, void *arg)
+{
+    for (uint32_t i = 0; i < buckets(h); i++)
+        for (struct list *n = h->bucket[i]; n; n = n->next)
+            view_tcb((const struct tcb *)container_of(n, struct pcb, hash), fn, arg);
+}
+
 void tcp_walk(const struct shard *sh, walk_fn *fn, void *arg)
 {
     struct tcp_table *tt = sh->tcp;
@@ -54,9 +61,8 @@ void tcp_walk(const struct shard *sh, walk_fn *fn, void *arg)
     for (uint32_t i = 0; i < buckets(&tt->half); i++)
         for (struct list *n = tt->half.bucket[i]; n; n = n->next)
             view_half((const struct synreq *)(const void *)n, fn, arg);
-    for (uint32_t i = 0; i < buckets(&tt->conn); i++)
-        for (struct list *n = tt->conn.bucket[i]; n; n = n->next)
-            view_tcb((const struct tcb *)container_of(n, struct pcb, hash), fn, arg);
+    for (uint32_t k = 0; k < sh->st->nshard; k++)
+        walk_connections(&sh->st->shard[k].tcp->conn, fn, arg);
     for (uint32_t i = 0; i < buckets(&tt->timewait); i++)
         for (struct list *n = tt->timewait.bucket[i]; n; n = n->next)
             view_tw((const struct tw *)(const void *)n, fn, arg);

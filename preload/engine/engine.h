@@ -239,9 +239,9 @@ void lost_sweep(struct shard *sh);
 /* --- stopped.c --- */
 
 /* The keeper could not get the lock: is its owner stopped? Then lets it come out of the stack. */
-void stopped_look(struct shard *sh, uint64_t now_ns);
+void stopped_look(struct stack *st, uint64_t now_ns);
 /* In the keeper, from time to time: wakes one who sleeps for the lock though it is free. */
-void stopped_pass_on(struct shard *sh);
+void stopped_pass_on(struct stack *st);
 /* Each process, where the kernel wants it (Yama): lets the keeper do that. */
 void stopped_allow(void);
 

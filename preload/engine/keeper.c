@@ -146,12 +146,25 @@ static void poll_some(struct shard *sh)
         ;
 }
 
-/* True if anybody else polled since the last call. */
-static bool others_polled(struct shard *sh, uint64_t now)
+/* When all of the stack had been polled last. */
+static uint64_t last_poll_ns(void)
 {
-    if (sh->last_poll_ns == keeper.seen_poll_ns)
+    uint64_t ns = UINT64_MAX;
+
+    for (uint32_t i = 0; i < engine.st->nshard; i++) {
+        uint64_t at_ns = __atomic_load_n(&engine.st->shard[i].last_poll_ns, __ATOMIC_RELAXED);
+
+        ns = at_ns < ns ? at_ns : ns;
+    }
+    return ns;
+}
+
+/* True if anybody else polled since the last call. */
+static bool others_polled(uint64_t now)
+{
+    if (last_poll_ns() == keeper.seen_poll_ns)
         return false;
-    keeper.seen_poll_ns = sh->last_poll_ns;
+    keeper.seen_poll_ns = last_poll_ns();
     keeper.others_ns = now;
     return true;
 }
@@ -181,7 +194,7 @@ static uint64_t next_tick(uint64_t now, bool others)
 
 static uint64_t do_watch(struct shard *sh, uint64_t now)
 {
-    bool others = others_polled(sh, now);
+    bool others = others_polled(now);
 
     if (sh->leader && sh->leader != keeper.w) {
         if (!may_doze(now))
@@ -194,7 +207,7 @@ static uint64_t do_watch(struct shard *sh, uint64_t now)
         if (keeper.portless || now - keeper.others_ns >= POLL_AFTER_NS)
             engine.shared->keeper_mode = KEEPER_POLL;
         poll_some(sh);
-        keeper.seen_poll_ns = sh->last_poll_ns;
+        keeper.seen_poll_ns = last_poll_ns();
     }
     return next_tick(now, others);
 }
@@ -218,7 +231,7 @@ static uint64_t do_doze(struct shard *sh, uint64_t now)
 {
     bool late = sh->leader && (shard_next_timer_ns(sh) < now - STALE_NS ||
                                (sh->leader_until_ns && sh->leader_until_ns < now - STALE_NS));
-    bool others = others_polled(sh, now), readable = sh->leader && port_is_readable();
+    bool others = others_polled(now), readable = sh->leader && port_is_readable();
 
     if (sh->leader && !late && !(readable && keeper.suspect && !others)) {
         keeper.suspect = readable;
@@ -240,7 +253,7 @@ static uint64_t do_doze(struct shard *sh, uint64_t now)
 /* After a sleep in mode POLL. */
 static void leave_poll(struct shard *sh, uint64_t now)
 {
-    bool others = others_polled(sh, now);
+    bool others = others_polled(now);
 
     if (!others && (!sh->leader || sh->leader == keeper.w))
         return;
@@ -283,9 +296,9 @@ static bool all_is_well(uint64_t now, uint64_t *deadline_ns)
 
     if (__atomic_load_n(&engine.shared->keeper_mode, __ATOMIC_RELAXED) != KEEPER_WATCH ||
         keeper.look_at_processes || keeper.unwatched || keeper.exec_ns || keeper.gone_ns || sh->sweep_ns ||
-        __atomic_load_n(&sh->last_poll_ns, __ATOMIC_RELAXED) == keeper.seen_poll_ns)
+        last_poll_ns() == keeper.seen_poll_ns)
         return false;
-    keeper.seen_poll_ns = __atomic_load_n(&sh->last_poll_ns, __ATOMIC_RELAXED);
+    keeper.seen_poll_ns = last_poll_ns();
     keeper.others_ns = now;
     *deadline_ns = next_tick(now, true);
     return true;
@@ -314,7 +327,7 @@ static bool prepare_locked(struct shard *sh, struct pollfd *p, nfds_t *n, uint64
     if (s->keeper_mode == KEEPER_POLL) {
         *deadline_ns = keeper.gone_ns ? now + LEAVE_TICK_NS : now + CHECK_NS;
         woken = sleep_prepare_locked(sh, keeper.w, p, n, deadline_ns);
-        keeper.seen_poll_ns = sh->last_poll_ns;
+        keeper.seen_poll_ns = last_poll_ns();
     } else {
         add_wake(p, n);
         keeper.w->woken = 0;
@@ -342,7 +355,7 @@ static bool prepare(struct pollfd *p, nfds_t *n, uint64_t *deadline_ns)
     } else {
         /* Somebody is at work, or was stopped at it. What is ready would not let the keeper sleep, and can't
          * be dealt with. */
-        stopped_look(&engine.st->shard[0], now);
+        stopped_look(engine.st, now);
         *deadline_ns = now + 2 * TICK_NS;
         *n = 0;
         return true;
@@ -377,7 +390,7 @@ static void finish(struct pollfd *p, nfds_t n)
         return; /* still the leader, if it was: the next round comes at once */
     leave_poll(sh, now_ns());
     sleep_finish_locked(sh, keeper.w, p, n);
-    keeper.seen_poll_ns = sh->last_poll_ns;
+    keeper.seen_poll_ns = last_poll_ns();
     shard_unlock(sh);
 }
 
@@ -434,7 +447,7 @@ _Noreturn void keeper_run(void)
         nfds_t n;
         bool sleep = prepare(p, &n, &deadline_ns);
 
-        stopped_pass_on(&engine.st->shard[0]);
+        stopped_pass_on(engine.st);
         now = now_ns();
         expire_ns = control_expire(now);
         if (expire_ns < deadline_ns)

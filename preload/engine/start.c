@@ -211,7 +211,7 @@ static void wait_for_links(void)
 
 /* The processor's counter may stand in for the clock where the kernel makes its own clock of it: then it runs
  * evenly, and alike on all processors. */
-static void take_ticks(struct shard *sh)
+static void take_ticks(struct stack *st)
 {
     char name[8] = "";
     int fd =
@@ -222,7 +222,8 @@ static void take_ticks(struct shard *sh)
     if (fd < 0)
         return;
     if (sys3(SYS_read, fd, name, sizeof name) == 4 && memcmp(name, "tsc\n", 4) == 0 && hz > NS_IN_S)
-        sh->ticks.mult = ((uint64_t)NS_IN_S << 32) / hz;
+        for (uint32_t i = 0; i < st->nshard; i++)
+            st->shard[i].ticks.mult = ((uint64_t)NS_IN_S << 32) / hz;
     fds_close(fd);
 }
 
@@ -433,7 +434,7 @@ static int start_parts(void)
     if (!rc)
         rc = make_stack(pool);
     if (!rc)
-        take_ticks(&engine.st->shard[0]);
+        take_ticks(engine.st);
     if (!rc)
         rc = add_links();
     if (!rc)

@@ -41,8 +41,9 @@
 #define PR_SET_PTRACER 0x59616d61
 #endif
 
-static int stuck_owner; /* the lock's owner when it was taken last, and since when */
-static uint64_t stuck_ns;
+/* The owner of each shard's lock when it was looked at last, and since when. */
+static int stuck_owner[SHARD_MAX];
+static uint64_t stuck_ns[SHARD_MAX];
 
 /* Which thread holds the lock; 0: none. The word that the kernel looks at, too, when a thread dies: it alone
  * says so at every instruction. */
@@ -158,26 +159,36 @@ static void let_out(struct shard *sh, int tid)
     log_debug("process %d was stopped inside the stack; it has left it", tid);
 }
 
-void stopped_look(struct shard *sh, uint64_t now)
+static void look_at(struct shard *sh, uint64_t now)
 {
     int tid = owner(sh);
 
-    if (!tid || tid != stuck_owner) {
-        stuck_owner = tid;
-        stuck_ns = now;
+    if (!tid || tid != stuck_owner[sh->id]) {
+        stuck_owner[sh->id] = tid;
+        stuck_ns[sh->id] = now;
         return;
     }
-    if (now - stuck_ns < STUCK_NS)
+    if (now - stuck_ns[sh->id] < STUCK_NS)
         return;
-    stuck_ns = now; /* the next look is as far off */
+    stuck_ns[sh->id] = now; /* the next look is as far off */
     if (stopped(tid))
         let_out(sh, tid);
 }
 
-void stopped_pass_on(struct shard *sh)
+void stopped_look(struct stack *st, uint64_t now)
 {
-    if (__atomic_load_n(&sh->lock.__data.__lock, __ATOMIC_RELAXED) == 0)
-        sys3(SYS_futex, &sh->lock.__data.__lock, FUTEX_WAKE, 1);
+    for (uint32_t i = 0; i < st->nshard; i++)
+        look_at(&st->shard[i], now);
+}
+
+void stopped_pass_on(struct stack *st)
+{
+    for (uint32_t i = 0; i < st->nshard; i++) {
+        int *word = &st->shard[i].lock.__data.__lock;
+
+        if (__atomic_load_n(word, __ATOMIC_RELAXED) == 0)
+            sys3(SYS_futex, word, FUTEX_WAKE, 1);
+    }
 }
 
 void stopped_allow(void)

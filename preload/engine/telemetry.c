@@ -12,7 +12,7 @@
 static void counters(telemetry_add *add, void *to)
 {
     for (unsigned c = 1; c < COUNT_MAX; c++) {
-        uint64_t n = engine.st->shard[0].count[c];
+        uint64_t n = stack_count(engine.st, (enum count)c);
 
         if (n)
             add(to, count_name((enum count)c), n);

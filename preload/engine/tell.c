@@ -211,11 +211,11 @@ static void tell_packets(struct text *t)
                      (unsigned long long)ifn->rx_dropped, (unsigned long long)ifn->tx_dropped);
     }
     text_add(t, "  %-28s %12llu received, %llu sent, %llu of them again\n", "TCP segments",
-             (unsigned long long)st->shard[0].count[COUNT_TCP_IN],
-             (unsigned long long)st->shard[0].count[COUNT_TCP_OUT],
-             (unsigned long long)st->shard[0].count[COUNT_TCP_RETRANS]);
+             (unsigned long long)stack_count(engine.st, COUNT_TCP_IN),
+             (unsigned long long)stack_count(engine.st, COUNT_TCP_OUT),
+             (unsigned long long)stack_count(engine.st, COUNT_TCP_RETRANS));
     for (unsigned c = 1; c < COUNT_MAX; c++) {
-        uint64_t n = st->shard[0].count[c];
+        uint64_t n = stack_count(st, (enum count)c);
 
         if (!n || !is_trouble(count_name((enum count)c)))
             continue;
@@ -247,7 +247,7 @@ static void tell_all(struct text *t, const struct report *r)
     text_add(t,
              "  %-28s %12llu received, %llu sent, copied once; %llu by sendfile, %llu of them not copied\n",
              "bytes of the program", (unsigned long long)r->received, (unsigned long long)r->sent,
-             (unsigned long long)r->sendfile, (unsigned long long)engine.st->shard[0].count[COUNT_UNCOPIED]);
+             (unsigned long long)r->sendfile, (unsigned long long)stack_count(engine.st, COUNT_UNCOPIED));
     tell_packets(t);
     tell_calls(t, r);
     tell_options(t, r);

@@ -74,8 +74,9 @@ static uint16_t dev_rx(struct netdev *dev, uint16_t q, struct rte_mbuf **m, uint
     struct env *e = dev->priv;
     uint16_t i = 0;
 
-    (void)q;
-    for (; i < n && e->rx_n > 0; i++, e->rx_n--)
+    for (; q && i < n && e->more[q - 1].n > 0; i++, e->more[q - 1].n--)
+        m[i] = e->more[q - 1].rx[e->more[q - 1].head++ % RTE_DIM(e->more[0].rx)];
+    for (; !q && i < n && e->rx_n > 0; i++, e->rx_n--)
         m[i] = e->rx[e->rx_head++ % ENV_CAPTURE];
     return i;
 }
@@ -85,9 +86,9 @@ static uint16_t dev_tx(struct netdev *dev, uint16_t q, struct rte_mbuf **m, uint
     struct env *e = dev->priv;
     uint16_t i = 0;
 
-    (void)q;
     for (; i < n && !e->tx_block; i++)
         env_capture(e, m[i]);
+    e->sent[q] += i;
     return i;
 }
 
@@ -126,6 +127,7 @@ void env_add_if(struct env *e, const struct env_config *cfg)
     snprintf(e->dev.name, sizeof e->dev.name, "eth0");
     must(stack_add_if(e->st, &e->dev) == ENV_IF, "stack_add_if");
     e->dev.index = ENV_IF;
+    e->dev.nqueue = (uint16_t)cfg->queues;
     netdev_register(ENV_IF, &e->dev);
     if (cfg->no_addr)
         return;
@@ -219,6 +221,16 @@ void env_inject(struct env *e, struct rte_mbuf *m)
 {
     must(e->rx_n < ENV_CAPTURE, "env_inject (queue full)");
     e->rx[(e->rx_head + e->rx_n++) % ENV_CAPTURE] = m;
+}
+
+void env_inject_at(struct env *e, unsigned queue, struct rte_mbuf *m)
+{
+    if (!queue) {
+        env_inject(e, m);
+        return;
+    }
+    must(e->more[queue - 1].n < RTE_DIM(e->more[0].rx), "env_inject_at (queue full)");
+    e->more[queue - 1].rx[(e->more[queue - 1].head + e->more[queue - 1].n++) % RTE_DIM(e->more[0].rx)] = m;
 }
 
 struct rte_mbuf *env_arp(struct env *e, uint16_t op, const uint8_t sha[6], uint32_t spa, const uint8_t tha[6],

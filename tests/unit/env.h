@@ -31,6 +31,7 @@
 #define ENV_START_NS 1000000000000ULL
 #define ENV_IF       1
 #define ENV_CAPTURE  8192
+#define ENV_QUEUES   4
 
 /* An IPv4 address in network order; a constant expression, on this little-endian machine. */
 #define IP4(a, b, c, d) ((uint32_t)(d) << 24 | (uint32_t)(c) << 16 | (uint32_t)(b) << 8 | (uint32_t)(a))
@@ -49,6 +50,7 @@ struct env_config {
     uint32_t caps;  /* enum netdev_cap of eth0 */
     uint32_t mtu;   /* 0: 1500 */
     uint32_t tso_max;
+    uint32_t queues;                    /* of eth0, and shards; 0: one. env_stack alone */
     uint32_t npkts;                     /* packet buffers; 0: 4095 */
     void (*tune)(struct tunables *set); /* changes settings before the stack is made */
 };
@@ -63,6 +65,12 @@ struct env {
     /* frames to be received (env_inject), frames sent and not yet looked at */
     struct rte_mbuf *rx[ENV_CAPTURE], *tx[ENV_CAPTURE];
     uint32_t rx_head, rx_n, tx_head, tx_n;
+    /* The same of the queues above 0; frames that each queue ever sent. */
+    struct {
+        struct rte_mbuf *rx[64];
+        uint32_t head, n;
+    } more[ENV_QUEUES - 1];
+    uint32_t sent[ENV_QUEUES];
     uint32_t tx_block;  /* the fake port takes no more frames while it is 1 */
     unsigned pool_free; /* when the environment was made */
     void (*step)(struct env *e);
@@ -100,6 +108,7 @@ enum ip_verdict env_input(struct env *e, struct rte_mbuf *m);
 void env_done(struct env *e); /* frees e->m */
 /* Queues m on the fake link; env_poll runs shard_poll until nothing is left to receive (env_stack only). */
 void env_inject(struct env *e, struct rte_mbuf *m);
+void env_inject_at(struct env *e, unsigned queue, struct rte_mbuf *m);
 void env_poll(struct env *e);
 
 struct rte_mbuf *env_arp(struct env *e, uint16_t op, const uint8_t sha[6], uint32_t spa, const uint8_t tha[6],

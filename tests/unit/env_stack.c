@@ -31,6 +31,7 @@ struct env *env_stack(const struct env_config *cfg)
     e = env_begin(cfg, &sc.set);
     sc.isolate = cfg->isolate;
     sc.now_ns = e->now_ns;
+    sc.nshard = cfg->queues;
     if (stack_create(e->seg, &sc, e->pool, &e->st) != 0)
         abort();
     e->sh = &e->st->shard[0];
