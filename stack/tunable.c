@@ -200,6 +200,8 @@ int tunables_set(struct tunables *t, const char *key, const char *value, int64_t
     }
     if (strcmp(key, "tcp_allowed_congestion_control") == 0 && cc_mask(value, &v))
         return set_checked(t, d, v, min, max);
+    if (strcmp(key, "shards") == 0 && strcmp(value, "auto") == 0)
+        return set_checked(t, d, 0, min, max);
     if (strcmp(key, "flight_record_on") == 0 && events_mask(value, &v))
         return set_checked(t, d, v, min, max);
     if (!parse_number(value, &v, NULL))

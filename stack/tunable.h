@@ -91,6 +91,7 @@
     X(igmp_max_msf, 10, 0, 64, "sources of one multicast filter, IPv4")                                      \
     X(mld_max_msf, 64, 0, 64, "sources of one multicast filter, IPv6")                                       \
     X(icmp_ratelimit, 1000, 0, 1000000, "ICMP errors a second, 0: no limit")                                 \
+    X(shards, 1, 0, 8, "parts of the stack that are used at once; 0 or auto: one a CPU")                     \
     X(mem_mb, 1024, 64, 1 << 20, "MiB of packet memory that may be used")                                    \
     X(sendfile_cache, 256, 0, 1 << 20,                                                                       \
       "MiB of it for files that sendfile sends, a quarter at most; 0: they are copied")                      \
@@ -122,7 +123,8 @@ struct tunables {
 
 void tunables_default(struct tunables *t);
 /* Sets by name. 0, -ENOENT for an unknown name, -EINVAL for no number, -ERANGE (with *min, *max set). For
- * tcp_rmem and tcp_wmem takes Linux's "min default max" triple too; tcp_congestion_control takes a name. */
+ * tcp_rmem and tcp_wmem takes Linux's "min default max" triple too; tcp_congestion_control takes a name,
+ * shards auto. */
 int tunables_set(struct tunables *t, const char *key, const char *value, int64_t *min, int64_t *max);
 
 #endif

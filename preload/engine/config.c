@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "../../stack/hash.h"
 #include "../../stack/log.h"
 #include "../../stack/route.h"
+#include "../../stack/stack.h"
 
 #define TEXT_MAX 131072 /* bytes of one variable: more than execve lets through */
 
@@ -502,6 +504,23 @@ static int read_mtu_var(struct config *c, char *value)
     return read_mtu(c, value);
 }
 
+/* How many there are in the end: one a CPU that the program may use, no more than are built in. */
+static void settle_shards(struct tunables *set)
+{
+    cpu_set_t cpus;
+    int n;
+
+    CPU_ZERO(&cpus);
+    if (!set->shards) {
+        n = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
+        set->shards = n < 1 ? 1 : n < SHARD_MAX ? n : SHARD_MAX;
+    }
+    if (set->shards > SHARD_MAX) {
+        log_warn("SHUNT_SHARDS: this build has %d at most", SHARD_MAX);
+        set->shards = SHARD_MAX;
+    }
+}
+
 int config_read(struct config *c)
 {
     const char *name = getenv("SHUNT_NAME");
@@ -522,6 +541,7 @@ int config_read(struct config *c)
     if (!c->nlinks && c->profile != PROFILE_ISOLATE)
         return bad("no link: give one (--link tap:s0 --addr 198.18.0.2/24, or SHUNT_LINK and SHUNT_ADDR), or "
                    "--profile isolate for a network of its own");
+    settle_shards(&c->set);
     for (unsigned i = 0; i < c->nlinks; i++)
         if (!c->link[i].naddr && !c->link[i].dhcp)
             return bad("%s has no address: give one (--addr 198.18.0.2/24 after the link, or SHUNT_ADDR)",

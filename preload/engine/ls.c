@@ -71,8 +71,23 @@ static void add_links(struct text *t, const struct shard *sh)
                      ifn->mac[3], ifn->mac[4], ifn->mac[5], ifn->mtu);
         for (unsigned k = 0; k < ifn->naddr; k++)
             text_add(t, " addr %s/%u", config_show_addr(&ifn->addr[k].addr, addr), ifn->addr[k].prefix_len);
+        if (i && st->nshard > 1 && netdev_get(i))
+            text_add(t, " queues %u", netdev_get(i)->nqueue);
         add_lease(t, sh, i);
         text_add(t, "\n");
+    }
+}
+
+/* Packets of each of several shards. */
+static void add_shards(struct text *t)
+{
+    const struct stack *st = engine.st;
+
+    for (unsigned i = 0; st->nshard > 1 && i < st->nshard; i++) {
+        const uint64_t *n = st->shard[i].count; /* each is one aligned word: read without the lock */
+
+        text_add(t, "shard %u in %llu out %llu\n", i, (unsigned long long)(n[COUNT_IP_IN] + n[COUNT_IP6_IN]),
+                 (unsigned long long)(n[COUNT_IP_OUT] + n[COUNT_IP6_OUT]));
     }
 }
 
@@ -90,6 +105,7 @@ static void answer_ls(struct text *t)
     text_add(t, "\n");
     add_links(t, sh);
     shard_unlock(sh);
+    add_shards(t);
     census_take(&c);
     text_add(t, "sockets");
     for (unsigned i = 1; i < CENSUS_TCP_STATES; i++)

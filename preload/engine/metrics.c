@@ -103,6 +103,25 @@ static void add_links(struct text *t)
     }
 }
 
+static void add_shards(struct text *t)
+{
+    static const struct {
+        const char *name, *help;
+        enum count v4, v6;
+    } m[] = {{"shunt_shard_receive_packets_total", "IP packets received", COUNT_IP_IN, COUNT_IP6_IN},
+             {"shunt_shard_transmit_packets_total", "IP packets sent", COUNT_IP_OUT, COUNT_IP6_OUT}};
+
+    for (unsigned k = 0; k < sizeof m / sizeof m[0]; k++) {
+        head(t, m[k].name, "counter", m[k].help);
+        for (unsigned i = 0; i < engine.st->nshard; i++) {
+            const uint64_t *n = engine.st->shard[i].count;
+
+            text_add(t, "%s{shard=\"%u\"} %llu\n", m[k].name, i,
+                     (unsigned long long)(n[m[k].v4] + n[m[k].v6]));
+        }
+    }
+}
+
 static void add_sockets(struct text *t)
 {
     struct census c;
@@ -171,6 +190,7 @@ void metrics_text(struct text *t)
     one(t, "shunt_uptime_seconds", "gauge", "Since the stack started",
         (now_ns() - engine.st->boot_ns) / NS_IN_S);
     add_links(t);
+    add_shards(t);
     add_sockets(t);
     add_memory(t);
     add_capture(t);

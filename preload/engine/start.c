@@ -60,6 +60,7 @@ static int make_stack(struct rte_mempool *pool)
 {
     struct stack_config sc = {.set = engine.cfg.set,
                               .isolate = engine.cfg.profile == PROFILE_ISOLATE,
+                              .nshard = (uint32_t)engine.cfg.set.shards,
                               .tick_hz = tick_hz(),
                               .owner_uid = geteuid(),
                               .now_ns = now_ns()};
@@ -409,6 +410,7 @@ static int open_links(struct rte_mempool **pool)
                              .file_mb = (uint32_t)engine.cfg.set.sendfile_cache,
                              .links = engine.cfg.spec,
                              .nlinks = engine.cfg.nlinks,
+                             .nshard = (uint16_t)engine.cfg.set.shards,
                              .debug = log_level >= LOG_LEVEL_DEBUG};
     char why[256] = "the links cannot be opened";
     int rc;
@@ -422,6 +424,10 @@ static int open_links(struct rte_mempool **pool)
     if (rc)
         return failed(rc, "%s", why);
     engine.ndev = dc.nlinks;
+    for (unsigned i = 0; i < engine.ndev; i++)
+        if (engine.dev[i]->nqueue < dc.nshard)
+            log_warn("%s has %u of %u queues: the other shards have no part in it", engine.cfg.link[i].text,
+                     engine.dev[i]->nqueue, dc.nshard);
     return 0;
 }
 

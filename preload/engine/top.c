@@ -19,6 +19,7 @@
 
 #define STACKS     64
 #define LINKS      16
+#define SHARDS     64
 #define LINES_MAX  1000
 #define NAME_BYTES 32
 
@@ -33,6 +34,10 @@ struct look {
     double opens, retrans, drops; /* so far */
     struct link_look link[LINKS];
     unsigned nlinks;
+    struct shard_look {
+        double rx_packets, tx_packets;
+    } shard[SHARDS];
+    unsigned nshards;
 };
 
 static struct {
@@ -74,6 +79,22 @@ static void read_link(struct look *l, const char *line, double v)
         k->tx_bytes = v;
 }
 
+/* shunt_shard_receive_packets_total{shard="0"} 7 */
+static void read_shard(struct look *l, const char *line, double v)
+{
+    const char *id = strstr(line, "{shard=\"");
+    unsigned long i = id ? strtoul(id + 8, NULL, 10) : SHARDS;
+
+    if (i >= SHARDS)
+        return;
+    if (l->nshards <= i)
+        l->nshards = (unsigned)i + 1;
+    if (strncmp(line, "shunt_shard_receive_packets_total{", 34) == 0)
+        l->shard[i].rx_packets = v;
+    else if (strncmp(line, "shunt_shard_transmit_packets_total{", 35) == 0)
+        l->shard[i].tx_packets = v;
+}
+
 static void read_sample(struct look *l, const char *line, double v)
 {
     const struct {
@@ -95,6 +116,8 @@ static void read_sample(struct look *l, const char *line, double v)
             *wanted[i].to += v;
     if (strncmp(line, "shunt_link_", 11) == 0)
         read_link(l, line, v);
+    if (strncmp(line, "shunt_shard_", 12) == 0)
+        read_shard(l, line, v);
 }
 
 static void read_metrics(struct look *l, char *answer)
@@ -191,6 +214,22 @@ static void show_links(const struct look *l, const struct look *b)
     }
 }
 
+/* Where there are several. */
+static void show_shards(const struct look *l, const struct look *b)
+{
+    char text[200], name[32], n[2][16];
+
+    for (unsigned i = 0; l->nshards > 1 && i < l->nshards; i++) {
+        const struct shard_look *now = &l->shard[i], *then = &b->shard[i];
+
+        snprintf(name, sizeof name, "shard %u", i);
+        snprintf(text, sizeof text, "  %-22s %10s %10s %10s", name,
+                 human(rate(now->rx_packets, then->rx_packets), n[0]), "",
+                 human(rate(now->tx_packets, then->tx_packets), n[1]));
+        line(text);
+    }
+}
+
 static void show_stacks(void)
 {
     char text[200], n[3][16];
@@ -211,6 +250,7 @@ static void show_stacks(void)
         if (top.nnow > 1)
             line(top.now[i].name);
         show_links(&top.now[i], before(&top.now[i]));
+        show_shards(&top.now[i], before(&top.now[i]));
     }
 }
 

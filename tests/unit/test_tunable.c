@@ -78,3 +78,16 @@ Test(tunable, memory_triples)
     cr_assert_eq(set("tcp_rmem", "1 2 3"), -ERANGE);
     cr_assert_eq(t.tcp_rmem_default, 87380);
 }
+
+Test(tunable, shards_by_number_or_auto)
+{
+    tunables_default(&t);
+    cr_assert_eq(t.shards, 1);
+    cr_assert_eq(set("shards", "2"), 0);
+    cr_assert_eq(t.shards, 2);
+    cr_assert_eq(set("shards", "auto"), 0);
+    cr_assert_eq(t.shards, 0);
+    cr_assert_eq(set("shards", "many"), -EINVAL);
+    cr_assert_eq(set("shards", "9"), -ERANGE);
+    cr_assert_eq(set("spin_us", "auto"), -EINVAL);
+}
