@@ -8,7 +8,10 @@ core 0, the client to core 1.
   Memory   kernel: loopback. shunt: two stacks joined by a memory link (virtio and vhost, or memif).
   Wire     the client is always the kernel's, at one end of a veth; the server is at the other end, the kernel's or a stack's
            (AF_PACKET or AF_XDP). With a tap the stack's server is on the tap, and the kernel's at the veth's other end.
+
+Where it is asked what a second core brings, both ends share their cores (Place.shared): on two cores there is no other way.
 """
+import contextlib
 import os
 import shlex
 import signal
@@ -42,13 +45,24 @@ class Place:
         self.top, self.build, self.tmp, self.profile = top, build, tmp, profile
         self.cpus = os.cpu_count() or 1
         self.sides = ['kernel', 'shunt']
+        self.cores = None # of both ends; None: one an end
+        self.settings = []
 
     def pinned(self, role):
-        return ['taskset', '-c', '0' if role == 'server' or self.cpus == 1 else '1']
+        return ['taskset', '-c', self.cores or ('0' if role == 'server' or self.cpus == 1 else '1')]
+
+    @contextlib.contextmanager
+    def shared(self, cores, settings):
+        """Within it both ends run on these cores, shunt with these settings."""
+        self.cores, self.settings = cores, settings
+        try:
+            yield
+        finally:
+            self.cores, self.settings = None, []
 
     def shunt_run(self, role, *options):
         return ['env', f'SHUNT_BUILD={self.build}', f'{self.top}/scripts/shunt', 'run', '--name', f'bench-{role}-{os.getpid()}',
-                '--profile', self.profile, *options, '--']
+                '--profile', self.profile, *options, *(w for s in self.settings for w in ('--set', s)), '--']
 
     def prepare(self, side):
         """Before a server of this side starts."""

@@ -11,16 +11,19 @@ from sides import Failed, Server, client
 class Workload:
     """One row of the table. run(place, side, bench) gives a dictionary: 'value' is the figure, the rest is for the JSON."""
 
-    def __init__(self, name, what, run, unit='/s', better='up', needs=(), target=None, wire_target=None, places=('memory', 'wire'), also=()):
+    def __init__(self, name, what, run, unit='/s', better='up', needs=(), target=None, wire_target=None, places=('memory', 'wire'), also=(),
+                 cpus=1):
         self.name, self.what, self.run, self.unit, self.better = name, what, run, unit, better
         self.needs = needs    # programs it takes
-        self.target = target  # of the ratio to the kernel's figure, or of the figure itself: ('ratio', 3) or ('value', 1.5)
+        # Of the ratio to the kernel's figure, or of the figure itself: ('ratio', 3), ('value', 1.5): at most, ('least', 1.8).
+        self.target = target
         self.wire_target = wire_target  # the same where the client is the kernel's
         self.places = places  # where it makes sense
         self.also = also      # further fields of the client's that are shown: (field, what)
+        self.cpus = cpus      # that it takes
 
     def missing(self):
-        return [p for p in self.needs if not program(p)]
+        return [p for p in self.needs if not program(p)] + ['a second core'] * ((os.cpu_count() or 1) < self.cpus)
 
 
 def program(name):
@@ -104,7 +107,7 @@ def redis(test, pipeline, a_second):
     return run
 
 
-def web_site(tmp, at):
+def web_site(tmp, at, workers=1):
     os.makedirs(f'{tmp}/www', exist_ok=True)
     for name, size in (('64', 64), ('1k', 1024), ('100k', 102400)):
         with open(f'{tmp}/www/{name}', 'w') as f:
@@ -112,7 +115,7 @@ def web_site(tmp, at):
     os.chmod(tmp, 0o755)
     user = 'user root;' if os.geteuid() == 0 else ''
     with open(f'{tmp}/nginx.conf', 'w') as f:
-        f.write(f'''worker_processes 1;
+        f.write(f'''worker_processes {workers};
 daemon off;
 pid {tmp}/nginx.pid;
 error_log {tmp}/nginx.log;
@@ -132,8 +135,8 @@ http {{
     return [program('nginx'), '-c', f'{tmp}/nginx.conf', '-e', f'{tmp}/nginx.log']
 
 
-def wrk(place, side, bench, url, header=()):
-    out = client(place, side, bench.seconds + 15, ['wrk', '-t', '1', '-c', '64', '-d', f'{bench.seconds}s', '--latency', *header, url])
+def wrk(place, side, bench, url, header=(), threads=1):
+    out = client(place, side, bench.seconds + 15, ['wrk', '-t', str(threads), '-c', '64', '-d', f'{bench.seconds}s', '--latency', *header, url])
     bad = re.search(r'Non-2xx.*|Socket errors.*', out)
     found = re.search(r'^Requests/sec:\s*([\d.]+)', out, re.M)
     if bad or not found:
@@ -141,11 +144,11 @@ def wrk(place, side, bench, url, header=()):
     return {'value': float(found.group(1))}
 
 
-def nginx(file, header=()):
+def nginx(file, header=(), workers=1):
     def run(place, side, bench):
         at = place.address(side)
-        with Server(place, side, web_site(place.tmp, at)):
-            return wrk(place, side, bench, f'http://{at}:7002/{file}', header)
+        with Server(place, side, web_site(place.tmp, at, workers)):
+            return wrk(place, side, bench, f'http://{at}:7002/{file}', header, workers)
 
     return run
 
@@ -177,18 +180,35 @@ backend web
                 os.kill(int(f.read()), 15)
 
 
-def memcached(place, side, bench):
-    at = place.address(side)
-    server = ['memcached', '-l', at, '-p', '7005', '-t', '1', '-m', '256', '-c', '4096']
-    if os.geteuid() == 0:
-        server += ['-u', 'root']
-    with Server(place, side, server):
-        out = client(place, side, bench.seconds + 20, ['memcaslap', '-s', f'{at}:7005', '-T', '1', '-c', '64', '-X', '100',
-                                                      '-t', f'{bench.seconds}s'])
-    found = re.search(r'TPS: (\d+)', out)
-    if not found:
-        raise Failed('memcaslap printed no figure')
-    return {'value': float(found.group(1))}
+def memcached(threads=1):
+    def run(place, side, bench):
+        at = place.address(side)
+        server = ['memcached', '-l', at, '-p', '7005', '-t', str(threads), '-m', '256', '-c', '4096']
+        if os.geteuid() == 0:
+            server += ['-u', 'root']
+        with Server(place, side, server):
+            out = client(place, side, bench.seconds + 20, ['memcaslap', '-s', f'{at}:7005', '-T', str(threads), '-c', '64',
+                                                          '-X', '100', '-t', f'{bench.seconds}s'])
+        found = re.search(r'TPS: (\d+)', out)
+        if not found:
+            raise Failed('memcaslap printed no figure')
+        return {'value': float(found.group(1))}
+
+    return run
+
+
+def second_core(workload):
+    """What a second core brings: a thread of the server's and one of the client's share a core, then two and two share two.
+    On shunt two shards, and nobody spins: who did would keep the other end off their core."""
+
+    def run(place, side, bench):
+        with place.shared('0', ['spin_us=0']):
+            one = workload(1)(place, side, bench)['value']
+        with place.shared('0,1', ['spin_us=0', 'shards=2']):
+            two = workload(2)(place, side, bench)['value']
+        return {'value': two / one, 'one_core': one, 'two_cores': two}
+
+    return run
 
 
 def iperf3(place, side, bench):
@@ -201,6 +221,8 @@ def iperf3(place, side, bench):
 P99 = (('p99_us', 'p99'), ('p999_us', 'p99.9'))
 us = dict(unit='µs', better='down')
 gbit = dict(unit='Gbit/s')
+CORES = dict(unit='times', target=('least', 1.8), places=('memory',), cpus=2,
+             also=(('one_core', 'a second on one core'), ('two_cores', 'a second on two cores')))
 NGINX, REDIS = ('nginx', 'wrk'), ('redis-server', 'redis-benchmark')
 
 ALL = [
@@ -238,12 +260,16 @@ ALL = [
     Workload('nginx-close', 'nginx 64 B, a connection a request', nginx('64', ('-H', 'Connection: close')), needs=NGINX,
              target=('ratio', 5)),
     Workload('haproxy', 'haproxy and nginx behind it, 64 B', haproxy, needs=NGINX + ('haproxy',)),
-    Workload('memcached', 'memcached, memcaslap, 64 connections', memcached, needs=('memcached', 'memcaslap')),
+    Workload('memcached', 'memcached, memcaslap, 64 connections', memcached(), needs=('memcached', 'memcaslap')),
+    Workload('cores-memcached', 'memcached, 2 cores against 1, ends share them', second_core(memcached), **CORES,
+             needs=('memcached', 'memcaslap')),
+    Workload('cores-nginx', 'nginx 64 B, 2 cores against 1, ends share them', second_core(lambda n: nginx('64', workers=n)), **CORES,
+             needs=NGINX),
     Workload('iperf3', 'iperf3, one stream', iperf3, **gbit, needs=('iperf3',), wire_target=('ratio', 1)),
 ]
 BY_NAME = {w.name: w for w in ALL}
 # What is shown when no workload is named: the table of the README.
-TABLE = ['rr', 'redis', 'redis-16', 'nginx', 'nginx-100k', 'nginx-close', 'memcached', 'iperf3', 'crr', 'stream', 'sendfile',
-         'sendfile-100m']
+TABLE = ['rr', 'redis', 'redis-16', 'nginx', 'nginx-100k', 'nginx-close', 'memcached', 'cores-memcached', 'cores-nginx', 'iperf3', 'crr',
+         'stream', 'sendfile', 'sendfile-100m']
 QUICK = ['rr', 'redis', 'nginx', 'nginx-100k', 'nginx-close', 'iperf3', 'crr', 'stream', 'sendfile', 'sendfile-100m']
 WIRE = ['rr', 'redis', 'nginx', 'crr', 'iperf3']
