@@ -166,7 +166,7 @@ struct dgram_tx {
     int ttl, tos;               /* -1: the socket's */
     int dontfrag;               /* IPV6_DONTFRAG; -1: the socket's */
     uint32_t stamps;            /* SOF_TIMESTAMPING_TX_* */
-    uint32_t mark;              /* SO_MARK; kept, nothing routes by it */
+    uint32_t mark;              /* SO_MARK of this message: nothing routes by it, but by the socket's */
     uint32_t label_be;          /* of the flow */
     uint16_t gso;               /* UDP_SEGMENT; 0: none */
     uint16_t gso_set;           /* the message asked for it */

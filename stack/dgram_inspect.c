@@ -13,8 +13,6 @@
 #include "tcp_cb.h"
 #include "udp_cb.h"
 
-#define SLAB_PIECE 1024 /* places looked at a piece */
-
 bool inspect_asked(const struct stack *st, const struct inspect_query *q, struct inspect_view *v)
 {
     unsigned zone = ipaddr_zone(&v->raddr) ? ipaddr_zone(&v->raddr) : ipaddr_zone(&v->laddr);
@@ -166,7 +164,8 @@ unsigned dgram_inspect(const struct shard *sh, struct inspect_at *at, const stru
                        struct inspect_view *v, const struct pcb **pcb, unsigned max, bool *more)
 {
     const struct slab *s = slab_of(sh, at->table);
-    uint32_t end = s->fresh - at->bucket > SLAB_PIECE ? at->bucket + SLAB_PIECE : s->fresh;
+    uint32_t looks = inspect_looks(q);
+    uint32_t end = s->fresh - at->bucket > looks ? at->bucket + looks : s->fresh;
     unsigned n = 0;
 
     for (; at->bucket < end && n < max; at->bucket++) {

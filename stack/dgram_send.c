@@ -137,7 +137,7 @@ int dgram_flow(struct shard *sh, struct dgram *d, const struct ipaddr *dst, cons
         (fl->caps & FLOW_WITH_EXT)) {
         if (own && ipaddr_is_v4(from) && !ipaddr_is_v4(dst)) /* ip6_dst_lookup_tail */
             return -EAFNOSUPPORT;
-        memset(fl, 0, sizeof *fl);
+        *fl = (struct flow){.mark = fl->mark};
         fl->dst = *dst;
         fl->src = usable_source(sh, d, from, dst);
         fl->proto = d->pcb.proto;

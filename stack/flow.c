@@ -9,6 +9,7 @@
 #include "ip6_addr.h"
 #include "neigh.h"
 #include "route.h"
+#include "rule.h"
 #include "wire_ip6.h"
 
 #define IP4_MAX_BYTES 65535 /* of a whole packet */
@@ -47,12 +48,15 @@ static int choose_if(const struct shard *sh, const struct flow *fl, bool bcast,
     bool group = ipaddr_is_multicast(&fl->dst);
     unsigned zone = ipaddr_zone(&fl->dst);
     const struct route *r;
+    int err;
 
     *next_hop = &fl->dst;
     *by = NULL;
     if (group && zone)
         return zone <= st->nif && (!fl->bound_if || fl->bound_if == zone - 1) ? (int)zone - 1 : -ENODEV;
-    r = route_lookup(st, &fl->dst, fl->bound_if);
+    r = rule_route(st, fl, &err);
+    if (!r && err != -ENETUNREACH)
+        return err;
     if (r) {
         if (r->kind)
             return route_error(r);
@@ -70,12 +74,13 @@ static int choose_if(const struct shard *sh, const struct flow *fl, bool bcast,
                                                                       : -ENETUNREACH;
 }
 
-/* RTAX_MTU of r, 0: not said. */
-static uint32_t route_mtu(const struct stack *st, const struct route *r)
+/* What the header and the MTU have of the route; NULL: there is none. */
+static void take_metrics(const struct stack *st, const struct route *r, struct flow *fl)
 {
-    const struct route_extra *e = route_extra(st, r);
+    const struct route_extra *e = r ? route_extra(st, r) : NULL;
 
-    return e ? e->metric[RTAX_MTU] : 0;
+    fl->mtu = e ? e->metric[RTAX_MTU] : 0;
+    fl->hops = e ? (uint8_t)e->metric[RTAX_HOPLIMIT] : 0;
 }
 
 /* by: the route taken, which may suggest a source; NULL: none. */
@@ -147,8 +152,17 @@ static int resolve_remote(struct shard *sh, struct flow *fl)
     }
     fl->ifindex = (uint8_t)ifindex;
     fl->neigh = neigh_get(sh, (unsigned)ifindex, next_hop);
-    fl->mtu = by ? route_mtu(sh->st, by) : 0;
+    take_metrics(sh->st, by, fl);
     return 0;
+}
+
+/* The way of a connection of IPv4 is looked for again once its source is known, which rules may ask for
+ * (ip_route_connect). */
+static int resolve_again(struct shard *sh, struct flow *fl)
+{
+    bool again = fl->proto == IPPROTO_TCP && ipaddr_is_v4(&fl->dst) && !(fl->allow_bcast & FLOW_ONE_LOOK);
+
+    return again ? resolve_remote(sh, fl) : 0;
 }
 
 /* A destination that means nothing without its link, and doesn't say which: the bound one's, the source's,
@@ -192,7 +206,7 @@ static void take_mtu(struct shard *sh, struct flow *fl)
     fl->mtu = RTE_MIN(fl->mtu, most);
     if (pmtu && pmtu < fl->mtu)
         fl->mtu = pmtu;
-    fl->tso_max = ifn->caps & NETDEV_TSO ? ifn->tso_max : 0;
+    fl->tso_max = ifn->caps & NETDEV_TSO ? (uint16_t)RTE_MIN(ifn->tso_max, (uint32_t)UINT16_MAX) : 0;
     fl->caps = (uint8_t)ifn->caps;
     if (ipaddr_is_multicast(&fl->dst) || ip_is_broadcast(sh->st, &fl->dst))
         fl->caps |= FLOW_GROUP;
@@ -201,19 +215,27 @@ static void take_mtu(struct shard *sh, struct flow *fl)
 int flow_resolve(struct shard *sh, struct flow *fl)
 {
     struct stack *st = sh->st;
+    bool any;
     int err;
 
     if (__builtin_expect(fl->gen == st->routes->gen, 1))
         return 0;
     fl->gen = 0;
     fl->mtu = 0;
+    fl->hops = 0;
+    any = ipaddr_is_any(&fl->src);
     if (ipaddr_is_any(&fl->dst))
-        fl->dst = ipaddr_is_any(&fl->src) ? ipaddr_v4(htonl(INADDR_LOOPBACK)) : fl->src;
+        fl->dst = any ? ipaddr_v4(htonl(INADDR_LOOPBACK)) : fl->src;
     err = check_families(fl);
     if (!err)
         err = complete_zone(st, fl);
-    if (!err && !resolve_by_source(sh, fl))
-        err = ip_is_local(st, &fl->dst) ? resolve_local(sh, fl) : resolve_remote(sh, fl);
+    if (!err && !resolve_by_source(sh, fl)) {
+        bool local = ip_is_local(st, &fl->dst);
+
+        err = local ? resolve_local(sh, fl) : resolve_remote(sh, fl);
+        if (!err && !local && any && st->routes->rules->custom)
+            err = resolve_again(sh, fl);
+    }
     if (err) {
         if (err == -ENETUNREACH)
             sh->count[ipaddr_is_v4(&fl->dst) ? COUNT_IP_NOROUTE : COUNT_IP6_NOROUTE]++;
@@ -224,6 +246,20 @@ int flow_resolve(struct shard *sh, struct flow *fl)
     take_mtu(sh, fl);
     fl->gen = st->routes->gen; /* last: neigh_get may have moved it */
     return 0;
+}
+
+uint32_t flow_metric(const struct shard *sh, const struct flow *fl, unsigned which)
+{
+    const struct route_extra *e = NULL;
+    const struct route *r;
+    int err;
+
+    if (!sh->st->routes->nextra || fl->ifindex == IFNET_LOOPBACK)
+        return 0;
+    r = rule_route(sh->st, fl, &err);
+    if (r && !r->kind)
+        e = route_extra(sh->st, route_of_group(sh->st, r, &fl->dst));
+    return e ? e->metric[which] : 0;
 }
 
 void ip_confirm(struct shard *sh, const struct flow *fl)

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "route.h"
+#include "rule.h"
 #include "wire_ip6.h"
 
 /* Who lists interfaces or addresses piece by piece sees by this that they are not the same any more. */
@@ -213,5 +214,5 @@ bool ip_covers(const struct stack *st, const struct ipaddr *a)
     /* "Any" as a destination means this host over loopback: the kernel's. */
     if (ipaddr_is_any(a) || ipaddr_is_loopback(a))
         return false;
-    return ip_is_local(st, a) || route_lookup(st, a, 0) != NULL;
+    return ip_is_local(st, a) || rule_any(st, a) != NULL;
 }

@@ -31,7 +31,8 @@ enum inspect_table {
 };
 #define INSPECT_TCP (1u << INSPECT_LISTEN | 1u << INSPECT_HALF | 1u << INSPECT_CONN | 1u << INSPECT_TIMEWAIT)
 
-#define INSPECT_PIECE 32 /* views a piece, at most */
+#define INSPECT_PIECE 32   /* views a piece, at most */
+#define INSPECT_LOOKS 1024 /* places looked at a piece, fewer with a long filter: inspect_looks */
 
 /* Where a walk goes on. All zero: at the start. */
 struct inspect_at {
@@ -134,6 +135,11 @@ bool tcp_inspect_find(const struct shard *sh, const struct inspect_query *q, con
                       const struct endpoint *remote, struct inspect_view *v, const struct pcb **pcb);
 void tcp_inspect_destroy(struct shard *sh, const struct inspect_view *v);
 int dgram_inspect_destroy(struct shard *sh, const struct inspect_view *v);
+/* Places to look at a piece, so that one takes some tens of microseconds, whatever the filter. */
+static inline uint32_t inspect_looks(const struct inspect_query *q)
+{
+    return INSPECT_LOOKS / (1 + (q->code ? q->code_len / 128 : 0));
+}
 /* The names of p into v, and whether q wants it by them. */
 bool inspect_names(const struct stack *st, const struct inspect_query *q, const struct pcb *p,
                    struct inspect_view *v);

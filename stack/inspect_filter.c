@@ -72,50 +72,50 @@ static int op_len(const uint8_t *p, int len)
     return len < need ? -1 : need;
 }
 
-/* Does an operation begin at byte `to`? */
-static bool is_op(const uint8_t *code, int len, int to)
+/* Where operations begin, a bit for each four bytes. */
+struct starts {
+    uint64_t bits[INSPECT_FILTER_MAX / 4 / 64];
+};
+
+/* One operation, as far as it can be judged by itself. */
+static int audit_op(const uint8_t *p, int left, bool admin)
 {
-    int at = 0;
+    struct inet_diag_bc_op op;
+    int need;
 
-    while (at < to && at + OP_LEN <= len) {
-        struct inet_diag_bc_op op = op_at(code + at);
-
-        if (op.yes < 4 || op.yes & 3)
-            return false;
-        at += op.yes;
-    }
-    return at == to;
+    if (left < OP_LEN)
+        return -EINVAL;
+    op = op_at(p);
+    if (op.code == INET_DIAG_BC_MARK_COND && !admin)
+        return -EPERM;
+    need = op_len(p, left);
+    if (need < 0)
+        return -EINVAL;
+    if (op.code != INET_DIAG_BC_NOP && (op.no < need || op.no > left + 4 || op.no & 3))
+        return -EINVAL;
+    /* The audit goes by yes, and has to end at the end. */
+    return op.yes < need || op.yes > left || op.yes & 3 ? -EINVAL : 0;
 }
 
 int inspect_filter_audit(const uint8_t *code, uint32_t total, bool admin)
 {
-    int len = (int)total;
+    struct starts s = {0};
+    int len = (int)total, err;
 
     if (total < (uint32_t)OP_LEN || total > INSPECT_FILTER_MAX)
         return -EINVAL;
-    for (int at = 0; at < len;) {
-        int left = len - at, need;
-        struct inet_diag_bc_op op;
+    for (int at = 0; at < len; at += op_at(code + at).yes) {
+        err = audit_op(code + at, len - at, admin);
+        if (err)
+            return err;
+        s.bits[at / 256] |= 1ull << (at / 4 % 64);
+    }
+    for (int at = 0; at < len; at += op_at(code + at).yes) {
+        struct inet_diag_bc_op op = op_at(code + at);
+        int to = at + op.no;
 
-        if (left < OP_LEN)
-            return -EINVAL;
-        op = op_at(code + at);
-        if (op.code == INET_DIAG_BC_MARK_COND && !admin)
-            return -EPERM;
-        need = op_len(code + at, left);
-        if (need < 0)
-            return -EINVAL;
-        if (op.code != INET_DIAG_BC_NOP) {
-            if (op.no < need || op.no > left + 4 || op.no & 3)
-                return -EINVAL;
-            if (op.no < left && !is_op(code, len, at + op.no))
-                return -EINVAL;
-        }
-        if (op.yes < need || op.yes > left + 4 || op.yes & 3)
-            return -EINVAL;
-        if (op.yes > left)
-            return -EINVAL; /* the audit goes by yes, and has to end at the end */
-        at += op.yes;
+        if (op.code != INET_DIAG_BC_NOP && to < len && !(s.bits[to / 256] >> (to / 4 % 64) & 1))
+            return -EINVAL; /* into the middle of an operation */
     }
     return 0;
 }

@@ -8,7 +8,7 @@
 
 struct inspect_view;
 
-#define INSPECT_FILTER_MAX 65536 /* bytes */
+#define INSPECT_FILTER_MAX 8192 /* bytes: longer ones fit in no request for a dump (NL_DUMP_ASK) */
 
 /* May code be run? 0, -EINVAL, or -EPERM: it asks for marks and admin is false. */
 int inspect_filter_audit(const uint8_t *code, uint32_t len, bool admin);

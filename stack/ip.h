@@ -34,13 +34,16 @@ struct flow {
     uint8_t caps;        /* the interface's; FLOW_GROUP */
     uint32_t gen;        /* 0: not resolved yet */
     uint32_t mtu;        /* path MTU in bytes (interface MTU, or learnt by ICMP) */
-    uint32_t tso_max;    /* the interface's, 0: none */
+    uint16_t tso_max;    /* the interface's, 0: none */
+    uint8_t mark;        /* SO_MARK's class (rule.h) */
+    uint8_t hops;        /* the route's hop limit, where ttl is 0; 0: none */
     uint32_t label_be;   /* IPv6 flow label, FLOW_LABEL_SET with it; 0: as auto_flowlabels says */
     void *neigh;         /* neighbour entry, owned by the neighbour table */
 };
 
 #define FLOW_NO_LOOP  2u    /* of allow_bcast: IP_MULTICAST_LOOP is off */
 #define FLOW_TTL_0    4u    /* of allow_bcast: to a group with TTL 0 */
+#define FLOW_ONE_LOOK 8u    /* of allow_bcast: rules are not asked again once the source is known */
 #define FLOW_GROUP    0x80u /* of caps: dst is a group or a broadcast */
 #define FLOW_WITH_EXT 0x40u /* of caps: with what shard.exts says (ip_ext.h) */
 

@@ -280,7 +280,7 @@ static bool push_header(struct shard *sh, const struct flow *fl, struct rte_mbuf
      * later, into atomic datagrams too. */
     ip->id_be = may_fragment ? frag_ident_be(sh, src_be, dst_be, fl->proto) : 0;
     ip->off_be = may_fragment ? 0 : htons(IP4_DF);
-    ip->ttl = fl->ttl ? fl->ttl : (uint8_t)sh->st->set.ip_default_ttl;
+    ip->ttl = fl->ttl ? fl->ttl : fl->hops ? fl->hops : (uint8_t)sh->st->set.ip_default_ttl;
     ip->proto = fl->proto;
     ip->cksum = 0;
     ip->src_be = src_be;

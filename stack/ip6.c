@@ -258,7 +258,10 @@ static bool push_header(struct shard *sh, const struct flow *fl, struct rte_mbuf
     ip->vcf_be = htonl(6u << 28 | (uint32_t)fl->tos << 20) | label_be;
     ip->plen_be = htons((uint16_t)plen);
     ip->next = fl->proto;
-    ip->hops = fl->ttl ? fl->ttl : ifn->hop_limit ? ifn->hop_limit : (uint8_t)sh->st->set.hop_limit;
+    ip->hops = fl->ttl          ? fl->ttl
+               : fl->hops       ? fl->hops
+               : ifn->hop_limit ? ifn->hop_limit
+                                : (uint8_t)sh->st->set.hop_limit;
     memcpy(ip->src, src.b, 16);
     memcpy(ip->dst, dst.b, 16);
     m->l2_len = ETH_HDR_LEN;

@@ -2,9 +2,11 @@
 #include "route.h"
 
 #include <errno.h>
+#include <linux/rtnetlink.h>
 
 #include "hash.h"
 #include "notes.h"
+#include "rule.h"
 #include "wire_ip6.h"
 
 #define PMTU_EXPIRES_MS     (600 * 1000) /* RFC 1191 section 6.3; Linux: mtu_expires */
@@ -24,7 +26,9 @@ int route_table_init(struct stack *st)
     t->bucket = seg_alloc(st->seg, sizeof t->bucket[0] * ROUTE_MAX, 4096);
     if (!t->bucket || slab_init_packed(&t->extras, st->seg, sizeof(struct route_extra), ROUTE_MAX))
         return -ENOMEM;
-    return slab_init_packed(&t->routes, st->seg, sizeof(struct route), ROUTE_MAX);
+    if (slab_init_packed(&t->routes, st->seg, sizeof(struct route), ROUTE_MAX))
+        return -ENOMEM;
+    return rule_table_init(st);
 }
 
 void route_flush_flows(struct stack *st)
@@ -47,9 +51,11 @@ static struct ipaddr masked(const struct ipaddr *a, unsigned plen)
     return m;
 }
 
-static uint32_t *bucket_of(const struct stack *st, const struct ipaddr *net, unsigned plen)
+static uint32_t *bucket_of(const struct stack *st, uint32_t table, const struct ipaddr *net, unsigned plen)
 {
-    return &st->routes->bucket[hash_addr(st->secret, net, plen) % ROUTE_MAX];
+    uint32_t n = plen ^ table << 8;
+
+    return &st->routes->bucket[hash_addr(st->secret, net, n) % ROUTE_MAX];
 }
 
 static struct route *route_at(const struct route_table *t, uint32_t i)
@@ -80,34 +86,40 @@ static void count_length(struct route_table *t, const struct route *r, int by)
 
 static bool route_same(const struct route *r, const struct route *x)
 {
-    return r->plen == x->plen && r->ifindex == x->ifindex && r->kind == x->kind &&
+    return r->table == x->table && r->plen == x->plen && r->ifindex == x->ifindex && r->kind == x->kind &&
            ipaddr_eq(&r->net, &x->net) && ipaddr_eq(&r->via, &x->via);
 }
 
-static bool same_prefix(const struct route *r, const struct ipaddr *net, unsigned plen)
+static bool same_prefix(const struct route *r, uint32_t table, const struct ipaddr *net, unsigned plen)
 {
-    return r->plen == plen && ipaddr_eq(&r->net, net);
+    return r->plen == plen && r->table == table && ipaddr_eq(&r->net, net);
 }
 
-/* The gateway must be a neighbour, as rtnetlink has it. */
-int route_check_gateway(const struct stack *st, const struct ipaddr *net, const struct ipaddr *via,
-                        unsigned ifindex)
+static bool is_direct(const struct route *r)
 {
-    const struct route *r = route_lookup(st, via, ifindex);
+    return r && ipaddr_is_any(&r->via) && !r->kind;
+}
 
-    if (ipaddr_is_v4(via) != ipaddr_is_v4(net))
+/* The gateway must be a neighbour, as rtnetlink has it (fib_check_nh_v4_gw). */
+int route_check_gateway(const struct stack *st, const struct route *r)
+{
+    if (ipaddr_is_v4(&r->via) != ipaddr_is_v4(&r->net))
         return -EINVAL;
-    return !r || !ipaddr_is_any(&r->via) || r->kind ? -ENETUNREACH : 0;
+    return is_direct(route_lookup_in(st, r->table ? r->table : RT_TABLE_MAIN, &r->via, r->ifindex)) ||
+                   is_direct(route_lookup(st, &r->via, r->ifindex))
+               ? 0
+               : -ENETUNREACH;
 }
 
 /* Where x belongs in its bucket: by metric, and behind its equals or before them. */
 static uint32_t *place_of(const struct stack *st, const struct route *x, bool first)
 {
-    uint32_t *at = bucket_of(st, &x->net, x->plen);
+    uint32_t *at = bucket_of(st, x->table, &x->net, x->plen);
     struct route *r;
 
     for (; (r = route_at(st->routes, *at)); at = &r->next)
-        if (same_prefix(r, &x->net, x->plen) && (r->metric > x->metric || (first && r->metric == x->metric)))
+        if (same_prefix(r, x->table, &x->net, x->plen) &&
+            (r->metric > x->metric || (first && r->metric == x->metric)))
             break;
     return at;
 }
@@ -120,18 +132,21 @@ static uint32_t keep_extra(struct route_table *t, const struct route_extra *e)
         return 0;
     *to = *e;
     to->used = 1;
+    t->nextra++;
     return slab_index(&t->extras, to) + 1;
 }
 
 static int add(struct stack *st, const struct route *x, const struct route_extra *e, bool first)
 {
     struct route_table *t = st->routes;
-    uint32_t *at = bucket_of(st, &x->net, x->plen);
+    uint32_t *at = bucket_of(st, x->table, &x->net, x->plen);
     struct route *r;
 
     for (; (r = route_at(t, *at)); at = &r->next)
         if (route_same(r, x) && r->metric == x->metric && r->group == x->group)
             return -EEXIST;
+    if (rule_table_make(st, ipaddr_is_v4(&x->net), x->table))
+        return -ENOBUFS;
     r = slab_alloc(&t->routes);
     if (!r)
         return -ENOBUFS;
@@ -155,8 +170,11 @@ static int describe(const struct ipaddr *net, uint8_t prefix_len, const struct i
 
     if (prefix_len > (ipaddr_is_v4(net) ? 32 : 128))
         return -EINVAL;
-    *x = (struct route){
-        .net = masked(net, plen), .plen = (uint8_t)plen, .ifindex = (uint8_t)ifindex, .proto = ROUTE_BY_USER};
+    *x = (struct route){.net = masked(net, plen),
+                        .plen = (uint8_t)plen,
+                        .ifindex = (uint8_t)ifindex,
+                        .proto = ROUTE_BY_USER,
+                        .table = RT_TABLE_MAIN};
     x->via = via ? *via : IPADDR_ANY;
     return 0;
 }
@@ -178,7 +196,7 @@ int route_add_by(struct stack *st, const struct ipaddr *net, uint8_t prefix_len,
     if (!err && ifindex >= st->nif)
         err = -ENODEV;
     if (!err && !ipaddr_is_any(&x.via))
-        err = route_check_gateway(st, net, &x.via, ifindex);
+        err = route_check_gateway(st, &x);
     if (err)
         return err;
     x.proto = (uint8_t)proto;
@@ -199,11 +217,13 @@ int route_insert(struct stack *st, const struct route *x, const struct route_ext
 
     if (x->ifindex >= st->nif)
         return -ENODEV;
+    if (!y.table)
+        y.table = RT_TABLE_MAIN;
     y.net = masked(&x->net, x->plen);
     if (ipaddr_is_v4(&x->net) && !ipaddr_eq(&y.net, &x->net)) /* fib_valid_key_len */
         return -EINVAL;
     if (!ipaddr_is_any(&y.via) && !y.onlink)
-        err = route_check_gateway(st, &y.net, &y.via, y.ifindex);
+        err = route_check_gateway(st, &y);
     if (!err && y.group > st->routes->groups)
         st->routes->groups = y.group;
     return err ? err : add(st, &y, e, first);
@@ -249,6 +269,7 @@ static void take_out(struct stack *st, uint32_t *at, struct route *r)
     r->proto = 0;
     if (e) {
         e->used = 0;
+        t->nextra--;
         slab_free(&t->extras, e);
     }
     slab_free(&t->routes, r);
@@ -265,7 +286,7 @@ int route_del(struct stack *st, const struct ipaddr *net, uint8_t prefix_len, co
 
     if (err)
         return err;
-    for (at = bucket_of(st, &x.net, x.plen); (r = route_at(t, *at)); at = &r->next) {
+    for (at = bucket_of(st, x.table, &x.net, x.plen); (r = route_at(t, *at)); at = &r->next) {
         if (!route_same(r, &x))
             continue;
         take_out(st, at, r);
@@ -276,7 +297,7 @@ int route_del(struct stack *st, const struct ipaddr *net, uint8_t prefix_len, co
 
 void route_remove(struct stack *st, const struct route *gone)
 {
-    uint32_t *at = bucket_of(st, &gone->net, gone->plen);
+    uint32_t *at = bucket_of(st, gone->table, &gone->net, gone->plen);
     struct route *r;
 
     for (; (r = route_at(st->routes, *at)); at = &r->next)
@@ -286,13 +307,13 @@ void route_remove(struct stack *st, const struct route *gone)
         }
 }
 
-const struct route *route_exact(const struct stack *st, const struct ipaddr *net, unsigned plen,
-                                const struct route *r)
+const struct route *route_exact(const struct stack *st, uint32_t table, const struct ipaddr *net,
+                                unsigned plen, const struct route *r)
 {
     struct ipaddr key = masked(net, plen);
 
-    r = route_at(st->routes, r ? r->next : *bucket_of(st, &key, plen));
-    while (r && !same_prefix(r, &key, plen))
+    r = route_at(st->routes, r ? r->next : *bucket_of(st, table, &key, plen));
+    while (r && !same_prefix(r, table, &key, plen))
         r = route_at(st->routes, r->next);
     return r;
 }
@@ -322,13 +343,13 @@ const struct route *route_of_group(const struct stack *st, const struct route *r
 
     if (!r->group)
         return r;
-    for (const struct route *x = r; x; x = route_exact(st, &r->net, r->plen, x))
+    for (const struct route *x = r; x; x = route_like(st, r, x))
         if (x->group == r->group && st->ifn[x->ifindex].up)
             sum += x->weight + 1u;
     if (!sum)
         return r;
     at = (uint32_t)(hash_addr(st->secret, dst, 2) % sum);
-    for (const struct route *x = r; x; x = route_exact(st, &r->net, r->plen, x)) {
+    for (const struct route *x = r; x; x = route_like(st, r, x)) {
         if (x->group != r->group || !st->ifn[x->ifindex].up)
             continue;
         if (at <= x->weight)
@@ -338,7 +359,8 @@ const struct route *route_of_group(const struct stack *st, const struct route *r
     return r;
 }
 
-const struct route *route_lookup(const struct stack *st, const struct ipaddr *dst, unsigned bound_if)
+const struct route *route_lookup_in(const struct stack *st, uint32_t table, const struct ipaddr *dst,
+                                    unsigned bound_if)
 {
     const struct route_table *t = st->routes;
 
@@ -346,14 +368,20 @@ const struct route *route_lookup(const struct stack *st, const struct ipaddr *ds
     for (const uint8_t *plen = t->lengths[ipaddr_is_v4(dst) ? 0 : 1]; *plen != NO_MORE; plen++) {
         struct ipaddr net = masked(dst, *plen);
 
-        for (const struct route *r = route_at(t, *bucket_of(st, &net, *plen)); r; r = route_at(t, r->next)) {
-            if (r->plen != *plen || !ipaddr_eq(&r->net, &net))
+        for (const struct route *r = route_at(t, *bucket_of(st, table, &net, *plen)); r;
+             r = route_at(t, r->next)) {
+            if (!same_prefix(r, table, &net, *plen))
                 continue;
             if (r->kind || ((!bound_if || r->ifindex == bound_if) && st->ifn[r->ifindex].up))
                 return r;
         }
     }
     return NULL;
+}
+
+const struct route *route_lookup(const struct stack *st, const struct ipaddr *dst, unsigned bound_if)
+{
+    return route_lookup_in(st, RT_TABLE_MAIN, dst, bound_if);
 }
 
 static struct pmtu *pmtu_slot(const struct stack *st, const struct ipaddr *dst)
@@ -383,7 +411,7 @@ const struct ipaddr *route_redirect(const struct shard *sh, const struct ipaddr 
 bool route_redirect_learn(struct shard *sh, const struct ipaddr *dst, const struct ipaddr *via,
                           const struct ipaddr *from, unsigned ifindex)
 {
-    const struct route *r = route_lookup(sh->st, dst, 0), *on_link;
+    const struct route *r = rule_any(sh->st, dst), *on_link;
     struct redirect *x = redirect_slot(sh->st, dst);
     const struct ipaddr *now_is;
 
@@ -417,7 +445,7 @@ static uint32_t plateau_below(uint32_t mtu)
 
 void ip_learn_mtu(struct shard *sh, const struct ipaddr *dst, uint32_t mtu)
 {
-    const struct route *r = route_lookup(sh->st, dst, 0);
+    const struct route *r = rule_any(sh->st, dst);
     struct pmtu *p = pmtu_slot(sh->st, dst);
     uint32_t now_is = route_pmtu(sh, dst), least = ipaddr_is_v4(dst) ? PMTU_MIN : IP6_MIN_MTU;
 
@@ -440,14 +468,16 @@ void route_mend(struct stack *st)
 {
     struct route_table *t = st->routes;
 
-    t->n = 0;
+    t->n = t->nextra = 0;
     memset(t->count, 0, sizeof t->count);
     for (uint32_t i = 0; i < ROUTE_MAX; i++)
         for (const struct route *r = route_at(t, t->bucket[i]); r; r = route_at(t, r->next)) {
             t->count[ipaddr_is_v4(&r->net) ? 0 : 1][r->plen]++;
             t->n++;
+            t->nextra += r->extra != 0;
         }
     list_lengths(t, 0);
     list_lengths(t, 1);
+    rule_mend(st);
     route_flush_flows(st);
 }

@@ -1,5 +1,5 @@
-/* route.h: the routing table and what was learnt about paths. One table for both families: an IPv4 prefix is
- * held in mapped form.
+/* route.h: the routes and what was learnt about paths. All tables of routes (rule.h says which is asked) and
+ * both families lie in one hash: an IPv4 prefix is held in mapped form.
  *
  * Theory of operation. Routes are found by a hash of network and prefix length, tried for each length that
  * there is, longest first: a handful of probes however many routes there are, nothing but numbers in memory,
@@ -32,6 +32,7 @@ struct route {
     uint8_t onlink;  /* RTNH_F_ONLINK: the gateway was believed to be a neighbour */
     uint8_t weight;  /* of a route of several next hops: its share, less 1 */
     uint32_t metric; /* of equal prefixes the lowest is taken (RTA_PRIORITY) */
+    uint32_t table;  /* RT_TABLE_* or another number; 0 given to route_insert: RT_TABLE_MAIN */
     uint32_t group;  /* one route of several next hops: a number of its own; 0: a route by itself */
     uint32_t extra;  /* struct route_extra: index + 1; 0: none */
     uint32_t next;   /* in its bucket: index + 1 */
@@ -68,10 +69,14 @@ struct redirect {
     uint8_t ifindex;
 };
 
+struct rule_table;
+
 struct route_table {
-    uint32_t gen; /* never 0 */
+    struct rule_table *rules; /* rule.h */
+    uint32_t gen;             /* never 0 */
     uint32_t n;
     uint32_t groups; /* the last number given out */
+    uint32_t nextra; /* routes that have a struct route_extra */
     struct slab routes, extras;
     uint32_t *bucket;        /* [ROUTE_MAX] by network and length: index + 1 of the first, 0: none */
     uint32_t count[2][129];  /* routes by family (IPv4 first) and length of the 128-bit form */
@@ -84,8 +89,10 @@ struct route_table {
 int route_table_init(struct stack *st);
 /* Makes all cached flows resolve again. */
 void route_flush_flows(struct stack *st);
-/* The route to dst, through interface bound_if when that is not 0: that of the longest prefix, of equal ones
- * the first added. NULL: none. */
+/* The route to dst in one table, through interface bound_if when that is not 0: that of the longest prefix,
+ * of equal ones the first added. NULL: none. route_lookup: in table main. */
+const struct route *route_lookup_in(const struct stack *st, uint32_t table, const struct ipaddr *dst,
+                                    unsigned bound_if);
 const struct route *route_lookup(const struct stack *st, const struct ipaddr *dst, unsigned bound_if);
 /* route_add, by another than the user. */
 int route_add_by(struct stack *st, const struct ipaddr *net, uint8_t prefix_len, const struct ipaddr *via,
@@ -95,26 +102,36 @@ const struct route *route_of_group(const struct stack *st, const struct route *r
 /* NULL: r has none. */
 const struct route_extra *route_extra(const struct stack *st, const struct route *r);
 
+/* A metric (RTAX_*; RTAX_CC_ALGO: tcp_cc_table's index and 1) of the route that fl goes by; 0: none, or it
+ * goes to this host. flow.c's. */
+uint32_t flow_metric(const struct shard *sh, const struct flow *fl, unsigned which);
+
 /* ---- for rtnetlink ---- */
 
-/* Is via, on interface ifindex, a neighbour? 0, -ENETUNREACH, -EINVAL (another family than net's). */
-int route_check_gateway(const struct stack *st, const struct ipaddr *net, const struct ipaddr *via,
-                        unsigned ifindex);
+/* Is r's gateway, on its interface, a neighbour, by r's own table or by main? 0, -ENETUNREACH, -EINVAL
+ * (another family than the network's). */
+int route_check_gateway(const struct stack *st, const struct route *r);
 /* Adds x, with *e (NULL: nothing special), before its equals when first is true. Bits behind the prefix: of
  * IPv4 -EINVAL, of IPv6 taken for 0 (ip6_route_info_create). No look at others of its prefix, but -EEXIST for
  * one that is the same in all. -ENETUNREACH: the gateway is no neighbour (unless x->onlink); -ENODEV,
  * -EINVAL, -ENOBUFS. */
 int route_insert(struct stack *st, const struct route *x, const struct route_extra *e, bool first);
-/* The routes of exactly this prefix, lowest metric first: the first one, or the one after r; NULL: no more.
- */
-const struct route *route_exact(const struct stack *st, const struct ipaddr *net, unsigned plen,
-                                const struct route *r);
+/* The routes of exactly this prefix in a table, lowest metric first: the first one, or the one after r; NULL:
+ * no more. */
+const struct route *route_exact(const struct stack *st, uint32_t table, const struct ipaddr *net,
+                                unsigned plen, const struct route *r);
+/* The same for key's table and prefix. */
+static inline const struct route *route_like(const struct stack *st, const struct route *key,
+                                             const struct route *r)
+{
+    return route_exact(st, key->table, &key->net, key->plen, r);
+}
 void route_remove(struct stack *st, const struct route *r);
 /* Slot i of the table, of route_slots; NULL: it is free. */
 const struct route *route_slot(const struct stack *st, uint32_t i);
 uint32_t route_slots(const struct stack *st);
 
-/* Exactly as added. 0, -ESRCH. */
+/* Exactly as added by route_add. 0, -ESRCH. */
 int route_del(struct stack *st, const struct ipaddr *net, uint8_t prefix_len, const struct ipaddr *via,
               unsigned ifindex);
 /* A route that leads nowhere. Results as route_add. */

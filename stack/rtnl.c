@@ -35,6 +35,8 @@ static const struct nl_handler handlers[] = {
     {RTM_NEWNEIGH, NLH_CHANGES, rtnl_neigh_new, NULL, NULL},
     {RTM_DELNEIGH, NLH_CHANGES, rtnl_neigh_del, NULL, NULL},
     {RTM_GETNEIGHTBL, NLH_DONE_TELLS, NULL, rtnl_neightbl_dump_start, rtnl_neightbl_dump},
+    {RTM_NEWRULE, NLH_CHANGES, rtnl_rule_new, NULL, NULL},
+    {RTM_DELRULE, NLH_CHANGES, rtnl_rule_del, NULL, NULL},
     {RTM_GETRULE, NLH_DONE_TELLS, NULL, rtnl_rule_dump_start, rtnl_rule_dump},
 };
 

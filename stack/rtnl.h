@@ -78,6 +78,8 @@ int rtnl_neigh_new(struct nl_req *rq);
 int rtnl_neigh_del(struct nl_req *rq);
 int rtnl_neightbl_dump_start(struct nl_req *rq, struct nl_dump *d);
 int rtnl_neightbl_dump(struct shard *sh, struct nl_dump *d, struct nl_out *o);
+int rtnl_rule_new(struct nl_req *rq);
+int rtnl_rule_del(struct nl_req *rq);
 int rtnl_rule_dump_start(struct nl_req *rq, struct nl_dump *d);
 int rtnl_rule_dump(struct shard *sh, struct nl_dump *d, struct nl_out *o);
 

@@ -7,10 +7,13 @@
 #include "ifnet.h"
 #include "neigh.h"
 #include "rtnl_route.h"
+#include "rule.h"
+#include "tcp_cc.h"
 #include "wire_ip6.h"
 
-/* Beyond so many slots a list is not sorted: finding the next one looks at all of them. */
-#define SORTED_MOST 1024
+/* Beyond so many slots a list is not sorted: each round of a sorted dump looks at all of them. */
+#define SORTED_MOST 4096
+#define ROUND       128 /* routes that a round of a sorted dump finds */
 
 #define CLOCK_HZ     100         /* of rta_expires: USER_HZ */
 #define ROUTED_LOCAL 0x80000000u /* RTCF_LOCAL */
@@ -20,9 +23,9 @@
 
 /* A dump's cursor. What was told last stands for its place: a route may come or go before the next piece. */
 struct cursor {
-    struct ipaddr net;
-    uint32_t metric, slot, oif, asked_table;
-    uint8_t started, sorted, family, table, plen, proto, type, filtered;
+    struct route_place at;
+    uint32_t oif, asked_table;
+    uint8_t started, sorted, family, proto, type, filtered;
 };
 _Static_assert(sizeof(struct cursor) <= sizeof((struct nl_dump){0}.cursor), "nl_dump.cursor is too short");
 
@@ -43,9 +46,12 @@ static void put_metrics(struct nl_out *o, const struct route_extra *e)
     if (!any)
         return;
     nest = nla_nest(o, RTA_METRICS);
-    for (uint16_t i = 1; i < ROUTE_METRICS; i++)
-        if (e->metric[i])
+    for (uint16_t i = 1; i < ROUTE_METRICS; i++) {
+        if (e->metric[i] && i == RTAX_CC_ALGO)
+            nla_put_str(o, i, tcp_cc_table[e->metric[i] - 1]->name);
+        else if (e->metric[i])
             nla_put_u32(o, i, e->metric[i]);
+    }
     nla_nest_end(o, nest);
 }
 
@@ -72,8 +78,7 @@ static void put_hops(const struct stack *st, struct nl_out *o, const struct rout
 
     if (v->r.group) {
         nest = nla_nest(o, RTA_MULTIPATH);
-        for (const struct route *x = route_exact(st, &v->r.net, v->r.plen, NULL); x;
-             x = route_exact(st, &v->r.net, v->r.plen, x))
+        for (const struct route *x = route_like(st, &v->r, NULL); x; x = route_like(st, &v->r, x))
             if (x->group == v->r.group)
                 put_hop(st, o, x);
         nla_nest_end(o, nest);
@@ -101,6 +106,12 @@ static void put_v6(const struct shard *sh, struct nl_out *o, const struct route_
     nla_put_u8(o, RTA_PREF, 0); /* medium (RFC 4191) */
 }
 
+/* A table's number in the message's head. */
+static uint8_t table_byte(uint32_t table)
+{
+    return table < 256 ? (uint8_t)table : RT_TABLE_COMPAT;
+}
+
 bool rtnl_route_put(const struct shard *sh, struct nl_out *o, const struct route_view *v,
                     const struct nlmsghdr *as)
 {
@@ -112,7 +123,7 @@ bool rtnl_route_put(const struct shard *sh, struct nl_out *o, const struct route
         return false;
     m->rtm_family = v4 ? AF_INET : AF_INET6;
     m->rtm_dst_len = (uint8_t)(v->r.plen - (v4 ? 96 : 0));
-    m->rtm_table = v->table;
+    m->rtm_table = table_byte(v->table);
     m->rtm_protocol = v->r.proto;
     m->rtm_scope = v->scope;
     m->rtm_type = v->type;
@@ -142,8 +153,8 @@ static bool wanted(const struct stack *st, const struct cursor *c, const struct 
         (c->oif && c->oif != (uint32_t)stack_if_shown(st, v->r.ifindex)))
         return false;
     /* Of one of several next hops the first stands for all. */
-    for (const struct route *x = v->r.group ? route_exact(st, &v->r.net, v->r.plen, NULL) : NULL; x;
-         x = route_exact(st, &v->r.net, v->r.plen, x))
+    for (const struct route *x = v->r.group ? route_like(st, &v->r, NULL) : NULL; x;
+         x = route_like(st, &v->r, x))
         if (x->group == v->r.group)
             return ipaddr_eq(&x->via, &v->r.via) && x->ifindex == v->r.ifindex;
     return true;
@@ -200,54 +211,145 @@ int rtnl_route_dump_start(struct nl_req *rq, struct nl_dump *d)
     return err;
 }
 
-/* The route after the one that c stands at. */
-static bool next(const struct shard *sh, const struct cursor *c, struct route_view *out)
+/* Slot i, if it is there and wanted. */
+static bool take_view(const struct shard *sh, const struct cursor *c, uint32_t i, struct route_view *v)
 {
-    struct route_view at = {.r = {.net = c->net, .plen = c->plen, .metric = c->metric},
-                            .table = c->table,
-                            .slot = c->slot},
-                      v;
-    uint32_t n = route_views(sh->st), i = c->started && !c->sorted ? c->slot + 1 : 0;
-    bool found = false;
+    return route_view(sh, i, v) && wanted(sh->st, c, v);
+}
 
-    for (; i < n; i++) {
-        if (i == route_slots(sh->st) && i < ROUTE_MAX)
-            i = ROUTE_MAX; /* what is between has never been used */
-        if (!route_view(sh, i, &v) || !wanted(sh->st, c, &v) ||
-            (c->sorted && c->started && !route_view_before(&at, &v)))
-            continue;
-        if (!found || route_view_before(&v, out))
-            *out = v;
-        found = true;
-        if (!c->sorted)
-            break;
+/* The slot after i: what is between those of the table and the others has never been used. */
+static uint32_t slot_after(const struct stack *st, uint32_t i)
+{
+    return ++i >= route_slots(st) && i < ROUTE_MAX ? ROUTE_MAX : i;
+}
+
+/* A heap of the first places of a listing, the last of them on top. */
+struct heap {
+    struct route_place p[ROUND];
+    unsigned n;
+};
+
+static void sift_down(struct heap *h, unsigned i)
+{
+    for (unsigned k; (k = 2 * i + 1) < h->n; i = k) {
+        struct route_place x = h->p[i];
+
+        if (k + 1 < h->n && route_place_before(&h->p[k], &h->p[k + 1]))
+            k++;
+        if (!route_place_before(&x, &h->p[k]))
+            return;
+        h->p[i] = h->p[k];
+        h->p[k] = x;
     }
-    return found;
+}
+
+static void heap_add(struct heap *h, const struct route_place *x)
+{
+    unsigned i;
+
+    if (h->n == ROUND) {
+        if (route_place_before(x, &h->p[0])) {
+            h->p[0] = *x;
+            sift_down(h, 0);
+        }
+        return;
+    }
+    for (i = h->n++; i && route_place_before(&h->p[(i - 1) / 2], x); i = (i - 1) / 2)
+        h->p[i] = h->p[(i - 1) / 2];
+    h->p[i] = *x;
+}
+
+/* In order, first ones first. */
+static void heap_sort(struct heap *h)
+{
+    unsigned n = h->n;
+
+    while (h->n > 1) {
+        struct route_place last = h->p[0];
+
+        h->p[0] = h->p[--h->n];
+        h->p[h->n] = last;
+        sift_down(h, 0);
+    }
+    h->n = n;
+}
+
+/* The next places behind the one that c stands at, from one look at all slots. */
+static void next_places(const struct shard *sh, const struct cursor *c, struct heap *h)
+{
+    uint32_t n = route_views(sh->st);
+    struct route_view v;
+
+    h->n = 0;
+    for (uint32_t i = route_slots(sh->st) ? 0 : ROUTE_MAX; i < n; i = slot_after(sh->st, i)) {
+        struct route_place x;
+
+        if (!take_view(sh, c, i, &v))
+            continue;
+        x = route_place_of(&v);
+        if (!c->started || route_place_before(&c->at, &x))
+            heap_add(h, &x);
+    }
+    heap_sort(h);
+}
+
+/* Slot i into o, and c moved on. False: no room. */
+static bool put_slot(const struct shard *sh, struct nl_out *o, struct cursor *c, uint32_t i,
+                     const struct nlmsghdr *as)
+{
+    struct route_view v;
+
+    if (take_view(sh, c, i, &v)) {
+        if (!rtnl_route_put(sh, o, &v, as))
+            return false;
+        c->at = route_place_of(&v);
+    }
+    c->at.slot = i;
+    c->started = 1;
+    return true;
+}
+
+static int dump_sorted(const struct shard *sh, struct nl_out *o, struct cursor *c, const struct nlmsghdr *as)
+{
+    struct heap h;
+
+    do {
+        next_places(sh, c, &h);
+        for (unsigned i = 0; i < h.n; i++)
+            if (!put_slot(sh, o, c, h.p[i].slot, as))
+                return 1;
+    } while (h.n == ROUND);
+    return 0;
+}
+
+static int dump_as_they_lie(const struct shard *sh, struct nl_out *o, struct cursor *c,
+                            const struct nlmsghdr *as)
+{
+    uint32_t n = route_views(sh->st), i = c->started ? slot_after(sh->st, c->at.slot) : 0;
+
+    for (; i < n; i = slot_after(sh->st, i))
+        if (!put_slot(sh, o, c, i, as))
+            return 1;
+    return 0;
+}
+
+/* Table local is there always; others once a route or rule has named them. */
+static bool table_there(const struct stack *st, const struct cursor *c)
+{
+    return rule_table_known(st, c->family == AF_INET, c->asked_table);
 }
 
 int rtnl_route_dump(struct shard *sh, struct nl_dump *d, struct nl_out *o)
 {
     struct cursor *c = (struct cursor *)d->cursor;
     struct nlmsghdr as = {.nlmsg_type = RTM_NEWROUTE, .nlmsg_seq = d->seq, .nlmsg_pid = d->portid};
-    struct route_view v;
 
     as.nlmsg_flags = (uint16_t)(nl_dump_flags(d) | (c->filtered ? NLM_F_DUMP_FILTERED : 0));
-    if (c->filtered && c->asked_table && c->asked_table != RT_TABLE_MAIN &&
-        c->asked_table != RT_TABLE_LOCAL && c->family) {
+    if (c->filtered && c->asked_table && c->family && !table_there(sh->st, c)) {
         d->why = c->family == AF_INET ? "ipv4: FIB table does not exist" : "ipv6: FIB table does not exist";
         return -ENOENT;
     }
-    while (next(sh, c, &v)) {
-        if (!rtnl_route_put(sh, o, &v, &as))
-            return 1;
-        c->started = 1;
-        c->net = v.r.net;
-        c->plen = v.r.plen;
-        c->metric = v.r.metric;
-        c->table = v.table;
-        c->slot = v.slot;
-    }
-    return 0;
+    return c->sorted ? dump_sorted(sh, o, c, &as) : dump_as_they_lie(sh, o, c, &as);
 }
 
 /* ---- the way to one destination ---- */
@@ -255,7 +357,8 @@ int rtnl_route_dump(struct shard *sh, struct nl_dump *d, struct nl_out *o)
 /* What is asked for. */
 struct ask {
     struct flow fl;
-    bool v4, whole; /* whole: the route itself (RTM_F_FIB_MATCH) */
+    struct ipaddr src; /* from which; any: not said */
+    bool v4, whole;    /* whole: the route itself (RTM_F_FIB_MATCH) */
     uint32_t uid;
 };
 
@@ -271,7 +374,8 @@ static int take_ask(struct nl_req *rq, struct ask *a)
     if (err)
         return err;
     a->v4 = m->rtm_family == AF_INET;
-    a->fl = (struct flow){.dst = a->v4 ? ipaddr_v4(0) : IPADDR_ANY, .src = IPADDR_ANY, .allow_bcast = 1};
+    a->fl = (struct flow){
+        .dst = a->v4 ? ipaddr_v4(0) : IPADDR_ANY, .src = IPADDR_ANY, .allow_bcast = 1 | FLOW_ONE_LOOK};
     a->whole = m->rtm_flags & RTM_F_FIB_MATCH;
     a->uid = tb[RTA_UID] ? nla_u32(tb[RTA_UID]) : (uint32_t)geteuid();
     if (!a->v4 && m->rtm_family != AF_INET6)
@@ -286,17 +390,26 @@ static int take_ask(struct nl_req *rq, struct ask *a)
         if (i < 0)
             return -ENODEV;
     }
+    a->src = a->fl.src;
     a->fl.bound_if = (uint8_t)i;
+    a->fl.tos = m->rtm_tos;
+    a->fl.proto = tb[RTA_IP_PROTO] ? *(const uint8_t *)nla_data(tb[RTA_IP_PROTO]) : 0;
+    if (tb[RTA_MARK])
+        a->fl.mark = rule_mark_class(rq->sh->st, nla_u32(tb[RTA_MARK]));
     return !ipaddr_is_any(&a->fl.src) && !ip_is_local(rq->sh->st, &a->fl.src) ? -EINVAL : 0;
 }
 
 /* The view of what the flow goes by: the longest prefix that covers its destination. */
-static bool covering(const struct shard *sh, const struct flow *fl, bool local, struct route_view *out)
+static bool covering(const struct shard *sh, const struct ask *a, bool local, struct route_view *out)
 {
-    const struct route *r = route_lookup(sh->st, &fl->dst, fl->bound_if);
+    struct flow as_asked = a->fl, *fl = &as_asked;
     struct route_view v;
     bool found = false;
+    const struct route *r;
+    int err;
 
+    as_asked.src = a->src;
+    r = local ? NULL : rule_route(sh->st, fl, &err);
     if (!local)
         return r && route_view_of(sh, route_of_group(sh->st, r, &fl->dst), route_extra(sh->st, r), out);
     for (uint32_t i = ROUTE_MAX; i < route_views(sh->st); i++)
@@ -335,6 +448,15 @@ static int out_if(const struct stack *st, const struct flow *fl)
     return stack_if_shown(st, fl->ifindex);
 }
 
+/* The table that a route is said to be in. Of IPv4 local and main are one to Linux while no rule says
+ * otherwise (fib_trie_unmerge). */
+static uint32_t table_of(const struct stack *st, bool v4, uint32_t table)
+{
+    bool one = v4 && !st->routes->rules->unmerged && table == RT_TABLE_LOCAL;
+
+    return table && !one ? table : RT_TABLE_MAIN;
+}
+
 /* rt_fill_info, rt6_fill_node of a flow that was resolved. */
 static bool put_way(const struct shard *sh, struct nl_out *o, const struct ask *a, const struct nlmsghdr *ask)
 {
@@ -342,7 +464,8 @@ static bool put_way(const struct shard *sh, struct nl_out *o, const struct ask *
     struct rtmsg *m = nlmsg_begin(o, RTM_NEWROUTE, 0, ask->nlmsg_seq, ask->nlmsg_pid, sizeof *m);
     struct rta_cacheinfo ci = {.rta_clntref = 1};
     struct route_view v = {.r = {.proto = 0}};
-    uint32_t flags;
+    bool from = !ipaddr_is_any(&a->src);
+    uint32_t flags, table;
 
     if (!m)
         return false;
@@ -350,17 +473,18 @@ static bool put_way(const struct shard *sh, struct nl_out *o, const struct ask *
     m->rtm_dst_len = a->v4 ? 32 : 128;
     m->rtm_type = type_to(sh, &a->fl.dst, &flags);
     m->rtm_flags = a->v4 ? RTM_F_CLONED | flags : 0;
-    covering(sh, &a->fl, m->rtm_type == RTN_LOCAL || m->rtm_type == RTN_BROADCAST, &v);
+    covering(sh, a, m->rtm_type == RTN_LOCAL || m->rtm_type == RTN_BROADCAST, &v);
     m->rtm_protocol = a->v4 ? RTPROT_UNSPEC : v.r.proto;
-    /* Of IPv4 both tables are one to Linux while no rule says otherwise (fib_trie_unmerge). */
-    m->rtm_table = v.table && !a->v4 ? v.table : RT_TABLE_MAIN;
-    m->rtm_src_len = a->v4 ? 0 : 128;
-    nla_put_u32(o, RTA_TABLE, m->rtm_table);
+    table = table_of(sh->st, a->v4, v.table);
+    m->rtm_table = table_byte(table);
+    m->rtm_src_len = !a->v4 ? 128 : from ? 32 : 0;
+    nla_put_u32(o, RTA_TABLE, table);
     rtnl_addr_put(o, RTA_DST, &a->fl.dst);
-    if (!a->v4)
-        rtnl_addr_put(o, RTA_SRC, &IPADDR_ANY);
+    if (from || !a->v4)
+        rtnl_addr_put(o, RTA_SRC, &a->src);
     nla_put_u32(o, RTA_OIF, (uint32_t)out_if(sh->st, &a->fl));
-    rtnl_addr_put(o, RTA_PREFSRC, &a->fl.src);
+    if (!from || !a->v4)
+        rtnl_addr_put(o, RTA_PREFSRC, &a->fl.src);
     if (m->rtm_type == RTN_UNICAST && !ipaddr_eq(&hop->addr, &a->fl.dst))
         rtnl_addr_put(o, RTA_GATEWAY, &hop->addr);
     if (!a->v4)
@@ -368,6 +492,8 @@ static bool put_way(const struct shard *sh, struct nl_out *o, const struct ask *
     if (!v.extra.metric[RTAX_MTU])
         v.extra.metric[RTAX_MTU] = route_pmtu(sh, &a->fl.dst);
     put_metrics(o, &v.extra);
+    if (a->fl.mark)
+        nla_put_u32(o, RTA_MARK, sh->st->routes->rules->mark[a->fl.mark]);
     if (a->v4)
         nla_put_u32(o, ATTR_UID, a->uid);
     nla_put(o, RTA_CACHEINFO, &ci, sizeof ci);
@@ -394,9 +520,8 @@ int rtnl_route_get(struct nl_req *rq)
     if (!a.whole)
         return put_way(rq->sh, &o, &a, &as) ? nl_reply(rq, &o) : -EMSGSIZE;
     type = type_to(rq->sh, &a.fl.dst, &flags);
-    if (!covering(rq->sh, &a.fl, type == RTN_LOCAL || type == RTN_BROADCAST, &v))
+    if (!covering(rq->sh, &a, type == RTN_LOCAL || type == RTN_BROADCAST, &v))
         return -EHOSTUNREACH;
-    if (a.v4)
-        v.table = RT_TABLE_MAIN;
+    v.table = table_of(rq->sh->st, a.v4, v.table);
     return rtnl_route_put(rq->sh, &o, &v, &as) ? nl_reply(rq, &o) : -EMSGSIZE;
 }

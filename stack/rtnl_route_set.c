@@ -1,12 +1,18 @@
 /* rtnl_route_set.c: routes by rtnetlink, changed: RTM_NEWROUTE, RTM_DELROUTE (Linux: fib_table_insert,
- * fib_table_delete, ip6_route_add, ip6_route_del). Table main alone: table local is made of the addresses. */
+ * fib_table_delete, ip6_route_add, ip6_route_del). In all tables but local, which is made of the addresses.
+ */
 #include <errno.h>
 
 #include "ifnet.h"
 #include "rtnl_route.h"
+#include "rule.h"
+#include "tcp_cc.h"
 
 #define HOPS_MOST 32 /* of one route */
-#define MTU_MOST  65520
+#define FEATURES                                                                                             \
+    (RTAX_FEATURE_ECN | RTAX_FEATURE_SACK | RTAX_FEATURE_TIMESTAMP | RTAX_FEATURE_ALLFRAG | 1u << 4)
+#define MTU_MOST 65520 /* 65535 - 15 */
+#define MSS_MOST 65495 /* 65535 - 40 */
 
 static const struct nla_policy policy[RTA_MAX + 1] = {
     [RTA_DST] = NLA_BYTES(4),
@@ -70,6 +76,38 @@ static int kind_of(uint8_t type)
     }
 }
 
+/* ip_metrics_convert, a metric at a time. */
+static int take_metric(struct nl_req *rq, struct ask *a, const struct nlattr *x)
+{
+    uint16_t type = nla_type(x);
+    uint32_t v;
+    int cc;
+
+    if (type >= ROUTE_METRICS)
+        return nl_refuse(rq, -EINVAL, "Invalid metric type", x);
+    if (type == RTAX_CC_ALGO) {
+        cc = tcp_cc_find(nla_data(x), strnlen(nla_data(x), nla_len(x)));
+        if (cc < 0) /* Linux: ENOENT where a module might have it */
+            return nl_refuse(rq, -EINVAL, "Unknown tcp congestion algorithm", x);
+        v = (uint32_t)cc + 1;
+    } else if (nla_len(x) != sizeof v) {
+        return nl_refuse(rq, -EINVAL, "Invalid attribute in metrics", x);
+    } else {
+        v = nla_u32(x);
+    }
+    if (type == RTAX_FEATURES && (v & ~FEATURES))
+        return nl_refuse(rq, -EINVAL, "Unknown flag set in feature mask in metrics attribute", x);
+    if (type == RTAX_MTU)
+        v = RTE_MIN(v, (uint32_t)MTU_MOST);
+    else if (type == RTAX_ADVMSS)
+        v = RTE_MIN(v, (uint32_t)MSS_MOST);
+    else if (type == RTAX_HOPLIMIT)
+        v = RTE_MIN(v, 255u);
+    a->extra.metric[type] = v;
+    a->has_extra = true;
+    return 0;
+}
+
 static int take_metrics(struct nl_req *rq, struct ask *a)
 {
     const struct nlattr *nest = a->tb[RTA_METRICS], *x;
@@ -77,16 +115,10 @@ static int take_metrics(struct nl_req *rq, struct ask *a)
     const void *end = nest ? (const char *)at + nla_len(nest) : NULL;
 
     while (nest && (x = nla_next(&at, end))) {
-        uint16_t type = nla_type(x);
+        int err = nla_type(x) ? take_metric(rq, a, x) : 0;
 
-        if (type == 0 || type == RTAX_LOCK) /* nothing that is learnt overrides a larger number anyway */
-            continue;
-        if (type != RTAX_MTU)
-            return nl_refuse(rq, -EOPNOTSUPP, "shunt: of a route's metrics the mtu alone has an effect", x);
-        if (nla_len(x) != 4)
-            return nl_refuse(rq, -EINVAL, "Invalid attribute in RTAX_METRICS", x);
-        a->extra.metric[type] = RTE_MIN(nla_u32(x), (uint32_t)MTU_MOST);
-        a->has_extra = true;
+        if (err)
+            return err;
     }
     return 0;
 }
@@ -107,7 +139,9 @@ static int take_hop(struct nl_req *rq, const struct ask *a, const struct nlattr 
     if (i < 0 && !ipaddr_is_any(&r->via)) {
         if (ipaddr_needs_zone(&r->via))
             return nl_refuse(rq, -EINVAL, "Nexthop device required for a link-local gateway", gateway);
-        by = route_lookup(st, &r->via, 0);
+        by = route_lookup_in(st, r->table, &r->via, 0);
+        if (!by)
+            by = route_lookup(st, &r->via, 0);
         i = by && !by->kind ? by->ifindex : -1;
         if (i < 0)
             return a->family == AF_INET ? nl_refuse(rq, -ENETUNREACH, "Nexthop has invalid gateway", NULL)
@@ -167,8 +201,8 @@ static int take(struct nl_req *rq, struct ask *a)
     if (err)
         return err;
     table = a->tb[RTA_TABLE] ? nla_u32(a->tb[RTA_TABLE]) : a->m->rtm_table;
-    if (table && table != RT_TABLE_MAIN)
-        return nl_refuse(rq, -EOPNOTSUPP, "shunt: routes are added to table main alone", a->tb[RTA_TABLE]);
+    if (table == RT_TABLE_LOCAL)
+        return nl_refuse(rq, -EOPNOTSUPP, "shunt: table local is made of the addresses", a->tb[RTA_TABLE]);
     kind = kind_of(a->m->rtm_type);
     if (kind < 0)
         return nl_refuse(rq, kind, "shunt: not a type of route that this stack has", NULL);
@@ -183,6 +217,7 @@ static int take(struct nl_req *rq, struct ask *a)
     a->r.plen = (uint8_t)(a->m->rtm_dst_len + (a->family == AF_INET ? 96 : 0));
     a->r.kind = (uint8_t)kind;
     a->r.proto = a->m->rtm_protocol;
+    a->r.table = table ? table : RT_TABLE_MAIN;
     if (a->tb[RTA_PRIORITY])
         a->r.metric = nla_u32(a->tb[RTA_PRIORITY]);
     return 0;
@@ -233,7 +268,7 @@ static int check_hops(struct nl_req *rq, const struct ask *a)
             continue;
         if (ip_is_local(st, &h->via))
             return nl_refuse(rq, -EINVAL, "Nexthop has invalid gateway", NULL);
-        if (!h->onlink && route_check_gateway(st, &h->net, &h->via, h->ifindex))
+        if (!h->onlink && route_check_gateway(st, h))
             return a->family == AF_INET ? nl_refuse(rq, -ENETUNREACH, "Nexthop has invalid gateway", NULL)
                                         : -EHOSTUNREACH;
     }
@@ -249,8 +284,8 @@ static void remove_all(struct stack *st, const struct route *r)
         route_remove(st, r);
         return;
     }
-    for (r = route_exact(st, &key.net, key.plen, NULL); r;) {
-        const struct route *after = route_exact(st, &key.net, key.plen, r);
+    for (r = route_like(st, &key, NULL); r;) {
+        const struct route *after = route_like(st, &key, r);
 
         if (r->group == group)
             route_remove(st, r);
@@ -270,8 +305,8 @@ static int insert_all(struct stack *st, struct ask *a, bool first)
         h->group = group;
         err = route_insert(st, h, a->has_extra ? &a->extra : NULL, first);
     }
-    for (const struct route *r = err && group ? route_exact(st, &a->r.net, a->r.plen, NULL) : NULL; r;
-         r = route_exact(st, &a->r.net, a->r.plen, r))
+    for (const struct route *r = err && group ? route_like(st, &a->r, NULL) : NULL; r;
+         r = route_like(st, &a->r, r))
         if (r->group == group) {
             remove_all(st, r);
             break;
@@ -293,8 +328,8 @@ int rtnl_route_new(struct nl_req *rq)
         err = check_hops(rq, &a);
     if (err)
         return err;
-    for (old = route_exact(st, &a.hop[0].net, a.r.plen, NULL); old && old->metric != a.r.metric;)
-        old = route_exact(st, &a.hop[0].net, a.r.plen, old);
+    for (old = route_like(st, &a.hop[0], NULL); old && old->metric != a.r.metric;)
+        old = route_like(st, &a.hop[0], old);
     if (old && (flags & NLM_F_EXCL))
         return -EEXIST;
     if (!old && !(flags & NLM_F_CREATE))
@@ -339,7 +374,7 @@ int rtnl_route_del(struct nl_req *rq)
             return -ENODEV;
         ipaddr_set_zone(&a.r.net, (unsigned)i + 1);
     }
-    while ((r = route_exact(rq->sh->st, &a.r.net, a.r.plen, r)))
+    while ((r = route_like(rq->sh->st, &a.r, r)))
         if (matches(rq, &a, r)) {
             remove_all(rq->sh->st, r);
             return 0;

@@ -61,7 +61,7 @@ bool route_view_of(const struct shard *sh, const struct route *r, const struct r
     /* What these addresses make is in table local alone (fib_add_ifaddr). */
     if (kernels && (r->ifindex == IFNET_LOOPBACK || (v4 && r->plen == 128)))
         return false;
-    *v = (struct route_view){.r = *r, .type = type_of(r), .table = RT_TABLE_MAIN};
+    *v = (struct route_view){.r = *r, .type = type_of(r), .table = r->table};
     if (e)
         v->extra = *e;
     if (v4 && direct && r->kind == ROUTE_UNICAST)
@@ -154,24 +154,31 @@ static int compare(const struct ipaddr *a, const struct ipaddr *b)
     return memcmp(a->b, b->b, sizeof a->b);
 }
 
-bool route_view_before(const struct route_view *a, const struct route_view *b)
+/* Tables are listed by the low bits of their numbers, by which Linux hashes them, the one made last first
+ * (here: the greatest). */
+static bool table_before(uint32_t a, uint32_t b)
 {
-    bool v4 = ipaddr_is_v4(&a->r.net);
-    unsigned least = RTE_MIN(a->r.plen, b->r.plen);
+    return (a & 255) != (b & 255) ? (a & 255) < (b & 255) : a > b;
+}
+
+bool route_place_before(const struct route_place *a, const struct route_place *b)
+{
+    bool v4 = ipaddr_is_v4(&a->net);
+    unsigned least = RTE_MIN(a->plen, b->plen);
     int c;
 
-    if (v4 != ipaddr_is_v4(&b->r.net))
+    if (v4 != ipaddr_is_v4(&b->net))
         return v4;
     if (a->table != b->table)
-        return a->table < b->table;
-    if (!v4 && a->r.plen != b->r.plen && ipaddr_prefix_eq(&a->r.net, &b->r.net, least))
-        return a->r.plen > b->r.plen;
-    c = compare(&a->r.net, &b->r.net);
+        return table_before(a->table, b->table);
+    if (!v4 && a->plen != b->plen && ipaddr_prefix_eq(&a->net, &b->net, least))
+        return a->plen > b->plen;
+    c = compare(&a->net, &b->net);
     if (c)
         return c < 0;
-    if (a->r.plen != b->r.plen)
-        return a->r.plen > b->r.plen;
-    if (a->r.metric != b->r.metric)
-        return a->r.metric < b->r.metric;
+    if (a->plen != b->plen)
+        return a->plen > b->plen;
+    if (a->metric != b->metric)
+        return a->metric < b->metric;
     return a->slot < b->slot;
 }

@@ -128,7 +128,7 @@ static int del_route(struct stack *st, const struct route *like)
 {
     const struct route *r = NULL;
 
-    while ((r = route_exact(st, &like->net, like->plen, r)))
+    while ((r = route_exact(st, RT_TABLE_MAIN, &like->net, like->plen, r)))
         if ((like->ifindex == UINT8_MAX || r->ifindex == like->ifindex) &&
             (ipaddr_is_any(&like->via) || ipaddr_eq(&r->via, &like->via))) {
             route_remove(st, r);

@@ -15,10 +15,12 @@
 #include <netinet/udp.h>
 #include <sys/time.h>
 
+#include "dgram.h"
 #include "file.h"
 #include "filter.h"
 #include "log.h"
 #include "port_reuse.h"
+#include "rule.h"
 #include "shard.h"
 #include "sock.h"
 #include "sock_opt_ip.h"
@@ -339,6 +341,21 @@ static bool only_0_or_1(int level, int name)
                                : level == IPPROTO_IPV6 && name == IPV6_MULTICAST_LOOP;
 }
 
+/* Rules may look at it (rule.h): the way is looked for again. */
+static int set_mark(struct sock *s, uint32_t mark)
+{
+    uint8_t class = rule_mark_class(s->sh->st, mark);
+    struct dgram *d = (struct dgram *)s->pcb;
+
+    if (s->kind == KIND_PACKET || s->kind == KIND_NETLINK)
+        return 0;
+    if (sock_is_tcp(s))
+        return tcp_set_mark(s->sh, sock_tcb(s), class);
+    d->flow.mark = class;
+    d->flow.gen = 0;
+    return 0;
+}
+
 static int set_stored(struct sock *s, int level, int name, const void *val, socklen_t len)
 {
     int i = find_stored(level, name), v = 0;
@@ -363,6 +380,8 @@ static int set_stored(struct sock *s, int level, int name, const void *val, sock
         tcp_set_recverr(s->sh, sock_tcb(s), PCB_RECVERR, v);
     else if (sock_is_tcp(s) && level == IPPROTO_IPV6 && name == IPV6_RECVERR)
         tcp_set_recverr(s->sh, sock_tcb(s), PCB_RECVERR6, v);
+    else if (level == SOL_SOCKET && name == SO_MARK)
+        return set_mark(s, (uint32_t)v);
     if (v != o->def)
         tell_without_effect(level, name);
     return 0;

@@ -12,7 +12,7 @@
 #include "inspect_filter.h"
 #include "tcp_cb.h"
 
-#define ROUNDS 16 /* of the walk a piece at most */
+#define ROUNDS 4 /* pieces of the walk a piece of the dump, where none of them has anything to tell */
 
 enum { AT_TABLE, AT_BUCKET, AT_SKIP }; /* cursor[] */
 

@@ -91,6 +91,8 @@ int tcp_set_min_ttl(struct shard *sh, struct tcb *t, bool v4, uint8_t ttl);
 uint8_t tcp_min_ttl(const struct tcb *t, bool v4);
 /* TTL, TOS or their IPv6 likes were set in pcb: what is sent has them. */
 void tcp_marks_changed(struct tcb *t);
+/* SO_MARK's class (rule.h): the way is looked for again. 0, -ENOBUFS. */
+int tcp_set_mark(struct shard *sh, struct tcb *t, uint8_t class);
 /* The IPv6 flow label, as flow.label_be. -ENOBUFS */
 int tcp_set_label(struct shard *sh, struct tcb *t, uint32_t label_be);
 /* IP_RECVERR, IPV6_RECVERR */

@@ -88,6 +88,7 @@ enum tcb_opt {
     TO_RCVBUF_LOCK = 1u << 2, /* SO_RCVBUF set */
     TO_KEEPALIVE = 1u << 3,   /* SO_KEEPALIVE */
     TO_LOWAT = 1u << 4,       /* TCP_NOTSENT_LOWAT was set, it is not the setting's */
+    TO_QUICKACK = 1u << 5,    /* the route says that no ACK is to wait (tcp_metrics.h) */
 };
 
 /* Congestion states, with TCP_INFO's numbers. */

@@ -6,6 +6,7 @@
 
 #include "tcp_ecn.h"
 #include "tcp_ext.h"
+#include "tcp_metrics.h"
 #include "tcp_pace.h"
 
 #define CWND_MAX (1u << 30)
@@ -26,8 +27,10 @@ int tcp_cc_find(const char *name, size_t len)
 
 void tcp_cc_start(struct shard *sh, struct tcb *t)
 {
-    uint32_t iw = (uint32_t)sh->st->set.tcp_init_cwnd;
+    uint32_t iw = tcp_metric(sh, &t->io->flow, RTAX_INITCWND);
 
+    if (!iw)
+        iw = (uint32_t)sh->st->set.tcp_init_cwnd;
     if (t->flags & TF_SYN_RETRANS) /* RFC 6928 section 2, RFC 5681 section 3.1: the SYN was lost */
         iw = 1;
     t->cwnd = iw * t->mss;

@@ -4,6 +4,7 @@
 #include "tcp_cc.h"
 #include "tcp_ext.h"
 #include "tcp_input.h"
+#include "tcp_metrics.h"
 #include "tcp_output.h"
 
 static bool cc_needs(const struct tcb *t)
@@ -18,7 +19,7 @@ uint8_t tcp_ecn_syn_flags(struct shard *sh, struct tcb *t)
     t->ecn = cc_needs(t) ? ECN_NEEDED : 0;
     if (t->state == TCPS_SYN_RECEIVED) /* simultaneous open: as a SYN,ACK (section 6.1.1) */
         return t->flags & TF_ECN ? TCP_ECE : 0;
-    if (set->tcp_ecn != 1 && !t->ecn)
+    if (set->tcp_ecn != 1 && !t->ecn && !(tcp_metric(sh, &t->io->flow, RTAX_FEATURES) & RTAX_FEATURE_ECN))
         return 0;
     /* Something on the way may drop such SYNs: without, from the second one on. */
     if ((t->flags & TF_SYN_RETRANS) && set->tcp_ecn_fallback)

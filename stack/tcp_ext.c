@@ -76,14 +76,16 @@ void tcp_ext_inherit(struct shard *sh, struct tcb *c, const struct tcb *l)
         return;
     if (from->pace)
         tcp_pace_set_max(sh, c, from->pace->max_rate);
-    to = from->user_timeout_ms || from->label_be || (l->flags & (TF_LOWAT | TF_MINTTL)) ? tcp_ext_get(sh, c)
-                                                                                        : NULL;
+    to = from->user_timeout_ms || from->label_be || from->mark || (l->flags & (TF_LOWAT | TF_MINTTL))
+             ? tcp_ext_get(sh, c)
+             : NULL;
     if (!to)
         return;
     to->user_timeout_ms = from->user_timeout_ms;
     to->rcvlowat = from->rcvlowat;
     to->min_ttl = from->min_ttl;
     to->min_hops = from->min_hops;
+    to->mark = from->mark;
     to->label_be = from->label_be & ~(FLOW_LABEL_SET | htonl(IP6_FLOW_MASK)); /* a label is one flow's */
     c->flags |= l->flags & (TF_LOWAT | TF_MINTTL);
 }
@@ -108,6 +110,20 @@ int tcp_set_label(struct shard *sh, struct tcb *t, uint32_t label_be)
     t->ext->label_be = label_be;
     if (t->io)
         t->io->flow.label_be = label_be;
+    return 0;
+}
+
+int tcp_set_mark(struct shard *sh, struct tcb *t, uint8_t class)
+{
+    if (!class && !t->ext)
+        return 0;
+    if (!tcp_ext_get(sh, t))
+        return -ENOBUFS;
+    t->ext->mark = class;
+    if (t->io) {
+        t->io->flow.mark = class;
+        t->io->flow.gen = 0;
+    }
     return 0;
 }
 

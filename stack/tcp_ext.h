@@ -70,6 +70,7 @@ struct tcp_ext {
     uint32_t thin_lto, inq, tx_delay_us, rto_max_ms, rto_min_us, delack_max_us;
     uint32_t limited_ms[2];    /* the chronographs CHRONO_RWND, CHRONO_SNDBUF (tcp_info.h) */
     uint32_t label_be;         /* tcp_set_label */
+    uint8_t mark;              /* SO_MARK, by its class (rule.h) */
     uint8_t min_ttl, min_hops; /* with TF_MINTTL */
     uint32_t user_timeout_ms;  /* TCP_USER_TIMEOUT (RFC 5482), 0: none */
     /* TCP_SAVE_SYN: what a listener keeps of SYNs (0, 1, 2), and what was kept for this connection. */

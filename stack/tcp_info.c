@@ -239,7 +239,8 @@ void tcp_get_info(const struct shard *sh, const struct tcb *t, struct tcp_info *
     if (t->mss == 0)
         return;
     o->tcpi_pmtu = t->pmtu && t->pmtu < mtu ? t->pmtu : mtu;
-    o->tcpi_advmss = tcp_own_mss(t) - (t->flags & TF_TS ? TCP_TS_OPT_LEN : 0u);
+    o->tcpi_advmss = (t->io ? tcp_syn_mss(sh, &t->io->flow, t->user_mss) : tcp_own_mss(t)) -
+                     (t->flags & TF_TS ? TCP_TS_OPT_LEN : 0u);
     info_sender(t, o);
     info_receiver(t, o);
     info_chrono(sh, t, o);

@@ -18,8 +18,6 @@
 #include "tcp_timer.h"
 #include "tcp_tw.h"
 
-#define SLAB_PIECE 1024 /* places looked at a piece */
-
 /* Milliseconds until at, a time of the millisecond clock. */
 static uint32_t until(const struct shard *sh, uint32_t at_ms)
 {
@@ -162,7 +160,8 @@ static unsigned connections(const struct shard *sh, struct inspect_at *at, const
                             struct inspect_view *v, const struct pcb **pcb, unsigned max, bool *more)
 {
     const struct slab *s = &sh->tcp->tcb;
-    uint32_t end = s->fresh - at->bucket > SLAB_PIECE ? at->bucket + SLAB_PIECE : s->fresh;
+    uint32_t looks = inspect_looks(q);
+    uint32_t end = s->fresh - at->bucket > looks ? at->bucket + looks : s->fresh;
     unsigned n = 0;
 
     for (; at->bucket < end && n < max; at->bucket++) {
@@ -226,17 +225,17 @@ static unsigned chains(const struct shard *sh, struct inspect_at *at, const stru
 {
     bool half = at->table == INSPECT_HALF;
     const struct tcp_hash *h = half ? &sh->tcp->half : &sh->tcp->timewait;
-    uint32_t buckets = h->mask + 1 + h->split, seen = 0;
+    uint32_t buckets = h->mask + 1 + h->split, seen = 0, looks = inspect_looks(q);
     unsigned n = 0;
 
-    for (; at->bucket < buckets && seen < SLAB_PIECE; at->bucket++, at->skip = 0) {
+    for (; at->bucket < buckets && seen < looks; at->bucket++, at->skip = 0) {
         uint32_t i = 0;
 
         seen++;
         for (const struct list *e = h->bucket[at->bucket]; e; e = e->next, i++) {
             if (i < at->skip)
                 continue;
-            if (n == max || seen >= SLAB_PIECE)
+            if (n == max || seen >= looks)
                 return n;
             seen++;
             at->skip = i + 1;

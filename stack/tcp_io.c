@@ -15,6 +15,7 @@ struct flow tcp_flow(const struct tcb *t)
                          .tos = pcb_tos(p, &p->remote.addr),
                          .df = 1,
                          .bound_if = p->ifindex,
+                         .mark = t->ext ? t->ext->mark : 0,
                          .label_be = t->ext ? t->ext->label_be : 0};
 }
 

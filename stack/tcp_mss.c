@@ -4,6 +4,7 @@
 #include "tcp_mss.h"
 
 #include "tcp_md5.h"
+#include "tcp_metrics.h"
 #include "tcp_mtup.h"
 
 static uint32_t ip_hdr_len(const struct ipaddr *dst)
@@ -71,14 +72,25 @@ uint8_t tcp_pick_wscale(const struct shard *sh, const struct tcb *t)
     return scale;
 }
 
-uint16_t tcp_first_window(const struct tcb *t, uint32_t mss)
+uint16_t tcp_syn_mss(const struct shard *sh, const struct flow *fl, uint16_t user_mss)
 {
-    uint32_t wnd = t->rcvbuf / 2;
+    uint32_t most = tcp_metric(sh, fl, RTAX_ADVMSS);
+    uint16_t mss = tcp_advertised_mss(fl->mtu, &fl->dst, user_mss);
 
-    if (t->window_clamp && wnd > t->window_clamp)
-        wnd = t->window_clamp;
+    return most && most < mss ? (uint16_t)most : mss;
+}
+
+uint16_t tcp_first_window(const struct shard *sh, const struct tcb *t, const struct flow *fl, uint32_t mss)
+{
+    uint32_t clamp = t->window_clamp ? t->window_clamp : tcp_metric(sh, fl, RTAX_WINDOW);
+    uint32_t segments = tcp_metric(sh, fl, RTAX_INITRWND), wnd = t->rcvbuf / 2;
+
+    if (clamp && wnd > clamp)
+        wnd = clamp;
     if (wnd > mss)
         wnd -= wnd % mss;
+    if (segments && wnd / mss > segments) /* tcp_select_initial_window */
+        wnd = segments * mss;
     return (uint16_t)(wnd < 65535 ? wnd : 65535);
 }
 
@@ -87,7 +99,7 @@ void tcp_syn_opts(struct shard *sh, const struct flow *fl, uint16_t user_mss, st
     const struct tunables *set = &sh->st->set;
 
     *o = (struct tcp_opts){.fastopen_len = -1};
-    o->mss = tcp_advertised_mss(fl->mtu, &fl->dst, user_mss);
+    o->mss = tcp_syn_mss(sh, fl, user_mss);
     o->has_ts = set->tcp_timestamps != 0;
     o->sack_permitted = set->tcp_sack != 0;
     o->has_wscale = set->tcp_window_scaling != 0;

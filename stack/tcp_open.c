@@ -11,6 +11,7 @@
 #include "tcp_input.h"
 #include "tcp_isn.h"
 #include "tcp_md5.h"
+#include "tcp_metrics.h"
 #include "tcp_mtup.h"
 #include "tcp_mss.h"
 #include "tcp_output.h"
@@ -56,6 +57,7 @@ static int connect_route(struct shard *sh, struct tcb *t, const struct endpoint 
     if (err)
         return err;
     p->local.addr = t->io->flow.src;
+    tcp_take_metrics(sh, t);
     return 0;
 }
 
@@ -97,7 +99,7 @@ static bool syn_sent(struct shard *sh, struct tcb *t, bool with_data)
     t->rcv_ratio = 128;
     t->peer_mss = TCP_MSS_DEFAULT;
     t->rcv_wscale = sh->st->set.tcp_window_scaling ? tcp_pick_wscale(sh, t) : 0;
-    t->rcv_wnd = tcp_first_window(t, tcp_own_mss(t));
+    t->rcv_wnd = tcp_first_window(sh, t, &t->io->flow, tcp_syn_mss(sh, &t->io->flow, t->user_mss));
     x->retries = 0;
     t->syn_ms = tcp_now_ms(sh);
     tcp_rtt_init(sh, t);

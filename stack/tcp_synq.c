@@ -15,6 +15,7 @@
 #include "tcp_isn.h"
 #include "tcp_listen.h"
 #include "tcp_md5.h"
+#include "tcp_metrics.h"
 #include "tcp_mss.h"
 #include "tcp_rcvq.h"
 #include "tcp_rst.h"
@@ -107,6 +108,7 @@ static struct flow flow_of(const struct synreq *r, const struct tcb *l)
                          .tos = pcb_tos(&l->pcb, &r->raddr),
                          .df = 1,
                          .bound_if = l->pcb.ifindex,
+                         .mark = l->ext ? l->ext->mark : 0,
                          .label_be = l->ext ? l->ext->label_be : 0};
 }
 
@@ -121,7 +123,7 @@ static bool our_offer(struct shard *sh, struct synreq *r, const struct tcb *l, s
     o->sack_permitted = (r->flags & SYNREQ_SACK) != 0;
     o->has_wscale = (r->flags & SYNREQ_WSCALE) != 0;
     o->wscale = r->rcv_wscale;
-    r->rcv_wnd = tcp_first_window(l, o->mss - (o->has_ts ? TCP_TS_OPT_LEN : 0));
+    r->rcv_wnd = tcp_first_window(sh, l, fl, o->mss - (o->has_ts ? TCP_TS_OPT_LEN : 0));
     return true;
 }
 
@@ -295,6 +297,7 @@ static struct tcb *make_child(struct shard *sh, struct synreq *r, struct tcb *l)
         tcb_free(sh, c);
         return NULL;
     }
+    tcp_take_metrics(sh, c);
     child_saved_syn(sh, c, r);
     if (l->flags & TF_MD5)
         tcp_md5_inherit(sh, c, l);

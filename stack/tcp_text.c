@@ -43,7 +43,8 @@ static void schedule_ack(struct shard *sh, struct tcb *t, bool fin)
     /* Every second full segment, unless the window would not move: then its reader will say so (Linux:
      * __tcp_ack_snd_check). More often only where the connection is young and the peer in slow start (Linux's
      * quick ACKs), but not at a FIN: the program will soon have its own to send. */
-    if ((waiting > t->rcv_unit && open) || (t->quick && !fin && !(t->flags & TF_PINGPONG)))
+    if ((waiting > t->rcv_unit && open) || (t->quick && !fin && !(t->flags & TF_PINGPONG)) ||
+        (t->opts & TO_QUICKACK))
         tcp_at_burst_end(sh, t, TF_ACK_NOW);
     else
         tcp_owe_ack(sh, t);

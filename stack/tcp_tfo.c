@@ -9,6 +9,7 @@
 #include "tcp_close.h"
 #include "tcp_ext.h"
 #include "tcp_listen.h"
+#include "tcp_metrics.h"
 #include "tcp_mss.h"
 #include "tcp_output.h"
 #include "tcp_rcvq.h"
@@ -275,7 +276,8 @@ static bool cookie_usable(struct shard *sh, struct tcb *t)
         x->cookie_len = -1;
         return false;
     }
-    if (x->no_cookie || tfo_set(sh, TFO_CLIENT_NO_COOKIE)) {
+    if (x->no_cookie || tfo_set(sh, TFO_CLIENT_NO_COOKIE) ||
+        tcp_metric(sh, &t->io->flow, RTAX_FASTOPEN_NO_COOKIE)) {
         x->cookie_len = -1;
         return true;
     }

@@ -60,6 +60,92 @@ for a in 198.18.63.1 198.18.64.1 198.18.65.1; do
     x ip route get "$a"
 done
 
+# Tables and rules.
+x ip route add 198.18.40.0/24 via 198.18.0.7 table 100
+x ip route add default via 198.18.0.8 table 100
+x ip route add 198.18.41.0/24 via 198.18.0.7 table 1000
+x ip route add 198.18.42.0/24 via 198.19.43.7 table 100
+x ip route show table 100
+x ip route show table 1000
+x ip route show table 99
+x ip route get 198.18.40.1
+x ip rule add from 198.18.0.2 table 100
+x ip rule add from 198.18.0.2 table 100
+x ip rule add to 198.18.44.0/24 table 1000
+x ip rule add fwmark 7 table 100
+x ip rule add fwmark 0x10/0xf0 prio 500 table 1000
+x ip rule add iif lo prio 600 table 1000
+x ip rule add iif nosuch prio 601 table 1000
+x ip rule add oif "$L" prio 602 table 1000
+x ip rule add tos 0x10 prio 603 table 100
+x ip rule add not from 198.18.0.0/16 prio 604 table 100
+x ip rule add to 198.18.45.0/24 prio 605 unreachable
+x ip rule add to 198.18.46.0/24 prio 606 blackhole
+x ip rule add to 198.18.47.0/24 prio 607 prohibit
+x ip rule add prio 608 goto 700
+x ip rule add prio 609 goto 600
+x ip rule add prio 610 nop
+x ip rule add prio 611 table main suppress_prefixlength 0
+x ip rule add ipproto tcp prio 612 table 100
+x ip rule add prio 700 table 100
+x ip rule add prio 701 from 198.18.0.2/33 table 100
+x ip rule
+x ip route show table all
+for a in 198.18.0.2 198.18.41.1 198.18.44.1 198.18.45.1 198.19.0.1; do
+    x ip route get "$a"
+    x ip route get fibmatch "$a"
+    x ip route get "$a" from 198.18.0.2
+    x ip route get "$a" mark 0x13
+done
+for rest in 'oif '"$L" 'tos 0x10' 'ipproto tcp' 'mark 7'; do
+    # shellcheck disable=SC2086
+    x ip route get 198.18.40.1 $rest
+done
+for p in 500 600 601 602 603 604 605 606 607 608 610 611 612 700 701; do x ip rule del prio $p; done
+x ip rule del from 198.18.0.2 table 77
+x ip rule del from 198.18.0.2
+x ip rule del fwmark 7
+x ip rule del to 198.18.44.0/24
+x ip rule
+x ip -6 route add 2001:db8:40::/48 via 2001:db8::7 table 100
+x ip -6 route add default via 2001:db8::8 table 100
+x ip -6 rule add from 2001:db8::2 table 100
+x ip -6 rule add to 2001:db8:41::/48 table 100 prio 77
+x ip -6 rule add to 2001:db8:42::/48 prohibit
+x ip -6 rule
+x ip -6 route show table 100
+x ip -6 route show table 101
+for a in 2001:db8:40::1 2001:db8:41::1 2001:db8:42::1; do
+    x ip route get "$a"
+    x ip route get "$a" from 2001:db8::2
+done
+x ip -6 rule del prio 77
+x ip -6 rule del prohibit
+x ip -6 rule del from 2001:db8::2
+x ip -6 rule
+x ip route flush table 100
+x ip route flush table 1000
+x ip -6 route flush table 100
+x ip route show table 100
+x ip -6 route show table 100
+x ip route show table all
+# Metrics.
+x ip route add 198.18.50.0/24 via 198.18.0.7 mtu 1400 advmss 1000 window 20000 initcwnd 20 initrwnd 5 hoplimit 33 rto_min 5ms quickack 1 congctl reno features ecn fastopen_no_cookie 1
+x ip route add 198.18.51.0/24 via 198.18.0.7 mtu lock 1300 rtt 10ms rttvar 5ms ssthresh 100 cwnd 10 reordering 5
+x ip route add 198.18.52.0/24 via 198.18.0.7 congctl nosuch
+x ip route add 198.18.53.0/24 via 198.18.0.7 congctl lock cubic hoplimit 300
+x ip -6 route add 2001:db8:50::/48 via 2001:db8::7 mtu 1400 advmss 1000 hoplimit 33 initcwnd 20
+x ip route
+x ip -6 route
+for a in 198.18.50.1 198.18.51.1 2001:db8:50::1; do
+    x ip route get "$a"
+    x ip route get fibmatch "$a"
+done
+x ip route del 198.18.50.0/24
+x ip route del 198.18.51.0/24
+x ip route del 198.18.53.0/24
+x ip -6 route del 2001:db8:50::/48
+
 # Addresses.
 x ip addr add 198.18.0.2/24 brd + dev "$L"
 x ip addr add 198.18.0.3/24 brd + dev "$L"

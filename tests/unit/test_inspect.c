@@ -181,6 +181,22 @@ Test(inspect_filter, what_passes_the_audit_can_be_run)
     cr_assert_gt(passed, 1000);
 }
 
+/* The longest one there is, each operation's "no" right behind it; then one into the middle of an operation.
+ */
+Test(inspect_filter, jumps_go_to_operations)
+{
+    static struct inet_diag_bc_op code[INSPECT_FILTER_MAX / sizeof(struct inet_diag_bc_op)];
+    const unsigned n = sizeof code / sizeof code[0];
+
+    for (unsigned i = 0; i < n; i += 2)
+        code[i] = (struct inet_diag_bc_op){INET_DIAG_BC_S_GE, 8, 8};
+    cr_assert_eq(inspect_filter_audit((const uint8_t *)code, sizeof code, true), 0);
+    code[n - 4].no = 12;
+    cr_assert_eq(inspect_filter_audit((const uint8_t *)code, sizeof code, true), -EINVAL);
+    code[n - 4].no = 16;
+    cr_assert_eq(inspect_filter_audit((const uint8_t *)code, sizeof code, true), 0);
+}
+
 Test(inspect_filter, marks_need_privilege)
 {
     const struct {

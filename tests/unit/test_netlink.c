@@ -365,7 +365,7 @@ Test(netlink, a_prefix_with_bits_behind_it_changes_nothing)
     new_route(&r, NLM_F_CREATE | NLM_F_REPLACE, IP4(20, 0, 0, 7), 24, ENV_PEER_IP);
     post(e, s, &r);
     cr_assert_eq(acked(e, s), -EINVAL);
-    cr_assert(route_exact(e->st, &net, 120, NULL), "what was to be replaced is there");
+    cr_assert(route_exact(e->st, RT_TABLE_MAIN, &net, 120, NULL), "what was to be replaced is there");
     new_route(&r, NLM_F_CREATE, IP4(20, 0, 1, 0), 24, ENV_PEER_IP);
     post(e, s, &r);
     cr_assert_eq(acked(e, s), 0);
