@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "fdtab.h"
 #include "libc.h"
@@ -75,13 +76,29 @@ EXPORT int __openat_2(int dir, const char *path, int flags)
 int __open64_2(const char *path, int flags) ALIAS(__open_2);
 int __openat64_2(int dir, const char *path, int flags) ALIAS(__openat_2);
 
+/* f's number became the stack's (a setting that is to be written): a stream of ours in its place. */
+static FILE *stream_again(FILE *f, const char *mode)
+{
+    int fd = fileno(f), cloexec = libc.fcntl(fd, F_GETFD, NULL) & FD_CLOEXEC ? O_CLOEXEC : 0;
+    int kept = dup(fd);
+    if (kept < 0)
+        return NULL;
+    fdtab_forget(fd); /* libc closes the number itself */
+    libc.fclose(f);
+    f = dup3(kept, fd, cloexec) < 0 ? NULL : fdopen(fd, mode);
+    close(kept);
+    return f;
+}
+
 EXPORT FILE *fopen(const char *restrict path, const char *restrict mode)
 {
     FILE *f = libc.fopen(path, mode);
     fd_note_opened();
-    int err = f && procfs_may_be(fileno(f), path) ? procfs_opened(fileno(f)) : 0;
-    if (!err)
+    if (!f || __builtin_expect(!procfs_may_be(fileno(f), path), 1))
         return f;
+    int err = procfs_opened(fileno(f));
+    if (!err)
+        return fd_is_stack(fileno(f)) ? stream_again(f, mode) : f;
     libc.fclose(f);
     errno = err;
     return NULL;

@@ -122,6 +122,20 @@ static int net_opened(int fd, const char *name, int pid)
     return err;
 }
 
+/* What is written to fd sets the stack's. 0 or an errno. */
+static int sysctl_to_write(int fd, const char *path)
+{
+    int cloexec = libc.fcntl(fd, F_GETFD, NULL) & FD_CLOEXEC ? O_CLOEXEC : 0;
+    int place = fdtab_number(true);
+    if (place < 0)
+        return -place;
+    int r = libc.dup3(place, fd, cloexec) < 0 ? -errno : API(proc_sysctl_write(fd, path));
+    libc.close(place);
+    if (r == 0)
+        fdtab_set(fd, 0);
+    return -r;
+}
+
 static int sysctl_opened(int fd, const char *path)
 {
     int flags = libc.fcntl(fd, F_GETFL, NULL);
@@ -132,6 +146,8 @@ static int sysctl_opened(int fd, const char *path)
     int err = !buf ? ENOMEM : n <= 0 ? 0 : EROFS;
     if (n > 0 && flags >= 0 && (flags & O_ACCMODE) == O_RDONLY)
         err = replace(fd, -1, buf, n);
+    else if (n > 0 && flags >= 0 && (flags & O_ACCMODE) == O_WRONLY)
+        err = sysctl_to_write(fd, path);
     free(buf);
     return err;
 }

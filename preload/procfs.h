@@ -17,8 +17,10 @@
 
 /* Descriptor fd was opened a moment ago, and procfs_may_be: if that is a file of the stack's, its
  * text stands on the number from now on. 0, or the errno of a file that the kernel has and the stack has not
- * (ENOENT), or of one of its settings that was opened to be written (EROFS): the kernel's are the host's. Or
- * the errno of what the text takes meanwhile, another descriptor and memory (EMFILE, ENFILE, ENOMEM). */
+ * (ENOENT), or of one of its settings that can't be written, or was opened to be read and written (EROFS):
+ * the kernel's are the host's; EACCES: the stack's owner and root alone write. One that can be written is a
+ * number of the stack's from now on. Or the errno of what the text takes meanwhile, another descriptor and
+ * memory (EMFILE, ENFILE, ENOMEM). */
 int procfs_opened(int fd);
 /* Is what fd was opened as a file that procfs_opened might replace? Makes system calls alone, its own. */
 bool procfs_is_ours(int fd);

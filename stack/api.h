@@ -197,6 +197,9 @@ struct shunt_api {
     /* A file below /proc/sys/net, its path behind that: bytes of at most PROC_PIECE, or -ENOENT: the kernel's
      * is to be read */
     int (*proc_sysctl)(const char *path, char *buf);
+    /* Makes number fd, a placeholder, what is written to that file is written to. 0, -ENOENT, -EROFS, -EACCES
+     * (for the stack's owner and root alone) or socket's */
+    int (*proc_sysctl_write)(int fd, const char *path);
     /* The inode that number fd of the family's process pid (0: this one) is shown with; 0: it is no socket of
      * the stack's */
     uint32_t (*proc_inode)(int pid, int fd);

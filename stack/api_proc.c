@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api_int.h"
+#include "netlink.h"
 #include "procnet.h"
 #include "procsys.h"
 
@@ -22,6 +23,32 @@ static size_t do_proc_read(int file, struct proc_at *at, char *buf, bool *more)
 static int do_proc_sysctl(const char *path, char *buf)
 {
     return procsys_read(&api_self.st->set, path, buf, PROC_PIECE);
+}
+
+/* A socket that stands for the file: all that a number can have happen to it (dup, fork, exec) happens to it
+ * as to other sockets. */
+static int do_proc_sysctl_write(int fd, const char *path)
+{
+    int i = procsys_writable(path), r = -EACCES;
+    struct stack *st = api_self.st;
+    struct sockaddr_nl to = {.nl_family = AF_NETLINK, .nl_pid = (uint32_t)i};
+    struct shard *sh;
+    struct sock *s;
+
+    if (i < 0)
+        return i;
+    sh = api_enter();
+    if (nl_may_change(sh))
+        r = sock_new(st, AF_NETLINK, SOCK_RAW, NETLINK_SYSCTL, &s);
+    if (!r) {
+        r = sock_connect(st, s, (struct sockaddr *)&to, sizeof to);
+        if (!r)
+            r = proc_install(st, api_self.proc, fd, &s->file);
+        if (r)
+            file_put(st, &s->file);
+    }
+    api_leave(sh);
+    return r;
 }
 
 /* Without the lock it would have to be held against a close by the process whose number it is. */
@@ -55,6 +82,7 @@ void api_fill_proc(struct shunt_api *t)
     t->proc_find = do_proc_find;
     t->proc_read = do_proc_read;
     t->proc_sysctl = do_proc_sysctl;
+    t->proc_sysctl_write = do_proc_sysctl_write;
     t->proc_inode = do_proc_inode;
     t->proc_has = do_proc_has;
     t->set_uid = do_set_uid;

@@ -9,6 +9,7 @@
 
 #include "msg.h"
 #include "netlink_table.h"
+#include "procsys.h"
 #include "rtnl.h"
 #include "sockdiag.h"
 #include "stamp.h"
@@ -24,8 +25,15 @@
 
 enum { DUMP_RUNS = 1, DUMP_ENDS }; /* nl_dump.running; ends: only NLMSG_DONE is still due */
 
+static int sysctl_write(struct shard *sh, uint32_t to, const char *text)
+{
+    return procsys_write(&sh->st->set, to, text);
+}
+
+static const struct nl_protocol sysctl_protocol = {.protocol = NETLINK_SYSCTL, .write = sysctl_write};
+
 /* All protocols that are answered here. */
-static const struct nl_protocol *const protocols[] = {&rtnl_protocol, &sockdiag_protocol};
+static const struct nl_protocol *const protocols[] = {&rtnl_protocol, &sockdiag_protocol, &sysctl_protocol};
 #define NPROTOCOLS (sizeof protocols / sizeof protocols[0])
 _Static_assert(NPROTOCOLS <= NL_PROTOCOLS, "netlink_table.members is too short");
 
@@ -685,6 +693,11 @@ ssize_t netlink_send(struct shard *sh, struct netlinkcb *nl, const struct msghdr
         err = -EMSGSIZE;
     if (!err)
         err = gather(sh->netlink, msg, (size_t)len);
+    if (!err && netlink_protocol(nl)->write) {
+        sh->netlink->in[len < NL_ASK_MAX ? len : NL_ASK_MAX - 1] = 0;
+        err = netlink_protocol(nl)->write(sh, nl->dst_portid, (const char *)sh->netlink->in);
+        return err ? err : len;
+    }
     if (!err && !portid && is_elsewhere(sh, nl, (size_t)len))
         err = -EXDEV;
     if (!err && (portid || group))

@@ -33,6 +33,10 @@
 #define NL_DUMP_ASK    8192  /* bytes of a request for a dump, which are kept until its end */
 #define NL_GROUPS      64    /* groups a protocol at most */
 
+/* Not Linux's: sockets that stand for a file below /proc/sys/net that is open for writing (procsys.h), which
+ * they are connected to by its number. The preload alone makes them. */
+#define NETLINK_SYSCTL 4095
+
 struct netlinkcb;
 
 /* A request, while its handler runs. */
@@ -88,6 +92,9 @@ struct nl_protocol {
     /* Which handler is rq's: its index, -errno, or NL_IGNORE: as if it had been done. Looks at what all
      * messages of the protocol have in common. */
     int (*find)(struct nl_req *rq, const struct nl_protocol *p);
+    /* What is written is no messages: all of a send, a string, for whom the socket is connected to. 0,
+     * -errno. NULL: messages. */
+    int (*write)(struct shard *sh, uint32_t to, const char *text);
     /* Is a request, the first of a send, about what is the kernel's? Then the send is -EXDEV, on which the
      * preload makes the socket one of the kernel's and sends again. NULL: none is. */
     bool (*elsewhere)(const struct nlmsghdr *nlh);
