@@ -10,7 +10,8 @@
  * What could get lost, and why it does not:
  * - An event between the caller's look and its sleep: its watches are on the files already (api.h: watch
  * comes first, and it looks after putting the watch), and waiter_wake under the lock marks woken, which
- * sleep_prepare finds, or, armed by then, writes the wake descriptor, which ppoll finds.
+ * sleep_prepare finds, or, armed by then (before the lock is dropped), writes the wake descriptor, which
+ * ppoll finds.
  * - A frame between the leader's last poll and its ppoll: interrupts are armed before that poll, so that the
  * frame makes the Rx descriptor readable. The poll goes on until a round finds nothing: what was there before
  * the arming may not raise an interrupt again.
@@ -246,9 +247,10 @@ int sleep_prepare_locked(struct shard *sh, struct waiter *w, struct pollfd *p, n
         return 1;
     }
     wake_assign(w);
-    w->armed = 1;
     if (lead(sh, w) && !prepare_leader(sh, w, p + *n, &added, deadline_ns))
         return 1;
+    /* Not before: what the leader's own polls wake it for needs no write, nor the read of it. */
+    w->armed = ARM_SLEEPS;
     if (w->wake != WAKE_NONE) {
         p[*n + (nfds_t)added++] = (struct pollfd){.fd = engine.wake_fd[w->wake], .events = POLLIN};
     } else if (sh->now_ns + SLICE_NO_WAKE_NS < *deadline_ns) {
