@@ -606,7 +606,7 @@ static void device_describe(struct port *p)
     for (unsigned q = 0; q < PORT_RINGS; q++)
         p->queue[q].rx_ask = VHOST_ASK_MIN;
     p->live = p->shares ? 0 : p->rings;
-    p->dev.nqueue = RTE_MIN(p->wanted, p->rings);
+    p->dev.nqueue = p->shares ? 1 : RTE_MIN(p->wanted, p->rings);
     if (p->spec.kind == LINK_VHOST) {
         rte_eth_dev_callback_register(p->id, RTE_ETH_EVENT_QUEUE_STATE, vhost_event, NULL);
         rte_eth_dev_callback_register(p->id, RTE_ETH_EVENT_INTR_LSC, vhost_event, NULL);

@@ -424,10 +424,14 @@ static int open_links(struct rte_mempool **pool)
     if (rc)
         return failed(rc, "%s", why);
     engine.ndev = dc.nlinks;
-    for (unsigned i = 0; i < engine.ndev; i++)
-        if (engine.dev[i]->nqueue < dc.nshard)
+    for (unsigned i = 0; i < engine.ndev; i++) {
+        enum link_kind kind = engine.cfg.spec[i].kind;
+
+        /* A memory link's are as many as its peer has, which comes later. */
+        if (engine.dev[i]->nqueue < dc.nshard && kind != LINK_MEMIF && kind != LINK_VHOST)
             log_warn("%s has %u of %u queues: the other shards have no part in it", engine.cfg.link[i].text,
                      engine.dev[i]->nqueue, dc.nshard);
+    }
     return 0;
 }
 

@@ -18,7 +18,8 @@
 #define FRAME_TYPE 0x88b5
 #define FRAME_MIN  18
 
-static pthread_mutex_t *lock;
+static pthread_mutex_t *lock; /* one a shard */
+uint16_t side_shards = 1;
 
 void check(bool ok, const char *file, int line, const char *what)
 {
@@ -76,14 +77,30 @@ int run(const char *cmd, ...)
     return system(line);
 }
 
+void side_lock_shard(unsigned q)
+{
+    pthread_mutex_lock(&lock[q]);
+    RTE_PER_LCORE(_lcore_id) = q;
+}
+
+void side_unlock_shard(unsigned q)
+{
+    RTE_PER_LCORE(_lcore_id) = LCORE_ID_ANY;
+    pthread_mutex_unlock(&lock[q]);
+}
+
 void side_lock(void)
 {
-    pthread_mutex_lock(lock);
+    for (unsigned q = NETDEV_QUEUE_MAX; q-- > 1;)
+        pthread_mutex_lock(&lock[q]);
+    side_lock_shard(0);
 }
 
 void side_unlock(void)
 {
-    pthread_mutex_unlock(lock);
+    side_unlock_shard(0);
+    for (unsigned q = 1; q < NETDEV_QUEUE_MAX; q++)
+        pthread_mutex_unlock(&lock[q]);
 }
 
 static void lock_init(void)
@@ -92,7 +109,8 @@ static void lock_init(void)
     lock = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     pthread_mutexattr_init(&attr);
     pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
-    pthread_mutex_init(lock, &attr);
+    for (unsigned q = 0; q < NETDEV_QUEUE_MAX; q++)
+        pthread_mutex_init(&lock[q], &attr);
 }
 
 static pid_t keeper_fork(void)
@@ -102,11 +120,11 @@ static pid_t keeper_fork(void)
         return pid;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (;;) {
-        struct pollfd p[16];
+        struct pollfd p[64];
         uint64_t deadline = UINT64_MAX;
         side_lock();
         dpdk_control_poll(now_ns());
-        int n = dpdk_control_fds(p, 16, &deadline);
+        int n = dpdk_control_fds(p, 64, &deadline);
         side_unlock();
         uint64_t now = now_ns(), wait = deadline <= now ? 0 : (deadline - now) / 1000000 + 1;
         poll(p, (nfds_t)n, wait > 1000 ? 1000 : (int)wait);
@@ -131,6 +149,7 @@ struct side side_start(uint32_t mem_mb, bool keeper, const char *spec, ...)
                               .mem_mb = mem_mb,
                               .links = links,
                               .nlinks = n,
+                              .nshard = side_shards,
                               .debug = getenv("SHUNT_TEST_DEBUG") != NULL};
     setlinebuf(stdout);
     uint64_t t = now_ns();
@@ -196,20 +215,19 @@ static struct rte_mbuf *receive_one(struct netdev *dev)
     return n ? m : NULL;
 }
 
-/* Sleeps as the stack's sleeper does, for up to ms. */
-static void sleep_on(struct netdev *dev, unsigned ms)
+void sleep_on(struct netdev *dev, unsigned q, unsigned ms)
 {
-    struct pollfd p[4];
-    side_lock();
-    int n = dpdk_rx_fds(dev, 0, p, 4);
-    dpdk_rx_arm(dev, 0);
+    struct pollfd p[8];
+    side_lock_shard(q);
+    int n = dpdk_rx_fds(dev, q, p, 8);
+    dpdk_rx_arm(dev, q);
     uint64_t slice = dpdk_rx_slice_ns(dev, 10000000);
-    side_unlock();
+    side_unlock_shard(q);
     struct timespec ts = {0, (long)(n > 0 ? ms * 1000000ULL : slice)};
     ppoll(p, (nfds_t)n, &ts, NULL);
-    side_lock();
-    dpdk_rx_disarm(dev, 0, p, n);
-    side_unlock();
+    side_lock_shard(q);
+    dpdk_rx_disarm(dev, q, p, n);
+    side_unlock_shard(q);
 }
 
 struct rte_mbuf *receive(struct netdev *dev, unsigned ms)
@@ -219,7 +237,7 @@ struct rte_mbuf *receive(struct netdev *dev, unsigned ms)
         struct rte_mbuf *m = receive_one(dev);
         if (m)
             return m;
-        sleep_on(dev, 1);
+        sleep_on(dev, 0, 1);
     } while (now_ns() < end);
     return NULL;
 }

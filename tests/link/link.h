@@ -40,9 +40,14 @@ struct side {
  * device is missing, after printing the reason. keeper: forks a process that runs the drivers' control, as
  * the keeper does; it ends with its parent. */
 struct side side_start(uint32_t mem_mb, bool keeper, const char *spec, ...);
-/* Takes the lock that stands for the shard's. Every use of a netdev is in it. */
+/* Of the sides that are started from now on (1). */
+extern uint16_t side_shards;
+/* Takes the locks that stand for the shards', all or that of one. Every use of a netdev is in them, of queue
+ * q in that of shard q. */
 void side_lock(void);
 void side_unlock(void);
+void side_lock_shard(unsigned q);
+void side_unlock_shard(unsigned q);
 
 /* One frame of len bytes: broadcast, EtherType 0x88b5 (local experiments), a sequence number and a pattern
  * made of it. */
@@ -54,6 +59,8 @@ int64_t frame_check(const struct rte_mbuf *m);
 struct rte_mbuf *receive(struct netdev *dev, unsigned ms);
 /* Sends, trying again while the port is full; frees and returns false after a second. */
 bool transmit(struct netdev *dev, struct rte_mbuf *m);
+/* Sleeps on queue q as the stack's sleeper does, for up to ms. */
+void sleep_on(struct netdev *dev, unsigned q, unsigned ms);
 /* Waits up to ms for the link to come up. */
 bool wait_up(struct netdev *dev, unsigned ms);
 
