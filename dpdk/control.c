@@ -188,11 +188,17 @@ static void retry_clients(uint64_t now_ns)
 void dpdk_control_poll(uint64_t now_ns)
 {
     running = true;
+    ports_renew(now_ns);
     for (unsigned i = 0; i < ntasks; i++)
         task_poll(&tasks[i], now_ns);
     retry_clients(now_ns);
     share_publish();
     running = false;
+}
+
+bool dpdk_control_due(void)
+{
+    return ports_renewal_ns() != UINT64_MAX;
 }
 
 int dpdk_control_fds(struct pollfd *p, int room, uint64_t *deadline_ns)
@@ -212,5 +218,7 @@ int dpdk_control_fds(struct pollfd *p, int room, uint64_t *deadline_ns)
         if (ports[i].spec.kind == LINK_MEMIF && !ports[i].spec.server && !dpdk_link_up(&ports[i].dev) &&
             retry_ns < *deadline_ns)
             *deadline_ns = retry_ns;
+    if (ports_renewal_ns() < *deadline_ns)
+        *deadline_ns = ports_renewal_ns();
     return n;
 }

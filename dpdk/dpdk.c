@@ -361,8 +361,12 @@ bool dpdk_link_up(struct netdev *dev)
 void dpdk_tx_reclaim(struct netdev *dev, unsigned q)
 {
     const struct port *p = dev->priv;
-    if (p->id != RTE_MAX_ETHPORTS && q < p->live)
-        rte_eth_tx_done_cleanup(p->id, (uint16_t)q, 0);
+    bool guarded = p->spec.kind == LINK_VHOST || p->spec.kind == LINK_VIRTIO;
+    if (p->id == RTE_MAX_ETHPORTS || q >= p->live || (guarded && !port_burst_begin(p, q)))
+        return;
+    rte_eth_tx_done_cleanup(p->id, (uint16_t)q, 0);
+    if (guarded)
+        port_burst_end(p, q);
 }
 
 void dpdk_mend(struct rte_mempool *pool, unsigned lcore)

@@ -108,6 +108,8 @@ void dpdk_remove_traces(void);
  * long; call it when one of these descriptors is ready or the deadline is past. Context of both: the shard's
  * lock. */
 int dpdk_control_fds(struct pollfd *p, int room, uint64_t *deadline_ns);
+/* Did a process that was killed leave a link which dpdk_control_poll is to make anew (virtio_mend.c)? */
+bool dpdk_control_due(void);
 void dpdk_control_poll(uint64_t now_ns);
 
 /* Sleeping on queue q of a port, under its shard's lock: appends the Rx descriptors of dev to p (at most

@@ -58,6 +58,7 @@ static const char *divert_name;  /* fds_divert_memfd */
 static int divert_fd;
 static int last_xdp = -1;
 static _Thread_local bool never_wait;
+static _Thread_local int accept_gives = -1; /* fds_divert_accept */
 static pthread_mutex_t move_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void range_init(void)
@@ -396,8 +397,18 @@ int __wrap_accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags)
     return ret_fd(sys4(SYS_accept4, fd, sa, len, flags | SOCK_CLOEXEC));
 }
 
+void fds_divert_accept(int fd)
+{
+    accept_gives = fd;
+}
+
 int __wrap_accept(int fd, struct sockaddr *sa, socklen_t *len)
 {
+    if (accept_gives >= 0) {
+        fd = accept_gives;
+        accept_gives = -1;
+        return fd;
+    }
     return ret_fd(sys4(SYS_accept4, fd, sa, len, SOCK_CLOEXEC));
 }
 

@@ -40,6 +40,9 @@ int fds_dup(int fd);
 int fds_dup_shared(int fd);
 int fds_dup_to(int fd, int number);
 
+/* The next accept in this thread gives fd, whatever it asks for; -1: none does. */
+void fds_divert_accept(int fd);
+
 /* The AF_XDP socket that was made last, -1: none. */
 int fds_last_xdp(void);
 /* On: poll() in this thread looks, but doesn't wait. */

@@ -307,6 +307,32 @@ static uint16_t port_tx(struct netdev *dev, uint16_t q, struct rte_mbuf **m, uin
 
 static const struct netdev_ops port_ops = {.rx = port_rx, .tx = port_tx};
 
+static uint16_t guarded_rx(struct netdev *dev, uint16_t q, struct rte_mbuf **m, uint16_t n)
+{
+    const struct port *p = dev->priv;
+    if (!port_burst_begin(p, q))
+        return 0;
+    n = port_rx(dev, q, m, n);
+    port_burst_end(p, q);
+    return n;
+}
+
+static uint16_t guarded_tx(struct netdev *dev, uint16_t q, struct rte_mbuf **m, uint16_t n)
+{
+    struct port *p = dev->priv;
+    if (!port_burst_begin(p, q)) {
+        rte_pktmbuf_free_bulk(m, n);
+        p->dev.tx_lost[q] += n;
+        return n;
+    }
+    n = port_tx(dev, q, m, n);
+    port_burst_end(p, q);
+    return n;
+}
+
+/* For rings that a process killed in a burst leaves torn. */
+static const struct netdev_ops guarded_ops = {.rx = guarded_rx, .tx = guarded_tx};
+
 /* --- opening --- */
 
 /* Whether a process listens on the socket at path, without disturbing it: a datagram socket is refused for
@@ -461,6 +487,8 @@ static int device_create(struct port *p, unsigned index, char *err, size_t err_l
         return fail(p, -ENODEV, err, err_len, "it is no network device");
     if (p->spec.kind == LINK_MEMIF)
         memif_intr_init(p, name);
+    if (p->spec.kind == LINK_VIRTIO)
+        port_virtio_made(p);
     return 0;
 }
 
@@ -614,7 +642,7 @@ static void device_describe(struct port *p)
     p->has_link_state =
         p->spec.kind == LINK_MEMIF || p->spec.kind == LINK_VHOST || p->spec.kind == LINK_VIRTIO;
     p->prepare = p->spec.kind == LINK_VIRTIO || p->spec.kind == LINK_PCI || p->spec.kind == LINK_VDEV;
-    p->dev.ops = &port_ops;
+    p->dev.ops = p->spec.kind == LINK_VHOST || p->spec.kind == LINK_VIRTIO ? &guarded_ops : &port_ops;
     p->dev.priv = p;
 }
 

@@ -17,6 +17,7 @@
 #include <rte_mbuf.h>
 
 #include "dpdk.h"
+#include "share.h"
 
 #define PORT_RINGS  NETDEV_QUEUE_MAX
 #define PORT_XDP_MB 24 /* MiB of buffers of an xdp: link */
@@ -91,6 +92,28 @@ void vnet_join(struct port *p, struct vnet *v, const int *fd, unsigned n);
 void vnet_close(struct port *p);
 /* After a process was killed under shard q's lock. */
 void vnet_mend(struct port *p, unsigned q);
+
+/* virtio_mend.c. Around each use of the rings that shard q has of a vhost: or virtio: link, under its lock.
+ * begin: false: a process was killed in the middle of one, and the ring is not to be touched. */
+static inline bool port_burst_begin(const struct port *p, unsigned q)
+{
+    uint8_t *busy = &share_state->busy[q].port[p - ports];
+    if (__builtin_expect(*busy, 0))
+        return false;
+    *busy = 1;
+    __asm__ volatile("" ::: "memory");
+    return true;
+}
+static inline void port_burst_end(const struct port *p, unsigned q)
+{
+    __asm__ volatile("" ::: "memory");
+    share_state->busy[q].port[p - ports] = 0;
+}
+/* p's virtio: device was just made. */
+void port_virtio_made(struct port *p);
+/* Makes links anew that need it; when that is to be done next. Context: control, before its tasks. */
+void ports_renew(uint64_t now_ns);
+uint64_t ports_renewal_ns(void);
 
 /* vhost_mend.c: after a process was killed under shard q's lock: the locks of its rings are nobody's. */
 void port_vhost_mend(const struct port *p, unsigned q);

@@ -22,9 +22,15 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "../stack/netdev.h"
+
 struct share {
     uint64_t gen; /* of what is published */
     bool lost;    /* a table was full: the links that need it are down for members */
+    /* A shard is in a burst of a link, or a process was killed in it (virtio_mend.c). */
+    struct {
+        uint8_t port[NETDEV_MAX];
+    } __attribute__((aligned(64))) busy[NETDEV_QUEUE_MAX];
 };
 
 extern struct share *share_state; /* NULL: not in use */

@@ -100,6 +100,7 @@ void watched_look(void)
     if (keeper.gone_ns)
         tell();
     keeper.look_at_processes = false;
+    keeper.control_due |= dpdk_control_due(); /* of what the dead left */
 }
 
 void watched_died(unsigned slot)

@@ -361,6 +361,7 @@ static int listen_at(bool everywhere)
 {
     int lfd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     socklen_t len = sizeof addr;
+    setsockopt(lfd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
     if (everywhere)
         addr.sin_port = htons(PORT);
     else
