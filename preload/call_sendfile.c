@@ -126,7 +126,7 @@ static ssize_t stack_sendfile(int out, int in, off_t *off, size_t n)
         return -EINVAL;
     if (!may_read(in, n, &kept))
         return -EBADF;
-    if (off && !USER_WRITABLE(off, sizeof(*off)))
+    if (off && !is_on_stack(off, sizeof(*off)) && !USER_WRITABLE(off, sizeof(*off)))
         return -EFAULT;
     ssize_t r = send_file(out, in, off, n);
     if (r >= 0)

@@ -500,6 +500,8 @@ static int set_any(struct stack *st, struct sock *s, int level, int name, const 
     static const int zero;
     int r = 1;
 
+    if (level == IPPROTO_TCP && level == s->protocol && sock_is_tcp(s)) /* what servers do at each answer */
+        return proto_setopt(s, level, name, val, len);
     if (!sock_has_ip(s) && level != SOL_SOCKET && !level_known(s, level))
         return -ENOPROTOOPT;
     if (level == IPPROTO_IP && !has_ip_level(s))
