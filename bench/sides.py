@@ -157,8 +157,10 @@ class Wire(Place):
         onoff = 'on' if self.offloads else 'off'
         features = ('tso', 'gso', 'gro', 'tx')
         for inside, name in ((lambda a: a, 'bench0'), (self.inside, 'bench1')):
-            # A stack's raw socket gets what the kernel left unfinished: its peer finishes checksums itself.
-            tx = 'off' if side != 'kernel' else onoff
+            # AF_XDP, and perhaps another stack's raw socket, gets what the kernel left unfinished: the peer finishes checksums
+            # itself. A packet: link is told.
+            told = side == 'kernel' or (side == 'shunt' and self.link == 'packet')
+            tx = onoff if told else 'off'
             words = [w for f in features for w in (f, tx if f in ('tx', 'tso') else onoff)]
             run(*inside(['ethtool', '-K', name, *words]))
             run(*inside(['ip', 'link', 'set', name, 'up']))

@@ -31,7 +31,7 @@
 #include "signals.h"
 
 #define KERNEL_NS 20000 /* how often a spinning call looks at its kernel descriptors */
-#define YIELD_NS  5000  /* spun alone so long, let others run */
+#define YIELD_NS  5000  /* a spinning call lets others run this often */
 #define BUSY_NS   20000 /* a yield this long: others had work */
 #define HOLD_NS   20000 /* a call that spins so long holds on to its file */
 #define HELD_MAX  8
@@ -241,7 +241,7 @@ static int turn(struct wait *w)
  * clock was at the turn's poll: the vDSO's takes about as long as an empty poll. */
 static int spin(struct wait *w, uint64_t start)
 {
-    uint64_t limit = spin_limit_ns(), kernel_ns = start;
+    uint64_t limit = spin_limit_ns(), kernel_ns = start, yield_ns = start;
     for (;;) {
         int r = turn(w);
         if (r || (r = interrupted(w)))
@@ -259,8 +259,10 @@ static int spin(struct wait *w, uint64_t start)
                 return r;
             kernel_ns = now;
         }
-        if (now - start > YIELD_NS && limit != NEVER)
+        if (now - yield_ns > YIELD_NS && limit != NEVER) {
+            yield_ns = now;
             yield();
+        }
     }
 }
 
