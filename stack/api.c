@@ -177,9 +177,26 @@ bool api_lanes_open(void)
     return api_has_lanes() && !__atomic_load_n(&api_self.st->cold, __ATOMIC_RELAXED) && !shard_relays();
 }
 
-unsigned api_poll_devices(void)
+unsigned api_poll_others(const struct shard *home)
 {
     struct stack *st = api_self.st;
+    uint64_t now_ns = __atomic_load_n(&home->now_ns, __ATOMIC_RELAXED);
+    unsigned n = 0;
+
+    for (uint32_t i = 0; i < st->nshard; i++) {
+        struct shard *sh = &st->shard[i];
+
+        if (now_ns < __atomic_load_n(&sh->last_poll_ns, __ATOMIC_RELAXED) + STALE_NS ||
+            !api_enter_lane(sh, true))
+            continue;
+        n += shard_poll(sh, sh->now_ns);
+        shard_unlock(sh);
+    }
+    return n;
+}
+
+unsigned api_poll_devices(void)
+{
     struct shard *sh;
     unsigned n;
 
@@ -192,18 +209,7 @@ unsigned api_poll_devices(void)
     sh = api_enter_lane(api_home(), false);
     n = shard_poll(sh, sh->now_ns);
     shard_unlock(sh);
-    for (uint32_t i = 0; i < st->nshard; i++) {
-        uint64_t polled_ns = __atomic_load_n(&st->shard[i].last_poll_ns, __ATOMIC_RELAXED);
-
-        if (__atomic_load_n(&st->clock_ns, __ATOMIC_RELAXED) < polled_ns + STALE_NS)
-            continue;
-        sh = api_enter_lane(&st->shard[i], true);
-        if (!sh)
-            continue;
-        n += shard_poll(sh, sh->now_ns);
-        shard_unlock(sh);
-    }
-    return n;
+    return n + api_poll_others(sh);
 }
 
 /* f's lane, when it is still where it was found without the lock; else NULL, and no lock. */

@@ -40,6 +40,8 @@ struct shard *api_home(void);
 /* Looks at the devices as a call does that finds nothing: by the lock, or with several shards by the lane of
  * the thread's home, and those of the others that nobody has looked at for a while. Frames. */
 unsigned api_poll_devices(void);
+/* The second half of that. */
+unsigned api_poll_others(const struct shard *home);
 /* Hands up, transmits, unlocks, wakes. */
 void api_leave(struct shard *sh);
 /* Enters with r's file. NULL and *err (-EBADF, or -ENOTSOCK for api_enter_sock), not entered, when there is

@@ -60,31 +60,37 @@ static bool do_eset_is_empty(int epfd)
     return f && f->type == FILE_EPOLL && eset_items(f) == 0;
 }
 
-/* With several shards: what is ready of each, first of the thread's own. n events are there already. */
-static int collect_lane(struct ref set, struct shard *sh, struct epoll_event *ev, int n, int max)
+/* With several shards: what is ready of sh's files, n events are there already. Context: sh's lane. */
+static int collect_here(struct ref set, struct epoll_event *ev, int n, int max)
 {
-    struct file *f;
+    struct file *f = api_file(set); /* another thread may have closed it since */
 
-    lane_lock(sh, false);
-    f = api_file(set);
-    if (f && f->type == FILE_EPOLL && !api_self.st->cold)
-        n = eset_collect_more(api_self.st, f, ev, n, max);
-    shard_unlock(sh);
-    return n;
+    if (!f || f->type != FILE_EPOLL || api_self.st->cold)
+        return n;
+    return eset_collect_more(api_self.st, f, ev, n, max);
 }
 
+/* First of the thread's home, which is polled on the way, then of those that say that they have something. */
 static int wait_lanes(struct ref set, const struct file *f, struct epoll_event *ev, int max)
 {
     struct stack *st = api_self.st;
-    unsigned home = api_home()->id;
-    int n = 0;
+    struct shard *home = api_enter_lane(api_home(), false);
+    int n;
 
-    api_poll_devices();
+    shard_poll(home, home->now_ns);
+    n = collect_here(set, ev, 0, max);
+    shard_unlock(home);
+    if (!n)
+        api_poll_others(home);
     for (unsigned i = 0; i < st->nshard && n >= 0 && n < max; i++) {
-        unsigned k = (home + i) % st->nshard;
+        struct shard *sh = &st->shard[(home->id + i) % st->nshard];
 
-        if (eset_has_news(f, k))
-            n = collect_lane(set, &st->shard[k], ev, n, max);
+        /* home's too: what was left for all locks may have brought something */
+        if ((sh == home && n) || !eset_has_news(f, sh->id))
+            continue;
+        lane_lock(sh, false);
+        n = collect_here(set, ev, n, max);
+        shard_unlock(sh);
     }
     return n;
 }

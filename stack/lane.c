@@ -160,7 +160,7 @@ unsigned lanes_poll(struct shard *sh)
     sh = &st->shard[0];
     lanes_work_off(st); /* what came before */
     for (uint32_t i = 1; i < st->nshard; i++) {
-        st->shard[i].last_poll_ns = sh->last_poll_ns;
+        __atomic_store_n(&st->shard[i].last_poll_ns, sh->last_poll_ns, __ATOMIC_RELAXED);
         n += rx_lane(&st->shard[i]);
         rx_slow(&st->shard[i]);
         st->shard[i].slow = false;

@@ -598,8 +598,8 @@ unsigned shard_poll(struct shard *sh, uint64_t now_ns)
     /* CLOCK_MONOTONIC is one for all processes, but they read it before they get the lock. */
     if (now_ns > sh->now_ns)
         sh->now_ns = now_ns;
-    if (!relay_fn)
-        sh->last_poll_ns = sh->now_ns;
+    if (!relay_fn) /* read without the lock */
+        __atomic_store_n(&sh->last_poll_ns, sh->now_ns, __ATOMIC_RELAXED);
     if (__builtin_expect(sh->many, 0))
         return lanes_poll(sh);
     unsigned n = rx_devices(sh);
