@@ -620,7 +620,7 @@ static void device_describe(struct port *p)
         p->tx_offloads |=
             RTE_ETH_TX_OFFLOAD_TCP_TSO; /* the driver has it, and doesn't say so; see vhost_refresh */
     if (p->spec.kind == LINK_VHOST || p->spec.kind == LINK_VIRTIO || p->spec.kind == LINK_MEMIF)
-        p->dev.caps |= NETDEV_MEMLINK;
+        p->dev.caps |= NETDEV_MEMLINK | NETDEV_FOLLOWS; /* a stack of ours at the other end does */
     if (p->tx_offloads & RTE_ETH_TX_OFFLOAD_MULTI_SEGS)
         p->dev.caps |= NETDEV_SCATTER;
     if (p->tx_offloads & RTE_ETH_TX_OFFLOAD_TCP_TSO) {

@@ -300,7 +300,7 @@ void vnet_join(struct port *p, struct vnet *v, const int *fd, unsigned n)
                      RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
     p->dev.ops = v[0].ring.slots ? &ring_ops : &vnet_ops;
     p->dev.priv = p;
-    p->dev.caps = NETDEV_TSO | NETDEV_SCATTER;
+    p->dev.caps = NETDEV_TSO | NETDEV_SCATTER | (p->spec.kind == LINK_TAP ? NETDEV_FOLLOWS : 0);
     p->dev.tso_max = VNET_TSO_MAX;
     p->live = p->rings = p->dev.nqueue = (uint16_t)n;
     for (unsigned q = 0; q < n; q++) {

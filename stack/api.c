@@ -8,6 +8,7 @@
 
 #include "api_int.h"
 #include "lane.h"
+#include "tcp_lane.h"
 #include "user.h"
 
 struct api_self api_self;
@@ -251,10 +252,29 @@ static struct sock *enter_plain(struct ref r)
     return NULL;
 }
 
+/* Puts a connection that its lane has not chosen itself on the thread's own (tcp_wants_home). */
+static struct sock *enter_home(struct ref r, struct shard *home)
+{
+    int err;
+    struct sock *s = enter_sock(r, true, &err);
+
+    if (s && !s->sh->st->cold && sock_is_plain(s) && !s->pcb->shard && tcp_wants_home(sock_tcb(s), home)) {
+        tcp_has_home(sock_tcb(s));
+        lane_move(s->sh->st, s->pcb, home);
+    }
+    if (s)
+        api_leave(&home->st->shard[0]);
+    return enter_plain(r);
+}
+
 struct sock *api_enter_plain(struct ref r, bool lane, int *err)
 {
     struct sock *s = lane && api_lanes_open() ? enter_plain(r) : NULL;
 
+    if (s && !s->sh->id && api_home()->id && tcp_wants_home(sock_tcb(s), api_home())) {
+        shard_unlock(s->sh);
+        s = enter_home(r, api_home());
+    }
     return s ? s : api_enter_sock(r, err);
 }
 

@@ -28,6 +28,7 @@ enum netdev_cap {
     NETDEV_LOOPBACK = 1u << 2, /* frames come back to this stack */
     NETDEV_NOARP = 1u << 3,    /* no link addresses */
     NETDEV_MEMLINK = 1u << 4,  /* shared memory: a checksum can't be wrong on the way */
+    NETDEV_FOLLOWS = 1u << 5,  /* a flow's frames come by the queue that its frames were sent on last */
 };
 
 struct netdev_ops {

@@ -74,6 +74,21 @@ bool tcp_is_settled(const struct shard *sh, const struct tcb *t)
     return t->segs_in >= YOUNG_SEGS && tcp_is_plain(sh, t);
 }
 
+bool tcp_wants_home(const struct tcb *t, const struct shard *home)
+{
+    const struct netdev *dev;
+
+    if ((t->flags & TF_PASSIVE) || (t->opts & TO_SETTLED) || !(t->io->flow.caps & NETDEV_FOLLOWS))
+        return false;
+    dev = netdev_get(t->io->flow.ifindex);
+    return dev && home->id < dev->nqueue;
+}
+
+void tcp_has_home(struct tcb *t)
+{
+    t->opts |= TO_SETTLED;
+}
+
 /* Ports and flags of the segment at p, of which avail bytes are there. */
 static bool name_ports(const uint8_t *p, size_t avail, struct tcp_lane_name *n)
 {
