@@ -2,7 +2,8 @@
  * interposers' price.
  *
  * -s opens an IP socket first, so that under the preload a stack is running while the calls are measured.
- * Each call is timed in rounds; the fastest round counts, as the others differ by what interrupted them.
+ * Each call is timed in rounds; the fastest round counts, as the others differ by what interrupted them. The
+ * last ones are what a process costs: made, and a program started in it.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -16,7 +17,9 @@
 #include <sys/ioctl.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <spawn.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "loop.h"
@@ -131,25 +134,54 @@ static void call_close_bad(void)
         abort();
 }
 
+static void call_open(void)
+{
+    if (close(open(".", O_RDONLY)) < 0)
+        abort();
+}
+
+static void call_fork(void)
+{
+    pid_t p = fork();
+
+    if (p == 0)
+        _exit(0);
+    if (p < 0 || waitpid(p, NULL, 0) != p)
+        abort();
+}
+
+static void call_true(void)
+{
+    char *argv[] = {(char *)"true", NULL};
+    pid_t p;
+
+    if (posix_spawn(&p, "/bin/true", NULL, NULL, argv, environ) != 0 || waitpid(p, NULL, 0) != p)
+        abort();
+}
+
 static const struct {
     const char *name;
     void (*call)(void);
+    int calls; /* a round; 0: CALLS */
 } calls[] = {
-    {"getppid by syscall", call_getppid},
-    {"read of /dev/zero", call_read_zero},
-    {"write to /dev/null", call_write_null},
-    {"read of an empty pipe", call_read_empty_pipe},
-    {"write to and read from a pipe", call_pipe},
-    {"write and read of an eventfd", call_eventfd},
-    {"send and recv on a Unix pair", call_unix},
-    {"poll on a pipe", call_poll},
-    {"select on a pipe", call_select},
-    {"epoll_wait on a pipe", call_epoll},
-    {"epoll_wait on nothing ready", call_epoll_idle},
-    {"fcntl F_GETFL", call_fcntl},
-    {"ioctl FIONREAD", call_ioctl},
-    {"dup and close", call_dup_close},
-    {"close of a bad number", call_close_bad},
+    {"getppid by syscall", call_getppid, 0},
+    {"read of /dev/zero", call_read_zero, 0},
+    {"write to /dev/null", call_write_null, 0},
+    {"read of an empty pipe", call_read_empty_pipe, 0},
+    {"write to and read from a pipe", call_pipe, 0},
+    {"write and read of an eventfd", call_eventfd, 0},
+    {"send and recv on a Unix pair", call_unix, 0},
+    {"poll on a pipe", call_poll, 0},
+    {"select on a pipe", call_select, 0},
+    {"epoll_wait on a pipe", call_epoll, 0},
+    {"epoll_wait on nothing ready", call_epoll_idle, 0},
+    {"fcntl F_GETFL", call_fcntl, 0},
+    {"ioctl FIONREAD", call_ioctl, 0},
+    {"dup and close", call_dup_close, 0},
+    {"close of a bad number", call_close_bad, 0},
+    {"open by a relative path and close", call_open, 0},
+    {"fork, exit and wait", call_fork, 100},
+    {"start of /bin/true", call_true, 50},
 };
 
 static void open_all(void)
@@ -170,26 +202,26 @@ static void open_all(void)
     }
 }
 
-static double cost_ns(void (*call)(void))
+static double cost_ns(void (*call)(void), int calls_a_round)
 {
     uint64_t best = UINT64_MAX;
 
     for (int r = 0; r < ROUNDS; r++) {
         uint64_t t0 = clock_ns(), d;
 
-        for (int i = 0; i < CALLS; i++)
+        for (int i = 0; i < calls_a_round; i++)
             call();
         d = clock_ns() - t0;
         best = d < best ? d : best;
     }
-    return (double)best / CALLS;
+    return (double)best / calls_a_round;
 }
 
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "-s") == 0) {
         struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-        int s = socket(AF_INET, SOCK_STREAM, 0);
+        int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
         if (s < 0 || bind(s, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(s, 1) < 0) {
             perror("socket");
@@ -200,7 +232,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
         report_begin("calls");
         report_text("call", calls[i].name);
-        report_number("ns", cost_ns(calls[i].call));
+        report_number("ns", cost_ns(calls[i].call, calls[i].calls ? calls[i].calls : CALLS));
         report_end();
     }
     return 0;

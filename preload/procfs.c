@@ -13,6 +13,7 @@
 #include "boot.h"
 #include "fdtab.h"
 #include "libc.h"
+#include "tree.h"
 
 /* One system call an open by a relative path; it is made past libc, as route_again's caller may be in the
  * middle of a call of libc's. */
@@ -111,7 +112,7 @@ static int replace(int fd, int file, char *buf, int n)
 
 static int net_opened(int fd, const char *name, int pid)
 {
-    if (!boot() || (pid != getpid() && !API(proc_has(pid))))
+    if (!boot() || (pid != getpid() && !API(proc_has(pid)) && !tree_has_process(pid)))
         return 0;
     int file = API(proc_find(name));
     if (file < 0)

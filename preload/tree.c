@@ -60,6 +60,17 @@ bool tree_has_fd(int fd)
     return fd >= 0 && (fd == tree.fd[0] || fd == tree.fd[1]) && guard.depth == 0;
 }
 
+bool tree_has_process(int pid)
+{
+    char path[48], link[48], ours[48];
+    if (tree.fd[0] < 0)
+        return false;
+    snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, tree.fd[0]);
+    snprintf(ours, sizeof(ours), "socket:[%llu]", (unsigned long long)tree.ino);
+    long n = raw_syscall(SYS_readlinkat, AT_FDCWD, (long)path, (long)link, sizeof(link), 0, 0);
+    return n > 0 && (size_t)n == strlen(ours) && memcmp(link, ours, (size_t)n) == 0;
+}
+
 bool tree_has_stack(void)
 {
     char b;

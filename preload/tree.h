@@ -13,6 +13,8 @@ extern struct shunt_tree tree;
 
 /* The tree's descriptors are not there for the program, as the engine's (fd_is_private). */
 bool tree_has_fd(int fd);
+/* Process pid is of the tree too: it has end 0 under the same number. */
+bool tree_has_process(int pid);
 /* A stack of the tree was started. */
 bool tree_has_stack(void);
 /* Lets the kernel close what lies in [lo, hi], with close_range's flags, but for the tree's descriptors. The

@@ -37,6 +37,7 @@
 
 static int channel[2] = {-1, -1}; /* to the keeper: [0] the family's end, [1] the keeper's */
 static uint64_t transit[FDS_WORDS];
+static bool any_transit; /* ever: most processes that fork send none */
 
 union one_fd {
     struct cmsghdr hdr;
@@ -186,6 +187,7 @@ static void transit_set(int fd)
 {
     uint64_t bit, *word = transit_word(fd, &bit);
 
+    any_transit = true;
     __atomic_fetch_or(word, bit, __ATOMIC_RELAXED);
 }
 
@@ -202,6 +204,8 @@ void ticket_child(void)
 {
     int lo, hi;
 
+    if (!any_transit)
+        return;
     fds_range(&lo, &hi);
     for (int i = 0; i < hi - lo; i = transit[i / 64] ? i + 1 : (i | 63) + 1)
         if (transit[i / 64] >> i % 64 & 1)
