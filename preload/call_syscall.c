@@ -19,6 +19,7 @@
 #include "fdtab.h"
 #include "fork.h"
 #include "forking.h"
+#include "ifreq.h"
 #include "libc.h"
 #include "procfs.h"
 #include "route.h"
@@ -491,6 +492,10 @@ bool route_wants(long nr, const long a[6])
 #endif
     case SYS_statx:
         return (a[2] & AT_EMPTY_PATH) && fd_is_stack((int)a[0]);
+    case SYS_ioctl:
+        if (ifreq_is((unsigned)a[1]))
+            return true;
+        break;
     }
     if (on_descriptor(nr))
         return fd_is_stack((int)a[0]) || fd_is_private((int)a[0]) || sleeps_in_set(nr, a);

@@ -186,6 +186,9 @@ struct shunt_api {
 
     /* --- interfaces --- */
     int (*if_get)(unsigned i, struct if_info *out); /* sock_if_get's */
+    /* a request about an interface by a socket of another family (AF_UNIX); sock_if_set's and sock_if_ioctl's
+     */
+    int (*if_ioctl)(int domain, unsigned long req, void *arg);
 
     /* --- what is read below /proc (procnet.h) --- */
 #define PROC_PIECE 32768

@@ -319,9 +319,21 @@ static int do_if_get(unsigned i, struct if_info *out)
     return r;
 }
 
+static int do_if_ioctl(int domain, unsigned long req, void *arg)
+{
+    struct shard *sh = api_enter();
+    int r = sock_if_set(sh, domain, req, arg);
+
+    if (r > 0)
+        r = sock_if_ioctl(api_self.st, domain, req, arg);
+    api_leave(sh);
+    return r;
+}
+
 void api_fill_sock(struct shunt_api *t)
 {
     t->if_get = do_if_get;
+    t->if_ioctl = do_if_ioctl;
     t->map = do_map;
     t->placement = do_placement;
     t->decide = do_decide;

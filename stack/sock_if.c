@@ -186,7 +186,7 @@ enum asks { ASKS_NOTHING, ASKS_ADDR, ASKS_GET, ASKS_DEVICE, ASKS_SET, ASKS_SLAVE
 /* A family whose sockets do not take IPv4's requests (packet sockets do: packet_ioctl). */
 static bool not_inet(int domain)
 {
-    return domain == AF_INET6 || domain == AF_NETLINK;
+    return domain != AF_INET && domain != AF_PACKET;
 }
 
 static enum asks asks(int domain, unsigned long req)

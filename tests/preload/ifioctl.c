@@ -13,7 +13,8 @@ static const struct {
     int domain, type, protocol;
 } kinds[] = {{"tcp", AF_INET, SOCK_STREAM, 0},  {"udp", AF_INET, SOCK_DGRAM, 0},
              {"raw", AF_INET, SOCK_RAW, 253},   {"tcp6", AF_INET6, SOCK_STREAM, 0},
-             {"udp6", AF_INET6, SOCK_DGRAM, 0}, {"packet", AF_PACKET, SOCK_DGRAM, 0}};
+             {"udp6", AF_INET6, SOCK_DGRAM, 0}, {"packet", AF_PACKET, SOCK_DGRAM, 0},
+             {"unix", AF_UNIX, SOCK_DGRAM, 0},  {"unixs", AF_UNIX, SOCK_STREAM, 0}};
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 static const struct {
