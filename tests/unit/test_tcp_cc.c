@@ -9,13 +9,16 @@
 
 static struct env *e;
 static struct tcp_tx tx;
+static struct tcp_io io;
 static struct tcb t;
 
 static void setup(void)
 {
     e = env_stack(NULL);
     tx = (struct tcp_tx){0};
-    t = (struct tcb){.tx = &tx, .mss = MSS, .unit = MSS, .flags = TF_CWND_LIMITED, .srtt_us8 = 100000 * 8};
+    io = (struct tcp_io){0};
+    t = (struct tcb){
+        .tx = &tx, .io = &io, .mss = MSS, .unit = MSS, .flags = TF_CWND_LIMITED, .srtt_us8 = 100000 * 8};
 }
 
 TestSuite(tcp_cc, .init = setup);
