@@ -244,8 +244,8 @@ static void tx_header(struct rte_mbuf *m, struct virtio_net_hdr *h)
 /* Hands m to the kernel, behind h. What the system call returned. */
 static long write_frame(struct port *p, uint16_t q, struct rte_mbuf *m, const struct virtio_net_hdr *h)
 {
-    struct iovec iov[VNET_IOV_MAX] = {{(void *)(uintptr_t)h, sizeof(*h)}};
-    int cnt = 1;
+    struct iovec iov[VNET_IOV_MAX]; /* 4 KiB: not cleared for each frame */
+    int cnt = 0;
     /* The bytes before a buffer's data are nobody's, but those of one that is a part of another. */
     if (m->nb_segs == 1 && RTE_MBUF_DIRECT(m) && rte_pktmbuf_headroom(m) >= VNET_HDR) {
         char *at = rte_pktmbuf_mtod(m, char *) - VNET_HDR;
@@ -254,6 +254,7 @@ static long write_frame(struct port *p, uint16_t q, struct rte_mbuf *m, const st
             return sys3(SYS_write, p->queue[q].fd, at, m->data_len + VNET_HDR);
         return sys6(SYS_sendto, p->queue[q].fd, SYS_ARG(at), (long)(m->data_len + VNET_HDR), 0, 0, 0);
     }
+    iov[cnt++] = (struct iovec){(void *)(uintptr_t)h, sizeof(*h)};
     for (struct rte_mbuf *s = m; s; s = s->next)
         if (s->data_len)
             iov[cnt++] = (struct iovec){rte_pktmbuf_mtod(s, void *), s->data_len};
