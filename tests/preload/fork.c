@@ -338,3 +338,80 @@ CHECK(no_extra_children)
     R(waitpid(-1, NULL, WNOHANG));
     R(wait(NULL));
 }
+
+/* _Fork runs no hooks. */
+CHECK(a_bare_fork)
+{
+    int sv[2], mine[2];
+    char b[8];
+    pid_t p;
+
+    tcp_pair(sv);
+    fflush(stdout);
+    p = _Fork();
+    NEED(p >= 0);
+    if (p == 0) {
+        tcp_pair(mine); /* sockets of its own */
+        if (send(mine[0], "own", 3, 0) != 3 || read_all(mine[1], b, 3) != 3)
+            _exit(1);
+        _exit(send(sv[1], "child", 5, 0) == 5 && read_all(sv[1], b, 4) == 4 ? 7 : 2);
+    }
+    R(send(sv[0], "from", 4, 0));
+    R(read_all(sv[0], b, 5));
+    TEXT(b, 5);
+    V(child_status(p));
+    close(sv[1]);
+    R(recv(sv[0], b, 1, 0));
+}
+
+/* What was written just before each way to end arrives, then the end. */
+CHECK(ways_to_end)
+{
+    static void (*const ways[])(int) = {exit, _exit, _Exit, quick_exit};
+
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        char b[8];
+        int sv[2];
+        pid_t p;
+
+        tcp_pair(sv);
+        p = fork_tied();
+        if (p == 0) {
+            close(sv[0]);
+            if (send(sv[1], "last", 4, 0) == 4)
+                ways[i](20 + (int)i);
+            _exit(1);
+        }
+        close(sv[1]);
+        R(read_all(sv[0], b, 4));
+        R(recv(sv[0], b, 1, 0));
+        V(child_status(p));
+        close(sv[0]);
+    }
+}
+
+/* Another root directory, and fewer rights: open connections go on, new ones are made. */
+CHECK(in_another_root)
+{
+    int sv[2];
+    char b[8];
+    pid_t p;
+
+    tcp_pair(sv);
+    p = fork_tied();
+    if (p == 0) {
+        int mine[2], r = chroot("/proc/self/fdinfo");
+
+        if (r < 0 && errno != EPERM)
+            _exit(1);
+        r = setgid(65534); /* where there is one to become */
+        r = setuid(65534);
+        tcp_pair(mine);
+        if (send(mine[0], "own", 3, 0) != 3 || read_all(mine[1], b, 3) != 3)
+            _exit(2);
+        _exit(send(sv[1], "child", 5, 0) == 5 ? 0 : 3);
+    }
+    V(child_status(p));
+    R(read_all(sv[0], b, 5));
+    TEXT(b, 5);
+}

@@ -3,6 +3,7 @@
  * as fstat, readlink and the tables have it; settings below /proc/sys/net. */
 #include "check.h"
 
+#include <linux/openat2.h>
 #include <net/if.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -238,6 +239,7 @@ static bool has_listener(const char *t, int l)
 
 CHECK(ways_to_open)
 {
+    struct open_how how = {.flags = O_RDONLY};
     struct sockaddr_in a;
     int l = listen4(&a), dir;
     char path[64];
@@ -254,6 +256,9 @@ CHECK(ways_to_open)
     dir = open("/proc/net", O_RDONLY | O_DIRECTORY);
     V(has_listener(slurp(openat(dir, "tcp", O_RDONLY)), l));
     V(has_listener(slurp((int)syscall(SYS_openat, AT_FDCWD, "/proc/net/tcp", O_RDONLY)), l));
+#ifdef SYS_openat2
+    V(has_listener(slurp((int)syscall(SYS_openat2, AT_FDCWD, "/proc/net/tcp", &how, sizeof how)), l));
+#endif
     NEED(chdir("/proc/self/net") == 0);
     V(has_listener(file("tcp"), l));
     V(has_listener(file("./tcp"), l));

@@ -247,3 +247,22 @@ CHECK(forked)
     V(child_status(p));
     look_up("after.example", AF_INET);
 }
+
+/* No name server is asked for what is a number already. */
+CHECK(numbers_to_text)
+{
+    struct sockaddr_in a;
+    struct sockaddr_in6 a6 = {
+        .sin6_family = AF_INET6, .sin6_port = htons(80), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    char host[64] = "", port[16] = "";
+
+    a = lo4(7);
+    R(getnameinfo((struct sockaddr *)&a, sizeof a, host, sizeof host, port, sizeof port,
+                  NI_NUMERICHOST | NI_NUMERICSERV));
+    show("name", "%s %s", host, port);
+    R(getnameinfo((struct sockaddr *)&a6, sizeof a6, host, sizeof host, port, sizeof port,
+                  NI_NUMERICHOST | NI_NUMERICSERV));
+    show("name", "%s %s", host, port);
+    R(getnameinfo((struct sockaddr *)&a, sizeof a, host, 4, NULL, 0, NI_NUMERICHOST));
+    R(getnameinfo((struct sockaddr *)&a, 4, host, sizeof host, NULL, 0, NI_NUMERICHOST));
+}

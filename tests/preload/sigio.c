@@ -334,3 +334,32 @@ CHECK(another_process)
     R(send(sv[0], "x", 1, 0));
     V(child_status(p));
 }
+
+/* ioctl's way to say O_ASYNC. */
+CHECK(by_ioctl)
+{
+    int sv[2], on = 1, off = 0, me = (int)getpid(), who = 0;
+
+    tcp_pair(sv);
+    catch (SIGIO);
+    R(ioctl(sv[0], FIOSETOWN, &me));
+    R(ioctl(sv[0], FIOGETOWN, &who));
+    V(who == me);
+    R(ioctl(sv[0], SIOCSPGRP, &me));
+    R(ioctl(sv[0], SIOCGPGRP, &who));
+    V(who == me);
+    R(ioctl(sv[0], FIOASYNC, &on));
+    V(!!(fcntl(sv[0], F_GETFL) & O_ASYNC));
+    NEED(send(sv[1], "x", 1, 0) == 1);
+    settle_notes(1);
+    V(nnotes > 0);
+    R(ioctl(sv[0], FIOASYNC, &off));
+    V(!!(fcntl(sv[0], F_GETFL) & O_ASYNC));
+    nap(QUIET_MS);
+    nnotes = 0;
+    NEED(send(sv[1], "x", 1, 0) == 1);
+    nap(QUIET_MS);
+    V(nnotes);
+    R(ioctl(sv[0], FIOASYNC, NULL));
+    R(ioctl(sv[0], FIOSETOWN, NULL));
+}
