@@ -246,7 +246,7 @@ static FILE *reopen(const char *path, const char *mode, FILE *f)
 static FILE *reopened(FILE *f, const char *path)
 {
     fd_note_opened();
-    int err = f && path && procfs_may_be(fileno(f), path) ? procfs_opened(fileno(f)) : 0;
+    int err = f && path && procfs_may_be(fileno(f), AT_FDCWD, path) ? procfs_opened(fileno(f)) : 0;
     if (!err)
         return f;
     libc.fclose(f);

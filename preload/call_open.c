@@ -12,11 +12,11 @@
 #include "procfs.h"
 #include "route.h"
 
-int open_seen(int fd, const char *path, int flags)
+int open_seen(int fd, int dir, const char *path, int flags)
 {
     if (__builtin_expect(flags & (O_WRONLY | O_PATH), 0))
         fd_note_opened();
-    if (fd < 0 || __builtin_expect(!procfs_may_be(fd, path), 1))
+    if (fd < 0 || __builtin_expect(!procfs_may_be(fd, dir, path), 1))
         return fd;
     int err = procfs_opened(fd);
     if (!err)
@@ -40,12 +40,12 @@ int open_seen(int fd, const char *path, int flags)
 
 EXPORT int open(const char *path, int flags, ...)
 {
-    return open_seen(libc.open(path, flags, TAKE_MODE(flags)), path, flags);
+    return open_seen(libc.open(path, flags, TAKE_MODE(flags)), AT_FDCWD, path, flags);
 }
 
 EXPORT int openat(int dir, const char *path, int flags, ...)
 {
-    return open_seen(libc.openat(dir, path, flags, TAKE_MODE(flags)), path, flags);
+    return open_seen(libc.openat(dir, path, flags, TAKE_MODE(flags)), dir, path, flags);
 }
 
 /* off_t has 64 bits in each. */
@@ -65,12 +65,12 @@ int __openat_2(int dir, const char *path, int flags);
 
 EXPORT int __open_2(const char *path, int flags)
 {
-    return open_seen(libc.open(path, flags, 0), path, flags);
+    return open_seen(libc.open(path, flags, 0), AT_FDCWD, path, flags);
 }
 
 EXPORT int __openat_2(int dir, const char *path, int flags)
 {
-    return open_seen(libc.openat(dir, path, flags, 0), path, flags);
+    return open_seen(libc.openat(dir, path, flags, 0), dir, path, flags);
 }
 
 int __open64_2(const char *path, int flags) ALIAS(__open_2);
@@ -90,11 +90,25 @@ static FILE *stream_again(FILE *f, const char *mode)
     return f;
 }
 
+EXPORT int chdir(const char *path)
+{
+    int r = libc.chdir(path);
+    procfs_moved();
+    return r;
+}
+
+EXPORT int fchdir(int fd)
+{
+    int r = libc.fchdir(fd);
+    procfs_moved();
+    return r;
+}
+
 EXPORT FILE *fopen(const char *restrict path, const char *restrict mode)
 {
     FILE *f = libc.fopen(path, mode);
     fd_note_opened();
-    if (!f || __builtin_expect(!procfs_may_be(fileno(f), path), 1))
+    if (!f || __builtin_expect(!procfs_may_be(fileno(f), AT_FDCWD, path), 1))
         return f;
     int err = procfs_opened(fileno(f));
     if (!err)

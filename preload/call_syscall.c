@@ -144,12 +144,16 @@ static long open_call(long nr, long a, long b, long c, long d, bool *done)
 #ifdef SYS_openat2
     case SYS_openat2:
         /* with flags that its struct may hold */
-        return open_seen((int)to_errno(raw_syscall(nr, a, b, c, d, 0, 0)), P(b), O_WRONLY | O_PATH);
+        return open_seen((int)to_errno(raw_syscall(nr, a, b, c, d, 0, 0)), (int)a, P(b), O_WRONLY | O_PATH);
 #endif
 #ifdef SYS_open
     case SYS_open:
         return open(P(a), (int)b, (mode_t)c);
 #endif
+    case SYS_chdir:
+        return chdir(P(a));
+    case SYS_fchdir:
+        return fchdir((int)a);
     }
     *done = false;
     return 0;
@@ -505,11 +509,17 @@ bool route_wants(long nr, const long a[6])
 bool route_again(long nr, const long a[6], long r)
 {
     const char *path;
+    int dir = AT_FDCWD;
     switch (nr) {
+    case SYS_chdir:
+    case SYS_fchdir:
+        procfs_moved();
+        return false;
     case SYS_openat:
 #ifdef SYS_openat2
     case SYS_openat2:
 #endif
+        dir = (int)a[0];
         path = P(a[1]);
         break;
 #ifdef SYS_open
@@ -524,7 +534,7 @@ bool route_again(long nr, const long a[6], long r)
     default:
         return false;
     }
-    if (r < 0 || !procfs_may_be((int)r, path) || !procfs_is_ours((int)r))
+    if (r < 0 || !procfs_may_be((int)r, dir, path) || !procfs_is_ours((int)r))
         return false;
     raw_syscall(SYS_close, r, 0, 0, 0, 0, 0);
     return true;
@@ -544,6 +554,8 @@ static bool may_be_ours(long nr)
     case SYS_clone:
     case SYS_clone3:
     case SYS_seccomp:
+    case SYS_chdir:
+    case SYS_fchdir:
     case SYS_openat:
     case SYS_readlinkat:
     case SYS_statx:

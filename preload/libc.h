@@ -158,6 +158,8 @@
     X(int, __fxstat, -1, (int v, int fd, struct stat *s), (v, fd, s))                                        \
     X(int, fstatat, CALL_FSTATAT, (int d, const char *p, struct stat *s, int f), (d, p, s, f))               \
     X(int, statx, SYS_statx, (int d, const char *p, int f, unsigned m, struct statx *s), (d, p, f, m, s))    \
+    X(int, chdir, SYS_chdir, (const char *p), (p))                                                           \
+    X(int, fchdir, SYS_fchdir, (int fd), (fd))                                                               \
     X(struct __dirstream *, opendir, -1, (const char *p), (p))                                               \
     X(struct __dirstream *, fdopendir, -1, (int fd), (fd))                                                   \
     X(int, closedir, -1, (struct __dirstream * d), (d))                                                      \

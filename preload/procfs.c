@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -15,11 +16,35 @@
 #include "libc.h"
 #include "tree.h"
 
-/* One system call an open by a relative path; it is made past libc, as route_again's caller may be in the
- * middle of a call of libc's. */
-bool procfs_may_lead(int fd)
+/* Where the working directory is: found out at the first open that wants to know, and after each change. */
+enum { CWD_UNKNOWN, CWD_ELSEWHERE, CWD_PROC };
+static int cwd;
+
+void procfs_moved(void)
+{
+    __atomic_store_n(&cwd, CWD_UNKNOWN, __ATOMIC_RELEASE);
+}
+
+static __attribute__((noinline)) int look_at_cwd(void)
+{
+    char path[PATH_MAX];
+    int before = CWD_UNKNOWN;
+    long n = raw_syscall(SYS_getcwd, (long)path, sizeof(path), 0, 0, 0, 0);
+    int is = n > 0 && strncmp(path, "/proc", 5) != 0 ? CWD_ELSEWHERE : CWD_PROC;
+    /* A child of vfork shares the variable, and not the directory. */
+    if (!guard.vforked)
+        __atomic_compare_exchange_n(&cwd, &before, is, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+    return is;
+}
+
+/* System calls are made past libc here, as route_again's caller may be in the middle of a call of libc's.
+ * From a directory elsewhere a path leads below /proc by its name, or by a link, which is not looked for. */
+bool procfs_may_lead(int fd, int dir, const char *path)
 {
     struct stat st;
+    int is = dir == AT_FDCWD ? __atomic_load_n(&cwd, __ATOMIC_ACQUIRE) : CWD_PROC;
+    if ((is ? is : look_at_cwd()) == CWD_ELSEWHERE && !strstr(path, "proc"))
+        return false;
     return raw_syscall(SYS_fstat, fd, (long)&st, 0, 0, 0, 0) == 0 && major(st.st_dev) == 0 &&
            S_ISREG(st.st_mode) && st.st_size == 0;
 }

@@ -1,11 +1,12 @@
 /* procfs.h: files below /proc that tell about the network: the stack's text in place of the kernel's.
  *
  * Theory of operation. The program's open goes to the kernel first, which thereby checks the path, the rights
- * and the limits, and gives the lowest free number. Only if the path is one below /proc, or relative and
- * leads to an empty file on no disk, it is looked up what was opened (/proc/self/fd/N, so that links,
- * namespaces and directories need no second thought). A file of the stack's then takes over the number: an
- * anonymous one, opened for reading, filled at that moment. So stdio, mmap and inheritance work as with any
- * file. Differs: it has a size, and what is read again from the start is what it was at open.
+ * and the limits, and gives the lowest free number. Only if the path is one below /proc, or relative to a
+ * directory that is or may be and leads to an empty file on no disk, it is looked up what was opened
+ * (/proc/self/fd/N, so that links, namespaces and directories need no second thought). A file of the stack's
+ * then takes over the number: an anonymous one, opened for reading, filled at that moment. So stdio, mmap and
+ * inheritance work as with any file. Differs: it has a size, and what is read again from the start is what it
+ * was at open.
  */
 #ifndef SHUNT_PRELOAD_PROCFS_H
 #define SHUNT_PRELOAD_PROCFS_H
@@ -24,8 +25,10 @@
 int procfs_opened(int fd);
 /* Is what fd was opened as a file that procfs_opened might replace? Makes system calls alone, its own. */
 bool procfs_is_ours(int fd);
-/* Was fd, opened by a relative path, opened to what a file below /proc might be? */
-bool procfs_may_lead(int fd);
+/* Was fd, opened by path, relative to dir, opened to what a file below /proc might be? */
+bool procfs_may_lead(int fd, int dir, const char *path);
+/* The working directory is another one now. */
+void procfs_moved(void);
 
 /* An absolute path below /proc? It is one that the kernel has read. */
 static inline bool procfs_is_below(const char *path)
@@ -35,10 +38,10 @@ static inline bool procfs_is_below(const char *path)
     return strncmp(path, "/proc", 5) == 0;
 }
 
-/* Is it worth a look? Descriptor fd was opened as path, a moment ago. */
-static inline bool procfs_may_be(int fd, const char *path)
+/* Is it worth a look? Descriptor fd was opened as path, relative to dir, a moment ago. */
+static inline bool procfs_may_be(int fd, int dir, const char *path)
 {
-    return path[0] == '/' ? procfs_is_below(path) : procfs_may_lead(fd);
+    return path[0] == '/' ? procfs_is_below(path) : procfs_may_lead(fd, dir, path);
 }
 
 /* The number that path, a name of a socket below /proc/PID/fd relative to dir, is shown with where it is one

@@ -13,9 +13,9 @@ bool route_wants(long nr, const long a[6]);
  * call is one to be made again, by the interposer: what it made is undone. Makes system calls of its own
  * alone. */
 bool route_again(long nr, const long a[6], long r);
-/* open and its like gave fd (< 0: an error) for path, with flags: where that is a file of the stack's it
- * stands there now. What the call is to return, as libc's. */
-int open_seen(int fd, const char *path, int flags);
+/* open and its like gave fd (< 0: an error) for path, relative to dir, with flags: where that is a file of
+ * the stack's it stands there now. What the call is to return, as libc's. */
+int open_seen(int fd, int dir, const char *path, int flags);
 /* The program's setting SHUNT_<NAME>, a number; otherwise when there is none. */
 int route_setting(const char *variable, int otherwise);
 

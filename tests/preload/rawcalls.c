@@ -419,6 +419,12 @@ CHECK(below_proc)
     dir = (int)RAW6(SYS_openat, AT_FDCWD, "/proc/self/net", O_RDONLY | O_DIRECTORY, 0, 0, 0);
     V(tells_of(RAW6(SYS_openat, dir, "tcp", O_RDONLY, 0, 0, 0), st.st_ino));
     T(RAW6(SYS_openat, dir, "nothing", O_RDONLY, 0, 0, 0));
+    T(RAW(SYS_chdir, "/tmp", 0, 0));
+    T(RAW(SYS_open, "tcp", O_RDONLY, 0));
+    T(RAW(SYS_fchdir, dir, 0, 0));
+    V(tells_of(RAW(SYS_open, "tcp", O_RDONLY, 0), st.st_ino));
+    T(RAW(SYS_chdir, "/", 0, 0));
+    V(tells_of(RAW(SYS_open, "proc/net/tcp", O_RDONLY, 0), st.st_ino));
     T(RAW6(SYS_openat, AT_FDCWD, 8, O_RDONLY, 0, 0, 0));
     n = RAW(SYS_open, "/proc/sys/net/ipv4/tcp_fin_timeout", O_RDONLY, 0);
     T(RAW(SYS_read, n, b, sizeof b));
