@@ -282,7 +282,10 @@ static bool port_send_finished(struct port *p, uint16_t q, struct rte_mbuf **m)
 static uint16_t port_tx(struct netdev *dev, uint16_t q, struct rte_mbuf **m, uint16_t n)
 {
     struct port *p = dev->priv;
-    if ((p->has_link_state && !port_sync(p)) || q >= p->live) {
+    bool down = p->has_link_state && !port_sync(p);
+    if (!down && q >= p->live && q == 0)
+        return 0; /* about to come up */
+    if (down || q >= p->live) {
         rte_pktmbuf_free_bulk(m, n); /* nobody is there: lost, as on an unplugged cable */
         p->dev.tx_lost[q] += n;
         return n;

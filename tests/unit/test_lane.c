@@ -544,6 +544,49 @@ Test(lane, a_killed_owner_of_all_locks_costs_nothing)
 
 /* --- threads --- */
 
+static void *sends_one(void *arg)
+{
+    api_poll_devices(); /* the second to ask has shard 1 for its home */
+    cr_assert_eq(api_home()->id, 1);
+    cr_assert_eq(put(((struct conn *)arg)->fd, "pong"), 4);
+    return NULL;
+}
+
+static void by_another_thread(struct conn *c)
+{
+    pthread_t t;
+
+    pthread_create(&t, NULL, sends_one, c);
+    pthread_join(t, NULL);
+}
+
+/* Where the peer's frames follow ours, a connection that we opened goes to the thread that uses it: once, for
+ * a peer that does not follow after all would take it back each time. */
+Test(lane, a_connection_of_ours_goes_to_its_thread)
+{
+    struct conn a, b;
+    unsigned before;
+
+    start();
+    a = settled(FIRST, 0);
+    b = settled(FIRST + 1, 0);
+    tcb_of(FIRST)->flags &= ~TF_PASSIVE; /* as if */
+    for (int fd = FIRST; fd <= FIRST + 1; fd++)
+        tcb_of(fd)->io->flow.caps |= NETDEV_FOLLOWS;
+    before = e->sent[1];
+    by_another_thread(&a);
+    cr_assert_eq(shard_of(FIRST), 1);
+    cr_assert_gt(e->sent[1], before);
+    sent(&a, NULL);
+    talk(&a, 0);
+    cr_assert_eq(shard_of(FIRST), 0, "the peer has the last word");
+    put(FIRST, "again");
+    cr_assert_eq(shard_of(FIRST), 0);
+    put(FIRST + 1, "not ours");
+    cr_assert_eq(shard_of(FIRST + 1), 0);
+    (void)b;
+}
+
 #define ROUNDS 2000
 
 /* Sends on its own connection, with calls that take all locks in between. */
