@@ -258,10 +258,8 @@ static struct sock *enter_home(struct ref r, struct shard *home)
     int err;
     struct sock *s = enter_sock(r, true, &err);
 
-    if (s && !s->sh->st->cold && sock_is_plain(s) && !s->pcb->shard && tcp_wants_home(sock_tcb(s), home)) {
-        tcp_has_home(sock_tcb(s));
+    if (s && !s->sh->st->cold && sock_is_plain(s) && !s->pcb->shard && tcp_wants_home(sock_tcb(s), home))
         lane_move(s->sh->st, s->pcb, home);
-    }
     if (s)
         api_leave(&home->st->shard[0]);
     return enter_plain(r);

@@ -89,7 +89,6 @@ enum tcb_opt {
     TO_KEEPALIVE = 1u << 3,   /* SO_KEEPALIVE */
     TO_LOWAT = 1u << 4,       /* TCP_NOTSENT_LOWAT was set, it is not the setting's */
     TO_QUICKACK = 1u << 5,    /* the route says that no ACK is to wait (tcp_metrics.h) */
-    TO_SETTLED = 1u << 6,     /* went to the shard of a thread that uses it (tcp_lane.h) */
 };
 
 /* Congestion states, with TCP_INFO's numbers. */

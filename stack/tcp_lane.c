@@ -18,8 +18,10 @@
 #include "wire_ip4.h"
 #include "wire_ip6.h"
 
-#define YOUNG_SEGS  8  /* segments in: a connection for one request has fewer */
-#define CHOICE_SEGS 64 /* until then it goes where it was opened for, if the peer follows */
+#define YOUNG_SEGS  8   /* segments in: a connection for one request has fewer */
+#define CHOICE_SEGS 64  /* until then it goes where it was opened for, if the peer follows */
+#define HOME_EVERY  256 /* segments in, of which in the first HOME_TRIES it may be taken home */
+#define HOME_TRIES  8
 #define CERTAIN_NS                                                                                           \
     100000000 /* how long a neighbour must be certain beyond what is asked at each segment: longer than a    \
                  call takes */
@@ -78,15 +80,11 @@ bool tcp_wants_home(const struct tcb *t, const struct shard *home)
 {
     const struct netdev *dev;
 
-    if ((t->flags & TF_PASSIVE) || (t->opts & TO_SETTLED) || !(t->io->flow.caps & NETDEV_FOLLOWS))
+    if ((t->flags & TF_PASSIVE) || ((t->segs_in - YOUNG_SEGS) & (HOME_EVERY - 1)) >= HOME_TRIES ||
+        !(t->io->flow.caps & NETDEV_FOLLOWS))
         return false;
     dev = netdev_get(t->io->flow.ifindex);
     return dev && home->id < dev->nqueue;
-}
-
-void tcp_has_home(struct tcb *t)
-{
-    t->opts |= TO_SETTLED;
 }
 
 /* Ports and flags of the segment at p, of which avail bytes are there. */

@@ -21,9 +21,9 @@ bool tcp_is_plain(const struct shard *sh, const struct tcb *t);
  * soon. */
 bool tcp_is_settled(const struct shard *sh, const struct tcb *t);
 /* Would t, plain, better live on shard home, whose thread uses it? We called the peer, by a link where the
- * peer's frames follow ours: it is for us to say. Asked once a connection, then tcp_has_home. */
+ * peer's frames follow ours: it is for us to say. Now and then only, for the peer may not follow after all,
+ * or not yet, and then its frames bring it back. */
 bool tcp_wants_home(const struct tcb *t, const struct shard *home);
-void tcp_has_home(struct tcb *t);
 /* Whose segment is frame m of interface ifindex, as far as can be said at a glance? False: none of TCP, or
  * one of which more would have to be looked at. */
 bool tcp_lane_name(const struct shard *sh, unsigned ifindex, const struct rte_mbuf *m,
