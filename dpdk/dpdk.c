@@ -83,6 +83,15 @@ static bool has_peer(const struct link_spec *l)
     return l->kind == LINK_MEMIF || l->kind == LINK_VHOST || l->kind == LINK_VIRTIO || l->kind == LINK_VDEV;
 }
 
+/* The port of the first n whose interface has this name; NULL: none. */
+static const struct port *named(const char *name, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (strcmp(ports[i].dev.name, name) == 0)
+            return &ports[i];
+    return NULL;
+}
+
 static int open_links(const struct dpdk_config *cfg, struct netdev **dev, struct rte_mempool *pool, char *err,
                       size_t err_len)
 {
@@ -100,6 +109,12 @@ static int open_links(const struct dpdk_config *cfg, struct netdev **dev, struct
         if (p->spec.has_mac)
             memcpy(p->dev.mac, p->spec.mac, sizeof(p->dev.mac));
         nports = i + 1;
+        p->shared = p->spec.share[0] ? named(p->spec.share, i) : NULL;
+        if (p->spec.share[0] && !p->shared) {
+            snprintf(err, err_len, "link '%s': for=%s: no link before it has such an interface", p->text,
+                     p->spec.share);
+            return -ENODEV;
+        }
         int rc = open_one(p, err, err_len);
         if (rc < 0)
             return rc;

@@ -36,7 +36,9 @@ struct link_spec {
     enum link_kind kind;
     char target[192];   /* interface, socket path, PCI address, file, or raw devargs */
     char host_cidr[64]; /* tap: host= */
-    bool server;        /* memif: role=server */
+    char share[16]; /* tap: for=: the interface of a link before it, whose frames that are not the stack's it
+                       gets (stack/except.h); "": none */
+    bool server;    /* memif: role=server */
     bool has_mac;
     uint8_t mac[6];
     uint32_t mtu; /* 0: the kind's default */

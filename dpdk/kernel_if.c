@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +47,14 @@ int kernel_if_up(const char *name)
         return rc;
     r.ifr_flags |= IFF_UP;
     return request(AF_INET, SIOCSIFFLAGS, &r);
+}
+
+int kernel_if_set_mac(const char *name, const uint8_t mac[6])
+{
+    struct ifreq r = named(name);
+    r.ifr_hwaddr.sa_family = ARPHRD_ETHER;
+    memcpy(r.ifr_hwaddr.sa_data, mac, 6);
+    return request(AF_INET, SIOCSIFHWADDR, &r);
 }
 
 int kernel_if_mtu(const char *name)

@@ -74,6 +74,12 @@ static const char *option_set(struct link_spec *l, const char *opt)
         strcpy(l->host_cidr, val);
         return NULL;
     }
+    if (l->kind == LINK_TAP && len == 3 && strncmp(opt, "for", 3) == 0) {
+        if (!val[0] || strlen(val) >= sizeof(l->share))
+            return "for= takes the interface of a link before it, for example pci0: ";
+        strcpy(l->share, val);
+        return NULL;
+    }
     if (l->kind == LINK_MEMIF && len == 4 && strncmp(opt, "role", 4) == 0) {
         l->server = strcmp(val, "server") == 0;
         return l->server || strcmp(val, "client") == 0 ? NULL : "role= is server or client: ";

@@ -137,7 +137,7 @@ void arp_input(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
     rte_pktmbuf_free(m);
     spa = ipaddr_v4(a.spa_be);
     tpa = ipaddr_v4(a.tpa_be);
-    if (eth_addr_eq(a.sha, ifn->mac)) /* our own, reflected by the link */
+    if (eth_addr_eq(a.sha, ifn->mac) && !ifn->except_if) /* our own, reflected by the link */
         return;
     if (ipaddr_is_loopback(&spa) || ipaddr_is_multicast(&spa) || a.spa_be == INADDR_BROADCAST) {
         sh->count[COUNT_ARP_BAD]++;

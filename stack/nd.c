@@ -186,7 +186,7 @@ int nd_add_linklocals(struct stack *st)
         struct ipaddr a;
         int err;
 
-        if ((ifn->caps & NETDEV_LOOPBACK) || ifn->mtu < IP6_MIN_MTU)
+        if ((ifn->caps & NETDEV_LOOPBACK) || ifn->mtu < IP6_MIN_MTU || ifn->except_of)
             continue;
         a = ip6_linklocal(ifn->mac, i);
         err = stack_add_addr(st, i, &a, 64);

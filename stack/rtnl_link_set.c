@@ -44,6 +44,7 @@ static void set_down(struct shard *sh, unsigned ifindex)
     forget_routers(st, ifindex);
     neigh_flush(sh, ifindex);
     st->ifn[ifindex].up = 0;
+    st->ifn[ifindex].rx_odd = st->ifn[ifindex].tx_odd = 1; /* nothing comes and goes any more */
     ifnet_changed(st, ifindex);
 }
 
@@ -52,6 +53,8 @@ static void set_up(struct shard *sh, unsigned ifindex)
     struct ifnet *ifn = &sh->st->ifn[ifindex];
 
     ifn->up = 1;
+    ifn->rx_odd = ifn->except_if || ifn->except_of;
+    ifn->tx_odd = ifn->vlan_id || ifn->except_if;
     for (uint32_t i = 0; i < ifn->naddr; i++)
         route_add_by(sh->st, &ifn->addr[i].addr, ifn->addr[i].prefix_len, NULL, ifindex, ROUTE_BY_KERNEL);
     ifnet_changed(sh->st, ifindex);

@@ -9,6 +9,7 @@
 
 #include "arp.h"
 #include "dhcp.h"
+#include "except.h"
 #include "frag.h"
 #include "igmp.h"
 #include "ip.h"
@@ -121,8 +122,22 @@ static void rx_eth(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
         rx_icmp_copy(sh);
 }
 
+/* A frame of an interface that is down, or has a part in the exception path. False: it is gone. */
+static bool rx_odd(struct shard *sh, unsigned *ifindex, struct rte_mbuf *m)
+{
+    struct ifnet *ifn = &sh->st->ifn[*ifindex];
+
+    if (ifn->up)
+        return except_rx(sh, ifindex, m);
+    ifn->rx_dropped++;
+    rte_pktmbuf_free(m);
+    return false;
+}
+
 static void rx_frame(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
 {
+    if (__builtin_expect(sh->st->ifn[ifindex].rx_odd, 0) && !rx_odd(sh, &ifindex, m))
+        return;
     if (__builtin_expect(packet_wanted(sh), 0))
         packet_tap(sh, ifindex, m, false);
     rx_eth(sh, ifindex, m);
@@ -261,7 +276,8 @@ static unsigned rx_lane_netdev(struct shard *sh, unsigned ifindex, struct netdev
         rte_prefetch0(rte_pktmbuf_mtod(m[i], void *));
     for (uint16_t i = 0; i < n; i++) {
         /* Behind one that waits all wait: they may be of the same connection. */
-        if (!sh->slow_head && !sh->st->cold && tcp_lane_takes(sh, ifindex, m[i]))
+        if (!sh->slow_head && !sh->st->cold && !sh->st->ifn[ifindex].rx_odd &&
+            tcp_lane_takes(sh, ifindex, m[i]))
             rx_eth(sh, ifindex, m[i]);
         else
             keep(sh, ifindex, m[i]);

@@ -28,6 +28,7 @@
 
 #include "capture.h"
 #include "cksum.h"
+#include "except.h"
 #include "extent.h"
 #include "ip_ext.h"
 #include "lane.h"
@@ -520,18 +521,32 @@ static void vlan_tx(struct shard *sh, struct ifnet *ifn, struct rte_mbuf *m)
 
 void shard_tx(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
 {
-    struct txq *q = &sh->tx[ifindex];
-
     if (__builtin_expect(packet_wanted(sh), 0))
         packet_tap(sh, ifindex, m, true);
     if (sh->st->ifn[ifindex].caps & NETDEV_LOOPBACK) {
         lo_enqueue(sh, ifindex, m);
         return;
     }
-    if (__builtin_expect(sh->st->ifn[ifindex].vlan_id != 0, 0)) {
-        vlan_tx(sh, &sh->st->ifn[ifindex], m);
-        return;
+    if (__builtin_expect(sh->st->ifn[ifindex].tx_odd, 0)) {
+        if (!sh->st->ifn[ifindex].up) {
+            count_tx(sh, ifindex, 0, 0, 1);
+            pkt_drop(sh, m, COUNT_IP_OUT_DISCARD);
+            return;
+        }
+        if (sh->st->ifn[ifindex].vlan_id) {
+            vlan_tx(sh, &sh->st->ifn[ifindex], m);
+            return;
+        }
+        if (sh->st->ifn[ifindex].except_if && !except_tx(sh, &sh->st->ifn[ifindex], m))
+            return;
     }
+    shard_tx_bare(sh, ifindex, m);
+}
+
+void shard_tx_bare(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
+{
+    struct txq *q = &sh->tx[ifindex];
+
     if (q->n == TX_BATCH)
         txq_flush(sh, ifindex);
     if (q->n == TX_BATCH) {

@@ -76,6 +76,8 @@ void shard_tx_flush(struct shard *sh);
  * the batch is full; what the port doesn't take is retried at later flushes, dropped (TX_FULL) only when the
  * batch is full and the port stays full. */
 void shard_tx(struct shard *sh, unsigned ifindex, struct rte_mbuf *m);
+/* The same for a frame that goes to interface ifindex's device and nowhere else (except.h). */
+void shard_tx_bare(struct shard *sh, unsigned ifindex, struct rte_mbuf *m);
 /* Has the queue of interface ifindex room for n frames of data more, after what the port takes now? Data that
  * can wait for its ACKs does, so that the queue has places left for frames that can't, and drops none of its
  * own (Linux: TCP small queues). long_frames: they are of many segments each, of which a few are enough. */

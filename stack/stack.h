@@ -52,10 +52,13 @@ struct ifnet {
     uint8_t mac[6];
     uint8_t index;
     uint8_t up;
-    uint8_t vlan_parent;         /* with vlan_id: the interface that carries its frames (vlan.h) */
-    uint16_t vlan_id;            /* 802.1Q; 0: an interface with a device */
-    uint32_t caps, mtu, tso_max; /* copies of the netdev's */
-    uint32_t mtu_max;            /* what mtu was at first: larger frames the device may not take */
+    uint8_t tx_odd;               /* frames don't just go to a device: a VLAN, a shared card, or down */
+    uint8_t vlan_parent;          /* with vlan_id: the interface that carries its frames (vlan.h) */
+    uint16_t vlan_id;             /* 802.1Q; 0: an interface with a device */
+    uint32_t caps, mtu, tso_max;  /* copies of the netdev's */
+    uint32_t mtu_max;             /* what mtu was at first: larger frames the device may not take */
+    uint8_t rx_odd;               /* it is down, or has a part in the exception path */
+    uint8_t except_if, except_of; /* except.h: a card's way to the kernel; that one's card. 0: none */
     struct ifaddr addr[IFADDR_MAX];
     uint32_t naddr;
     /* What input wants to know at a glance (ifnet_changed keeps them): the number of IPv4 addresses, the

@@ -64,7 +64,7 @@ bool tcp_is_plain(const struct shard *sh, const struct tcb *t)
         return false;
     fl = &t->io->flow;
     if (fl->gen != st->routes->gen || !fl->df ||
-        (fl->caps & (NETDEV_LOOPBACK | FLOW_GROUP | FLOW_WITH_EXT)) || st->ifn[fl->ifindex].vlan_id)
+        (fl->caps & (NETDEV_LOOPBACK | FLOW_GROUP | FLOW_WITH_EXT)) || st->ifn[fl->ifindex].tx_odd)
         return false;
     if (t->ext && !(list_empty(&t->ext->txstamps) && list_empty(&t->ext->zcopies)))
         return false;

@@ -47,6 +47,7 @@ int vlan_add(struct stack *st, unsigned parent, unsigned id)
     if (i < 0)
         return i;
     st->ifn[i].vlan_id = (uint16_t)id;
+    st->ifn[i].tx_odd = 1;
     st->ifn[i].vlan_parent = (uint8_t)parent;
     return i;
 }

@@ -22,6 +22,7 @@
 #include "../../stack/extent.h"
 #include "../../stack/api_int.h"
 #include "../../stack/dhcp.h"
+#include "../../stack/except.h"
 #include "../../stack/ip.h"
 #include "../../stack/log.h"
 #include "../../stack/vlan.h"
@@ -150,6 +151,22 @@ static int add_vlan(unsigned i)
     return add_addrs((unsigned)ifindex, &engine.cfg.link[i]);
 }
 
+/* "tap:k0,for=pci0", link i: dpdk/ found the card. */
+static int share_card(unsigned i)
+{
+    int rc = -ENODEV;
+
+    for (unsigned k = 0; k < i; k++)
+        if (strcmp(engine.dev[k]->name, engine.cfg.spec[i].share) == 0)
+            rc = except_add(engine.st, engine.dev[k]->index, engine.dev[i]->index);
+    if (!rc)
+        return 0;
+    return failed(rc, "link '%s': %s", engine.cfg.link[i].text,
+                  rc == -EOPNOTSUPP
+                      ? "for= works with one shard alone"
+                      : "for= takes a card that no other link is for, and the stack has no address on it");
+}
+
 static int add_links(void)
 {
     int rc;
@@ -166,6 +183,9 @@ static int add_links(void)
         if (rc)
             return rc;
     }
+    for (unsigned i = 0; i < engine.ndev; i++)
+        if (engine.cfg.spec[i].share[0] && (rc = share_card(i)))
+            return rc;
     for (unsigned i = engine.ndev; i < engine.cfg.nlinks; i++)
         if ((rc = add_vlan(i)))
             return rc;
