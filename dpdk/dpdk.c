@@ -109,8 +109,8 @@ static int open_links(const struct dpdk_config *cfg, struct netdev **dev, struct
         if (p->spec.has_mac)
             memcpy(p->dev.mac, p->spec.mac, sizeof(p->dev.mac));
         nports = i + 1;
-        p->shared = p->spec.share[0] ? named(p->spec.share, i) : NULL;
-        if (p->spec.share[0] && !p->shared) {
+        p->card = p->spec.share[0] ? named(p->spec.share, i) : NULL;
+        if (p->spec.share[0] && !p->card) {
             snprintf(err, err_len, "link '%s': for=%s: no link before it has such an interface", p->text,
                      p->spec.share);
             return -ENODEV;

@@ -38,11 +38,8 @@ struct port {
     struct netdev dev;
     struct port_queue queue[PORT_RINGS];
     struct link_spec spec;
-    const struct port
-        *shared; /* a tap with for=: whose link address the kernel has there; NULL: it has its own */
-    const struct port
-        *shared;    /* a tap's, with for=: whose link address the kernel's end has; NULL: its own */
-    char text[208]; /* the link as the user wrote it, for messages */
+    const struct port *card; /* a tap's, with for=: whose link address the kernel has there; NULL: its own */
+    char text[208];          /* the link as the user wrote it, for messages */
     struct rte_mempool *pool;
     uint16_t id;          /* ethdev's, or RTE_MAX_ETHPORTS */
     uint64_t tx_offloads; /* RTE_ETH_TX_OFFLOAD_* the port does by itself */

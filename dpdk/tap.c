@@ -82,9 +82,9 @@ static int setup(struct port *p, int fd, bool *multi, char *err, size_t err_len)
     if (rc < 0)
         return fail(p, rc, err, err_len, "cannot attach to the interface", "");
     /* What goes on to a card as it is must be finished. */
-    if (ioctl(fd, TUNSETOFFLOAD, p->shared ? 0 : TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN) < 0)
+    if (ioctl(fd, TUNSETOFFLOAD, p->card ? 0 : TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN) < 0)
         return fail(p, -errno, err, err_len, "the kernel offers no offloads", "");
-    if (p->shared && (rc = kernel_if_set_mac(name, p->shared->dev.mac)) < 0)
+    if (p->card && (rc = kernel_if_set_mac(name, p->card->dev.mac)) < 0)
         return fail(p, rc, err, err_len, "cannot set its link address", "");
     if (p->spec.mtu && (rc = kernel_if_set_mtu(name, p->spec.mtu)) < 0)
         return fail(p, rc, err, err_len, "cannot set the MTU", "");

@@ -35,6 +35,7 @@ static int add_if(struct stack *st, const char *name, uint32_t caps, uint32_t mt
     ifn->mtu = ifn->mtu_max = mtu;
     ifn->tso_max = tso_max;
     ifn->up = 1;
+    ifn->txqlen = 1000; /* as Linux shows it */
     moved(st);
     return (int)st->nif++;
 }

@@ -77,7 +77,7 @@ static bool mac_is_known(const struct stack *st, const struct ifnet *ifn, const 
                          uint8_t mac[6])
 {
     if (ifn->caps & (NETDEV_LOOPBACK | NETDEV_NOARP)) {
-        memset(mac, 0, 6);
+        memcpy(mac, ifn->mac, 6); /* loopback's is zero; arp_constructor */
         return true;
     }
     if (ip_is_broadcast(st, addr)) {

@@ -48,6 +48,12 @@ bool rtnl_addr_put_msg(const struct shard *sh, struct nl_out *o, const struct if
  * rtnetlink and for the ioctls that ask the same. */
 int rtnl_link_up(struct shard *sh, unsigned ifindex, bool up);
 int rtnl_link_mtu(struct shard *sh, unsigned ifindex, uint32_t mtu);
+/* Its IFF_* of `change` become those of flags, as far as they can be set; what can't is passed over, as in
+ * Linux
+ * (__dev_change_flags). */
+int rtnl_link_flags(struct shard *sh, unsigned ifindex, unsigned flags, unsigned change);
+/* Another name, 15 bytes at most. -EINVAL: no name; -EEXIST. */
+int rtnl_link_rename(struct shard *sh, unsigned ifindex, const char *name);
 
 /* What is listened to (stack.listened), after somebody joined or left a group. */
 void rtnl_members_changed(struct shard *sh);

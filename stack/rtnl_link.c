@@ -10,8 +10,7 @@
 #include "wire_eth.h"
 #include "wire_ip6.h"
 
-#define TX_QUEUE_LEN  1000 /* what Linux shows by default */
-#define MTU_LEAST     68   /* RFC 791 */
+#define MTU_LEAST     68 /* RFC 791 */
 #define GSO_SEGS_MOST 65535
 #define GSO_MOST      65536
 #define SKIP_STATS    8 /* RTEXT_FILTER_SKIP_STATS */
@@ -104,14 +103,16 @@ static bool put_link(const struct stack *st, struct nl_out *o, const struct ifne
     m->ifi_flags = sock_if_flags(ifn);
     m->ifi_change = a->change;
     nla_put_str(o, IFLA_IFNAME, ifn->name);
-    nla_put_u32(o, IFLA_TXQLEN, TX_QUEUE_LEN);
+    nla_put_u32(o, IFLA_TXQLEN, ifn->txqlen);
     nla_put_u8(o, IFLA_OPERSTATE, lo ? IF_OPER_UNKNOWN : ifn->up ? IF_OPER_UP : IF_OPER_DOWN);
     nla_put_u8(o, IFLA_LINKMODE, IF_LINK_MODE_DEFAULT);
     nla_put_u32(o, IFLA_MTU, ifn->mtu);
     nla_put_u32(o, IFLA_MIN_MTU, lo ? 0 : MTU_LEAST);
     nla_put_u32(o, IFLA_MAX_MTU, lo ? 0 : ifn->mtu_max);
     nla_put_u32(o, IFLA_GROUP, 0);
-    nla_put_u32(o, IFLA_PROMISCUITY, 0);
+    nla_put_u32(o, IFLA_PROMISCUITY, !!(ifn->flipped & IFF_PROMISC));
+    if (ifn->alias[0])
+        nla_put_str(o, IFLA_IFALIAS, ifn->alias);
     nla_put_u32(o, IFLA_NUM_TX_QUEUES, 1);
     nla_put_u32(o, IFLA_GSO_MAX_SEGS, GSO_SEGS_MOST);
     nla_put_u32(o, IFLA_GSO_MAX_SIZE, gso);

@@ -1,7 +1,9 @@
-/* rtnl_link_set.c: interfaces by rtnetlink, changed: up, down, MTU (Linux: do_setlink). */
+/* rtnl_link_set.c: interfaces by rtnetlink, changed: up, down, flags, MTU, name, alias (Linux: do_setlink).
+ */
 #include <errno.h>
 #include <linux/if.h>
 #include <linux/if_link.h>
+#include <stdio.h>
 
 #include "arp.h"
 #include "ifnet.h"
@@ -9,14 +11,23 @@
 #include "route.h"
 #include "rtnl.h"
 #include "sock_if.h"
+#include "wire_eth.h"
 #include "wire_ip6.h"
 
 #define MTU_LEAST 68 /* RFC 791 */
+
+/* Of IFF_*, beside IFF_UP (__dev_change_flags). All but IFF_NOARP and IFF_UP are shown alone: ports take
+ * every frame as it is, and groups are not filtered. */
+#define CAN_SET                                                                                              \
+    (IFF_DEBUG | IFF_NOTRAILERS | IFF_NOARP | IFF_DYNAMIC | IFF_MULTICAST | IFF_PORTSEL | IFF_AUTOMEDIA |    \
+     IFF_PROMISC | IFF_ALLMULTI)
 
 static const struct nla_policy policy[IFLA_MAX + 1] = {
     [IFLA_IFNAME] = NLA_STR(IFNAMSIZ - 1),
     [IFLA_ALT_IFNAME] = NLA_STR(127),
     [IFLA_MTU] = NLA_U32,
+    [IFLA_TXQLEN] = NLA_U32,
+    [IFLA_IFALIAS] = NLA_STR(255),
     [IFLA_EXT_MASK] = NLA_U32,
 };
 
@@ -91,22 +102,77 @@ int rtnl_link_mtu(struct shard *sh, unsigned ifindex, uint32_t mtu)
     return 0;
 }
 
-/* What is asked for besides is refused, before anything is done. */
-static int refuse_rest(struct nl_req *rq, const struct ifinfomsg *m, const struct nlattr *all[],
-                       const struct ifnet *ifn)
+int rtnl_link_flags(struct shard *sh, unsigned ifindex, unsigned flags, unsigned change)
 {
-    char name[IFNAMSIZ];
+    struct ifnet *ifn = &sh->st->ifn[ifindex];
+    unsigned news = (flags ^ sock_if_flags(ifn)) & change & CAN_SET;
+
+    ifn->flipped ^= news;
+    if (news & IFF_NOARP && !(ifn->caps & NETDEV_LOOPBACK)) {
+        ifn->caps = ifn->flipped & IFF_NOARP ? ifn->caps | NETDEV_NOARP : ifn->caps & ~(uint32_t)NETDEV_NOARP;
+        neigh_flush(sh, ifindex);
+    }
+    if (news)
+        ifnet_changed(sh->st, ifindex);
+    return change & IFF_UP ? rtnl_link_up(sh, ifindex, flags & IFF_UP) : 0;
+}
+
+/* dev_valid_name. */
+static bool is_name(const char *s)
+{
+    if (!*s || strlen(s) >= IFNAMSIZ || strcmp(s, ".") == 0 || strcmp(s, "..") == 0)
+        return false;
+    return !strpbrk(s, "/:% \t\n\v\f\r"); /* Differs: no numbers are made of "%d" */
+}
+
+int rtnl_link_rename(struct shard *sh, unsigned ifindex, const char *name)
+{
+    struct ifnet *ifn = &sh->st->ifn[ifindex];
+    int other;
+
+    if (!is_name(name))
+        return -EINVAL;
+    other = rtnl_if_by_name(sh->st, name);
+    if (other >= 0)
+        return (unsigned)other == ifindex ? 0 : -EEXIST;
+    snprintf(ifn->name, sizeof ifn->name, "%s", name);
+    ifnet_changed(sh->st, ifindex);
+    return 0;
+}
+
+/* What is asked for besides is refused, before anything is done. */
+static int refuse_rest(struct nl_req *rq, const struct nlattr *all[], const struct ifnet *ifn)
+{
+    static const uint8_t can[] = {IFLA_MTU,    IFLA_IFNAME,  IFLA_ALT_IFNAME, IFLA_EXT_MASK,
+                                  IFLA_TXQLEN, IFLA_IFALIAS, IFLA_ADDRESS};
+    const struct nlattr *mac = all[IFLA_ADDRESS];
 
     for (unsigned i = 1; i <= IFLA_MAX; i++)
-        if (all[i] && i != IFLA_MTU && i != IFLA_IFNAME && i != IFLA_ALT_IFNAME && i != IFLA_EXT_MASK)
-            return nl_refuse(rq, -EOPNOTSUPP, "shunt: of a link only up, down and the mtu can be set",
-                             all[i]);
-    if (all[IFLA_IFNAME] && m->ifi_index > 0 && /* with a number it is a new name */
-        (!nla_str(all[IFLA_IFNAME], name, sizeof name) || strcmp(name, ifn->name)))
-        return nl_refuse(rq, -EOPNOTSUPP, "shunt: a link keeps its name", all[IFLA_IFNAME]);
-    if ((m->ifi_flags ^ sock_if_flags(ifn)) & m->ifi_change & ~(unsigned)IFF_UP)
-        return nl_refuse(rq, -EOPNOTSUPP, "shunt: of a link's flags only up can be set", NULL);
+        if (all[i] && !memchr(can, (int)i, sizeof can))
+            return nl_refuse(rq, -EOPNOTSUPP, "shunt: this can't be set of a link of a stack", all[i]);
+    if (mac && (nla_len(mac) < ETH_ADDR_LEN || memcmp(nla_data(mac), ifn->mac, ETH_ADDR_LEN) != 0))
+        return nl_refuse(rq, -EOPNOTSUPP, "shunt: a link keeps its address (--mac)", mac);
+    if (all[IFLA_IFALIAS] && nla_len(all[IFLA_IFALIAS]) >= sizeof ifn->alias)
+        return nl_refuse(rq, -ERANGE, "Attribute failed policy validation", all[IFLA_IFALIAS]);
     return 0;
+}
+
+/* Name, alias, length of the queue. */
+static int set_names(struct nl_req *rq, unsigned i, const struct ifinfomsg *m, const struct nlattr *tb[])
+{
+    struct ifnet *ifn = &rq->sh->st->ifn[i];
+    char name[IFNAMSIZ];
+    int err = 0;
+
+    if (tb[IFLA_IFNAME] && m->ifi_index > 0) /* with a number it is a new name */
+        err = nla_str(tb[IFLA_IFNAME], name, sizeof name) ? rtnl_link_rename(rq->sh, i, name) : -EINVAL;
+    if (!err && tb[IFLA_IFALIAS] && !nla_str(tb[IFLA_IFALIAS], ifn->alias, sizeof ifn->alias))
+        err = -EINVAL;
+    if (!err && tb[IFLA_TXQLEN])
+        ifn->txqlen = nla_u32(tb[IFLA_TXQLEN]);
+    if (!err && (tb[IFLA_IFALIAS] || tb[IFLA_TXQLEN]))
+        ifnet_changed(rq->sh->st, i);
+    return err;
 }
 
 static int find(struct nl_req *rq, const struct ifinfomsg *m, const struct nlattr *tb[])
@@ -143,12 +209,13 @@ int rtnl_link_set(struct nl_req *rq)
     change = m->ifi_change ? m->ifi_change : ~0u;
     if (m->ifi_flags == 0 && m->ifi_change == 0)
         change = 0; /* rtnl_setlink: nothing of the flags is meant */
-    err = refuse_rest(rq, m, all, &rq->sh->st->ifn[i]);
+    err = refuse_rest(rq, all, &rq->sh->st->ifn[i]);
     if (err)
         return err;
     if (tb[IFLA_MTU] && nla_u32(tb[IFLA_MTU]) > rq->sh->st->ifn[i].mtu_max)
         return nl_refuse(rq, -EINVAL, "mtu greater than device maximum", NULL);
     if (tb[IFLA_MTU] && rtnl_link_mtu(rq->sh, (unsigned)i, nla_u32(tb[IFLA_MTU])))
         return nl_refuse(rq, -EINVAL, "mtu less than device minimum", NULL);
-    return change & IFF_UP ? rtnl_link_up(rq->sh, (unsigned)i, m->ifi_flags & IFF_UP) : 0;
+    err = set_names(rq, (unsigned)i, m, tb);
+    return err ? err : rtnl_link_flags(rq->sh, (unsigned)i, m->ifi_flags, change);
 }

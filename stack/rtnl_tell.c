@@ -16,6 +16,7 @@
 
 /* An interface as it was told. */
 struct told_if {
+    char name[16];
     unsigned flags;
     uint32_t mtu, naddr;
     struct ifaddr addr[IFADDR_MAX];
@@ -41,6 +42,7 @@ static bool listens(const struct shard *sh, unsigned group)
 static void remember(struct told_if *t, const struct ifnet *ifn)
 {
     t->flags = sock_if_flags(ifn);
+    memcpy(t->name, ifn->name, sizeof t->name);
     t->mtu = ifn->mtu;
     t->naddr = 0;
     for (uint32_t i = 0; i < ifn->naddr; i++)
@@ -133,7 +135,7 @@ static void tell_ifs(struct shard *sh, const struct nlmsghdr *as)
         if (i >= t->nif)
             t->ifs[i] = (struct told_if){.naddr = 0};
         change = sock_if_flags(ifn) ^ t->ifs[i].flags;
-        if (i >= t->nif || change || ifn->mtu != t->ifs[i].mtu)
+        if (i >= t->nif || change || ifn->mtu != t->ifs[i].mtu || strcmp(ifn->name, t->ifs[i].name) != 0)
             tell_link(sh, ifn, i >= t->nif ? ~0u : change, *as);
         tell_addrs(sh, ifn, &t->ifs[i], as);
     }

@@ -17,8 +17,6 @@
 #include "sock_if.h"
 #include "user.h"
 
-#define TX_QUEUE_LEN 1000 /* what Linux shows by default */
-
 #define IF_PRIVATE_LAST (SIOCDEVPRIVATE + 15)
 
 static const struct ifnet *by_name(const struct stack *st, const char *name)
@@ -55,7 +53,8 @@ unsigned sock_if_flags(const struct ifnet *ifn)
 {
     unsigned f = ifn->up ? IFF_UP | IFF_RUNNING | IFF_LOWER_UP : 0;
 
-    return f | (ifn->caps & NETDEV_LOOPBACK ? IFF_LOOPBACK : IFF_BROADCAST | IFF_MULTICAST);
+    f |= ifn->caps & NETDEV_LOOPBACK ? IFF_LOOPBACK : IFF_BROADCAST | IFF_MULTICAST;
+    return f ^ ifn->flipped;
 }
 
 static short if_flags(const struct ifnet *ifn)
@@ -95,7 +94,7 @@ static int get_one(const struct stack *st, const struct ifnet *ifn, unsigned lon
         ifr->ifr_metric = 0;
         return 0;
     case SIOCGIFTXQLEN:
-        ifr->ifr_qlen = TX_QUEUE_LEN;
+        ifr->ifr_qlen = (int)ifn->txqlen;
         return 0;
     case SIOCGIFMAP:
         memset(&ifr->ifr_map, 0, sizeof ifr->ifr_map);

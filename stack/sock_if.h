@@ -11,8 +11,8 @@ int sock_if_get(const struct stack *st, unsigned i, struct if_info *out);
 /* IFF_* of an interface, with IFF_LOWER_UP, which an ioctl has no room for. */
 unsigned sock_if_flags(const struct ifnet *ifn);
 /* SIOCADDRT, SIOCDELRT, SIOCSARP, SIOCDARP, SIOCSIFADDR, SIOCSIFNETMASK, SIOCSIFFLAGS, SIOCSIFMTU, of IPv6
- * SIOCDIFADDR: 0 or -errno as Linux gives it, -EPERM to others than the stack's owner and root; 1: none of
- * these. Context: shard 0's lock. */
+ * SIOCDIFADDR, SIOCSIFNAME, SIOCSIFTXQLEN: 0 or -errno as Linux gives it, -EPERM to others than the stack's
+ * owner and root; 1: none of these. Context: shard 0's lock. */
 int sock_if_set(struct shard *sh, int domain, unsigned long req, void *arg);
 /* SIOCGIFCONF, SIOCGIFNAME, SIOCGIFINDEX, SIOCGIFADDR ... on a socket of the domain. 0, -ENODEV,
  * -EADDRNOTAVAIL, -EOPNOTSUPP (a device that does not know it), -EPERM (they change an interface, a route or

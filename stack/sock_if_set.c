@@ -236,7 +236,16 @@ static int set_if(struct shard *sh, unsigned long req, void *arg)
     in = as_in(&r.ifr_addr);
     switch (req) {
     case SIOCSIFFLAGS:
-        return rtnl_link_up(sh, (unsigned)i, r.ifr_flags & IFF_UP);
+        return rtnl_link_flags(sh, (unsigned)i, (unsigned short)r.ifr_flags, UINT16_MAX);
+    case SIOCSIFNAME:
+        r.ifr_newname[IFNAMSIZ - 1] = 0;
+        return rtnl_link_rename(sh, (unsigned)i, r.ifr_newname);
+    case SIOCSIFTXQLEN:
+        if (r.ifr_qlen < 0)
+            return -EINVAL;
+        sh->st->ifn[i].txqlen = (uint32_t)r.ifr_qlen;
+        ifnet_changed(sh->st, (unsigned)i);
+        return 0;
     case SIOCSIFMTU:
         return rtnl_link_mtu(sh, (unsigned)i, r.ifr_mtu < 0 ? 0 : (uint32_t)r.ifr_mtu);
     case SIOCSIFADDR:
@@ -320,6 +329,8 @@ int sock_if_set(struct shard *sh, int domain, unsigned long req, void *arg)
         /* fall through */
     case SIOCSIFFLAGS:
     case SIOCSIFMTU:
+    case SIOCSIFNAME:
+    case SIOCSIFTXQLEN:
         return nl_may_change(sh) ? set_if(sh, req, arg) : -EPERM;
     default:
         return 1;

@@ -401,7 +401,7 @@ static int diag_find(struct nl_req *rq, const struct nl_protocol *p)
     uint8_t family;
 
     if (i < 0)
-        return rq->nlh->nlmsg_type == DCCPDIAG_GETSOCK ? -ENOENT : -EINVAL;
+        return -EINVAL; /* DCCPDIAG_GETSOCK, too: Linux 6.18 has no DCCP any more */
     if (is_old(rq->nlh))
         return i;
     if (rq->nlh->nlmsg_len < NLMSG_HDRLEN + sizeof(struct sock_diag_req))

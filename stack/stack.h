@@ -56,6 +56,8 @@ struct ifnet {
     uint8_t vlan_parent;          /* with vlan_id: the interface that carries its frames (vlan.h) */
     uint16_t vlan_id;             /* 802.1Q; 0: an interface with a device */
     uint32_t caps, mtu, tso_max;  /* copies of the netdev's */
+    uint32_t flipped;             /* IFF_* that were set or cleared: other than they are at first */
+    uint32_t txqlen;              /* shown alone: there is no queue */
     uint32_t mtu_max;             /* what mtu was at first: larger frames the device may not take */
     uint8_t rx_odd;               /* it is down, or has a part in the exception path */
     uint8_t except_if, except_of; /* except.h: a card's way to the kernel; that one's card. 0: none */
@@ -66,6 +68,7 @@ struct ifnet {
     uint32_t n4, addr4_be, bcast4_be;
     uint8_t hop_limit; /* IPv6: what a router advertised, 0: none */
     uint32_t mtu6;     /* the same, bytes */
+    char alias[256];
     uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, rx_dropped, tx_dropped;
 };
 

@@ -543,7 +543,7 @@ int config_read(struct config *c)
                    "--profile isolate for a network of its own");
     settle_shards(&c->set);
     for (unsigned i = 0; i < c->nlinks; i++)
-        if (!c->link[i].naddr && !c->link[i].dhcp)
+        if (!c->link[i].naddr && !c->link[i].dhcp && !c->spec[i].share[0])
             return bad("%s has no address: give one (--addr 198.18.0.2/24 after the link, or SHUNT_ADDR)",
                        c->link[i].text);
     return 0;

@@ -6,7 +6,7 @@
 
 L=$1
 tidy() {
-    sed -E "s/^[0-9]+: //; s/@[a-z0-9]+//; s/fe80::[0-9a-f:]+/fe80::LL/g; s/ nodad//; s/ (used|ref|probes) [0-9\/]+//g; s/expires [0-9]+sec/expires Nsec/; s/ +/ /g; s/\"(link_index|link_netnsid)\":[0-9]+,//g; s/\"nodad\":true,//" | sort
+    sed -E "s/^[0-9]+: //; s/@[a-z0-9]+//; s/fe80::[0-9a-f:]+/fe80::LL/g; s/ nodad//; s/ link-netns [a-z-]+//; s/ (used|ref|probes) [0-9\/]+//g; s/expires [0-9]+sec/expires Nsec/; s/ +/ /g; s/\"(link_index|link_netnsid)\":[0-9]+,//g; s/\"nodad\":true,//" | sort
 }
 x() {
     echo "\$ $*"
@@ -201,5 +201,21 @@ x ip route
 x ip link set "$L" up
 x ip -br link show "$L"
 x ip route
+x ip link set "$L" txqueuelen 77
+x ip link set "$L" alias "the first of them"
+x ip link set "$L" multicast off
+x ip link set "$L" promisc on
+x ip link set "$L" arp off
+x ip link set "$L" allmulticast on
+x ip -o link show "$L"
+x ip link set "$L" name lo
+x ip link set "$L" name "a/b"
+x ip link set "$L" name other0
+x ip -o link show other0
+x ifconfig other0 -promisc
+x ifconfig other0 txqueuelen 88
+x ip link set other0 name "$L"
+x ip link set "$L" multicast on arp on allmulticast off alias ""
+x ip -o link show "$L"
 x ip link show nosuch
 x ip link set nosuch up

@@ -62,6 +62,13 @@ ss -6tan src [::ffff:127.0.0.1]
 ss -tan dev lo
 ss -tuan
 ss -H -tan
+ss -s
+ss -ti
+ss -tmp
+ss -tan state syn-sent
+ss -tan state fin-wait-1
+ss -an dport = :80 or sport = :443
+ss -an dport = :7000 or sport = :7001
 ss -tan -O
 ss -atp
 ss -M -a
@@ -72,6 +79,9 @@ netstat -anu
 netstat -antup
 netstat -anto
 netstat -lnt
+netstat -i | cut -c 1-10
+netstat -s | grep -E 'connection openings|failed connection|resets sent|to unknown port'
+netstat -st | grep -E 'connections established|connection openings|resets sent'
 netstat -an46 -A inet
 lsof -nP -i
 lsof -nP -iTCP:7000
@@ -160,6 +170,8 @@ def normal(command, text):
     if command.startswith('nstat'):  # its history's third column is of no interest
         return [' '.join(line.split()[:2]) for line in text.splitlines()]
     lines = []
+    if command == 'ss -s':  # all sockets of the machine
+        text = re.sub(r'^Total: .*|(?<=TCP: ) *\d+|closed \d+', '', text)
     for line in text.splitlines():
         words = [word(w) for w in line.split()]
         if command.startswith('lsof') and len(words) > 6 and words[0] == 'python3':
@@ -185,7 +197,7 @@ def show():
     for command in COMMANDS.strip().splitlines():
         r = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=10, check=False)
         lines = normal(command, r.stdout + r.stderr)
-        if ' -tni' in command or ' -tanm' in command or ' -tane' in command:
+        if ' -ti' in command or ' -tmp' in command or ' -tni' in command or ' -tanm' in command or ' -tane' in command:
             lines = detail(lines)
         print('==', command, '->', r.returncode)
         print('\n'.join(lines))

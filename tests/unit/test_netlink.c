@@ -13,7 +13,9 @@
 #include "../../stack/nlmsg.h"
 #include "../../stack/route.h"
 #include "../../stack/shard.h"
+#include "../../stack/netdev.h"
 #include "../../stack/sock.h"
+#include "../../stack/sock_if.h"
 #include "env.h"
 
 static uint8_t in[65536] __attribute__((aligned(8)));
@@ -507,16 +509,37 @@ Test(netlink, a_link_that_is_down_has_no_routes_until_it_is_up)
     }
 }
 
-Test(netlink, what_a_link_cannot_become_is_refused)
+Test(netlink, flags_and_names_of_a_link)
 {
     struct env *e = env_stack(&(struct env_config){.isolate = true});
+    struct ifnet *ifn = &e->st->ifn[ENV_IF];
     struct sock *s = make(e);
 
     cr_assert_eq(set_link(e, s, IFF_MULTICAST, IFF_MULTICAST, NULL), 0, "it is");
-    cr_assert_eq(set_link(e, s, 0, IFF_MULTICAST, NULL), -EOPNOTSUPP);
-    cr_assert_eq(set_link(e, s, IFF_PROMISC, IFF_PROMISC, NULL), -EOPNOTSUPP);
-    cr_assert_eq(set_link(e, s, 0, 0, e->st->ifn[ENV_IF].name), 0);
-    cr_assert_eq(set_link(e, s, 0, 0, "another"), -EOPNOTSUPP);
+    cr_assert_eq(sock_if_flags(ifn), IFF_UP | IFF_RUNNING | IFF_LOWER_UP | IFF_BROADCAST | IFF_MULTICAST);
+    cr_assert_eq(set_link(e, s, IFF_PROMISC, IFF_PROMISC | IFF_MULTICAST, NULL), 0);
+    cr_assert_eq(sock_if_flags(ifn), IFF_UP | IFF_RUNNING | IFF_LOWER_UP | IFF_BROADCAST | IFF_PROMISC);
+    cr_assert_eq(set_link(e, s, IFF_POINTOPOINT, IFF_POINTOPOINT, NULL), 0, "passed over, as in Linux");
+    cr_assert_not(sock_if_flags(ifn) & IFF_POINTOPOINT);
+    cr_assert_eq(set_link(e, s, 0, 0, ifn->name), 0);
+    cr_assert_eq(set_link(e, s, 0, 0, "another"), 0);
+    cr_assert_str_eq(ifn->name, "another");
+    cr_assert_eq(set_link(e, s, 0, 0, "lo"), -EEXIST);
+    cr_assert_eq(set_link(e, s, 0, 0, "a/b"), -EINVAL);
+}
+
+/* Packets to new neighbours go to the link's own address then (arp_constructor). */
+Test(netlink, without_arp_nobody_is_asked)
+{
+    struct env *e = env_stack(&(struct env_config){.isolate = true});
+    struct flow fl = {.dst = ipaddr_v4(IP4(198, 18, 0, 77))};
+    struct sock *s = make(e);
+
+    cr_assert_eq(set_link(e, s, IFF_NOARP, IFF_NOARP, NULL), 0);
+    cr_assert_eq(flow_resolve(e->sh, &fl), 0);
+    cr_assert_arr_eq(((const struct neigh *)fl.neigh)->hdr, ENV_MAC, 6);
+    cr_assert_eq(set_link(e, s, 0, IFF_NOARP, NULL), 0);
+    cr_assert_not(e->st->ifn[ENV_IF].caps & NETDEV_NOARP);
 }
 
 /* ---- notifications ---- */
