@@ -24,19 +24,30 @@ static int take_number(int k, int fd)
     return libc.dup3(k, fd, flags > 0 && (flags & FD_CLOEXEC) ? O_CLOEXEC : 0) < 0 ? -errno : 0;
 }
 
-static void copy_status(int fd, int k)
+/* The socket's status flags go to k, but O_ASYNC: whether that is to be set once k has its number. */
+static bool copy_status(int fd, int k)
 {
-    int flags = API(get_flags(by_fd(fd)));
-    int have = libc.fcntl(k, F_GETFL, NULL);
-    if (flags >= 0 && have >= 0)
-        libc.fcntl(k, F_SETFL,
-                   (void *)(long)((have & ~(O_NONBLOCK | O_ASYNC)) | (flags & (O_NONBLOCK | O_ASYNC))));
+    int flags = API(get_flags(by_fd(fd))), have = libc.fcntl(k, F_GETFL, NULL), sig = API(get_sig(by_fd(fd)));
     struct f_owner_ex owner = {0};
     int type = 0;
     if (API(get_owner(by_fd(fd), &type, &owner.pid)) == 0 && owner.pid) {
         owner.type = (__typeof__(owner.type))type;
         libc.fcntl(k, F_SETOWN_EX, &owner);
     }
+    if (sig > 0)
+        libc.fcntl(k, F_SETSIG, (void *)(long)sig);
+    if (flags < 0 || have < 0)
+        return false;
+    libc.fcntl(k, F_SETFL, (void *)(long)((have & ~(O_NONBLOCK | O_ASYNC)) | (flags & O_NONBLOCK)));
+    return flags & O_ASYNC;
+}
+
+/* The number by which O_ASYNC is set is the one that F_SETSIG's signal tells (si_fd). */
+static void set_async(int fd)
+{
+    int have = libc.fcntl(fd, F_GETFL, NULL);
+    if (have >= 0)
+        libc.fcntl(fd, F_SETFL, (void *)(long)(have | O_ASYNC));
 }
 
 static void move_numbers(int fd, int k)
@@ -57,10 +68,12 @@ int decide_to_kernel(int fd)
     int k = twin ? fd : twin_new(fd);
     if (k < 0)
         return k;
-    copy_status(fd, k);
+    bool async = copy_status(fd, k);
     if (!twin)
         move_numbers(fd, k);
     int r = twin ? 0 : take_number(k, fd);
+    if (async && r == 0)
+        set_async(fd);
     if (!twin)
         libc.close(k);
     if (r < 0)
