@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "diag.h"
+#include "dispatch.h"
 #include "fdtab.h"
 #include "io.h"
 #include "libc.h"
@@ -84,7 +85,8 @@ static bool may(int fd, int not_mode)
 }
 
 /* Numbers found open for reading, and the count of fdtab.h as of then. A server sends the same files again
- * and again: it is spared a system call each time. */
+ * and again: it is spared a system call each time. Not where the program makes system calls of its own, of
+ * which those that open a file are not looked at. */
 #define READABLE_SLOTS 256 /* by number; the others ask each time */
 static uint64_t readable[READABLE_SLOTS];
 
@@ -93,7 +95,7 @@ static uint64_t readable[READABLE_SLOTS];
 static bool may_read(int in, size_t n, bool *kept)
 {
     uint64_t now = 1 + (uint64_t)__atomic_load_n(&fdtab_opened, __ATOMIC_ACQUIRE);
-    uint64_t *slot = n && (unsigned)in < READABLE_SLOTS ? &readable[in] : NULL;
+    uint64_t *slot = n && (unsigned)in < READABLE_SLOTS && !dispatch_on ? &readable[in] : NULL;
     *kept = slot && __atomic_load_n(slot, __ATOMIC_RELAXED) == now;
     if (*kept)
         return true;
