@@ -133,13 +133,14 @@ static void info_chrono(const struct shard *sh, const struct tcb *t, struct tcp_
 
 void tcp_chrono_switch(struct shard *sh, struct tcb *t, enum tcp_chrono c)
 {
-    uint32_t now_ms = tcp_now_ms(sh), ran_ms = now_ms - t->tx->chrono_start_ms;
+    struct tcp_tx *x = t->tx;
+    uint32_t now_ms = tcp_now_ms(sh), ran_ms = now_ms - x->chrono_start_ms;
 
+    x->chrono_start_ms = now_ms;
     if (t->chrono == CHRONO_BUSY)
         t->busy_ms += ran_ms;
     else if (t->chrono && ran_ms && tcp_ext_get(sh, t))
         t->ext->limited_ms[t->chrono - CHRONO_RWND] += ran_ms;
-    t->tx->chrono_start_ms = now_ms;
     t->chrono = (uint8_t)c;
 }
 

@@ -34,6 +34,7 @@ struct tcp_io {
     uint32_t drs_us, drs_seq; /* receive buffer auto-tuning (tcp_rcvq.c): when this measurement began,
                                  copied_seq then. Until ESTABLISHED: when our SYN was sent */
 };
+_Static_assert(sizeof(struct tcb) % 64 == 0, "tcp_io_tcb");
 _Static_assert(sizeof(struct tcp_io) <= 128, "two cache lines");
 
 /* t's, made when there is none: as of a connection that is open and silent. NULL: out of memory (counted).
@@ -45,7 +46,7 @@ static inline struct tcp_io *tcp_io_get(struct shard *sh, struct tcb *t)
 }
 static inline struct tcb *tcp_io_tcb(const struct shard *sh, const struct tcp_io *x)
 {
-    return slab_at(&sh->tcp->tcb, x->tcb);
+    return (struct tcb *)(void *)sh->tcp->tcb.base + x->tcb; /* the slab rounds up to what a tcb has */
 }
 /* The way to a connection's peer, by its names and options; not resolved yet. */
 struct flow tcp_flow(const struct tcb *t);

@@ -20,7 +20,8 @@
 /* The MSS that we offered, less the options of each segment (Linux: tcp_sock.advmss). */
 static uint32_t own_mss(const struct tcb *t)
 {
-    return tcp_own_mss(t) - (t->flags & TF_TS ? TCP_TS_OPT_LEN : 0u);
+    return tcp_advertised_mss(t->io->flow.mtu, &t->pcb.remote.addr, t->user_mss) -
+           (t->flags & TF_TS ? TCP_TS_OPT_LEN : 0u);
 }
 
 /* Linux: tcp_init_buffer_space. One segment's room stays free behind the largest window. */
@@ -204,6 +205,7 @@ static bool append_by_copy(struct tcb *t, struct rte_mbuf *m)
 void tcp_rcvq_append(struct shard *sh, struct tcb *t, struct rte_mbuf *m)
 {
     struct pkt_meta *pm = pkt_meta(m);
+    struct tcp_io *x = t->io;
 
     t->rcv_nxt += pm->len;
     t->bytes_received += pm->len;
@@ -212,13 +214,13 @@ void tcp_rcvq_append(struct shard *sh, struct tcb *t, struct rte_mbuf *m)
         return;
     }
     pm->link = NULL;
-    t->io->rcv_mem += pm->truesize;
+    x->rcv_mem += pm->truesize;
     list_step();
-    if (t->io->rcv_tail)
-        pkt_meta(t->io->rcv_tail)->link = m;
+    if (x->rcv_tail)
+        pkt_meta(x->rcv_tail)->link = m;
     else
-        t->io->rcv_head = m;
-    t->io->rcv_tail = m;
+        x->rcv_head = m;
+    x->rcv_tail = m;
 }
 
 void tcp_rcvbuf_grow(struct shard *sh, struct tcb *t, uint32_t space)
@@ -245,14 +247,15 @@ void tcp_rcvbuf_grow(struct shard *sh, struct tcb *t, uint32_t space)
 static void right_size(struct shard *sh, struct tcb *t)
 {
     uint32_t now_us = tcp_now_us(sh), copied;
+    struct tcp_io *x = t->io;
 
-    if (t->rcv_rtt_us == 0 || now_us - t->io->drs_us < t->rcv_rtt_us)
+    if (t->rcv_rtt_us == 0 || now_us - x->drs_us < t->rcv_rtt_us)
         return;
-    copied = t->copied_seq - t->io->drs_seq;
+    copied = t->copied_seq - x->drs_seq;
     if (copied > t->drs_space)
         tcp_rcvbuf_grow(sh, t, copied);
-    t->io->drs_seq = t->copied_seq;
-    t->io->drs_us = now_us;
+    x->drs_seq = t->copied_seq;
+    x->drs_us = now_us;
 }
 
 void tcp_rcv_rtt_measure(struct shard *sh, struct tcb *t, int32_t tsecr_ms)
@@ -354,7 +357,8 @@ static size_t peek(const struct tcb *t, struct iov_pos *p, size_t skip, bool dis
 /* n bytes of the oldest packet are read. True when that was all of it, and it is gone. */
 static bool consume(struct tcb *t, uint32_t n)
 {
-    struct rte_mbuf *m = t->io->rcv_head;
+    struct tcp_io *x = t->io;
+    struct rte_mbuf *m = x->rcv_head;
     struct pkt_meta *pm = pkt_meta(m);
 
     t->copied_seq += n;
@@ -363,10 +367,10 @@ static bool consume(struct tcb *t, uint32_t n)
     pm->len -= n;
     if (pm->len)
         return false;
-    t->io->rcv_head = pm->link;
-    if (!t->io->rcv_head)
-        t->io->rcv_tail = NULL;
-    t->io->rcv_mem -= pm->truesize;
+    x->rcv_head = pm->link;
+    if (!x->rcv_head)
+        x->rcv_tail = NULL;
+    x->rcv_mem -= pm->truesize;
     list_step(); /* as tcp_sndq_ack */
     rte_pktmbuf_free(m);
     return true;
@@ -377,16 +381,17 @@ size_t tcp_rcvq_read(struct shard *sh, struct tcb *t, const struct iovec *iov, i
 {
     struct iov_pos p = {iov, iovcnt, 0};
     bool discard = flags & MSG_TRUNC;
+    struct tcp_io *x = t->io;
     size_t done = 0;
 
     MARK(COPY_OUT);
     if (flags & MSG_PEEK)
         return peek(t, &p, peek_off, discard, max);
-    while (t->io->rcv_head && p.left && done < max) {
-        const struct pkt_meta *pm = pkt_meta(t->io->rcv_head);
+    while (x->rcv_head && p.left && done < max) {
+        const struct pkt_meta *pm = pkt_meta(x->rcv_head);
         uint32_t n = pm->len < max - done ? pm->len : (uint32_t)(max - done);
 
-        n = read_packet(t->io->rcv_head, pm->off, n, &p, discard);
+        n = read_packet(x->rcv_head, pm->off, n, &p, discard);
         done += n;
         if (t->flags & TF_CTL)
             t->ext->rx_stamp_ns = pm->stamp_ns;

@@ -68,10 +68,10 @@ static inline uint32_t tcp_win_from_space(const struct tcb *t, uint32_t space)
 {
     return (uint32_t)(((uint64_t)space * t->rcv_ratio) >> 8);
 }
-/* The window that memory has room for. */
+/* The window that memory has room for. This and what follows to tcp_grow_window: tcb.io is there. */
 static inline uint32_t tcp_rcv_space(const struct tcb *t)
 {
-    uint32_t held = tcp_rcv_mem(t);
+    uint32_t held = t->io->rcv_mem;
 
     return held < t->rcvbuf ? tcp_win_from_space(t, t->rcvbuf - held) : 0;
 }

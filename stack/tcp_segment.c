@@ -146,16 +146,17 @@ static int tcp_emit(struct shard *sh, struct tcb *t, const struct tcp_segment *s
     uint8_t opts[TCP_OPTS_MAX_LEN];
     size_t olen = wire_tcp_emit_opts(opts, o);
     struct rte_mbuf *m = pkt_alloc(sh);
+    struct flow *fl = &t->io->flow;
     char *p;
 
     if (!m)
         return -ENOBUFS;
-    t->io->flow.tos &= (uint8_t)~3u; /* ECN's two bits are the segment's */
+    fl->tos &= (uint8_t)~3u; /* ECN's two bits are the segment's */
     th.flags = s->flags;
     if ((t->flags & TF_ECN) && !(s->flags & (TCP_SYN | TCP_RST)))
         th.flags |= tcp_ecn_out(t, s->len && seq_geq(s->seq, t->snd_nxt));
     else if ((t->ecn & ECN_NEEDED) && !(s->flags & TCP_RST))
-        t->io->flow.tos |= ECT0;
+        fl->tos |= ECT0;
     th.hlen = (uint8_t)(TCP_HDR_LEN + olen);
     th.window = (uint16_t)(s->flags & TCP_SYN ? (t->rcv_wnd < 65535 ? t->rcv_wnd : 65535)
                                               : t->rcv_wnd >> t->rcv_wscale);
@@ -181,8 +182,8 @@ static int tcp_emit(struct shard *sh, struct tcb *t, const struct tcp_segment *s
     count_out(sh, t, s->len);
     if ((t->flags & TF_PACED) && s->len)
         tcp_pace_sent(sh, t, s->len);
-    ip_output(sh, &t->io->flow, m);
-    if ((uint16_t)t->io->flow.mtu != t->mss_mtu) /* another route, or the path's MTU became known */
+    ip_output(sh, fl, m);
+    if ((uint16_t)fl->mtu != t->mss_mtu) /* another route, or the path's MTU became known */
         tcp_mss_update(sh, t);
     return 0;
 }
@@ -192,8 +193,6 @@ int tcp_send_segment(struct shard *sh, struct tcb *t, struct tcp_segment *s)
     struct tcp_opts o = {0};
     int err;
 
-    if (!tcp_io_get(sh, t))
-        return -ENOBUFS;
     t->rcv_wnd = tcp_rcv_window(t);
     t->rcv_wup = t->rcv_nxt;
     s->flags |= TCP_ACK;
@@ -209,7 +208,7 @@ void tcp_send_ack(struct shard *sh, struct tcb *t)
     struct tcp_segment s = {.seq = t->snd_nxt};
 
     /* Out of buffers: the ACK stays owed, and the delayed-ACK deadline brings it up again. */
-    if (tcp_send_segment(sh, t, &s) && t->io)
+    if (tcp_send_segment(sh, t, &s))
         tcp_deadline_set(sh, t, DL_DELACK, (uint32_t)sh->st->set.tcp_delack_min);
 }
 
@@ -217,6 +216,8 @@ void tcp_send_probe(struct shard *sh, struct tcb *t)
 {
     struct tcp_segment s = {.seq = t->snd_una - 1}, urgent = {.seq = t->snd_una};
 
+    if (!tcp_io_get(sh, t))
+        return;
     tcp_count(sh, COUNT_TCP_PROBE);
     if (tcp_urg_sending(t)) /* the pointer gets through where data does not (Linux: tcp_write_wakeup) */
         tcp_send_segment(sh, t, &urgent);

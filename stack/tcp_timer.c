@@ -19,12 +19,9 @@
 #include "tcp_tlp.h"
 #include "tcp_tw.h"
 
-void tcp_deadline_set(struct shard *sh, struct tcb *t, enum tcp_deadline d, uint32_t in_ms)
+void tcp_deadline_at(struct shard *sh, struct tcb *t, uint32_t *slot, uint32_t in_ms)
 {
     uint64_t at = shard_ms(sh) + (in_ms ? in_ms : 1);
-    uint32_t *slot = d < DL_IO   ? &t->keep_ms
-                     : d < DL_TX ? &t->io->deadline_ms[d - DL_IO]
-                                 : &t->tx->deadline_ms[d - DL_TX];
 
     *slot = (uint32_t)at ? (uint32_t)at : 1;
     if (!t->timer.armed || t->timer.expires_ms > at)
@@ -38,12 +35,12 @@ void tcp_timer_stop(struct shard *sh, struct tcb *t)
     timer_cancel(&sh->wheel, &t->timer);
 }
 
-void tcp_deadline_set_us(struct shard *sh, struct tcb *t, enum tcp_deadline d, uint64_t in_us)
+void tcp_deadline_at_us(struct shard *sh, struct tcb *t, uint32_t *slot, uint64_t in_us)
 {
     /* The clock stands inside a millisecond, which counts as gone: its rest is added. */
     uint64_t us = in_us + shard_us(sh) % 1000;
 
-    tcp_deadline_set(sh, t, d, (uint32_t)((us + 999) / 1000));
+    tcp_deadline_at(sh, t, slot, (uint32_t)((us + 999) / 1000));
 }
 
 /* TCP_USER_TIMEOUT cuts the last wait short (Linux: tcp_clamp_rto_to_user_timeout). */

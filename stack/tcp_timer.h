@@ -13,9 +13,25 @@
 /* Shortest wait of RACK's and the probe's timer (Linux: 2 jiffies). */
 #define TCP_TIMEOUT_MIN_US 2000u
 
-/* Sets deadline d to now + in_ms (at least 1). Those from DL_IO on need tcb.io, from
- * DL_TX on tcb.tx. */
-void tcp_deadline_set(struct shard *sh, struct tcb *t, enum tcp_deadline d, uint32_t in_ms);
+/* Where deadline d stands. Those from DL_IO on need tcb.io, from DL_TX on tcb.tx. */
+static inline uint32_t *tcp_deadline_slot(struct tcb *t, enum tcp_deadline d)
+{
+    if (d < DL_IO)
+        return &t->keep_ms;
+    return d < DL_TX ? &t->io->deadline_ms[d - DL_IO] : &t->tx->deadline_ms[d - DL_TX];
+}
+
+/* Sets the deadline in slot to now + in_ms (at least 1), or + in_us, rounded up. */
+void tcp_deadline_at(struct shard *sh, struct tcb *t, uint32_t *slot, uint32_t in_ms);
+void tcp_deadline_at_us(struct shard *sh, struct tcb *t, uint32_t *slot, uint64_t in_us);
+static inline void tcp_deadline_set(struct shard *sh, struct tcb *t, enum tcp_deadline d, uint32_t in_ms)
+{
+    tcp_deadline_at(sh, t, tcp_deadline_slot(t, d), in_ms);
+}
+static inline void tcp_deadline_set_us(struct shard *sh, struct tcb *t, enum tcp_deadline d, uint64_t in_us)
+{
+    tcp_deadline_at_us(sh, t, tcp_deadline_slot(t, d), in_us);
+}
 
 static inline void tcp_deadline_clear(struct tcb *t, enum tcp_deadline d)
 {
@@ -50,8 +66,6 @@ static inline uint32_t tcp_syn_rto_ms(unsigned n)
 
 /* Clears all deadlines and cancels the node. */
 void tcp_timer_stop(struct shard *sh, struct tcb *t);
-/* The same in microseconds, rounded up. */
-void tcp_deadline_set_us(struct shard *sh, struct tcb *t, enum tcp_deadline d, uint64_t in_us);
 /* Sets the retransmission deadline from now: rto_ms with the back-off. */
 void tcp_rtx_arm(struct shard *sh, struct tcb *t);
 /* The same after the deadline stood for something else (RTX_REO, RTX_TLP): then from when the head was sent.
