@@ -12,12 +12,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define BATCH          256
+#define OPENING        64            /* connections that a client of many opens at a time */
+#define SPARE_FDS      256           /* descriptors of a process that are not for connections */
 #define START_LIMIT_NS 5000000000ull /* how long the client waits for the server to come up */
 
 static volatile sig_atomic_t stop_signal;
@@ -158,7 +163,7 @@ static int conn_connect(struct conn *c)
 
 static void conn_begin(struct loop *l, uint32_t i)
 {
-    struct conn *c = conn_new(l, conn_socket(&l->o, i));
+    struct conn *c = conn_new(l, conn_socket(&l->o, l->first + i));
 
     c->opening = true;
     if (conn_connect(c) < 0)
@@ -259,18 +264,44 @@ static void run(struct loop *l)
         run_spin(l);
 }
 
+/* --- several processes ---------------------------------------------------------------------------------- */
+
+/* How many processes it takes, and this one's part: the first's. */
+static void spread_plan(struct loop *l)
+{
+    struct rlimit rl;
+    uint32_t most = l->o.conns;
+
+    l->total = l->o.conns;
+    if (l->w->spread && getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur < most + SPARE_FDS)
+        most = rl.rlim_cur > 2 * SPARE_FDS ? (uint32_t)rl.rlim_cur - SPARE_FDS : SPARE_FDS;
+    l->parts = (l->total + most - 1) / most;
+    l->o.conns = l->total < most ? l->total : most;
+}
+
+/* In a process that was forked: its part. */
+static void spread_take(struct loop *l, uint32_t part)
+{
+    uint32_t most = l->o.conns;
+
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    l->part = part;
+    l->first = part * most;
+    l->o.conns = l->total - l->first < most ? l->total - l->first : most;
+    l->o.addr.sin_port = htons((uint16_t)(ntohs(l->o.addr.sin_port) + part));
+    l->nconns = 0;
+    l->ep = epoll_create1(EPOLL_CLOEXEC); /* a set that is inherited is shared */
+    if (l->ep < 0)
+        die("epoll_create1");
+}
+
 /* --- server and client --------------------------------------------------------------------------------- */
 
-static void server(struct loop *l)
+static void server_listen(struct loop *l)
 {
-    int on = 1;
     struct epoll_event ev = {.events = EPOLLIN, .data.ptr = NULL};
-    double user, system;
-    long rss, shared;
-    uint32_t held;
+    int on = 1;
 
-    if (l->w->prepare)
-        l->w->prepare(l);
     l->listener = socket(AF_INET, SOCK_STREAM | (l->o.how == HOW_BLOCK ? 0 : SOCK_NONBLOCK), 0);
     setsockopt(l->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (bind(l->listener, (struct sockaddr *)&l->o.addr, sizeof(l->o.addr)) < 0 ||
@@ -278,12 +309,62 @@ static void server(struct loop *l)
         die("listen");
     if (l->o.how == HOW_EPOLL && epoll_ctl(l->ep, EPOLL_CTL_ADD, l->listener, &ev) < 0)
         die("epoll_ctl");
+}
+
+void loop_weigh(struct loop *l)
+{
+    l->anon_kb = anon_kb(getpid());
+    for (uint32_t i = 1; i < l->parts && l->pids; i++)
+        l->anon_kb += anon_kb(l->pids[i]);
+}
+
+/* The server's other processes; they run here and leave. held: [parts], shared. */
+static void server_fork(struct loop *l, uint32_t *held)
+{
+    for (uint32_t i = 1; i < l->parts; i++) {
+        l->pids[i] = fork();
+        if (l->pids[i] < 0)
+            die("fork");
+        if (l->pids[i])
+            continue;
+        close(l->listener);
+        spread_take(l, i);
+        server_listen(l);
+        run(l);
+        held[i] = l->nconns;
+        _exit(0);
+    }
+}
+
+static void server(struct loop *l)
+{
+    double user, system;
+    long rss, shared;
+    uint32_t held = 0, *others;
+
+    others =
+        mmap(NULL, l->parts * sizeof(*others), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    l->pids = calloc(l->parts, sizeof(*l->pids));
+    if (!l->pids || others == MAP_FAILED)
+        die("memory");
+    if (l->w->prepare)
+        l->w->prepare(l);
+    server_listen(l);
+    server_fork(l, others);
     run(l);
-    held = l->nconns;
     rss = rss_kb(&shared);
+    for (uint32_t i = 1; i < l->parts; i++)
+        kill(l->pids[i], SIGTERM);
+    for (uint32_t i = 1; i < l->parts; i++) {
+        waitpid(l->pids[i], NULL, 0);
+        held += others[i];
+    }
+    held += l->nconns;
     cpu_us(&user, &system);
     report_begin(l->w->name);
     report_text("role", "server");
+    report_number("processes", l->parts);
+    report_number("anon_kb", (double)l->anon_kb);
     report_number("connections", held);
     report_number("user_us", user);
     report_number("system_us", system);
@@ -310,20 +391,66 @@ static void wait_for_server(struct loop *l)
     }
 }
 
-/* Opens all connections. Many are opened one after the other, not to overrun the backlog. */
+static void wait_until_open(struct conn *c)
+{
+    while (c->opening && !stop_signal) {
+        struct pollfd p = {c->fd, POLLOUT, 0};
+
+        if (poll(&p, 1, -1) > 0)
+            conn_step(c);
+    }
+}
+
+/* Opens this process's connections. Of many, OPENING at a time, not to overrun the backlog. */
+static void client_open_part(struct loop *l)
+{
+    for (uint32_t i = 0; i < l->o.conns; i++) {
+        conn_begin(l, i);
+        if (l->o.conns > OPENING && i >= OPENING)
+            wait_until_open(l->conns[i - OPENING]);
+    }
+    if (l->o.conns <= OPENING)
+        return;
+    for (uint32_t i = l->o.conns - OPENING; i < l->o.conns; i++)
+        wait_until_open(l->conns[i]);
+}
+
+/* A client's further process: opens its part, says so, and holds it until the first one has gone. */
+static void client_hold(struct loop *l, uint32_t part, int done, const int gate[2])
+{
+    char c = 0;
+
+    close(gate[1]);
+    spread_take(l, part);
+    wait_for_server(l);
+    client_open_part(l);
+    if (write(done, &c, 1) != 1 || read(gate[0], &c, 1) < 0)
+        _exit(1);
+    _exit(0);
+}
+
+/* Opens all connections: each process its part, one after the other, the first its own last. */
 static void client_open_all(struct loop *l)
 {
     uint64_t t0 = clock_ns();
+    int done[2], gate[2];
+    char c;
 
-    for (uint32_t i = 0; i < l->o.conns; i++) {
-        conn_begin(l, i);
-        while (l->o.conns > 64 && l->conns[i]->opening && !stop_signal) {
-            struct pollfd p = {l->conns[i]->fd, POLLOUT, 0};
+    if (pipe(gate) < 0)
+        die("pipe");
+    for (uint32_t i = 1; i < l->parts; i++) {
+        pid_t pid = pipe(done) < 0 ? -1 : fork();
 
-            if (poll(&p, 1, -1) > 0)
-                conn_step(l->conns[i]);
-        }
+        if (pid == 0)
+            client_hold(l, i, done[1], gate);
+        if (pid < 0)
+            die("fork");
+        close(done[1]);
+        if (read(done[0], &c, 1) != 1)
+            die("a part of the connections");
+        close(done[0]);
     }
+    client_open_part(l);
     l->opened_ns = clock_ns() - t0;
 }
 
@@ -336,7 +463,9 @@ static void client_report(struct loop *l, double seconds, double user, double sy
     report_text("role", "client");
     report_text("how", hows[l->o.how]);
     report_number("size", (double)l->o.size);
-    report_number("connections", l->o.conns);
+    report_number("connections", l->total);
+    report_number("processes", l->parts);
+    report_number("at_seconds", (double)clock_ns() / 1e9);
     report_number("seconds", seconds);
     report_number("operations", (double)l->ops);
     report_number("per_second", (double)l->ops / seconds);
@@ -364,7 +493,9 @@ static void client(struct loop *l)
     cpu_us(&u0, &s0);
     run(l);
     if (!l->stop)
-        exit(1);               /* interrupted */
+        exit(1); /* interrupted */
+    if (l->w->client_end)
+        l->w->client_end(l);
     if (l->w->client_writes) { /* what was sent counts when it has arrived: the server closes after it has
                                   read all */
         for (uint32_t i = 0; i < l->nconns; i++)
@@ -390,7 +521,7 @@ static void usage(const struct workload *w)
             "  -m MODE     block, epoll or spin (block)\n"
             "  -s BYTES    of a message, a send or a file (64)\n"
             "  -H BYTES    sendfile: of a header before the file (0)\n"
-            "  -c N        connections (1)              -b ADDRESS  first local address\n"
+            "  -c N        connections (1; hold: at both ends)  -b ADDRESS  first local address\n"
             "  -n N        connections from each local address (25000)\n"
             "  -t SECONDS  measured (2)                 -w SECONDS  before that (0.2)\n",
             w->name, w->name);
@@ -480,6 +611,7 @@ int loop_main(int argc, char **argv, const struct workload *w)
         rl.rlim_cur = rl.rlim_max;
         setrlimit(RLIMIT_NOFILE, &rl);
     }
+    spread_plan(&l);
     l.buf_len = l.o.size > 1 << 20 ? l.o.size : 1 << 20;
     l.buf = aligned_alloc(4096, (l.buf_len + 4095) & ~(size_t)4095);
     l.ep = epoll_create1(EPOLL_CLOEXEC);

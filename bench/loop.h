@@ -11,6 +11,11 @@
  *
  * The client opens its connections, runs for the warm-up time, then counts for the measured time and prints
  * one line of JSON. The server runs until SIGTERM or SIGINT and then prints what it used.
+ *
+ * A workload that spreads has as many processes at each end as its connections need (RLIMIT_NOFILE): the
+ * server's i-th listens on its own port, PORT + i, and the client's i-th connects there. The first process
+ * forks the others; it is the one that is told to stop, and that reports. The client's others open their
+ * part one after the other, and then do nothing.
  */
 #ifndef BENCH_LOOP_H
 #define BENCH_LOOP_H
@@ -19,6 +24,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "report.h"
 
@@ -57,10 +63,12 @@ struct workload {
     int (*client_open)(struct conn *c); /* connected; may be NULL */
     int (*client_ready)(struct conn *c);
     int (*server_ready)(struct conn *c);
-    void (*prepare)(struct loop *l); /* server: before it listens; may be NULL */
-    void (*report)(struct loop *l);  /* client: further fields; may be NULL */
-    bool client_writes;              /* the client waits for room, not for data */
-    bool reopen;                     /* a connection that is over is opened again */
+    void (*prepare)(struct loop *l);    /* server: before it listens; may be NULL */
+    void (*report)(struct loop *l);     /* client: further fields; may be NULL */
+    void (*client_end)(struct loop *l); /* after the measured time; may be NULL */
+    bool client_writes;                 /* the client waits for room, not for data */
+    bool reopen;                        /* a connection that is over is opened again */
+    bool spread; /* more connections than a process may have descriptors: several processes */
 };
 
 struct loop {
@@ -68,6 +76,11 @@ struct loop {
     struct options o;
     struct conn **conns;
     uint32_t nconns, room;
+    uint32_t parts, part; /* processes that share the connections, and which of them this is (see above) */
+    uint32_t first;       /* number of this one's first connection; o.conns: how many it has */
+    uint32_t total;       /* what all have */
+    pid_t *pids;          /* the server's first: of the others, [parts] */
+    long anon_kb;         /* the server's first: by loop_weigh */
     int ep, listener;
     char *buf; /* scratch for all connections */
     size_t buf_len;
@@ -85,6 +98,8 @@ uint64_t clock_ns(void);
 void loop_count(struct conn *c, uint64_t t0_ns, size_t bytes);
 /* Mode epoll: registers for events (EPOLLIN, EPOLLOUT) from now on. */
 void loop_want(struct conn *c, uint32_t events);
+/* Server: notes how much memory all its processes have of their own at this moment. */
+void loop_weigh(struct loop *l);
 /* recv into and send from the scratch buffer with the meaning of a step: bytes, 0 for EAGAIN, -1 for end or
  * error. */
 long step_recv(struct conn *c, size_t n);

@@ -106,6 +106,21 @@ long rss_kb(long *shared_kb)
     return rss;
 }
 
+long anon_kb(int pid)
+{
+    char line[128];
+    long kb = 0;
+    FILE *f;
+
+    snprintf(line, sizeof(line), "/proc/%d/smaps_rollup", pid);
+    f = fopen(line, "r");
+    while (f && fgets(line, sizeof(line), f) && sscanf(line, "Pss_Anon: %ld", &kb) != 1)
+        ;
+    if (f)
+        fclose(f);
+    return kb;
+}
+
 void cpu_us(double *user, double *system)
 {
     struct rusage ru;

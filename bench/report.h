@@ -30,6 +30,8 @@ void report_end(void);
 
 /* Kilobytes of this process that are resident (of which shared memory in *shared_kb). */
 long rss_kb(long *shared_kb);
+/* Kilobytes of process pid's own memory that are resident; 0: not known. */
+long anon_kb(int pid);
 /* Microseconds of CPU time of this process so far. */
 void cpu_us(double *user, double *system);
 

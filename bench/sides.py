@@ -60,8 +60,11 @@ class Place:
         finally:
             self.cores, self.settings = None, []
 
+    def stack(self, role):
+        return f'bench-{role}-{os.getpid()}'
+
     def shunt_run(self, role, *options):
-        return ['env', f'SHUNT_BUILD={self.build}', f'{self.top}/scripts/shunt', 'run', '--name', f'bench-{role}-{os.getpid()}',
+        return ['env', f'SHUNT_BUILD={self.build}', f'{self.top}/scripts/shunt', 'run', '--name', self.stack(role),
                 '--profile', self.profile, *options, *(w for s in self.settings for w in ('--set', s)), '--']
 
     def prepare(self, side):
@@ -186,8 +189,8 @@ class Wire(Place):
 class Server:
     """A server of one run: started by the with statement, ended when that is left."""
 
-    def __init__(self, place, side, argv, wait_s=0.3):
-        self.place, self.side, self.argv, self.wait_s = place, side, argv, wait_s
+    def __init__(self, place, side, argv, wait_s=0.3, stop_s=3):
+        self.place, self.side, self.argv, self.wait_s, self.stop_s = place, side, argv, wait_s, stop_s
         self.process = None
 
     def __enter__(self):
@@ -219,7 +222,7 @@ class Server:
         if self.process and self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(3)
+                self.process.wait(self.stop_s)
             except subprocess.TimeoutExpired:
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()

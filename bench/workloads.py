@@ -1,4 +1,5 @@
 """workloads: what `shunt bench` runs, a line each: the server, the client, and where the figure is in what they print."""
+import glob
 import json
 import os
 import re
@@ -49,23 +50,22 @@ def own(name, mode, field, server=(), user=(), addresses=1):
     return run
 
 
-class SlabWatch(threading.Thread):
-    """How far the kernel's slabs grow within the with statement, by looking ten times a second."""
+class Watch(threading.Thread):
+    """How far a number of kilobytes grows within the with statement, by looking ten times a second: of the kernel's slabs, or of the
+    segment of the stack that the server runs on."""
+
+    def __init__(self, look):
+        super().__init__()
+        self.look, self.over, self.most = look, threading.Event(), 0
 
     def __enter__(self):
-        self.over, self.first = threading.Event(), self.slab_kb()
-        self.most = self.first
+        self.first = self.look()
         self.start()
         return self
 
-    @staticmethod
-    def slab_kb():
-        with open('/proc/meminfo') as f:
-            return int(re.search(r'^Slab:\s*(\d+)', f.read(), re.M).group(1))
-
     def run(self):
         while not self.over.wait(0.1):
-            self.most = max(self.most, self.slab_kb())
+            self.most = max(self.most, self.look())
 
     def __exit__(self, *_):
         self.over.set()
@@ -73,16 +73,54 @@ class SlabWatch(threading.Thread):
         self.grown_kb = self.most - self.first
 
 
-def hold(count, addresses):
-    """Idle connections and the memory that each has: by the server's resident size with few and with many; on the kernel its
-    slabs as well, of which the client's end has half."""
+def slab_kb():
+    with open('/proc/meminfo') as f:
+        return int(re.search(r'^Slab:\s*(\d+)', f.read(), re.M).group(1))
+
+
+def segment(name):
+    """Where the segment of the stack `name` can be asked for its size: a descriptor of one of its processes."""
+    for fd in glob.iglob('/proc/[0-9]*/fd/*'):
+        try:
+            if os.readlink(fd).startswith(f'/memfd:shunt:{name} '):
+                return fd
+        except OSError: # a process that has ended
+            pass
+    raise Failed(f'no segment of {name}')
+
+
+def holding(place, side, bench, count, addresses):
+    """One run with count connections; with what the server's processes have of their own, and what is shared by all connections."""
+    exe, at, conns = f'{place.build}/bench/bench-hold', place.address(side), ['-m', 'epoll', '-c', str(count)]
+    local = ['-b', place.local_addresses(side, addresses)] if addresses > 1 else []
+    with Server(place, side, [exe, '-l', '-a', at, *conns], stop_s=60) as s:
+        if side == 'kernel':
+            look = slab_kb
+        else:
+            fd = segment(place.stack('server'))
+            look = lambda: os.stat(fd).st_blocks // 2
+        with Watch(look) as shared:
+            out = client(place, side, bench.seconds + 15 + count / 4000, [exe, '-a', at, *conns, '-t', str(bench.seconds), *local],
+                         addresses)
+        fields = json.loads(out.strip().splitlines()[-1])
+        fields['server'] = json.loads(s.stop().strip().splitlines()[-1])
+    fields['value'] = fields['p50_us']
+    # The kernel's slabs have the client's end as well.
+    fields['shared_kb'] = shared.grown_kb / (2 if side == 'kernel' else 1)
+    return fields
+
+
+def hold(count, addresses, kernel_count=None):
+    """Idle connections and the memory that each has, in the stack and in all: by how far that grows from few to many. kernel_count:
+    of connections on the kernel, where its own memory forbids as many."""
 
     def run(place, side, bench):
-        few = own('hold', 'epoll', 'p50_us', (), ('-c', '2'))(place, side, bench)
-        with SlabWatch() as slab:
-            many = own('hold', 'epoll', 'p50_us', (), ('-c', str(count)), addresses)(place, side, bench)
-        kernel = slab.grown_kb / 2 if side == 'kernel' else 0
-        many['bytes_a_connection'] = (many['server']['rss_kb'] - few['server']['rss_kb'] + kernel) * 1024 / count
+        n = kernel_count if kernel_count and side == 'kernel' else count
+        few = holding(place, side, bench, 2, 1)
+        many = holding(place, side, bench, n, addresses)
+        many['alone_p50_us'] = few['p50_us']
+        many['stack_bytes'] = (many['shared_kb'] - few['shared_kb']) * 1024 / n
+        many['all_bytes'] = many['stack_bytes'] + (many['server']['anon_kb'] - few['server']['anon_kb']) * 1024 / n
         return many
 
     return run
@@ -219,6 +257,9 @@ def iperf3(place, side, bench):
 
 
 P99 = (('p99_us', 'p99'), ('p999_us', 'p99.9'))
+HELD = (('alone_p50_us', 'the same alone'), ('stack_bytes', 'bytes of the stack a connection'),
+        ('all_bytes', "bytes with the server's own"), ('connections', 'connections'), ('opened_per_second', 'opened a second'),
+        ('processes', 'processes an end'))
 us = dict(unit='µs', better='down')
 gbit = dict(unit='Gbit/s')
 CORES = dict(unit='times', target=('least', 1.8), places=('memory',), cpus=2,
@@ -246,10 +287,8 @@ ALL = [
              own('sendfile', 'epoll', 'gbit_s', ('-s', '102400'), ('-s', '102400', '-c', '4')), **gbit),
     Workload('sendfile-100m', 'sendfile 100 MiB',
              own('sendfile', 'epoll', 'gbit_s', ('-s', '104857600'), ('-s', '104857600')), **gbit, target=('ratio', 3)),
-    Workload('hold', 'ping-pong among 10,000 idle connections, p50', hold(10000, 1), **us, places=('memory',),
-             also=(('bytes_a_connection', 'bytes of the server a connection'), ('opened_per_second', 'opened a second'))),
-    Workload('hold-1m', 'ping-pong among 1,000,000 idle connections, p50', hold(1000000, 40), **us, places=('memory',),
-             also=(('bytes_a_connection', 'bytes of the server a connection'), ('opened_per_second', 'opened a second'))),
+    Workload('hold', 'ping-pong among 10,000 idle connections, p50', hold(10000, 1), **us, places=('memory',), also=HELD),
+    Workload('hold-1m', 'ping-pong among 1,000,000 idle connections, p50', hold(1000000, 40), **us, places=('memory',), also=HELD),
     Workload('redis', 'redis GET, 50 connections', redis('get', 1, 60000), needs=REDIS, target=('ratio', 8),
              wire_target=('ratio', 1.5)),
     Workload('redis-16', 'redis GET, 50 connections, -P 16', redis('get', 16, 600000), needs=REDIS, target=('ratio', 1.5)),
