@@ -122,7 +122,8 @@ static void conn_free(struct conn *c)
     free(c);
 }
 
-/* The client's connections: the i-th comes from the local address i / per_address. */
+/* The client's connections: the i-th comes from the local address i / per_address; after the last one, from
+ * the first again. */
 static int conn_socket(const struct options *o, uint32_t i)
 {
     int fd = socket(AF_INET, SOCK_STREAM | (o->how == HOW_BLOCK ? 0 : SOCK_NONBLOCK), 0);
@@ -133,7 +134,7 @@ static int conn_socket(const struct options *o, uint32_t i)
         struct sockaddr_in a = o->from;
         int on = 1;
 
-        a.sin_addr.s_addr = htonl(ntohl(a.sin_addr.s_addr) + i / o->per_address);
+        a.sin_addr.s_addr = htonl(ntohl(a.sin_addr.s_addr) + i / o->per_address % o->addresses);
         setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
         if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
             die("bind");
@@ -213,6 +214,7 @@ static void take_new(struct loop *l)
             return;
         c = conn_new(l, fd);
         loop_want(c, EPOLLIN);
+        l->stop = l->nconns == l->enough;
         if (l->o.how == HOW_BLOCK)
             return;
     }
@@ -314,63 +316,8 @@ static void server_listen(struct loop *l)
 void loop_weigh(struct loop *l)
 {
     l->anon_kb = anon_kb(getpid());
-    for (uint32_t i = 1; i < l->parts && l->pids; i++)
-        l->anon_kb += anon_kb(l->pids[i]);
-}
-
-/* The server's other processes; they run here and leave. held: [parts], shared. */
-static void server_fork(struct loop *l, uint32_t *held)
-{
-    for (uint32_t i = 1; i < l->parts; i++) {
-        l->pids[i] = fork();
-        if (l->pids[i] < 0)
-            die("fork");
-        if (l->pids[i])
-            continue;
-        close(l->listener);
-        spread_take(l, i);
-        server_listen(l);
-        run(l);
-        held[i] = l->nconns;
-        _exit(0);
-    }
-}
-
-static void server(struct loop *l)
-{
-    double user, system;
-    long rss, shared;
-    uint32_t held = 0, *others;
-
-    others =
-        mmap(NULL, l->parts * sizeof(*others), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    l->pids = calloc(l->parts, sizeof(*l->pids));
-    if (!l->pids || others == MAP_FAILED)
-        die("memory");
-    if (l->w->prepare)
-        l->w->prepare(l);
-    server_listen(l);
-    server_fork(l, others);
-    run(l);
-    rss = rss_kb(&shared);
     for (uint32_t i = 1; i < l->parts; i++)
-        kill(l->pids[i], SIGTERM);
-    for (uint32_t i = 1; i < l->parts; i++) {
-        waitpid(l->pids[i], NULL, 0);
-        held += others[i];
-    }
-    held += l->nconns;
-    cpu_us(&user, &system);
-    report_begin(l->w->name);
-    report_text("role", "server");
-    report_number("processes", l->parts);
-    report_number("anon_kb", (double)l->anon_kb);
-    report_number("connections", held);
-    report_number("user_us", user);
-    report_number("system_us", system);
-    report_number("rss_kb", (double)rss);
-    report_number("shared_kb", (double)shared);
-    report_end();
+        l->anon_kb += anon_kb(l->pids[i]);
 }
 
 /* Waits until the server answers: the first connection is tried again and again, and then closed. */
@@ -429,27 +376,97 @@ static void client_hold(struct loop *l, uint32_t part, int done, const int gate[
     _exit(0);
 }
 
+/* One of the server's other processes: takes its part, says so, and holds it until it is told to stop. */
+static void server_hold(struct loop *l, uint32_t part, int done, const int gate[2], uint32_t *held)
+{
+    char c = 0;
+
+    close(gate[1]);
+    close(l->listener);
+    spread_take(l, part);
+    server_listen(l);
+    l->enough = l->o.conns;
+    run(l);
+    if (write(done, &c, 1) == 1 && !stop_signal && read(gate[0], &c, 1) < 0 && errno != EINTR)
+        perror("read");
+    *held = l->nconns;
+    _exit(0);
+}
+
+/* Forks a process, runs a part of the connections in it, and goes on when that one has its connections. */
+static pid_t fork_part(struct loop *l, uint32_t part, const int gate[2], uint32_t *held)
+{
+    int done[2];
+    char c;
+    pid_t pid = pipe(done) < 0 ? -1 : fork();
+
+    if (pid < 0)
+        die("fork");
+    if (pid == 0 && l->o.server)
+        server_hold(l, part, done[1], gate, held);
+    if (pid == 0)
+        client_hold(l, part, done[1], gate);
+    close(done[1]);
+    while (read(done[0], &c, 1) != 1)
+        if (errno != EINTR || stop_signal)
+            die("a part of the connections");
+    close(done[0]);
+    return pid;
+}
+
+/* All parts but the first's own. */
+static void fork_parts(struct loop *l, uint32_t *held)
+{
+    int gate[2]; /* open as long as this process lives */
+
+    if (pipe(gate) < 0)
+        die("pipe");
+    for (uint32_t i = 1; i < l->parts && !stop_signal; i++)
+        l->pids[i] = fork_part(l, i, gate, held ? &held[i] : NULL);
+}
+
+static void server(struct loop *l)
+{
+    double user, system;
+    long rss, shared;
+    uint32_t held = 0, *others;
+
+    others =
+        mmap(NULL, l->parts * sizeof(*others), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (others == MAP_FAILED)
+        die("memory");
+    if (l->w->prepare)
+        l->w->prepare(l);
+    server_listen(l);
+    fork_parts(l, others);
+    run(l);
+    rss = rss_kb(&shared);
+    for (uint32_t i = 1; i < l->parts; i++)
+        kill(l->pids[i], SIGTERM);
+    for (uint32_t i = 1; i < l->parts; i++) {
+        waitpid(l->pids[i], NULL, 0);
+        held += others[i];
+    }
+    held += l->nconns;
+    cpu_us(&user, &system);
+    report_begin(l->w->name);
+    report_text("role", "server");
+    report_number("processes", l->parts);
+    report_number("anon_kb", (double)l->anon_kb);
+    report_number("connections", held);
+    report_number("user_us", user);
+    report_number("system_us", system);
+    report_number("rss_kb", (double)rss);
+    report_number("shared_kb", (double)shared);
+    report_end();
+}
+
 /* Opens all connections: each process its part, one after the other, the first its own last. */
 static void client_open_all(struct loop *l)
 {
     uint64_t t0 = clock_ns();
-    int done[2], gate[2];
-    char c;
 
-    if (pipe(gate) < 0)
-        die("pipe");
-    for (uint32_t i = 1; i < l->parts; i++) {
-        pid_t pid = pipe(done) < 0 ? -1 : fork();
-
-        if (pid == 0)
-            client_hold(l, i, done[1], gate);
-        if (pid < 0)
-            die("fork");
-        close(done[1]);
-        if (read(done[0], &c, 1) != 1)
-            die("a part of the connections");
-        close(done[0]);
-    }
+    fork_parts(l, NULL);
     client_open_part(l);
     l->opened_ns = clock_ns() - t0;
 }
@@ -522,7 +539,7 @@ static void usage(const struct workload *w)
             "  -s BYTES    of a message, a send or a file (64)\n"
             "  -H BYTES    sendfile: of a header before the file (0)\n"
             "  -c N        connections (1; hold: at both ends)  -b ADDRESS  first local address\n"
-            "  -n N        connections from each local address (25000)\n"
+            "  -n N        connections from each local address (12500)  -N N  local addresses (40)\n"
             "  -t SECONDS  measured (2)                 -w SECONDS  before that (0.2)\n",
             w->name, w->name);
     exit(2);
@@ -543,11 +560,12 @@ static void parse(int argc, char **argv, const struct workload *w, struct option
 {
     int c;
 
-    *o = (struct options){.size = 64, .conns = 1, .seconds = 2, .warmup = 0.2, .per_address = 25000};
+    *o = (struct options){
+        .size = 64, .conns = 1, .seconds = 2, .warmup = 0.2, .per_address = 12500, .addresses = 40};
     o->addr = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(7000)};
     o->addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     o->from.sin_family = AF_INET;
-    while ((c = getopt(argc, argv, "la:p:m:s:H:c:b:n:t:w:")) != -1) {
+    while ((c = getopt(argc, argv, "la:p:m:s:H:c:b:n:N:t:w:")) != -1) {
         switch (c) {
         case 'l':
             o->server = true;
@@ -578,6 +596,9 @@ static void parse(int argc, char **argv, const struct workload *w, struct option
         case 'n':
             o->per_address = (uint32_t)atoi(optarg);
             break;
+        case 'N':
+            o->addresses = (uint32_t)atoi(optarg);
+            break;
         case 't':
             o->seconds = atof(optarg);
             break;
@@ -588,7 +609,7 @@ static void parse(int argc, char **argv, const struct workload *w, struct option
             usage(w);
         }
     }
-    if (optind != argc || o->size == 0 || o->conns == 0 || o->per_address == 0)
+    if (optind != argc || o->size == 0 || o->conns == 0 || o->per_address == 0 || o->addresses == 0)
         usage(w);
     if (!o->server && o->how == HOW_BLOCK && o->conns > 1) {
         fprintf(stderr, "%s: mode block takes one connection\n", w->name);
@@ -612,11 +633,12 @@ int loop_main(int argc, char **argv, const struct workload *w)
         setrlimit(RLIMIT_NOFILE, &rl);
     }
     spread_plan(&l);
+    l.pids = calloc(l.parts, sizeof(*l.pids));
     l.buf_len = l.o.size > 1 << 20 ? l.o.size : 1 << 20;
     l.buf = aligned_alloc(4096, (l.buf_len + 4095) & ~(size_t)4095);
     l.ep = epoll_create1(EPOLL_CLOEXEC);
     l.listener = -1;
-    if (!l.buf || l.ep < 0)
+    if (!l.buf || !l.pids || l.ep < 0)
         die("start");
     memset(l.buf, 'x', l.buf_len);
     hist_reset(&l.hist);

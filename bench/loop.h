@@ -14,8 +14,8 @@
  *
  * A workload that spreads has as many processes at each end as its connections need (RLIMIT_NOFILE): the
  * server's i-th listens on its own port, PORT + i, and the client's i-th connects there. The first process
- * forks the others; it is the one that is told to stop, and that reports. The client's others open their
- * part one after the other, and then do nothing.
+ * forks the others, one after the other; they open or accept their part and then do nothing but hold it. The
+ * first has its own part last; it is the one that goes on, that is told to stop, and that reports.
  */
 #ifndef BENCH_LOOP_H
 #define BENCH_LOOP_H
@@ -35,11 +35,14 @@ struct options {
     enum how how;
     struct sockaddr_in addr; /* where the server listens */
     struct sockaddr_in from; /* client: first local address (-b), or any */
-    uint32_t per_address;    /* client: connections from each local address (-n) */
-    size_t size;             /* bytes of a message, a send or a file (-s) */
-    size_t header;           /* bytes sent before a file (-H) */
-    uint32_t conns;          /* (-c) */
-    double seconds, warmup;  /* (-t, -w) */
+    /* client: connections in turn from each local address (-n), and how many of them there are (-N). More
+     * than 14,000 to one port of the server would have each connect look at all ports: half of them are
+     * bind's */
+    uint32_t per_address, addresses;
+    size_t size;            /* bytes of a message, a send or a file (-s) */
+    size_t header;          /* bytes sent before a file (-H) */
+    uint32_t conns;         /* (-c) */
+    double seconds, warmup; /* (-t, -w) */
 };
 
 struct loop;
@@ -79,7 +82,8 @@ struct loop {
     uint32_t parts, part; /* processes that share the connections, and which of them this is (see above) */
     uint32_t first;       /* number of this one's first connection; o.conns: how many it has */
     uint32_t total;       /* what all have */
-    pid_t *pids;          /* the server's first: of the others, [parts] */
+    pid_t *pids;          /* the first's: of the others, [parts] */
+    uint32_t enough;      /* server: stop when so many are there; 0: never */
     long anon_kb;         /* the server's first: by loop_weigh */
     int ep, listener;
     char *buf; /* scratch for all connections */

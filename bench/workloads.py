@@ -92,7 +92,7 @@ def segment(name):
 def holding(place, side, bench, count, addresses):
     """One run with count connections; with what the server's processes have of their own, and what is shared by all connections."""
     exe, at, conns = f'{place.build}/bench/bench-hold', place.address(side), ['-m', 'epoll', '-c', str(count)]
-    local = ['-b', place.local_addresses(side, addresses)] if addresses > 1 else []
+    local = ['-b', place.local_addresses(side, addresses), '-N', str(addresses)] if addresses > 1 else []
     with Server(place, side, [exe, '-l', '-a', at, *conns], stop_s=60) as s:
         if side == 'kernel':
             look = slab_kb

@@ -116,7 +116,7 @@ static int fd_get_flags(struct ref r)
 {
     const struct file *f = api_file(r);
 
-    return f ? (int)__atomic_load_n(&f->oflags, __ATOMIC_RELAXED) : -EBADF;
+    return f ? file_oflags(f) : -EBADF;
 }
 
 static int fd_set_flags(struct ref r, int flags)
@@ -126,10 +126,10 @@ static int fd_set_flags(struct ref r, int flags)
 
     if (!f)
         return err;
-    if ((flags & ~f->oflags & O_ASYNC) && f->type == FILE_SOCK)
+    if ((flags & ~file_oflags(f) & O_ASYNC) && f->type == FILE_SOCK)
         err = SOCK_MORE_SET(file_sock(f), sig_fd, r.fd);
     if (!err)
-        __atomic_store_n(&f->oflags, (uint32_t)(flags & FILE_FLAGS), __ATOMIC_RELAXED);
+        file_set_oflags(f, flags & FILE_FLAGS);
     shard_unlock(&api_self.st->shard[0]);
     return err;
 }

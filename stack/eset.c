@@ -211,7 +211,6 @@ static int item_add(struct stack *st, struct eset *e, int fd, struct file *f, ui
     it->set = e;
     it->fd = fd;
     it->data = data;
-    list_init(&it->w.wnode);
     list_init(&it->rdy);
     list_step(); /* eset_mend believes all of a live item but its links */
     it->w.kind = WATCH_ITEM;

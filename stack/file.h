@@ -16,7 +16,7 @@ struct ready_state {
     struct slab opts;          /* struct sock_opt */
     struct slab esets;         /* struct eset */
     struct slab items;         /* struct eset_item */
-    struct slab watches;       /* struct watch of waiters */
+    struct slab watches;       /* struct waiter_watch */
     struct slab waiters;       /* struct waiter */
     uint64_t next_id;          /* of files */
     struct eset_item **bucket; /* all items of all sets by (set, descriptor number) */
@@ -47,6 +47,7 @@ struct eset_item {
     int32_t fd;
     uint64_t data;
 };
+_Static_assert(sizeof(struct eset_item) <= 96, "a connection in a set pays for it");
 
 /* Prepares a fresh file with one reference. */
 void file_init(struct stack *st, struct file *f, enum file_type type);

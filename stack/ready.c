@@ -35,8 +35,8 @@ int ready_init(struct stack *st, uint32_t max_files)
         slab_init(&r->mores, st->seg, sizeof(struct sock_more), max_files) ||
         slab_init(&r->opts, st->seg, sizeof(struct sock_opt), max_files) ||
         slab_init(&r->esets, st->seg, sizeof(struct eset), max_files / 16 + 1024) ||
-        slab_init(&r->items, st->seg, sizeof(struct eset_item), max_files) ||
-        slab_init(&r->watches, st->seg, sizeof(struct watch), max_files) ||
+        slab_init_packed(&r->items, st->seg, sizeof(struct eset_item), max_files) ||
+        slab_init(&r->watches, st->seg, sizeof(struct waiter_watch), max_files) ||
         slab_init(&r->waiters, st->seg, sizeof(struct waiter), WAITERS_MAX))
         return -ENOMEM;
     return family_init(st) || parcel_init(st) ? -ENOMEM : 0;
@@ -74,24 +74,29 @@ void waiter_free(struct stack *st, struct waiter *w)
 
 int waiter_watch(struct stack *st, struct waiter *w, struct file *f, uint32_t mask)
 {
-    struct watch *x = slab_alloc(&st->ready->watches);
+    struct waiter_watch *x = slab_alloc(&st->ready->watches);
 
     if (!x)
         return -ENOMEM;
-    x->mask = mask | ALWAYS;
-    x->file = f;
+    x->w.mask = mask | ALWAYS;
+    x->w.file = f;
     x->waiter = w;
     list_step();
-    x->kind = WATCH_WAITER;
-    list_add_tail(&f->watches, &x->node);
+    x->w.kind = WATCH_WAITER;
+    list_add_tail(&f->watches, &x->w.node);
     list_add_tail(&w->watches, &x->wnode);
-    return (int)(file_poll(st, f) & x->mask);
+    return (int)(file_poll(st, f) & x->w.mask);
+}
+
+static struct waiter *watch_waiter(const struct watch *x)
+{
+    return ((const struct waiter_watch *)x)->waiter;
 }
 
 static void watch_free(struct stack *st, struct watch *x)
 {
     list_del(&x->node);
-    list_del(&x->wnode);
+    list_del(&((struct waiter_watch *)x)->wnode);
     x->kind = WATCH_FREE;
     list_step();
     slab_free(&st->ready->watches, x);
@@ -103,7 +108,7 @@ void waiter_unwatch(struct stack *st, struct waiter *w)
 
     list_for_each_safe(n, &w->watches)
     {
-        struct watch *x = container_of(n, struct watch, wnode);
+        struct watch *x = &container_of(n, struct waiter_watch, wnode)->w;
         struct file *f = x->file;
         uint32_t mask = x->mask;
 
@@ -203,15 +208,15 @@ static void link_watches(struct stack *st)
     struct slab *s = &st->ready->watches;
 
     for (uint32_t i = 0; i < s->fresh; i++) {
-        struct watch *x = slab_at(s, i);
+        struct waiter_watch *x = slab_at(s, i);
 
         if (!watch_is_live(x))
             continue;
-        if (!waiter_is_live(x->waiter) || x->file->type == FILE_FREE) {
-            x->kind = WATCH_FREE;
+        if (!waiter_is_live(x->waiter) || x->w.file->type == FILE_FREE) {
+            x->w.kind = WATCH_FREE;
             continue;
         }
-        list_add_tail(&x->file->watches, &x->node);
+        list_add_tail(&x->w.file->watches, &x->w.node);
         list_add_tail(&x->waiter->watches, &x->wnode);
     }
 }
@@ -257,7 +262,8 @@ bool ready_notify(struct stack *st, struct file *f, uint32_t mask)
 
         if (!(x->mask & mask) || (exclusive && told))
             continue;
-        w = x->kind == WATCH_ITEM ? eset_item_event(st, (struct eset_item *)x) : waiter_wake(st, x->waiter);
+        w = x->kind == WATCH_ITEM ? eset_item_event(st, (struct eset_item *)x)
+                                  : waiter_wake(st, watch_waiter(x));
         woke |= w;
         if (w && exclusive)
             told = x;
@@ -279,7 +285,7 @@ void ready_pass_on(struct stack *st, struct file *f, uint32_t mask)
         struct watch *x = container_of(n, struct watch, node);
 
         if (x->kind == WATCH_WAITER && (x->mask & EPOLLEXCLUSIVE) && (x->mask & mask & ~EPOLLEXCLUSIVE) &&
-            waiter_wake(st, x->waiter))
+            waiter_wake(st, watch_waiter(x)))
             return;
     }
 }
@@ -319,7 +325,7 @@ void ready_forget(struct stack *st, struct file *f)
         if (x->kind == WATCH_ITEM) {
             eset_item_free(st, (struct eset_item *)x);
         } else {
-            waiter_wake(st, x->waiter);
+            waiter_wake(st, watch_waiter(x));
             watch_free(st, x);
         }
     }

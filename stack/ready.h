@@ -13,6 +13,7 @@
 #ifndef SHUNT_READY_H
 #define SHUNT_READY_H
 
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/types.h>
 
@@ -21,13 +22,30 @@
 
 struct file {
     struct list watches; /* struct watch.node */
+    uint64_t id;         /* unique, never reused: SO_COOKIE; see file_ino */
     uint32_t refs;       /* descriptors + pins */
     uint8_t type;        /* enum file_type */
     uint8_t shard;       /* the one its connection lives on (lane.h), else 0 */
-    uint16_t placement;  /* sock.h: undecided, stack, kernel twin... */
-    uint32_t oflags;     /* O_NONBLOCK, O_ASYNC */
-    uint64_t id;         /* unique, never reused: SO_COOKIE; see file_ino */
+    uint8_t placement;   /* sock.h: undecided, stack, kernel twin... */
+    uint8_t oflags_byte; /* file_oflags */
 };
+_Static_assert(sizeof(struct file) == 32, "a connection pays for it");
+
+/* O_NONBLOCK, O_ASYNC, O_APPEND, O_NOATIME. Read without the lock, too. */
+static inline int file_oflags(const struct file *f)
+{
+    uint8_t b = __atomic_load_n(&f->oflags_byte, __ATOMIC_RELAXED);
+
+    return (b & 0xfe) << 8 | (b & 1 ? O_NOATIME : 0);
+}
+
+static inline void file_set_oflags(struct file *f, int flags)
+{
+    _Static_assert(!((O_NONBLOCK | O_ASYNC | O_APPEND) & ~0xfe00),
+                   "they are in the second byte, and one is free");
+    __atomic_store_n(&f->oflags_byte, (uint8_t)(((flags >> 8) & 0xfe) | !!(flags & O_NOATIME)),
+                     __ATOMIC_RELAXED);
+}
 
 /* The number of the inode that f is shown with. Linux counts its own from 1 on and takes billions of sockets
  * to come as far. */
@@ -44,8 +62,13 @@ struct watch {
     uint32_t mask; /* EPOLL* bits of interest; EPOLLERR and EPOLLHUP are always added. EPOLLEXCLUSIVE: one of
                       those so marked is enough */
     uint8_t kind;
-    struct waiter *waiter; /* WATCH_WAITER */
-    struct list wnode;     /* in waiter->watches */
+};
+
+/* That of a waiter. */
+struct waiter_watch {
+    struct watch w; /* first; kind WATCH_WAITER */
+    struct waiter *waiter;
+    struct list wnode; /* in waiter->watches */
 };
 
 #define WAKE_FDS                                                                                             \

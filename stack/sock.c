@@ -330,7 +330,7 @@ static void tell(struct shard *sh, const struct sock *s, int sig, int code)
  * man 2 fcntl); s has an owner. Urgent data is told twice when there is a number (kill_fasync). */
 static void tell_owner(struct shard *sh, const struct sock *s, unsigned ev)
 {
-    bool async = s->file.oflags & O_ASYNC;
+    bool async = file_oflags(&s->file) & O_ASYNC;
 
     if (ev & EV_URG)
         tell(sh, s, SIGURG, 0);

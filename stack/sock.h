@@ -66,7 +66,7 @@ struct sock {
     uint8_t filter_locked : 1; /* SO_LOCK_FILTER */
     uint16_t kept;             /* booleans (sock_opt_kept.c) */
 };
-_Static_assert(sizeof(struct sock) <= 88, "a connection pays for it");
+_Static_assert(sizeof(struct sock) <= 80, "a connection pays for it");
 
 /* What is zero for most sockets: made when it is first set to something else (sock_more_get), gone with the
  * socket or when it is all zero again at the socket's decision (sock_more_trim). The first word is the slab's

@@ -145,7 +145,7 @@ static ssize_t sent_with_syn(struct sock *s)
 static ssize_t send_opening(struct stack *st, struct sock *s, const struct msghdr *msg, int flags,
                             size_t skip, bool zerocopy)
 {
-    bool wait = !(s->file.oflags & O_NONBLOCK) && !(flags & MSG_DONTWAIT), held;
+    bool wait = !(file_oflags(&s->file) & O_NONBLOCK) && !(flags & MSG_DONTWAIT), held;
     int tflags = flags & (MSG_MORE | MSG_OOB | MSG_EOR);
     ssize_t n = 0;
 
@@ -355,7 +355,7 @@ static bool recv_waits(const struct sock *s, const struct msghdr *msg, int flags
     bool all = (flags & (MSG_PEEK | MSG_WAITALL)) == (MSG_PEEK | MSG_WAITALL);
     size_t want = 0;
 
-    if ((flags & MSG_DONTWAIT) || (s->file.oflags & O_NONBLOCK))
+    if ((flags & MSG_DONTWAIT) || (file_oflags(&s->file) & O_NONBLOCK))
         return false;
     for (size_t i = 0; i < msg->msg_iovlen; i++)
         want += msg->msg_iov[i].iov_len;
@@ -398,7 +398,7 @@ ssize_t sock_recvmsg(struct stack *st, struct sock *s, struct msghdr *msg, int f
         return tcp_recv_err(s->sh, sock_tcb(s), msg);
     if (sock_is_tcp(s))
         return recv_tcp(s, msg, flags, skip);
-    if (s->file.oflags & O_NONBLOCK)
+    if (file_oflags(&s->file) & O_NONBLOCK)
         flags |= MSG_DONTWAIT;
     return sock_dgram_recv(s, msg, flags);
 }

@@ -110,7 +110,7 @@ int sock_decide(struct stack *st, struct sock *s, enum sock_op op, const struct 
 
 void sock_set_placement(struct stack *st, struct sock *s, enum placement p)
 {
-    s->file.placement = (uint16_t)p;
+    s->file.placement = (uint8_t)p;
     if (p == PLACE_STACK && s->kind == KIND_PACKET)
         packet_decided(sock_packet(s));
     /* A BOTH socket may still lose its stack side (connect to a peer of the kernel's), but its kernel twin

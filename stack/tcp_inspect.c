@@ -167,6 +167,8 @@ static unsigned connections(const struct shard *sh, struct inspect_at *at, const
     for (; at->bucket < end && n < max; at->bucket++) {
         const struct tcb *t = slab_at(s, at->bucket);
 
+        if (slab_is_hole(s, at->bucket))
+            continue;
         if (t->pcb.proto != IPPROTO_TCP || t->state == TCPS_LISTEN || !view_tcb(sh, q, t, &v[n]))
             continue;
         pcb[n++] = &t->pcb;
@@ -325,7 +327,7 @@ void tcp_inspect_count(const struct shard *sh, struct inspect_tally *t)
         const struct tcp_io *io = __atomic_load_n(&c->io, __ATOMIC_RELAXED);
         const struct tcp_tx *tx = __atomic_load_n(&c->tx, __ATOMIC_RELAXED);
 
-        if (c->pcb.proto != IPPROTO_TCP || c->state == TCPS_CLOSE)
+        if (slab_is_hole(s, i) || c->pcb.proto != IPPROTO_TCP || c->state == TCPS_CLOSE)
             continue;
         t->tcp_inuse[!!(c->pcb.flags & PCB_V6)]++;
         t->tcp_established += state_in(c, TCPF(ESTABLISHED) | TCPF(CLOSE_WAIT));
