@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include "../../stack/sock.h"
 #include "../../stack/tcp_output.h"
 #include "tcp_peer.h"
 
@@ -37,6 +38,12 @@ static void request(struct peer *p, uint32_t seq)
     cr_assert_eq(peer_app_recv(p, buf, sizeof buf), 100);
 }
 
+/* With its place in the connection table and in its process's table of descriptors. */
+Test(tcp_io, an_idle_connection_costs_at_most_512_bytes)
+{
+    cr_assert_leq(sizeof(struct tcb) + sizeof(struct sock) + 2 * sizeof(void *), 512);
+}
+
 Test(tcp_io, goes_after_a_second_of_silence_and_comes_back)
 {
     struct peer *p = peer_new(NULL);
@@ -51,6 +58,7 @@ Test(tcp_io, goes_after_a_second_of_silence_and_comes_back)
     peer_wait_ms(p, 2500);
     cr_assert_null(p->t->io);
     cr_assert_eq(in_use(p), 0);
+    cr_assert_eq(p->sh->tcp->tx.in_use + p->sh->tcp->ext.in_use, 0, "the tcb is all it has");
     /* What can be asked has the same answers. */
     tcp_get_info(p->sh, p->t, &after);
     after.tcpi_last_data_sent = before.tcpi_last_data_sent;
