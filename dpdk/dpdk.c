@@ -227,6 +227,11 @@ bool dpdk_next_used(struct rte_mempool *pool, const void **at, const void **end)
     return false;
 }
 
+void dpdk_each(struct rte_mempool *pool, void (*fn)(void *arg, void *m), void *arg)
+{
+    pool_each(pool, fn, arg);
+}
+
 void dpdk_each_free(struct rte_mempool *pool, void (*fn)(void *arg, void *m), void *arg)
 {
     pool_each_free(pool, fn, arg);

@@ -80,6 +80,8 @@ void dpdk_mend(struct rte_mempool *pool, unsigned lcore);
  * the links' queues. As seg_next_used (stack/seg.h). In a fork of the process that called dpdk_start, where
  * dpdk_memory gave fd, addr and bytes. Context: the shard's lock. */
 bool dpdk_next_used(struct rte_mempool *pool, const void **at, const void **end);
+/* Calls fn for each packet buffer of the pool, upwards. Context: as dpdk_each_free. */
+void dpdk_each(struct rte_mempool *pool, void (*fn)(void *arg, void *m), void *arg);
 /* Calls fn for each free buffer of the pool. Context: the same. */
 void dpdk_each_free(struct rte_mempool *pool, void (*fn)(void *arg, void *m), void *arg);
 /* A link as a process that joins takes it over: the kinds that are a descriptor and shared memory alone. */

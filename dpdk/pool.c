@@ -73,6 +73,7 @@ struct stores {
     char *range;
     uint64_t range_bytes;
     uint64_t next;                        /* of the range, from its start: not yet populated */
+    uint64_t listed;                      /* the mempool's own list has the objects below that */
     uint32_t nstore;                      /* shards */
     uint64_t bundles __rte_cache_aligned; /* the first: count << 32 | place (bundle_place); 0 place: none */
     uint64_t bytes;                       /* of all this */
@@ -193,9 +194,9 @@ static int store_put(struct rte_mempool *mp, void *const *obj, unsigned n)
 }
 
 /* Makes packet buffers of the chunk. As rte_mempool_populate_iova, which wants EAL's heap and tables: a
- * process that joined the family has none. They are on none of the lists that it keeps: that of objects is
- * for walks, which nobody makes; that of chunks is for drivers that register a pool's memory with a device,
- * and those take pools that are whole. */
+ * process that joined the family has none. They are on none of the lists that it keeps: that of objects,
+ * which two shards could not grow at once, is for walks (pool_each does without); that of chunks is for
+ * drivers that register a pool's memory with a device, and those take pools that are whole. */
 static void store_add(struct rte_mempool *mp, struct store *s, char *chunk)
 {
     size_t elt = mp->header_size + mp->elt_size + mp->trailer_size;
@@ -346,6 +347,7 @@ struct rte_mempool *pool_create(const char *name, uint64_t bytes, unsigned nshar
         return NULL;
     mp->pool_config = NULL;
     ((struct stores *)mp->pool_data)->next = first;
+    ((struct stores *)mp->pool_data)->listed = first;
     return mp;
 }
 
@@ -374,6 +376,32 @@ void pool_mend(struct rte_mempool *mp, unsigned lcore)
         if (!is_among(&s->obj[s->len - near], near, c->objs[i]) && !is_among(c->objs, n, c->objs[i]))
             c->objs[n++] = c->objs[i];
     c->len = n;
+}
+
+struct each {
+    void (*fn)(void *arg, void *obj);
+    void *arg;
+};
+
+/* rte_mempool_obj_iter's. */
+static void each_listed(struct rte_mempool *mp, void *arg, void *obj, unsigned idx)
+{
+    const struct each *e = arg;
+    e->fn(e->arg, obj);
+}
+
+void pool_each(struct rte_mempool *mp, void (*fn)(void *arg, void *obj), void *arg)
+{
+    const struct stores *all = mp->pool_data;
+    size_t elt = mp->header_size + mp->elt_size + mp->trailer_size;
+    struct each e = {fn, arg};
+    rte_mempool_obj_iter(mp, each_listed, &e);
+    for (uint64_t at = all->listed; at < all->next; at += POOL_CHUNK)
+        for (size_t off = 0; off + elt <= POOL_CHUNK; off += elt) {
+            void *obj = all->range + at + off + mp->header_size;
+            if (rte_mempool_get_header(obj)->mp == mp) /* else it is beyond the pool's size */
+                fn(arg, obj);
+        }
 }
 
 void pool_each_free(struct rte_mempool *mp, void (*fn)(void *arg, void *obj), void *arg)

@@ -14,6 +14,8 @@ struct rte_mempool *pool_create(const char *name, uint64_t bytes, unsigned nshar
 
 /* This process uses a pool that another one made, without EAL: where addresses are IOVAs. */
 void pool_joined(void);
+/* Calls fn for each packet buffer that was ever made, upwards. Context: nobody grows the pool. */
+void pool_each(struct rte_mempool *mp, void (*fn)(void *arg, void *obj), void *arg);
 /* Calls fn for each free buffer. Context: all shards' locks. */
 void pool_each_free(struct rte_mempool *mp, void (*fn)(void *arg, void *obj), void *arg);
 /* What of the pool's memory holds buffers' addresses that say nothing of who has them, and the buffers

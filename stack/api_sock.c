@@ -87,10 +87,7 @@ static int do_connect(struct ref r, const struct sockaddr *sa, socklen_t len)
     struct sockaddr_storage ss;
     int err = take_name(&ss, sa, len);
 
-    return err ? err
-               : WITH_SOCK(r,
-                           (sock_is_tcp(s) && api_has_lanes() ? sock_want_lane(s, api_home()->id) : (void)0,
-                            sock_connect(api_self.st, s, (struct sockaddr *)&ss, len)));
+    return err ? err : WITH_SOCK(r, sock_connect(api_self.st, s, (struct sockaddr *)&ss, len));
 }
 
 static int do_connect_result(struct ref r)

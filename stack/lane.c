@@ -89,19 +89,35 @@ static bool is_cold(const struct stack *st)
     return first->nraw || first->npacket || st->stamps || st->listened || st->nested;
 }
 
-bool lanes_release(struct shard *sh)
+bool lanes_end(struct shard *sh)
+{
+    struct stack *st = sh->st;
+    bool slow = false;
+
+    if (!st->all)
+        return sh->slow;
+    /* Of somebody who is about to come for it, or was killed before. */
+    for (uint32_t i = 0; i < st->nshard; i++)
+        slow |= st->shard[i].slow;
+    if (slow) {
+        lanes_work_off(st);
+        shard_flush(sh);
+    }
+    return false;
+}
+
+void lanes_release(struct shard *sh)
 {
     struct stack *st = sh->st;
 
     if (!st->all)
-        return sh->slow;
+        return;
     __atomic_store_n(&st->cold, is_cold(st), __ATOMIC_RELAXED);
     st->all = false;
     for (uint32_t i = st->nshard - 1; i > 0; i--) {
         st->shard[i].work = NULL;
         shard_one_unlock(&st->shard[i]);
     }
-    return false;
 }
 
 void lanes_catch_up(struct stack *st)
@@ -109,9 +125,7 @@ void lanes_catch_up(struct stack *st)
     struct shard *first = &st->shard[0];
 
     shard_lock(first);
-    lanes_work_off(st);
-    shard_flush(first);
-    shard_unlock(first);
+    shard_unlock(first); /* lanes_end */
 }
 
 /* --- polls --- */

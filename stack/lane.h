@@ -44,10 +44,13 @@ void lane_move(struct stack *st, struct pcb *pcb, struct shard *to);
 
 /* --- shard.c's --- */
 
-/* All locks were taken, or are about to be let go, sh's own excepted; or a lane is. True: then call
- * lanes_catch_up, without a lock. */
+/* All locks were taken. */
 void lanes_taken(struct stack *st);
-bool lanes_release(struct shard *sh);
+/* What is held is about to be let go. All locks: does what was left for them. A lane: true when something is;
+ * then call lanes_catch_up, without a lock. */
+bool lanes_end(struct shard *sh);
+/* Lets go of all locks but sh's own. */
+void lanes_release(struct shard *sh);
 void lanes_catch_up(struct stack *st);
 /* What lanes kept and what is due on all wheels. Context: all locks. */
 void lanes_work_off(struct stack *st);

@@ -300,7 +300,7 @@ unsigned rx_lane(struct shard *sh)
 
 void rx_slow(struct shard *sh)
 {
-    struct shard *first = &sh->st->shard[0], *to;
+    struct shard *first = &sh->st->shard[0];
     struct tcp_lane_name name;
 
     /* Each is taken by itself, so that a process killed in here loses one. */
@@ -317,8 +317,8 @@ void rx_slow(struct shard *sh)
         first->count[COUNT_SHARD_SLOW]++;
         named = tcp_lane_name(first, m->port, m, &name) && name.plain;
         rx_frame(first, m->port, m);
-        if (named && (t = tcp_lane_after(first, &name, sh, &to)) && !first->st->cold)
-            lane_move(first->st, (struct pcb *)t, to);
+        if (named && (t = tcp_lane_after(first, &name)) && sh != first && !first->st->cold)
+            lane_move(first->st, (struct pcb *)t, sh);
     }
 }
 

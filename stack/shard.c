@@ -297,7 +297,9 @@ void shard_unlock(struct shard *sh)
     bool slow = false;
 
     sh = held(sh);
-    if (!sh->slow) /* else this thread is about to do it */
+    if (__builtin_expect(sh->many, 0))
+        slow = lanes_end(sh);
+    if (!slow) /* else this thread is about to do it */
         wake_leader(sh);
     n = sh->nwake;
     nsig = sh->nsig;
@@ -310,7 +312,7 @@ void shard_unlock(struct shard *sh)
     }
     sh->work = NULL;
     if (__builtin_expect(sh->many, 0))
-        slow = lanes_release(sh);
+        lanes_release(sh);
     shard_one_unlock(sh);
     /* After the lock is dropped: who wakes up wants it. */
     for (uint32_t i = 0; i < n && wake_fn; i++)

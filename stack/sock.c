@@ -95,11 +95,6 @@ bool sock_is_plain(const struct sock *s)
            !s->syn_sent && tcp_is_settled(s->sh, sock_tcb(s));
 }
 
-void sock_want_lane(struct sock *s, unsigned shard)
-{
-    tcp_lane_want(sock_tcb(s), shard);
-}
-
 int sock_take_error(struct sock *s)
 {
     int err = s->pcb->so_error;

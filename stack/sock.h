@@ -187,8 +187,6 @@ int sock_shut(const struct sock *s); /* 1: no more reading, 2: no more writing *
 uint32_t sock_poll(struct sock *s);  /* EPOLL* bits */
 /* With several shards: a connection that its shard's lock is enough for (tcp_lane.h). Context: that lock. */
 bool sock_is_plain(const struct sock *s);
-/* A stream: the shard that a connection it opens should go to (tcp_lane_want). */
-void sock_want_lane(struct sock *s, unsigned shard);
 int sock_take_error(struct sock *s); /* the pending error as -errno, or 0 */
 /* Drains the shard's dirty list: pcb events to ready_notify. Layer 7 calls it once a burst. */
 void sock_hand_up(struct shard *sh);

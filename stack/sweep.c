@@ -22,8 +22,8 @@ size_t sweep_room(const struct shard *sh)
     return sh->pool->populated_size * (sizeof(struct rte_mbuf *) + sizeof(uint32_t) + sizeof(uint8_t));
 }
 
-/* rte_mempool_obj_iter's: pools are populated upwards. */
-static void note(struct rte_mempool *mp, void *arg, void *obj, unsigned idx)
+/* Pools are populated upwards. */
+static void note(void *arg, void *obj)
 {
     struct run *r = arg;
 
@@ -32,6 +32,11 @@ static void note(struct rte_mempool *mp, void *arg, void *obj, unsigned idx)
     if (r->n && (uintptr_t)obj <= (uintptr_t)r->m[r->n - 1])
         r->sorted = false;
     r->m[r->n++] = obj;
+}
+
+static void note_listed(struct rte_mempool *mp, void *arg, void *obj, unsigned idx)
+{
+    note(arg, obj);
 }
 
 /* The number of the buffer at this address, -1: there is none. */
@@ -109,7 +114,10 @@ unsigned sweep(struct shard *sh, const struct sweep_from *from, void *room)
 
     r.todo = (uint32_t *)(r.m + r.max);
     r.state = (uint8_t *)(r.todo + r.max);
-    rte_mempool_obj_iter(sh->pool, note, &r);
+    if (from->each)
+        from->each(sh->pool, note, &r);
+    else
+        rte_mempool_obj_iter(sh->pool, note_listed, &r);
     if (!r.n || !r.sorted)
         return 0;
     from->each_free(sh->pool, note_free, &r);

@@ -24,6 +24,8 @@ struct sweep_from {
     /* The next range of memory to look through that begins at *at or after it: sets *at and *end. False: no
      * more. The first call has *at NULL. */
     bool (*next)(void *arg, const void **at, const void **end);
+    /* Calls note(sweep, buffer) for each buffer of the pool, upwards. NULL: it has a list of them. */
+    void (*each)(struct rte_mempool *pool, void (*note)(void *sweep, void *m), void *sweep);
     /* Calls free(sweep, buffer) for each free buffer of the pool. */
     void (*each_free)(struct rte_mempool *pool, void (*free)(void *sweep, void *m), void *sweep);
     /* Does the process that pkt_hold named live? */

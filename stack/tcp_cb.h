@@ -184,16 +184,15 @@ struct tcb {
     bool rate_app_limited : 1; /* that sample's */
     bool reord_seen : 1;       /* of the path (tcp_rack.h) */
     bool dsack_ever : 1;
-    uint8_t lane : 3;      /* an active open: the shard that its frames should go by, 0: any (tcp_lane.h) */
-    uint8_t dup_acks_sent; /* for segments behind the same hole (tcp_text.c) */
-    uint8_t ca_state;      /* enum tcp_ca */
-    uint8_t chrono;        /* enum tcp_chrono (tcp_info.h) */
-    uint8_t cc;            /* index of tcp_cc_table */
-    uint8_t quick;         /* ACKs to send at once before delaying begins */
-    uint8_t rcv_ratio;     /* payload bytes per 256 bytes of receive memory */
-    uint8_t ecn;           /* enum tcp_ecn_bit */
-    uint8_t opts;          /* enum tcb_opt */
-    uint8_t keep_probes;   /* sent and unanswered */
+    uint8_t dup_acks_sent;                   /* for segments behind the same hole (tcp_text.c) */
+    uint8_t ca_state;                        /* enum tcp_ca */
+    uint8_t chrono;                          /* enum tcp_chrono (tcp_info.h) */
+    uint8_t cc;                              /* index of tcp_cc_table */
+    uint8_t quick;                           /* ACKs to send at once before delaying begins */
+    uint8_t rcv_ratio;                       /* payload bytes per 256 bytes of receive memory */
+    uint8_t ecn;                             /* enum tcp_ecn_bit */
+    uint8_t opts;                            /* enum tcb_opt */
+    uint8_t keep_probes;                     /* sent and unanswered */
     uint8_t keep_cnt, syn_cnt, defer_accept; /* TCP_KEEPCNT, TCP_SYNCNT, TCP_DEFER_ACCEPT; 0: default */
     uint8_t rack_steps;                      /* RACK.reo_wnd_mult */
     uint8_t rack_persist;                    /* RACK.reo_wnd_persist */

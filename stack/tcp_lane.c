@@ -18,10 +18,9 @@
 #include "wire_ip4.h"
 #include "wire_ip6.h"
 
-#define YOUNG_SEGS  8   /* segments in: a connection for one request has fewer */
-#define CHOICE_SEGS 64  /* until then it goes where it was opened for, if the peer follows */
-#define HOME_EVERY  256 /* segments in, of which in the first HOME_TRIES it may be taken home */
-#define HOME_TRIES  8
+#define YOUNG_SEGS 8   /* segments in: a connection for one request has fewer */
+#define HOME_EVERY 256 /* segments in, of which in the first HOME_TRIES it may be taken home */
+#define HOME_TRIES 8
 #define CERTAIN_NS                                                                                           \
     100000000 /* how long a neighbour must be certain beyond what is asked at each segment: longer than a    \
                  call takes */
@@ -134,28 +133,10 @@ bool tcp_lane_takes(const struct shard *sh, unsigned ifindex, const struct rte_m
     if (!tcp_lane_name(sh, ifindex, m, &n) || !n.plain)
         return false;
     t = tcp_find(sh, &n.local, &n.remote);
-    if (!t || (sh->id == 0 && t->lane && t->segs_in < CHOICE_SEGS)) /* it may want to go elsewhere */
-        return false;
-    return tcp_is_plain(sh, t);
+    return t && tcp_is_plain(sh, t);
 }
 
-void tcp_lane_want(struct tcb *t, unsigned shard)
-{
-    t->lane = shard & 7u;
-}
-
-/* Where the next frames of t, one of which came by from's queue, are to be looked for. */
-static struct shard *choose(const struct tcb *t, struct shard *from)
-{
-    const struct netdev *dev = netdev_get(t->io->flow.ifindex);
-
-    if (t->lane && t->segs_in < CHOICE_SEGS && dev && (dev->caps & NETDEV_MEMLINK) && t->lane < dev->nqueue)
-        return &from->st->shard[t->lane];
-    return from;
-}
-
-struct tcb *tcp_lane_after(struct shard *first, const struct tcp_lane_name *n, struct shard *from,
-                           struct shard **to)
+struct tcb *tcp_lane_after(struct shard *first, const struct tcp_lane_name *n)
 {
     struct tcb *t = tcp_find(first, &n->local, &n->remote);
 
@@ -165,8 +146,7 @@ struct tcb *tcp_lane_after(struct shard *first, const struct tcp_lane_name *n, s
      * section 7.3.1). Without this a connection that only receives would never be plain for long. */
     if (t->last_ack_ms == tcp_now_ms(first))
         ip_confirm(first, &t->io->flow);
-    *to = choose(t, from);
-    return *to != first && tcp_is_settled(first, t) ? t : NULL;
+    return tcp_is_settled(first, t) ? t : NULL;
 }
 
 struct tcb *tcp_lane_not_plain(struct shard *sh)
@@ -220,8 +200,9 @@ void tcp_move(struct shard *from, struct shard *to, struct tcb *t)
 
 static void mend_one(struct shard *first, struct tcb *t)
 {
-    if (t->pcb.proto != IPPROTO_TCP || (!t->pcb.shard && t->timer.armed))
-        return; /* without a timer: perhaps it was on its way (tcp_move) */
+    /* Without a timer: perhaps it was on its way (tcp_move). */
+    if (t->pcb.proto != IPPROTO_TCP || (!t->pcb.shard && (t->timer.armed || t->state != TCPS_ESTABLISHED)))
+        return;
     t->pcb.shard = 0;
     timer_init(&t->timer, TIMER_TCB);
     timer_arm(&first->wheel, &t->timer, shard_ms(first) + 1);

@@ -30,14 +30,8 @@ bool tcp_lane_name(const struct shard *sh, unsigned ifindex, const struct rte_mb
                    struct tcp_lane_name *n);
 /* Is frame m a plain segment of a plain connection of sh? */
 bool tcp_lane_takes(const struct shard *sh, unsigned ifindex, const struct rte_mbuf *m);
-/* A plain segment of n, which came by shard from's queue, was processed on shard 0. The connection, if it
- * should go to a lane, and which; else NULL. */
-struct tcb *tcp_lane_after(struct shard *first, const struct tcp_lane_name *n, struct shard *from,
-                           struct shard **to);
-/* t is about to be opened by who would have it on that shard. Where the peer answers by the queue that it
- * hears us on (another stack, over a memory link) somebody must begin: the connection goes there once, and
- * follows its queue from then on. */
-void tcp_lane_want(struct tcb *t, unsigned shard);
+/* A plain segment of n was processed on shard 0. The connection, if it should go to a lane; else NULL. */
+struct tcb *tcp_lane_after(struct shard *first, const struct tcp_lane_name *n);
 /* tcp_burst_end under a lane: false, and nothing done, when a connection is not plain any more. */
 bool tcp_lane_burst_end(struct shard *sh);
 /* The connection whose timer this is. */

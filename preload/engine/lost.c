@@ -40,8 +40,12 @@ static void in_use(void *arg, const struct rte_mbuf *m)
 void lost_sweep(struct shard *sh)
 {
     bool in_dpdk = false;
-    struct sweep_from from = {
-        .next = next_used, .each_free = dpdk_each_free, .lives = lives, .in_use = in_use, .arg = &in_dpdk};
+    struct sweep_from from = {.next = next_used,
+                              .each = dpdk_each,
+                              .each_free = dpdk_each_free,
+                              .lives = lives,
+                              .in_use = in_use,
+                              .arg = &in_dpdk};
     size_t bytes = sweep_room(sh);
     uint64_t begin = now_ns();
     unsigned n;
