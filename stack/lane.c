@@ -147,7 +147,7 @@ void lanes_work_off(struct stack *st)
 {
     struct shard *first = &st->shard[0];
 
-    st->cold = is_cold(st);
+    __atomic_store_n(&st->cold, is_cold(st), __ATOMIC_RELAXED);
     for (uint32_t i = 0; i < st->nshard; i++) {
         clock_at_least(&st->shard[i], first->now_ns);
         rx_slow(&st->shard[i]);

@@ -636,3 +636,38 @@ Test(lane, two_threads_on_two_lanes)
     env_tx_clear(e);
     consistent();
 }
+
+static void *deliver(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 200; i++)
+        poll_lane(1);
+    return NULL;
+}
+
+Test(lane, close_while_another_thread_delivers)
+{
+    struct conn a;
+    pthread_t t;
+
+    start();
+    a = settled(FIRST, 1);
+    watch(FIRST, EPOLLIN);
+    for (int i = 0; i < 60; i++)
+        seg(&a, 1, TCP_ACK, "data");
+    e->tx_block = 1;
+    pthread_create(&t, NULL, deliver, NULL);
+    cr_assert_eq(api.close(FIRST), 0);
+    pthread_join(t, NULL);
+    e->tx_block = 0;
+    poll_all();
+    /* Unread, or come too late: reset, in whichever order. */
+    shard_lock(e->sh);
+    cr_assert_eq(e->sh->tcp->conn.count, 0);
+    cr_assert_eq(e->st->shard[1].tcp->conn.count, 0);
+    cr_assert_eq(e->sh->tcp->tcb.in_use, 1, "the listener alone");
+    cr_assert_eq(eset_items(api_self.proc->fds[SET]), 0);
+    shard_unlock(e->sh);
+    cr_assert(sent(&a, NULL) & TCP_RST);
+    consistent();
+}
