@@ -116,7 +116,7 @@ struct file *api_enter_look(struct ref r, int *err)
 }
 
 /* plain: the connection may stay on its lane, where it is plain. */
-static struct sock *enter_sock(struct ref r, bool plain, int *err)
+static __rte_always_inline struct sock *enter_sock(struct ref r, bool plain, int *err)
 {
     struct file *f = api_enter_file(r, err);
 
@@ -265,7 +265,7 @@ static struct sock *enter_home(struct ref r, struct shard *home)
     return enter_plain(r);
 }
 
-struct sock *api_enter_plain(struct ref r, bool lane, int *err)
+static __rte_noinline struct sock *enter_one_of_many(struct ref r, bool lane, int *err)
 {
     struct sock *s = lane && api_lanes_open() ? enter_plain(r) : NULL;
 
@@ -274,6 +274,11 @@ struct sock *api_enter_plain(struct ref r, bool lane, int *err)
         s = enter_home(r, api_home());
     }
     return s ? s : api_enter_sock(r, err);
+}
+
+struct sock *api_enter_plain(struct ref r, bool lane, int *err)
+{
+    return api_has_lanes() ? enter_one_of_many(r, lane, err) : enter_sock(r, false, err);
 }
 
 struct file *api_enter_lane_look(struct ref r)

@@ -40,7 +40,8 @@ static ssize_t do_sendmsg(struct ref r, const struct msghdr *msg, int flags, siz
 }
 
 /* left_some: NULL: under all locks; set when there was something for those that may be what was missed. */
-static ssize_t recvmsg_once(struct ref r, struct msghdr *msg, int flags, size_t skip, bool *left_some)
+static __rte_always_inline ssize_t recvmsg_once(struct ref r, struct msghdr *msg, int flags, size_t skip,
+                                                bool *left_some)
 {
     /* An attempt that finds nothing has set both to zero. */
     socklen_t namelen = msg->msg_namelen;
@@ -68,12 +69,17 @@ static ssize_t recvmsg_once(struct ref r, struct msghdr *msg, int flags, size_t 
     return n;
 }
 
-static ssize_t do_recvmsg(struct ref r, struct msghdr *msg, int flags, size_t skip)
+static __rte_noinline ssize_t recvmsg_of_many(struct ref r, struct msghdr *msg, int flags, size_t skip)
 {
     bool left_some = false;
     ssize_t n = recvmsg_once(r, msg, flags, skip, &left_some);
 
-    return __builtin_expect(left_some, 0) ? recvmsg_once(r, msg, flags, skip, NULL) : n;
+    return left_some ? recvmsg_once(r, msg, flags, skip, NULL) : n;
+}
+
+static ssize_t do_recvmsg(struct ref r, struct msghdr *msg, int flags, size_t skip)
+{
+    return api_has_lanes() ? recvmsg_of_many(r, msg, flags, skip) : recvmsg_once(r, msg, flags, skip, NULL);
 }
 
 /* The file is read into the chunk's buffers without the lock: they are this process's alone meanwhile. */

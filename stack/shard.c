@@ -205,7 +205,8 @@ static void lock_taken(struct shard *sh, int r)
     RTE_PER_LCORE(_lcore_id) = sh->id;
 }
 
-bool shard_one_lock(struct shard *sh, bool try)
+/* On every call's way. */
+static __rte_always_inline bool one_lock(struct shard *sh, bool try)
 {
     int r = pthread_mutex_trylock(&sh->lock);
 
@@ -223,10 +224,20 @@ bool shard_one_lock(struct shard *sh, bool try)
     return true;
 }
 
-void shard_one_unlock(struct shard *sh)
+bool shard_one_lock(struct shard *sh, bool try)
+{
+    return one_lock(sh, try);
+}
+
+static inline void one_unlock(struct shard *sh)
 {
     RTE_PER_LCORE(_lcore_id) = LCORE_ID_ANY;
     pthread_mutex_unlock(&sh->lock);
+}
+
+void shard_one_unlock(struct shard *sh)
+{
+    one_unlock(sh);
 }
 
 /* Who holds all locks works on shard 0, whichever a connection lives on. */
@@ -236,7 +247,7 @@ static inline struct shard *held(struct shard *sh)
 }
 
 /* Of all shards, sh's is held. */
-static bool lock_others(struct shard *sh, bool try)
+static __rte_noinline bool lock_others(struct shard *sh, bool try)
 {
     struct stack *st = sh->st;
     bool torn = sh->torn;
@@ -262,7 +273,7 @@ static bool lock_others(struct shard *sh, bool try)
 
 void shard_lock(struct shard *sh)
 {
-    shard_one_lock(sh, false);
+    one_lock(sh, false);
     if (__builtin_expect(sh->many | sh->torn, 0))
         lock_others(sh, false);
     MARK_GO(CALL);
@@ -313,7 +324,7 @@ void shard_unlock(struct shard *sh)
     sh->work = NULL;
     if (__builtin_expect(sh->many, 0))
         lanes_release(sh);
-    shard_one_unlock(sh);
+    one_unlock(sh);
     /* After the lock is dropped: who wakes up wants it. */
     for (uint32_t i = 0; i < n && wake_fn; i++)
         wake_fn(wake[i]);
@@ -625,7 +636,7 @@ unsigned shard_poll(struct shard *sh, uint64_t now_ns)
     return n;
 }
 
-static uint64_t next_timer_ns(const struct shard *sh)
+static __rte_always_inline uint64_t next_timer_ns(const struct shard *sh)
 {
     uint64_t due_ms = wheel_next(&sh->wheel), due_ns = UINT64_MAX;
 

@@ -221,7 +221,8 @@ void tcp_conn_mend(struct shard *sh)
     tcp_hash_mend(&sh->tcp->conn, sh->st, conn_hash);
 }
 
-struct tcb *tcp_find(const struct shard *sh, const struct endpoint *local, const struct endpoint *remote)
+static inline struct tcb *find(const struct shard *sh, const struct endpoint *local,
+                               const struct endpoint *remote)
 {
     struct list *n = tcp_hash_chain(&sh->tcp->conn, hash_flow(sh->st->secret, local, remote));
 
@@ -233,6 +234,11 @@ struct tcb *tcp_find(const struct shard *sh, const struct endpoint *local, const
             return pcb_tcb(p);
     }
     return NULL;
+}
+
+struct tcb *tcp_find(const struct shard *sh, const struct endpoint *local, const struct endpoint *remote)
+{
+    return find(sh, local, remote);
 }
 
 /* On one of the other shards; it comes to this one, which is shard 0. */
@@ -255,7 +261,7 @@ static struct tcb *elsewhere(struct shard *sh, const struct endpoint *local, con
 
 struct tcb *tcp_lookup(struct shard *sh, const struct endpoint *local, const struct endpoint *remote)
 {
-    struct tcb *t = tcp_find(sh, local, remote);
+    struct tcb *t = find(sh, local, remote);
 
     return __builtin_expect(t || !sh->many, 1) ? t : elsewhere(sh, local, remote);
 }
