@@ -41,7 +41,7 @@ static struct sock *sock_of(int fd, int *err)
 
 static bool may_wait(const struct sock *s, int flags)
 {
-    return !(s->file.oflags & O_NONBLOCK) && !(flags & (MSG_DONTWAIT | MSG_ERRQUEUE));
+    return !(file_oflags(&s->file) & O_NONBLOCK) && !(flags & (MSG_DONTWAIT | MSG_ERRQUEUE));
 }
 
 /* The namespace's settings, as far as the stack has them under the same name. */
@@ -85,7 +85,7 @@ int pd_socket(void *u, int domain, int type, int protocol)
     r = sock_new(pd.env->st, domain, type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), protocol, &s);
     if (r)
         return (int)pd_done(r);
-    s->file.oflags |= type & SOCK_NONBLOCK;
+    file_set_oflags(&s->file, file_oflags(&s->file) | (type & SOCK_NONBLOCK));
     return (int)pd_done(install(&s->file));
 }
 
@@ -117,9 +117,9 @@ int pd_fcntl(void *u, int fd, int cmd, ...)
     if (!f)
         return (int)pd_done(-EBADF);
     if (cmd == F_GETFL)
-        return (int)pd_done(O_RDWR | (int)(f->oflags & O_NONBLOCK));
+        return (int)pd_done(O_RDWR | (file_oflags(f) & O_NONBLOCK));
     if (cmd == F_SETFL)
-        f->oflags = (f->oflags & ~(uint32_t)O_NONBLOCK) | ((uint32_t)arg & O_NONBLOCK);
+        file_set_oflags(f, (file_oflags(f) & ~O_NONBLOCK) | ((int)arg & O_NONBLOCK));
     return (int)pd_done(cmd == F_SETFL || cmd == F_SETFD || cmd == F_GETFD ? 0 : -EINVAL);
 }
 

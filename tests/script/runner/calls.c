@@ -94,7 +94,7 @@ static long install(struct run *r, struct event *ev, struct file *f)
 
 static bool may_wait(const struct sock *s, long flags)
 {
-    return !(s->file.oflags & O_NONBLOCK) && !(flags & MSG_DONTWAIT);
+    return !(file_oflags(&s->file) & O_NONBLOCK) && !(flags & MSG_DONTWAIT);
 }
 
 /* A pause of the call: its own time-out starts with the first. */
@@ -154,7 +154,7 @@ static long c_socket(struct run *r, struct event *ev)
 
     if (err)
         return err;
-    s->file.oflags |= type & SOCK_NONBLOCK ? O_NONBLOCK : 0;
+    file_set_oflags(&s->file, file_oflags(&s->file) | (type & SOCK_NONBLOCK ? O_NONBLOCK : 0));
     return install(r, ev, &s->file);
 }
 
@@ -208,7 +208,7 @@ static long c_accept(struct run *r, struct event *ev)
     if (err)
         return err;
     if (strcmp(ev->name, "accept4") == 0 && argi(r, ev, 3) & SOCK_NONBLOCK)
-        child->file.oflags |= O_NONBLOCK;
+        file_set_oflags(&child->file, file_oflags(&child->file) | O_NONBLOCK);
     r->info_fd = ev->result->kind == E_INT ? (int)ev->result->num : -1;
     return install(r, ev, &child->file);
 }
@@ -246,9 +246,9 @@ static long c_fcntl(struct run *r, struct event *ev)
     if (!d)
         return -EBADF;
     if (cmd == F_GETFL)
-        return O_RDWR | (long)(d->file->oflags & O_NONBLOCK);
+        return O_RDWR | (file_oflags(d->file) & O_NONBLOCK);
     if (cmd == F_SETFL)
-        d->file->oflags = (d->file->oflags & ~(uint32_t)O_NONBLOCK) | ((uint32_t)argi(r, ev, 2) & O_NONBLOCK);
+        file_set_oflags(d->file, (file_oflags(d->file) & ~O_NONBLOCK) | ((int)argi(r, ev, 2) & O_NONBLOCK));
     return 0;
 }
 
