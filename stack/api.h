@@ -23,7 +23,8 @@
 
 #define SHUNT_API_VERSION 3
 #define SHUNT_FD_MAX      (1u << 20)
-#define SLEEP_FDS         (16 + 2) /* entries of a pollfd array that sleep_prepare may add */
+#define SLEEP_FDS                                                                                            \
+    (16 * 8 + 2) /* entries of a pollfd array that sleep_prepare may add: one a queue of a link, and two */
 
 struct file;
 struct waiter;

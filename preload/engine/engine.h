@@ -149,6 +149,8 @@ int sleep_prepare_locked(struct shard *sh, struct waiter *w, struct pollfd *p, n
 void sleep_finish_locked(struct shard *sh, struct waiter *w, struct pollfd *p, nfds_t n);
 /* shard_set_relay's: frames were left to who has the ports. */
 void sleep_relayed(struct shard *sh);
+/* Appends the Rx descriptors of port i's queues to p. How many; 0: it has none. Context: the lock. */
+int sleep_port_fds(unsigned i, struct pollfd *p, int room);
 /* In the child of a fork: the parent's threads and their waiters are not its own. */
 void sleep_after_fork(void);
 

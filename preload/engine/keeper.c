@@ -219,11 +219,8 @@ static bool port_is_readable(void)
     struct timespec zero = {0, 0};
     int n = 0;
 
-    for (unsigned i = 0; i < engine.ndev; i++) {
-        int k = dpdk_rx_fds(engine.dev[i], 0, p + n, SLEEP_FDS - n);
-
-        n += k > 0 ? k : 0;
-    }
+    for (unsigned i = 0; i < engine.ndev; i++)
+        n += sleep_port_fds(i, p + n, SLEEP_FDS - n);
     return n && sys5(SYS_ppoll, p, n, &zero, NULL, 8) > 0;
 }
 

@@ -19,7 +19,8 @@ static int kept_stderr = -1;
 static unsigned buffers_in_use(struct shard *sh)
 {
     for (unsigned i = 0; i < engine.ndev; i++)
-        dpdk_tx_reclaim(engine.dev[i], 0);
+        for (unsigned q = 0; q < engine.dev[i]->nqueue; q++)
+            dpdk_tx_reclaim(engine.dev[i], q);
     /* Not rte_mempool_in_use_count: the pool has only part of its buffers until it needs more (dpdk/pool.c).
      */
     return sh->pool->populated_size - rte_mempool_avail_count(sh->pool);

@@ -39,6 +39,9 @@
 #define SLICE_NO_WAKE_NS (1 * NS_IN_MS) /* a sleeper without a wake descriptor looks again after this */
 #define ROUNDS_AFTER_ARM 16 /* polls until the ports are empty; with more to do the sleep is off */
 
+_Static_assert(SLEEP_FDS >= NETDEV_MAX * NETDEV_QUEUE_MAX + 2, "all queues of all links have room");
+_Static_assert(SLEEP_FDS <= UINT8_MAX, "struct waiter counts them in nfds");
+
 /* The waiter that this thread keeps at hand; NULL while it is in use. */
 static __thread struct waiter *spare;
 
@@ -87,13 +90,15 @@ static void finish_leader(struct shard *sh, const struct pollfd *p, int n)
     int at = 0;
 
     for (unsigned i = 0; i < engine.ndev; i++) {
-        struct pollfd mine[SLEEP_FDS];
-        int k = n ? dpdk_rx_fds(engine.dev[i], 0, mine, SLEEP_FDS - 2 - at) : 0;
+        for (unsigned q = 0; q < engine.dev[i]->nqueue; q++) {
+            struct pollfd mine[SLEEP_FDS];
+            int k = n ? dpdk_rx_fds(engine.dev[i], q, mine, SLEEP_FDS - 2 - at) : 0;
 
-        /* A peer may have come or gone meanwhile. */
-        k = k < 0 ? 0 : k > n - at ? n - at : k;
-        dpdk_rx_disarm(engine.dev[i], 0, p + at, k);
-        at += k;
+            /* A peer may have come or gone meanwhile. */
+            k = k > n - at ? n - at : k;
+            dpdk_rx_disarm(engine.dev[i], q, p + at, k);
+            at += k;
+        }
     }
     sh->leader = NULL;
     sh->leader_until_ns = 0;
@@ -191,6 +196,15 @@ static uint64_t idle_time(const struct shard *sh)
     return sh->now_ns - s->last_rx_ns;
 }
 
+int sleep_port_fds(unsigned i, struct pollfd *p, int room)
+{
+    int n = 0;
+
+    for (unsigned q = 0; q < engine.dev[i]->nqueue; q++)
+        n += dpdk_rx_fds(engine.dev[i], q, p + n, room - n);
+    return n;
+}
+
 /* The Rx descriptors of all ports, and until when a port without may be left alone. Returns how many
  * descriptors. */
 static int add_ports(struct shard *sh, struct pollfd *p, uint64_t *deadline_ns)
@@ -199,9 +213,9 @@ static int add_ports(struct shard *sh, struct pollfd *p, uint64_t *deadline_ns)
     int n = 0;
 
     for (unsigned i = 0; i < engine.ndev; i++) {
-        int k = dpdk_rx_fds(engine.dev[i], 0, p + n, SLEEP_FDS - 2 - n);
+        int k = sleep_port_fds(i, p + n, SLEEP_FDS - 2 - n);
 
-        if (k <= 0) {
+        if (!k) {
             uint64_t until = sh->now_ns + dpdk_rx_slice_ns(engine.dev[i], idle_ns);
 
             if (until < *deadline_ns)
@@ -220,7 +234,8 @@ static bool prepare_leader(struct shard *sh, struct waiter *w, struct pollfd *p,
     uint64_t timer_ns;
 
     for (unsigned i = 0; i < engine.ndev; i++)
-        dpdk_rx_arm(engine.dev[i], 0);
+        for (unsigned q = 0; q < engine.dev[i]->nqueue; q++)
+            dpdk_rx_arm(engine.dev[i], q);
     w->leader = 1;
     if (!poll_dry(sh, w))
         return false;

@@ -204,11 +204,8 @@ static void wait_a_little(void)
     struct timespec ts = {0, NS_IN_MS};
     int n = 0;
 
-    for (unsigned i = 0; i < engine.ndev; i++) {
-        int k = dpdk_rx_fds(engine.dev[i], 0, p + n, SLEEP_FDS - n);
-
-        n += k > 0 ? k : 0;
-    }
+    for (unsigned i = 0; i < engine.ndev; i++)
+        n += sleep_port_fds(i, p + n, SLEEP_FDS - n);
     sys5(SYS_ppoll, p, n, &ts, NULL, 8);
 }
 
