@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "fdtab.h"
@@ -58,6 +59,20 @@ EXPORT int creat(const char *path, mode_t mode)
 }
 
 int creat64(const char *path, mode_t mode) ALIAS(creat);
+
+EXPORT int shm_open(const char *name, int flags, mode_t mode)
+{
+    int fd = libc.shm_open(name, flags, mode);
+    fd_note_opened();
+    return fd;
+}
+
+EXPORT int open_by_handle_at(int mount, struct file_handle *handle, int flags)
+{
+    int fd = libc.open_by_handle_at(mount, handle, flags);
+    fd_note_opened();
+    return fd;
+}
 
 /* Fortified: without a mode, so without O_CREAT. */
 int __open_2(const char *path, int flags);

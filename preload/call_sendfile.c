@@ -94,7 +94,7 @@ static uint64_t readable[READABLE_SLOTS];
  * looked at again (what is closed by now may not be read either). */
 static bool may_read(int in, size_t n, bool *kept)
 {
-    uint64_t now = 1 + (uint64_t)__atomic_load_n(&fdtab_opened, __ATOMIC_ACQUIRE);
+    uint64_t now = 1 + __atomic_load_n(&fdtab_opened, __ATOMIC_ACQUIRE);
     uint64_t *slot = n && (unsigned)in < READABLE_SLOTS && !dispatch_on ? &readable[in] : NULL;
     *kept = slot && __atomic_load_n(slot, __ATOMIC_RELAXED) == now;
     if (*kept)

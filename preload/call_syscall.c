@@ -149,7 +149,11 @@ static long open_call(long nr, long a, long b, long c, long d, bool *done)
 #ifdef SYS_open
     case SYS_open:
         return open(P(a), (int)b, (mode_t)c);
+    case SYS_creat:
+        return creat(P(a), (mode_t)b);
 #endif
+    case SYS_open_by_handle_at:
+        return open_by_handle_at((int)a, P(b), (int)c);
     case SYS_chdir:
         return chdir(P(a));
     case SYS_fchdir:
@@ -562,11 +566,13 @@ static bool may_be_ours(long nr)
 #ifdef SYS_openat2
     case SYS_openat2:
 #endif
+    case SYS_open_by_handle_at:
 #ifdef SYS_newfstatat
     case SYS_newfstatat:
 #endif
 #ifdef SYS_open
     case SYS_open:
+    case SYS_creat:
     case SYS_readlink:
 #endif
         return true;

@@ -17,7 +17,7 @@ struct file **fdtab;
 unsigned char fdtab_bits[SHUNT_FD_MAX];
 const struct shunt_api *api;
 
-unsigned fdtab_opened;
+uint64_t fdtab_opened;
 
 static int end; /* grows only */
 

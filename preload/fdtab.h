@@ -55,10 +55,11 @@ static inline void fd_unmark(int fd, unsigned char bit)
 
 /* Grows whenever a number may have come to name something that is not open for reading. What was found out
  * about a number's mode (call_sendfile.c) is true as long as this stays what it was. */
-extern unsigned fdtab_opened;
+extern uint64_t fdtab_opened;
 static inline void fd_note_opened(void)
 {
-    __atomic_store_n(&fdtab_opened, __atomic_load_n(&fdtab_opened, __ATOMIC_RELAXED) + 1, __ATOMIC_RELEASE);
+    /* One step for each: of two threads, or a handler in between, none may put back what it was before. */
+    __atomic_fetch_add(&fdtab_opened, 1, __ATOMIC_RELEASE);
 }
 
 /* The engine's own descriptors: to the program they are not there. The engine itself may use them. */

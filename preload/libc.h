@@ -158,6 +158,8 @@
     X(int, __fxstat, -1, (int v, int fd, struct stat *s), (v, fd, s))                                        \
     X(int, fstatat, CALL_FSTATAT, (int d, const char *p, struct stat *s, int f), (d, p, s, f))               \
     X(int, statx, SYS_statx, (int d, const char *p, int f, unsigned m, struct statx *s), (d, p, f, m, s))    \
+    X(int, shm_open, -1, (const char *p, int f, mode_t m), (p, f, m))                                        \
+    X(int, open_by_handle_at, SYS_open_by_handle_at, (int d, struct file_handle *h, int f), (d, h, f))       \
     X(int, chdir, SYS_chdir, (const char *p), (p))                                                           \
     X(int, fchdir, SYS_fchdir, (int fd), (fd))                                                               \
     X(struct __dirstream *, opendir, -1, (const char *p), (p))                                               \
@@ -219,6 +221,7 @@
 struct __dirstream;
 struct aiocb;
 struct dirent;
+struct file_handle;
 struct addrinfo;
 struct hostent;
 struct ifaddrs;

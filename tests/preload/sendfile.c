@@ -3,6 +3,7 @@
 
 #include <sys/mman.h>
 #include <sys/sendfile.h>
+#include <sys/syscall.h>
 
 static unsigned char pattern(long i)
 {
@@ -281,7 +282,12 @@ static void from_other(int sv[2], int was, int fd)
 CHECK(number_changes_its_mode)
 {
     char name[] = "/tmp/check-sendfile-XXXXXX";
-    int sv[2], f = mkstemp(name), w = open(name, O_WRONLY), was, p[2], un[2];
+    int sv[2], f = mkstemp(name), w = open(name, O_WRONLY), was, p[2], un[2], fd, mount;
+    char shm[64];
+    union {
+        struct file_handle h;
+        char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+    } handle = {.h = {.handle_bytes = MAX_HANDLE_SZ}};
     union {
         struct cmsghdr h;
         char room[CMSG_SPACE(sizeof(int))];
@@ -312,6 +318,30 @@ CHECK(number_changes_its_mode)
     file = fopen(name, "a");
     NEED(file);
     from_other(sv, was, fileno(file));
+    was = sent_from(sv, name);
+    fd = creat(name, 0600);
+    NEED(pwrite(f, "bytes", 5, 0) == 5);
+    from_other(sv, was, fd);
+    was = sent_from(sv, name);
+    fd = (int)syscall(SYS_openat, AT_FDCWD, name, O_WRONLY);
+    from_other(sv, was, fd);
+#ifdef SYS_creat
+    was = sent_from(sv, name);
+    fd = (int)syscall(SYS_creat, name, 0600);
+    NEED(pwrite(f, "bytes", 5, 0) == 5);
+    from_other(sv, was, fd);
+#endif
+    snprintf(shm, sizeof shm, "/check-sendfile-%d", (int)getpid());
+    fd = shm_open(shm, O_RDWR | O_CREAT, 0600);
+    NEED(fd >= 0 && write(fd, "bytes", 5) == 5 && close(fd) == 0);
+    was = sent_from(sv, name);
+    from_other(sv, was, shm_open(shm, O_WRONLY, 0));
+    NEED(shm_unlink(shm) == 0);
+    was = sent_from(sv, name);
+    /* who may, and where files have handles */
+    if (name_to_handle_at(AT_FDCWD, name, &handle.h, &mount, 0) == 0 &&
+        (fd = open_by_handle_at(AT_FDCWD, &handle.h, O_WRONLY)) >= 0)
+        from_other(sv, was, fd);
     was = sent_from(sv, name);
     memcpy(CMSG_DATA(&c.h), &w, sizeof(w));
     NEED(sendmsg(un[0], &m, 0) == 1 && recvmsg(un[1], &m, 0) == 1);
