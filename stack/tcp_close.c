@@ -219,7 +219,8 @@ void tcp_close(struct shard *sh, struct tcb *t)
     t->flags |= TF_CLOSED;
     t->flags &= ~(uint32_t)(TF_CORK | TF_MORE);
     sh->tcp->norphan++;
-    tcp_deadline_clear(t, DL_KEEP);
+    if (!tcp_fin_waits(t))
+        tcp_deadline_clear(t, DL_KEEP);
     if (!fin)
         queue_fin(sh, t);
     else if (t->state == TCPS_FIN_WAIT_2 && t->linger2_s < 0)

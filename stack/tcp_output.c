@@ -364,7 +364,7 @@ static void note_limit(struct shard *sh, struct tcb *t, enum stop why)
 /* There is no tx, so no data: is a FIN to be sent? Without memory for it (tcp_tx.h) it is tried again. */
 static bool fin_can_begin(struct shard *sh, struct tcb *t)
 {
-    if (!(t->flags & TF_FIN_QUEUED) || t->snd_nxt != t->write_seq)
+    if (!tcp_fin_waits(t))
         return false;
     if (tcp_tx_get(sh, t))
         return true;

@@ -112,7 +112,7 @@ static uint32_t keep_intvl_ms(const struct shard *sh, const struct tcb *t)
 
 void tcp_keep_arm(struct shard *sh, struct tcb *t)
 {
-    if (t->flags & TF_CLOSED)
+    if ((t->flags & TF_CLOSED) || tcp_fin_waits(t))
         return;
     if (t->opts & TO_KEEPALIVE)
         tcp_deadline_set(sh, t, DL_KEEP, keep_idle_ms(sh, t));
@@ -314,8 +314,9 @@ static void on_keep(struct shard *sh, struct tcb *t)
     uint32_t user_ms = tcp_user_timeout_ms(t);
     unsigned max = t->keep_cnt ? t->keep_cnt : (unsigned)sh->st->set.tcp_keepalive_probes;
 
-    if (t->flags & TF_OUTPUT) { /* a FIN that there was no memory for */
+    if (tcp_fin_waits(t)) {
         tcp_output(sh, t);
+        tcp_keep_arm(sh, t);
         return;
     }
     if (t->flags & TF_CLOSED) { /* the peer of an orphan in FIN_WAIT_2 never closed */

@@ -83,6 +83,11 @@ static inline struct tcp_tx *tcp_tx_get(struct shard *sh, struct tcb *t)
 {
     return __builtin_expect(t->tx != NULL, 1) ? t->tx : tcp_tx_new(sh, t);
 }
+/* Is a FIN queued that there was no memory to send? DL_KEEP is then for it alone: it brings it up again. */
+static inline bool tcp_fin_waits(const struct tcb *t)
+{
+    return !t->tx && (t->flags & TF_FIN_QUEUED) && t->snd_nxt == t->write_seq;
+}
 /* tcp_io_idle's: gives tx back when it is not needed. In how many milliseconds to look again; 0: it stays to
  * the end. */
 uint32_t tcp_tx_idle(struct shard *sh, struct tcb *t);

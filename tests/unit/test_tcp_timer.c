@@ -258,6 +258,25 @@ Test(tcp_timer, keepalive_ends_a_dead_connection)
     cr_assert_eq(p->t->pcb.so_error, ETIMEDOUT);
 }
 
+/* An ACK that has something to do at the end of its burst, in which the time is over. */
+Test(tcp_timer, keepalive_goes_on_in_the_burst_of_an_ack)
+{
+    struct peer *p = established();
+
+    peer_set(p, IPPROTO_TCP, TCP_KEEPIDLE, 10);
+    peer_set(p, SOL_SOCKET, SO_KEEPALIVE, 1);
+    peer_into(p, TCPS_FIN_WAIT_2);
+    peer_wait_ms(p, 9990);
+    peer_clear(p);
+    for (int i = 0; i < 20; i++) {
+        peer_queue(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 2});
+        peer_wait_ms(p, 1);
+    }
+    peer_expect_none(p);
+    peer_wait_ms(p, 10100);
+    peer_expect(p, TCP_ACK, 1, 1, 0);
+}
+
 Test(tcp_timer, keepalive_off_sends_nothing)
 {
     struct peer *p = established();

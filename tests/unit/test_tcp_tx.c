@@ -162,6 +162,43 @@ Test(tcp_tx, out_of_memory_the_fin_waits)
     cr_assert_eq(p->t->state, TCPS_FIN_WAIT_2);
 }
 
+Test(tcp_tx, out_of_memory_the_fin_waits_over_a_close)
+{
+    struct peer *p = peer_new(NULL);
+    struct slab was;
+    int on = 1;
+
+    peer_open_passive(p, NULL);
+    was = starve(p);
+    cr_assert_eq(tcp_shutdown(p->sh, p->t, SHUT_WR), 0);
+    cr_assert_eq(tcp_setopt(p->sh, p->t, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on), 0);
+    tcp_close(p->sh, p->t);
+    peer_expect_none(p);
+    feed(p, &was);
+    peer_wait_ms(p, 100);
+    peer_expect(p, TCP_ACK | TCP_FIN, 1, 1, 0);
+}
+
+Test(tcp_tx, keepalive_after_a_fin_that_waited)
+{
+    struct peer *p = peer_new(NULL);
+    int on = 1, idle_s = 5;
+    struct slab was;
+
+    peer_open_passive(p, NULL);
+    cr_assert_eq(tcp_setopt(p->sh, p->t, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on), 0);
+    cr_assert_eq(tcp_setopt(p->sh, p->t, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s), 0);
+    was = starve(p);
+    cr_assert_eq(tcp_shutdown(p->sh, p->t, SHUT_WR), 0);
+    feed(p, &was);
+    peer_wait_ms(p, 100);
+    peer_expect(p, TCP_ACK | TCP_FIN, 1, 1, 0);
+    peer_send(p, (struct peer_seg){.flags = TCP_ACK, .seq = 1, .ack = 2});
+    peer_expect_none(p);
+    peer_wait_ms(p, 5200);
+    peer_expect(p, TCP_ACK, 1, 1, 0);
+}
+
 Test(tcp_tx, out_of_memory_an_orphans_fin_waits)
 {
     struct peer *p = peer_new(NULL);
