@@ -13,6 +13,7 @@
 #include "wire_ip6.h"
 
 #define IP4_MAX_BYTES 65535 /* of a whole packet */
+#define MTU_LEAST     68u   /* RFC 791 section 3.2: of either family a fragment of it carries something */
 #define IP6_MAX_BYTES (IP6_MAX_PLEN + IP6_HDR_LEN)
 
 /* Sends a flow to this host itself: by loopback, whatever interface the address belongs to. */
@@ -79,7 +80,7 @@ static void take_metrics(const struct stack *st, const struct route *r, struct f
 {
     const struct route_extra *e = r ? route_extra(st, r) : NULL;
 
-    fl->mtu = e ? e->metric[RTAX_MTU] : 0;
+    fl->mtu = e && e->metric[RTAX_MTU] ? RTE_MAX(e->metric[RTAX_MTU], MTU_LEAST) : 0;
     fl->hops = e ? (uint8_t)e->metric[RTAX_HOPLIMIT] : 0;
 }
 

@@ -14,7 +14,7 @@ static uint32_t ip_hdr_len(const struct ipaddr *dst)
 
 uint16_t tcp_advertised_mss(uint32_t mtu, const struct ipaddr *dst, uint16_t user_mss)
 {
-    uint32_t mss = mtu - ip_hdr_len(dst) - TCP_HDR_LEN;
+    uint32_t hdr = ip_hdr_len(dst) + TCP_HDR_LEN, mss = mtu > hdr + TCP_MSS_MIN ? mtu - hdr : TCP_MSS_MIN;
 
     if (mss > 65495)
         mss = 65495;
@@ -77,7 +77,7 @@ uint16_t tcp_syn_mss(const struct shard *sh, const struct flow *fl, uint16_t use
     uint32_t most = tcp_metric(sh, fl, RTAX_ADVMSS);
     uint16_t mss = tcp_advertised_mss(fl->mtu, &fl->dst, user_mss);
 
-    return most && most < mss ? (uint16_t)most : mss;
+    return most && most < mss ? (uint16_t)RTE_MAX(most, (uint32_t)TCP_MSS_MIN) : mss;
 }
 
 uint16_t tcp_first_window(const struct shard *sh, const struct tcb *t, const struct flow *fl, uint32_t mss)

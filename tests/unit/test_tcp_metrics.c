@@ -1,5 +1,6 @@
 /* test_tcp_metrics.c: what a route says of its connections, seen in what they send. */
 #include <criterion/criterion.h>
+#include <errno.h>
 
 #include "../../stack/route.h"
 #include "../../stack/tcp_cc.h"
@@ -48,6 +49,30 @@ Test(tcp_metrics, advmss_is_what_the_syn_says)
     p = with(RTAX_ADVMSS, 1000);
     take_syn_ack(p);
     cr_assert_eq(p->seen.opts.mss, 1000);
+}
+
+/* Numbers that leave no room for anything: 12, with time stamps, and 40 would be segments of nothing. */
+Test(tcp_metrics, tiny_sizes)
+{
+    static const uint32_t n[] = {1, 12, 40, 48, 60};
+
+    for (unsigned i = 0; i < sizeof n / sizeof n[0]; i++) {
+        struct peer *p = with(RTAX_ADVMSS, n[i]);
+        struct tcp_opts o = peer_no_opts;
+
+        o.has_ts = 1;
+        o.tsval = 1;
+        peer_listen(p, 8);
+        peer_send(p, (struct peer_seg){.flags = TCP_SYN, .opts = &o});
+        cr_assert(peer_recv(p));
+        cr_assert_eq(p->seen.opts.mss, n[i] < 48 ? 48 : n[i]);
+        p = with(RTAX_MTU, n[i]);
+        p->t = tcp_open(p->sh, 0);
+        cr_assert_eq(tcp_connect(p->sh, p->t, &(struct endpoint){ipaddr_v4(ENV_PEER_IP), htons(p->port)}),
+                     -EINPROGRESS);
+        cr_assert_eq(p->t->io->flow.mtu, 68);
+        cr_assert_eq(p->t->rcv_wnd % 48, 0);
+    }
 }
 
 Test(tcp_metrics, window_and_initrwnd_bound_the_first_window)
