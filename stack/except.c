@@ -108,8 +108,10 @@ bool except_rx(struct shard *sh, unsigned *ifindex, struct rte_mbuf *m)
     *ifindex = card;
     if (to == STACKS)
         return true;
-    from->rx_packets++;
-    from->rx_bytes += m->pkt_len;
+    if (to == KERNELS || from->except_of) { /* what the card got for both eth_input counts */
+        from->rx_packets++;
+        from->rx_bytes += m->pkt_len;
+    }
     pass_on(sh, other, to == BOTH ? rte_pktmbuf_clone(m, sh->pool) : m);
     return to == BOTH;
 }

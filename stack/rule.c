@@ -80,9 +80,12 @@ int rule_add(struct stack *st, const struct rule *r)
     while (at < t->n && (t->rule[at].family < r->family ||
                          (t->rule[at].family == r->family && t->rule[at].priority <= r->priority)))
         at++;
-    memmove(&t->rule[at + 1], &t->rule[at], (t->n - at) * sizeof t->rule[0]);
-    t->rule[at] = *r;
+    t->rule[t->n] = *r; /* killed while others make room for it: none of them is missing (rule_mend) */
+    list_step();
     t->n++;
+    list_step();
+    memmove(&t->rule[at + 1], &t->rule[at], (t->n - 1 - at) * sizeof t->rule[0]);
+    t->rule[at] = *r;
     changed(st, r->family);
     return 0;
 }
@@ -92,8 +95,9 @@ void rule_del(struct stack *st, uint32_t i)
     struct rule_table *t = st->routes->rules;
     int family = t->rule[i].family;
 
+    memmove(&t->rule[i], &t->rule[i + 1], (t->n - 1 - i) * sizeof t->rule[0]);
+    list_step();
     t->n--;
-    memmove(&t->rule[i], &t->rule[i + 1], (t->n - i) * sizeof t->rule[0]);
     changed(st, family);
 }
 

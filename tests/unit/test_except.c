@@ -85,6 +85,7 @@ Test(except, broadcasts_are_for_both)
     card_gets(e, env_arp(e, ARP_REQUEST, ENV_PEER_MAC, ENV_PEER_IP, (const uint8_t[6]){0}, ENV_IP));
     cr_assert_eq(nto, 1);
     cr_assert_eq(env_tx_count(e), 1, "the stack answers what is asked of it");
+    cr_assert_eq(e->st->ifn[ENV_IF].rx_packets, 1);
     card_gets(e, env_arp(e, ARP_REQUEST, ENV_PEER_MAC, ENV_PEER_IP, (const uint8_t[6]){0}, HOST_IP));
     cr_assert_eq(nto, 2);
     cr_assert_eq(env_tx_count(e), 1);
