@@ -106,9 +106,10 @@ static struct rte_mbuf *bundle_at(const struct stores *all, uint32_t place)
     return (struct rte_mbuf *)((uintptr_t)all->range + (uintptr_t)place * RTE_CACHE_LINE_SIZE);
 }
 
+/* Not by what the buffer says: each_stored may come to one that is somebody's, or to no buffer at all. */
 static struct bundle *bundle_of(const struct rte_mbuf *m)
 {
-    return m->buf_addr;
+    return (struct bundle *)((uintptr_t)m + sizeof(*m) + PKT_PRIV_SIZE);
 }
 
 /* Takes up to BUNDLE_MAX + 1 objects off s, and puts them on the list. */
@@ -273,10 +274,8 @@ static unsigned each_stored(const struct rte_mempool *mp, void (*fn)(void *arg, 
     for (uint32_t at = (uint32_t)all->bundles; at && n < mp->size;) {
         struct rte_mbuf *m = bundle_at(all, at);
         /* For a figure it may be somebody's data by now. */
-        if ((uint64_t)at * RTE_CACHE_LINE_SIZE + sizeof(*m) > all->range_bytes)
-            break;
         const struct bundle *b = bundle_of(m);
-        if (b->n > BUNDLE_MAX)
+        if ((uintptr_t)(b + 1) > (uintptr_t)all->range + all->range_bytes || b->n > BUNDLE_MAX)
             break;
         n += b->n + 1;
         for (uint32_t k = 0; fn && k < b->n; k++)
