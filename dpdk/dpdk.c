@@ -359,6 +359,9 @@ void dpdk_rx_disarm(struct netdev *dev, unsigned q, const struct pollfd *p, int 
     for (int i = 0; port->drain_fd && i < n; i++)
         if (p[i].revents & POLLIN)
             sys3(SYS_read, p[i].fd, &count, sizeof(count));
+    for (int i = 0; port->vnet && i < n; i++)
+        if (p[i].revents & POLLERR)
+            vnet_clear_error(p[i].fd);
 }
 
 uint64_t dpdk_rx_slice_ns(struct netdev *dev, uint64_t idle_ns)

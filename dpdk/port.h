@@ -91,6 +91,9 @@ void vnet_join(struct port *p, struct vnet *v, const int *fd, unsigned n);
 
 /* Closes the descriptors. */
 void vnet_close(struct port *p);
+/* fd woke a sleeper by an error, as a packet socket's does when its interface goes down: it would do so until
+ * somebody asks for it, which reading from a ring does not. */
+void vnet_clear_error(int fd);
 /* After a process was killed under shard q's lock. */
 void vnet_mend(struct port *p, unsigned q);
 

@@ -22,6 +22,7 @@
 #include <rte_ethdev.h>
 #include <rte_malloc.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -134,6 +135,8 @@ static struct rte_mbuf *read_frame(struct port *p, uint16_t q)
     if (row < VNET_SPARE)
         iov[cnt++] = (struct iovec){v->over, (size_t)(VNET_SPARE - row) * PKT_DATA_ROOM};
     long len = sys3(SYS_readv, p->queue[q].fd, iov, cnt);
+    if (len == -ENETDOWN) /* it was, once; what is there comes after */
+        len = sys3(SYS_readv, p->queue[q].fd, iov, cnt);
     if (len <= (long)VNET_HDR)
         return NULL;
     len -= (long)VNET_HDR;
@@ -336,6 +339,13 @@ void vnet_close(struct port *p)
         p->queue[q].ring = NULL;
         close(p->queue[q].fd);
     }
+}
+
+void vnet_clear_error(int fd)
+{
+    int err;
+    socklen_t len = sizeof(err);
+    sys5(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, &err, &len); /* a tap is no socket, and has none */
 }
 
 void vnet_mend(struct port *p, unsigned q)
