@@ -307,7 +307,7 @@ ALL = [
     Workload('iperf3', 'iperf3, one stream', iperf3, **gbit, needs=('iperf3',), wire_target=('ratio', 1)),
 ]
 BY_NAME = {w.name: w for w in ALL}
-# What is shown when no workload is named: the table of the README.
+# What is shown when no workload is named: the table of the README, and what a second core brings.
 TABLE = ['rr', 'redis', 'redis-16', 'nginx', 'nginx-100k', 'nginx-close', 'memcached', 'cores-memcached', 'cores-nginx', 'iperf3', 'crr',
          'stream', 'sendfile', 'sendfile-100m']
 QUICK = ['rr', 'redis', 'nginx', 'nginx-100k', 'nginx-close', 'iperf3', 'crr', 'stream', 'sendfile', 'sendfile-100m']
