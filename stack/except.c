@@ -75,6 +75,15 @@ static int whose(const struct stack *st, const struct ifnet *card, const struct 
     return eth->type_be == htons(ETH_TYPE_ARP) ? whose_arp(st, m) : KERNELS;
 }
 
+/* Out by one of the two, unless that is down. */
+static void send_by(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
+{
+    if (sh->st->ifn[ifindex].up)
+        shard_tx_bare(sh, ifindex, m);
+    else
+        pkt_drop(sh, m, COUNT_IP_OUT_DISCARD);
+}
+
 /* A received frame on its way out: it needs nothing more done. */
 static void pass_on(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
 {
@@ -83,7 +92,7 @@ static void pass_on(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
     m->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
     m->l2_len = m->l3_len = m->l4_len = 0;
     m->packet_type = 0;
-    shard_tx_bare(sh, ifindex, m);
+    send_by(sh, ifindex, m);
 }
 
 bool except_rx(struct shard *sh, unsigned *ifindex, struct rte_mbuf *m)
@@ -122,7 +131,7 @@ bool except_tx(struct shard *sh, const struct ifnet *card, struct rte_mbuf *m)
     struct rte_mbuf *copy;
 
     if (eth_addr_eq(eth->dst, card->mac)) {
-        shard_tx_bare(sh, card->except_if, m);
+        send_by(sh, card->except_if, m);
         return false;
     }
     if (!eth_addr_is_multicast(eth->dst))
@@ -130,6 +139,6 @@ bool except_tx(struct shard *sh, const struct ifnet *card, struct rte_mbuf *m)
     /* A whole one: whoever finishes checksums in a copy writes into the bytes of both. */
     copy = rte_pktmbuf_copy(m, sh->pool, 0, UINT32_MAX);
     if (copy)
-        shard_tx_bare(sh, card->except_if, copy);
+        send_by(sh, card->except_if, copy);
     return true;
 }

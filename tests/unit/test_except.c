@@ -143,11 +143,17 @@ Test(except, refusals)
 
 Test(except, nothing_comes_or_goes_while_it_is_down)
 {
+    struct env_ip ip = {.src = HOST_IP, .dst = ENV_PEER_IP, .proto = IPPROTO_UDP, .dmac = ENV_PEER_MAC};
     struct env *e = shared();
 
     e->st->ifn[ENV_IF].up = 0;
     card_gets(e, env_udp(e, ENV_PEER_IP, 7, HOST_IP, 9, "x", 1));
     card_gets(e, env_udp(e, ENV_PEER_IP, 7, ENV_IP, 9, "x", 1));
     cr_assert_eq(nto, 0);
+    kernel_sends(e, env_ip4(e, &ip, "12345678", 8));
     cr_assert_eq(env_tx_count(e), 0);
+    e->st->ifn[ENV_IF].up = 1;
+    e->st->ifn[TAP].up = 0;
+    card_gets(e, env_udp(e, ENV_PEER_IP, 7, HOST_IP, 9, "x", 1));
+    cr_assert_eq(nto, 0);
 }
