@@ -3,8 +3,8 @@
  *
  * Theory of operation. A call is tried in turn: the socket's own options (a switch), the transport
  * (tcp_setopt, udp_setopt), then the table of stored options: those that are kept and given back but have no
- * effect in this stack, because what they tune doesn't exist here (busy polling, routing marks) or isn't
- * built yet. An option in none of the three has Linux's errno for an unknown one.
+ * effect in this stack, because what they tune doesn't exist here (busy polling) or isn't built yet. An
+ * option in none of the three has Linux's errno for an unknown one.
  *
  * Recording. As long as a socket may still become a kernel one its successful calls are kept in order, to be
  * replayed there.

@@ -266,7 +266,6 @@ static void child_fill(struct shard *sh, struct tcb *c, const struct synreq *r, 
     c->flags |= TF_PASSIVE | (r->flags & SYNREQ_TS ? TF_TS : 0) | (r->flags & SYNREQ_SACK ? TF_SACK : 0) |
                 (r->flags & SYNREQ_WSCALE ? TF_WSCALE : 0) | (r->retries ? TF_SYN_RETRANS : 0) |
                 (r->flags & SYNREQ_ECN ? TF_ECN : 0);
-    c->ecn = tcp_cc_table[c->cc]->needs_ecn ? ECN_NEEDED : 0;
 }
 
 /* The headers of the SYN go to the child, if it has memory for them. */
@@ -298,6 +297,7 @@ static struct tcb *make_child(struct shard *sh, struct synreq *r, struct tcb *l)
         return NULL;
     }
     tcp_take_metrics(sh, c);
+    c->ecn = tcp_cc_table[c->cc]->needs_ecn ? ECN_NEEDED : 0;
     child_saved_syn(sh, c, r);
     if (l->flags & TF_MD5)
         tcp_md5_inherit(sh, c, l);

@@ -4,6 +4,7 @@
 
 #include "../../stack/route.h"
 #include "../../stack/tcp_cc.h"
+#include "../../stack/tcp_ecn.h"
 #include "../../stack/tcp_metrics.h"
 #include "tcp_peer.h"
 
@@ -133,6 +134,11 @@ Test(tcp_metrics, the_algorithm_for_both_ends)
     p = with(RTAX_CC_ALGO, TCP_CC_RENO + 1);
     peer_open_passive(p, NULL);
     cr_assert_eq(p->t->cc, TCP_CC_RENO);
+    p = with(RTAX_CC_ALGO, TCP_CC_RENO + 1);
+    p->sh->st->set.tcp_congestion_control = TCP_CC_DCTCP;
+    peer_open_passive(p, NULL);
+    cr_assert_eq(p->t->cc, TCP_CC_RENO);
+    cr_assert_not(p->t->ecn & ECN_NEEDED, "the listener's algorithm needs it, the connection's doesn't");
 }
 
 Test(tcp_metrics, no_ack_waits_with_quickack)
