@@ -91,17 +91,19 @@ EXPORT int __openat_2(int dir, const char *path, int flags)
 int __open64_2(const char *path, int flags) ALIAS(__open_2);
 int __openat64_2(int dir, const char *path, int flags) ALIAS(__openat_2);
 
-/* f's number became the stack's (a setting that is to be written): a stream of ours in its place. */
+/* f's number became the stack's (a setting that is to be written): a stream of ours in its place. libc's goes
+ * without the number, which thereby is never another thread's to take. */
 static FILE *stream_again(FILE *f, const char *mode)
 {
-    int fd = fileno(f), cloexec = libc.fcntl(fd, F_GETFD, NULL) & FD_CLOEXEC ? O_CLOEXEC : 0;
-    int kept = dup(fd);
-    if (kept < 0)
-        return NULL;
-    fdtab_forget(fd); /* libc closes the number itself */
+    int fd = fileno(f);
+    f->_fileno = -1;
     libc.fclose(f);
-    f = dup3(kept, fd, cloexec) < 0 ? NULL : fdopen(fd, mode);
-    close(kept);
+    f = fdopen(fd, mode);
+    if (!f) {
+        int err = errno;
+        close(fd);
+        errno = err;
+    }
     return f;
 }
 

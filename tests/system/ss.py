@@ -170,8 +170,8 @@ def normal(command, text):
     if command.startswith('nstat'):  # its history's third column is of no interest
         return [' '.join(line.split()[:2]) for line in text.splitlines()]
     lines = []
-    if command == 'ss -s':  # all sockets of the machine
-        text = re.sub(r'^Total: .*|(?<=TCP: ) *\d+|closed \d+', '', text)
+    if command == 'ss -s':  # all sockets of the machine; orphans, too, the kernel counts in all its namespaces
+        text = re.sub(r'^Total: .*|(?<=TCP: ) *\d+|closed \d+|orphaned \d+', '', text)
     for line in text.splitlines():
         words = [word(w) for w in line.split()]
         if command.startswith('lsof') and len(words) > 6 and words[0] == 'python3':
