@@ -54,6 +54,18 @@ static void *shared_fresh(struct slab *s)
     return slab_at(s, i);
 }
 
+/* Counts of a walk that did not come to its end go. */
+static void mend_chunks(struct slab *s)
+{
+    s->holes = 0;
+    for (uint32_t c = 0; s->chunk && c <= s->fresh / SLAB_CHUNK; c++) {
+        if (s->chunk[c] == SLAB_HOLE)
+            s->holes++;
+        else
+            s->chunk[c] = 0;
+    }
+}
+
 /* The next object is one of a chunk whose pages were given back. */
 static void open_hole(struct slab *s)
 {
@@ -61,8 +73,9 @@ static void open_hole(struct slab *s)
 
     while (s->chunk[c] != SLAB_HOLE)
         c++;
-    s->chunk[c] = 0;
     s->holes--;
+    list_step(); /* killed here: there are never fewer than holes says */
+    s->chunk[c] = 0;
     list_step(); /* killed here: the chunk is lost; it is never handed out twice */
     s->bump = c * SLAB_CHUNK;
     s->bump_end = s->bump + SLAB_CHUNK;
@@ -118,6 +131,7 @@ static void trim(struct slab *s)
     s->trim_below = s->in_use / 2;
     if ((uint64_t)(s->fresh - s->holes * SLAB_CHUNK) * s->size < SLAB_TRIM_BYTES)
         return;
+    mend_chunks(s); /* not all slabs have a slab_mend */
     for (void *obj = s->free; obj; obj = next_free(obj))
         s->chunk[slab_index(s, obj) / SLAB_CHUNK]++;
     unlist_chunks(s);
@@ -130,6 +144,7 @@ static void trim(struct slab *s)
         }
         seg_forget(slab_at(s, c * SLAB_CHUNK), (size_t)SLAB_CHUNK * s->size);
         s->chunk[c] = SLAB_HOLE;
+        list_step();
         s->holes++;
     }
 }
@@ -166,18 +181,6 @@ void slab_free(struct slab *s, void *obj)
     s->free = obj;
     list_step();
     s->in_use--;
-}
-
-/* Counts of a walk that did not come to its end go. */
-static void mend_chunks(struct slab *s)
-{
-    s->holes = 0;
-    for (uint32_t c = 0; s->chunk && c <= s->fresh / SLAB_CHUNK; c++) {
-        if (s->chunk[c] == SLAB_HOLE)
-            s->holes++;
-        else
-            s->chunk[c] = 0;
-    }
 }
 
 void slab_mend(struct slab *s, bool (*live)(const void *obj))
