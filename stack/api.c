@@ -123,7 +123,7 @@ static __rte_always_inline struct sock *enter_sock(struct ref r, bool plain, int
     if (!f)
         return NULL;
     if (f->type == FILE_SOCK) {
-        if (!plain || !api_has_lanes() || !sock_is_plain(file_sock(f)))
+        if (!plain || !api_has_lanes() || api_self.st->cold || !sock_is_plain(file_sock(f)))
             shard_recall(api_self.st, file_sock(f)->pcb);
         api_self.st->shard[0].work = file_sock(f)->pcb;
         list_step();

@@ -70,28 +70,35 @@ static int collect_here(struct ref set, struct epoll_event *ev, int n, int max)
     return eset_collect_more(api_self.st, f, ev, n, max);
 }
 
-/* First of the thread's home, which is polled on the way, then of those that say that they have something. */
+/* First of the thread's home, which is polled on the way, then of those that say that they have something.
+ * When there is more than fits, who filled the room is not first the next time: all get their turn (eset.c).
+ */
 static int wait_lanes(struct ref set, const struct file *f, struct epoll_event *ev, int max)
 {
+    static __thread unsigned turn; /* shards from home on */
     struct stack *st = api_self.st;
     struct shard *home = api_enter_lane(api_home(), false);
-    int n;
+    unsigned first = turn, last = 0;
+    int n = 0;
 
     shard_poll(home, home->now_ns);
-    n = collect_here(set, ev, 0, max);
+    if (!first)
+        n = collect_here(set, ev, 0, max);
     shard_unlock(home);
     if (!n)
         api_poll_others(home);
-    for (unsigned i = 0; i < st->nshard && n >= 0 && n < max; i++) {
+    for (unsigned i = first; i < first + st->nshard && n >= 0 && n < max; i++) {
         struct shard *sh = &st->shard[(home->id + i) % st->nshard];
 
         /* home's too: what was left for all locks may have brought something */
-        if ((sh == home && n) || !eset_has_news(f, sh->id))
+        if ((!i && n) || !eset_has_news(f, sh->id))
             continue;
         lane_lock(sh, false);
         n = collect_here(set, ev, n, max);
         shard_unlock(sh);
+        last = i;
     }
+    turn = n == max ? (last + 1) % st->nshard : 0;
     return n;
 }
 

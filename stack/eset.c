@@ -313,9 +313,13 @@ int eset_collect_more(struct stack *st, struct file *set, struct epoll_event *ev
     MARK(READY);
     parts(st, &from, &to);
     for (unsigned i = from; i < to && n >= 0; i++) {
-        n = collect_part(st, e, i, ev, n, max);
-        more |= e->nready[i] != 0;
+        unsigned part = to - from == 1 ? i : (e->turn + i) % to;
+
+        n = collect_part(st, e, part, ev, n, max);
+        more |= e->nready[part] != 0;
     }
+    if (to - from > 1 && n == max)
+        e->turn++;
     if (more && !list_empty(&e->file.watches))
         ready_pass_on(st, set, SET_READY_BITS);
     return n;

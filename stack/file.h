@@ -34,6 +34,7 @@ struct eset {
      * (file.shard), changed under that one's lock; nready is read without. */
     uint32_t nready[SHARD_MAX];
     struct list ready[SHARD_MAX];
+    uint32_t turn; /* whose list is first when all are looked at: who filled the room is last the next time */
 };
 
 /* One registration, named by (set, fd, file) as in Linux: the same number may come to mean another file while

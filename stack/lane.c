@@ -63,6 +63,7 @@ static void fold_counts(struct stack *st, struct shard *sh)
         ifn->rx_bytes += c->rx_bytes;
         ifn->tx_packets += c->tx_packets;
         ifn->tx_bytes += c->tx_bytes;
+        ifn->rx_dropped += c->rx_dropped;
         ifn->tx_dropped += c->tx_dropped;
         *c = (struct ifcount){0};
     }
@@ -174,7 +175,8 @@ unsigned lanes_poll(struct shard *sh)
     sh = &st->shard[0];
     lanes_work_off(st); /* what came before */
     for (uint32_t i = 1; i < st->nshard; i++) {
-        __atomic_store_n(&st->shard[i].last_poll_ns, sh->last_poll_ns, __ATOMIC_RELAXED);
+        if (!shard_relays())
+            __atomic_store_n(&st->shard[i].last_poll_ns, sh->last_poll_ns, __ATOMIC_RELAXED);
         n += rx_lane(&st->shard[i]);
         rx_slow(&st->shard[i]);
         st->shard[i].slow = false;

@@ -311,6 +311,8 @@ void ready_lanes_mend(struct stack *st)
     for (uint32_t i = 0; i < s->fresh; i++) {
         struct sock *x = slab_at(s, i);
 
+        if (slab_is_hole(s, i))
+            continue;
         x->file.shard = 0;
         x->sh = &st->shard[0];
     }

@@ -146,7 +146,9 @@ static void rx_frame(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
 /* Frames that the link lost on this side of the wire. */
 static void rx_lost(struct shard *sh, unsigned ifindex, struct netdev *dev)
 {
-    sh->st->ifn[ifindex].rx_dropped += dev->rx_lost[sh->id];
+    uint64_t *dropped = sh->id ? &sh->ifc[ifindex].rx_dropped : &sh->st->ifn[ifindex].rx_dropped;
+
+    *dropped += dev->rx_lost[sh->id];
     sh->count[COUNT_RX_LOST] += dev->rx_lost[sh->id];
     dev->rx_lost[sh->id] = 0;
 }
@@ -272,6 +274,8 @@ static unsigned rx_lane_netdev(struct shard *sh, unsigned ifindex, struct netdev
     struct rte_mbuf *m[RX_BATCH];
     uint16_t n = dev->ops->rx(dev, sh->id, m, RX_BATCH);
 
+    if (__builtin_expect(dev->rx_lost[sh->id] != 0, 0))
+        rx_lost(sh, ifindex, dev);
     for (uint16_t i = 0; i < n; i++)
         rte_prefetch0(rte_pktmbuf_mtod(m[i], void *));
     for (uint16_t i = 0; i < n; i++) {

@@ -354,7 +354,7 @@ void sock_hand_up(struct shard *sh)
         pcb->events = 0;
         list_del(&pcb->dirty);
         if (s && s->more && s->more->owner)
-            tell_owner(sh, s, ev);
+            tell_owner(stack_here(sh->st), s, ev);
         if (s && !list_empty(&s->file.watches))
             ready_notify(sh->st, &s->file, event_bits(ev));
     }

@@ -76,7 +76,7 @@ _Static_assert(SHARD_MAX <= NETDEV_QUEUE_MAX, "a shard has its queue");
 
 /* What a shard above 0 counts of an interface until it is added there (lane.c). */
 struct ifcount {
-    uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, tx_dropped;
+    uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, rx_dropped, tx_dropped;
 };
 
 struct route_table;
@@ -218,10 +218,12 @@ struct stack {
     void *family;                 /* processes, keeper: preload/engine's */
     uint32_t nested;              /* epoll sets that are in sets */
     uint32_t nshard;
-    bool all;          /* all locks are held. Whoever holds one of them may read it */
-    bool cold;         /* something is on that wants to see every frame and event in one place: no plain
-                          connections (lane.h) */
-    uint64_t clock_ns; /* with several shards: as shard.now_ns of the latest call; atomic */
+    bool all;  /* all locks are held. Whoever holds one of them may read it */
+    bool cold; /* something is on that wants to see every frame and event in one place: no plain
+                  connections (lane.h) */
+    /* With several shards: as shard.now_ns of the latest call; atomic. All write it, and read what is above.
+     */
+    uint64_t clock_ns __attribute__((aligned(128)));
     struct shard shard[SHARD_MAX];
 };
 

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 
 #include "../../stack/api_int.h"
@@ -388,6 +389,86 @@ Test(lane, one_set_over_two_shards)
     cr_assert_str_eq(get(FIRST), "a");
     cr_assert_str_eq(get(FIRST + 1), "b");
     cr_assert_eq(wait_set(ev, 8), 0);
+}
+
+/* Who is asked for one event at a time hears of both, though neither is ever read. */
+static void both_in_turn(void)
+{
+    struct epoll_event ev;
+    uint32_t got = 0;
+
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(wait_set(&ev, 1), 1);
+        got |= 1u << (ev.data.fd - FIRST);
+    }
+    cr_assert_eq(got, 3);
+}
+
+Test(lane, a_shard_always_ready_starves_none)
+{
+    struct conn a, b;
+
+    start();
+    a = settled(FIRST, 0);
+    b = settled(FIRST + 1, 1);
+    watch(FIRST, EPOLLIN);
+    watch(FIRST + 1, EPOLLIN);
+    seg(&a, 0, TCP_ACK, "a");
+    seg(&b, 1, TCP_ACK, "b");
+    poll_lane(1);
+    poll_lane(0);
+    both_in_turn();
+    both_in_turn();
+    cr_assert_eq(api.socket(FIRST + 5, AF_INET, SOCK_RAW, IPPROTO_TCP), 0);
+    cr_assert(e->st->cold);
+    cr_assert_eq(shard_of(FIRST + 1), 1);
+    both_in_turn(); /* the same under all locks */
+    both_in_turn();
+}
+
+static unsigned signals;
+
+static void count_signal(const struct sig_due *s)
+{
+    signals += s->sig == SIGIO && s->who == 4242;
+}
+
+/* Also of what a lane handed up while all locks were held. */
+Test(lane, signals_are_sent_by_who_holds_all)
+{
+    struct conn a;
+
+    start();
+    shard_set_signal(count_signal);
+    a = settled(FIRST, 1);
+    cr_assert_eq(api.set_owner(at(FIRST), F_OWNER_PID, 4242), 0);
+    cr_assert_eq(api.set_flags(at(FIRST), O_ASYNC), 0);
+    talk(&a, 1);
+    talk(&a, 1);
+    cr_assert_eq(shard_of(FIRST), 1);
+    signals = 0;
+    seg(&a, 1, TCP_ACK, "x");
+    poll_all();
+    cr_assert_eq(shard_of(FIRST), 1);
+    cr_assert_eq(signals, 1);
+    seg(&a, 1, TCP_ACK, "y");
+    poll_lane(1);
+    cr_assert_eq(signals, 2);
+}
+
+Test(lane, frames_that_the_link_lost_count_on_every_queue)
+{
+    struct ifnet *ifn;
+
+    start();
+    ifn = &e->st->ifn[ENV_IF];
+    e->dev.rx_lost[0] = 2;
+    e->dev.rx_lost[1] = 3;
+    poll_lane(0);
+    poll_lane(1);
+    poll_all();
+    cr_assert_eq(ifn->rx_dropped, 5);
+    cr_assert_eq(count_of(COUNT_RX_LOST), 5);
 }
 
 Test(lane, readiness_moves_along)
