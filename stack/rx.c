@@ -269,6 +269,12 @@ static void keep(struct shard *sh, unsigned ifindex, struct rte_mbuf *m)
     sh->slow = true;
 }
 
+/* Of a plain connection of sh? */
+static bool lane_takes(const struct shard *sh, unsigned ifindex, const struct rte_mbuf *m)
+{
+    return !sh->st->cold && !sh->st->ifn[ifindex].rx_odd && tcp_lane_takes(sh, ifindex, m);
+}
+
 static unsigned rx_lane_netdev(struct shard *sh, unsigned ifindex, struct netdev *dev)
 {
     struct rte_mbuf *m[RX_BATCH];
@@ -280,8 +286,7 @@ static unsigned rx_lane_netdev(struct shard *sh, unsigned ifindex, struct netdev
         rte_prefetch0(rte_pktmbuf_mtod(m[i], void *));
     for (uint16_t i = 0; i < n; i++) {
         /* Behind one that waits all wait: they may be of the same connection. */
-        if (!sh->slow_head && !sh->st->cold && !sh->st->ifn[ifindex].rx_odd &&
-            tcp_lane_takes(sh, ifindex, m[i]))
+        if (!sh->slow_head && lane_takes(sh, ifindex, m[i]))
             rx_eth(sh, ifindex, m[i]);
         else
             keep(sh, ifindex, m[i]);
@@ -319,6 +324,11 @@ void rx_slow(struct shard *sh)
         sh->slow_len--;
         pkt_meta(m)->link = NULL;
         first->count[COUNT_SHARD_SLOW]++;
+        /* It waited behind another: no need to bring its connection to shard 0 and back. */
+        if (sh != first && lane_takes(sh, m->port, m)) {
+            rx_eth(sh, m->port, m);
+            continue;
+        }
         named = tcp_lane_name(first, m->port, m, &name) && name.plain;
         rx_frame(first, m->port, m);
         if (named && (t = tcp_lane_after(first, &name)) && sh != first && !first->st->cold)

@@ -324,11 +324,13 @@ void tcp_inspect_count(const struct shard *sh, struct inspect_tally *t)
     t->tcp_alloc = s->in_use;
     for (uint32_t i = 0; i < s->fresh; i++) {
         const struct tcb *c = slab_at(s, i);
-        const struct tcp_io *io = __atomic_load_n(&c->io, __ATOMIC_RELAXED);
-        const struct tcp_tx *tx = __atomic_load_n(&c->tx, __ATOMIC_RELAXED);
+        const struct tcp_io *io;
+        const struct tcp_tx *tx;
 
         if (slab_is_hole(s, i) || c->pcb.proto != IPPROTO_TCP || c->state == TCPS_CLOSE)
             continue;
+        io = __atomic_load_n(&c->io, __ATOMIC_RELAXED);
+        tx = __atomic_load_n(&c->tx, __ATOMIC_RELAXED);
         t->tcp_inuse[!!(c->pcb.flags & PCB_V6)]++;
         t->tcp_established += state_in(c, TCPF(ESTABLISHED) | TCPF(CLOSE_WAIT));
         if (c->state != TCPS_LISTEN)

@@ -242,6 +242,31 @@ Test(lane, order_is_kept_behind_a_frame_that_waits)
     cr_assert_null(tcb_of(FIRST)->io->ofo, "nothing came out of order");
 }
 
+Test(lane, a_plain_frame_that_waited_moves_nothing)
+{
+    struct conn a, b;
+    uint64_t moved, slow;
+    char text[64];
+
+    start();
+    a = settled(FIRST, 1);
+    b = settled(FIRST + 1, 1);
+    moved = count_of(COUNT_SHARD_MOVED);
+    slow = count_of(COUNT_SHARD_SLOW);
+    seg(&a, 1, TCP_ACK | TCP_FIN, NULL);
+    seg(&b, 1, TCP_ACK, "behind");
+    seg(&b, 1, TCP_ACK, "it");
+    poll_lane(1);
+    cr_assert_eq(count_of(COUNT_SHARD_SLOW), slow + 3);
+    cr_assert_eq(count_of(COUNT_SHARD_MOVED), moved + 1, "the one that ends");
+    cr_assert_eq(shard_of(FIRST + 1), 1);
+    cr_assert_str_eq(get(FIRST + 1), "behindit");
+    cr_assert_eq(put(FIRST + 1, "yes"), 3);
+    sent(&b, text);
+    cr_assert_str_eq(text, "yes");
+    consistent();
+}
+
 Test(lane, the_end_is_seen_under_all_locks)
 {
     struct conn a, b;
