@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/single_threaded.h>
 
 #include "dispatch.h"
 #include "fdtab.h"
@@ -28,6 +29,7 @@ static __thread struct {
     bool interposed; /* fork() will report the pid */
     bool prepared;
     bool hooked; /* the hooks entered the guard */
+    bool alone;  /* no thread was made, by whatever function of libc: no lock is another's */
 } state __attribute__((tls_model("initial-exec")));
 
 /* The program has, or had, more than one thread. */
@@ -53,6 +55,7 @@ void forking_prepare(void)
     if (!state.hooked)
         return;
     guard_enter();
+    state.alone = __libc_single_threaded; /* in the child it may be set anew */
     state.prepared = api->fork_prepare() == 0;
 }
 
@@ -84,11 +87,12 @@ void forking_child(void)
         api->fork_child();
     fdtab_follow(state.prepared ? api : NULL);
     wait_child();
-    if (threaded) { /* else no lock was another thread's */
+    if (!state.alone) {
         epoll_child();
         stream_child();
-        fdtab_recheck();
     }
+    if (threaded)
+        fdtab_recheck();
     state.hooked = false;
     guard_leave();
 }

@@ -2,6 +2,9 @@
  */
 #include "check.h"
 
+#include <stdatomic.h>
+#include <threads.h>
+
 CHECK(child_serves_inherited_connection)
 {
     int sv[2];
@@ -414,4 +417,40 @@ CHECK(in_another_root)
     V(child_status(p));
     R(read_all(sv[0], b, 5));
     TEXT(b, 5);
+}
+
+static atomic_bool streaming;
+
+/* Makes streams over a socket and closes them, all the time. */
+static int make_streams(void *arg)
+{
+    while (atomic_load(&streaming))
+        fclose(fdopen(dup(*(int *)arg), "w"));
+    return 0;
+}
+
+/* A fork while a thread that C11's functions made is in the middle of something. */
+CHECK(beside_a_c11_thread)
+{
+    int sv[2], bad = 0;
+    thrd_t t;
+
+    tcp_pair(sv);
+    for (int i = 0; i < 250; i++) /* the longer is the way to a stream */
+        NEED(fdopen(dup(sv[0]), "w") != NULL);
+    atomic_store(&streaming, true);
+    NEED(thrd_create(&t, make_streams, &sv[0]) == thrd_success);
+    for (int i = 0; i < 500 && !bad; i++) {
+        pid_t p = fork_tied();
+
+        if (p == 0) {
+            alarm(5);
+            fclose(fdopen(dup(sv[0]), "w"));
+            _exit(0);
+        }
+        bad = child_status(p);
+    }
+    atomic_store(&streaming, false);
+    NEED(thrd_join(t, NULL) == thrd_success);
+    V(bad);
 }
