@@ -247,6 +247,11 @@ static FILE *reopened(FILE *f, const char *path)
 {
     fd_note_opened();
     int err = f && path && procfs_may_be(fileno(f), AT_FDCWD, path) ? procfs_opened(fileno(f)) : 0;
+    if (!err && f && path &&
+        fd_is_stack(fileno(f))) { /* a setting to be written: not by a stream of libc's */
+        fdtab_forget(fileno(f));
+        err = EROFS;
+    }
     if (!err)
         return f;
     libc.fclose(f);

@@ -16,24 +16,29 @@
 #include "libc.h"
 #include "tree.h"
 
-/* Where the working directory is: found out at the first open that wants to know, and after each change. */
-enum { CWD_UNKNOWN, CWD_ELSEWHERE, CWD_PROC };
-static int cwd;
+/* Where the working directory is: found out at the first open that wants to know, and after each change.
+ * Above the two bits for it, how often it changed: what was found out before the last time is not kept. */
+enum { CWD_UNKNOWN, CWD_ELSEWHERE, CWD_PROC, CWD_BITS };
+static unsigned cwd;
 
 void procfs_moved(void)
 {
-    __atomic_store_n(&cwd, CWD_UNKNOWN, __ATOMIC_RELEASE);
+    unsigned now = __atomic_load_n(&cwd, __ATOMIC_RELAXED);
+    while (!__atomic_compare_exchange_n(&cwd, &now, (now | CWD_BITS) + 1, false, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_RELAXED))
+        ;
 }
 
 static __attribute__((noinline)) int look_at_cwd(void)
 {
     char path[PATH_MAX];
-    int before = CWD_UNKNOWN;
+    unsigned before = __atomic_load_n(&cwd, __ATOMIC_ACQUIRE) & ~(unsigned)CWD_BITS;
     long n = raw_syscall(SYS_getcwd, (long)path, sizeof(path), 0, 0, 0, 0);
     int is = n > 0 && strncmp(path, "/proc", 5) != 0 ? CWD_ELSEWHERE : CWD_PROC;
     /* A child of vfork shares the variable, and not the directory. */
     if (!guard.vforked)
-        __atomic_compare_exchange_n(&cwd, &before, is, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+        __atomic_compare_exchange_n(&cwd, &before, before | (unsigned)is, false, __ATOMIC_ACQ_REL,
+                                    __ATOMIC_RELAXED);
     return is;
 }
 
@@ -42,7 +47,7 @@ static __attribute__((noinline)) int look_at_cwd(void)
 bool procfs_may_lead(int fd, int dir, const char *path)
 {
     struct stat st;
-    int is = dir == AT_FDCWD ? __atomic_load_n(&cwd, __ATOMIC_ACQUIRE) : CWD_PROC;
+    int is = dir == AT_FDCWD ? (int)(__atomic_load_n(&cwd, __ATOMIC_ACQUIRE) & CWD_BITS) : CWD_PROC;
     if ((is ? is : look_at_cwd()) == CWD_ELSEWHERE && !strstr(path, "proc"))
         return false;
     return raw_syscall(SYS_fstat, fd, (long)&st, 0, 0, 0, 0) == 0 && major(st.st_dev) == 0 &&
