@@ -18,7 +18,7 @@ bool many_has_stack(const struct pollfd *p, nfds_t n);
 struct scratch {
     void *at;
     size_t mapped;
-    _Alignas(16) char small[4096];
+    _Alignas(16) char small[5120]; /* a poll of 300 descriptors has room, with SLEEP_FDS */
 };
 void *scratch_get(struct scratch *s, size_t size); /* NULL: no memory */
 void scratch_free(struct scratch *s);
