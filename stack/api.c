@@ -146,8 +146,6 @@ struct sock *api_enter_sock_here(struct ref r, int *err)
 
 /* --- lanes (lane.h) --- */
 
-#define STALE_NS 50000u /* a shard that nobody polled for so long is anybody's to poll */
-
 /* By first use, in turn: neighbours in a program's threads and in a server's processes get different ones. */
 struct shard *api_home(void)
 {
@@ -187,7 +185,7 @@ unsigned api_poll_others(const struct shard *home)
     for (uint32_t i = 0; i < st->nshard; i++) {
         struct shard *sh = &st->shard[i];
 
-        if (now_ns < __atomic_load_n(&sh->last_poll_ns, __ATOMIC_RELAXED) + STALE_NS ||
+        if (now_ns < __atomic_load_n(&sh->last_poll_ns, __ATOMIC_RELAXED) + API_STALE_NS ||
             !api_enter_lane(sh, true))
             continue;
         n += shard_poll(sh, sh->now_ns);

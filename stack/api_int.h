@@ -40,6 +40,7 @@ struct shard *api_home(void);
 /* Looks at the devices as a call does that finds nothing: by the lock, or with several shards by the lane of
  * the thread's home, and those of the others that nobody has looked at for a while. Frames. */
 unsigned api_poll_devices(void);
+#define API_STALE_NS 50000u /* a shard that nobody polled for so long is anybody's to poll */
 /* The second half of that. */
 unsigned api_poll_others(const struct shard *home);
 /* Hands up, transmits, unlocks, wakes. */

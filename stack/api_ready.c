@@ -76,17 +76,22 @@ static int collect_here(struct ref set, struct epoll_event *ev, int n, int max)
 static int wait_lanes(struct ref set, const struct file *f, struct epoll_event *ev, int max)
 {
     static __thread unsigned turn; /* shards from home on */
+    static __thread uint64_t looked_ns;
     struct stack *st = api_self.st;
     struct shard *home = api_enter_lane(api_home(), false);
     unsigned first = turn, last = 0;
+    uint64_t now_ns = home->now_ns;
     int n = 0;
 
     shard_poll(home, home->now_ns);
     if (!first)
         n = collect_here(set, ev, 0, max);
     shard_unlock(home);
-    if (!n)
+    /* Also when home alone keeps the thread busy: it may be the only one. */
+    if (!n || now_ns - looked_ns >= API_STALE_NS) {
+        looked_ns = now_ns;
         api_poll_others(home);
+    }
     for (unsigned i = first; i < first + st->nshard && n >= 0 && n < max; i++) {
         struct shard *sh = &st->shard[(home->id + i) % st->nshard];
 

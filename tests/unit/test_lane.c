@@ -451,6 +451,28 @@ Test(lane, a_shard_always_ready_starves_none)
     both_in_turn();
 }
 
+/* A thread that its home alone gives enough to do looks at the others' queues all the same. */
+Test(lane, a_busy_home_starves_no_queue)
+{
+    struct epoll_event ev[8];
+    unsigned home;
+    struct conn a, b;
+    int n = 0;
+
+    start();
+    home = api_home()->id;
+    a = settled(FIRST, home);
+    b = settled(FIRST + 1, !home);
+    watch(FIRST, EPOLLIN);
+    watch(FIRST + 1, EPOLLIN);
+    seg(&a, home, TCP_ACK, "a");
+    cr_assert_eq(wait_set(ev, 8), 1);
+    seg(&b, !home, TCP_ACK, "b");
+    for (unsigned i = 0; i < 1000000 && n < 2; i++)
+        n = wait_set(ev, 8);
+    cr_assert_eq(n, 2);
+}
+
 static unsigned signals;
 
 static void count_signal(const struct sig_due *s)
