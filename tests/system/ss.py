@@ -27,6 +27,10 @@ ss -tn
 ss -t
 ss -uan
 ss -ul
+ss -wan
+ss -wl
+ss -6wan
+ss -wanp
 ss -tanp
 ss -tlnp
 ss -tano
@@ -76,6 +80,7 @@ ss -S -a
 netstat -ant
 netstat -antp
 netstat -anu
+netstat -anw
 netstat -antup
 netstat -anto
 netstat -lnt
@@ -149,6 +154,12 @@ def sockets():
     u6 = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     u6.bind(('::1', PORT + 3))
     refused(('127.0.0.1', 9), socket.SOCK_DGRAM)
+    raw = socket.socket(type=socket.SOCK_RAW, proto=253)
+    raw.bind(('127.0.0.1', 0))
+    raw_c = socket.socket(type=socket.SOCK_RAW, proto=254)
+    raw_c.connect(('127.0.0.1', 0))
+    raw6 = socket.socket(socket.AF_INET6, socket.SOCK_RAW, 253)
+    keep += [raw, raw_c, raw6]
     keep += [l4, l6, c, s, c6, s6, v6, t6, half_c, half_s, waiting, alive_c, alive_s, u, uc, u6]
     time.sleep(0.3)
     return keep
